@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * conf.h - text to model: the one way in for a configuration.
+ *
+ * conf_load reads YAML (libyaml events, bounded), checks it against the schema table (schema.c), builds a struct config and
+ * checks across objects (build.c).  Pure: no files, no clock, no globals; the daemon, `isthmus check` and the fuzzer run
+ * the same code.  On failure the output is untouched and every error found is in the list, in order of line.
+ *
+ * Limits: 8 MiB of text, 64 levels, no aliases or anchors, so that hostile input ends within 1 s and 64 MiB.
+ */
+#ifndef ISTHMUS_CONF_H
+#define ISTHMUS_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "model/config.h"
+
+struct conf_source {
+	const char *name; /* for messages: the file's path */
+	const char *text; /* need not end with NUL */
+	size_t size;      /* bytes */
+	bool runtime;     /* holds only `ports:`, added by `isthmus port add`; a port equal to one of the file is absorbed */
+};
+
+struct conf_error {
+	char *file;
+	unsigned line, column; /* from 1; 0 = the whole file */
+	char *path;    /* "tenants.red.networks.web.vni" */
+	unsigned code; /* IST-nnnn, stable; see schema.h for the list */
+	char *what;    /* what is wrong; "expected ..." ; did you mean; what to do */
+};
+
+struct conf_errors {
+	struct conf_error *items;
+	size_t length;
+};
+
+void conf_errors_fini(struct conf_errors *e);
+/* "file:line:column: path: what (IST-nnnn)" and a newline, each */
+void conf_errors_print(const struct conf_errors *e, FILE *f);
+
+/* 0; -EINVAL with errors; -ENOMEM.  The first source is the file; further ones are runtime. */
+int conf_load(const struct conf_source *sources, size_t n_sources, struct config **out, struct conf_errors *errors);
+
+/* The configuration as YAML that conf_load reads back to an equal one.  `runtime_only`: just the `ports:` added at run time. */
+int conf_emit(const struct config *c, bool runtime_only, FILE *f);
+
+/* `isthmus explain KEY`: text for people; -ENOENT with the nearest key in suggestion (may be NULL). KEY NULL: the whole tree. */
+int conf_explain(const char *key, FILE *f, const char **suggestion);
+int conf_json_schema(FILE *f);     /* JSON schema (draft 2020-12) for editors */
+int conf_mdoc_reference(FILE *f);  /* the key reference of isthmus.yaml(5) */
+
+#endif

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * datapath.h - the user-space half of the data plane: programs, maps, pins.
+ *
+ * Call order: datapath_open (load or adopt), datapath_sync_begin, any number of table_put / attach_* from full state,
+ * datapath_sync_end (what was adopted and not put again is removed), then changes as they come, datapath_audit every
+ * second, datapath_close (leaves everything running) or datapath_teardown (removes every trace).
+ *
+ * The datapath owns its map and program descriptors and a shadow copy of every entry, which is the intent that the audit
+ * compares the kernel with.  Control thread only.  Errors: negative errno; the text of the last one, for people, from
+ * datapath_error().
+ */
+#ifndef ISTHMUS_DATAPATH_H
+#define ISTHMUS_DATAPATH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bpf/abi.h"
+#include "lib/addr.h"
+#include "model/fwd.h"
+
+struct datapath;
+
+struct datapath_options {
+	const char *bpf_dir; /* made, and a bpffs mounted on it, when it is not on one */
+	bool read_only;      /* open pins only: for answers while the daemon is dead; -ENOENT when there are none */
+};
+
+int datapath_open(const struct datapath_options *options, struct datapath **out);
+void datapath_close(struct datapath *dp); /* NULL allowed; kernel state stays */
+int datapath_teardown(const char *bpf_dir); /* detaches every program of these pins from every device, unpins, unmounts */
+const char *datapath_error(void); /* what failed last and what to do about it */
+
+/* True when maps with content were found and taken over. */
+bool datapath_adopted(const struct datapath *dp);
+
+int datapath_set_node(struct datapath *dp, const struct abi_node *node); /* 1 written, 0 the same already */
+
+void datapath_sync_begin(struct datapath *dp);
+int datapath_sync_end(struct datapath *dp); /* number of stale entries removed */
+
+/* ---- attach.c: clsact filters ---- */
+
+enum attach_role {
+	ATTACH_PORT, /* port_ingress and port_egress */
+	ATTACH_WIRE, /* wire_ingress */
+};
+
+/* 1 attached or swapped, 0 was right already */
+int attach_add(struct datapath *dp, uint32_t ifindex, enum attach_role role);
+int attach_remove(struct datapath *dp, uint32_t ifindex, enum attach_role role); /* -ENODEV is success */
+/* 1 = found broken and repaired, 0 fine */
+int attach_check(struct datapath *dp, uint32_t ifindex, enum attach_role role);
+void attach_forget(struct datapath *dp, uint32_t ifindex); /* the device is gone */
+
+/* ---- table.c: map entries ---- */
+
+/* 1 = written, 0 = the kernel has exactly this already; -ENOSPC full table */
+int table_put(struct datapath *dp, const struct fwd *f);
+int table_del(struct datapath *dp, const struct fwd *f); /* by key; 1 removed, 0 was not there */
+bool table_get(const struct datapath *dp, const struct fwd *key, struct fwd *out); /* from the shadow */
+/* Iterate the shadow, or with read_only the pinned maps themselves; fn returns false to stop. */
+void table_each(const struct datapath *dp, enum fwd_kind kind, bool (*fn)(void *arg, const struct fwd *f), void *arg);
+size_t table_length(const struct datapath *dp, enum fwd_kind kind);
+size_t table_capacity(const struct datapath *dp, enum fwd_kind kind);
+
+/* Compares up to `budget` entries with the kernel, going round; also pins and programs.  Number of repairs, or -errno. */
+int datapath_audit(struct datapath *dp, size_t budget);
+
+/* ---- stats.c ---- */
+
+void stats_drops(const struct datapath *dp, uint64_t out[static DROP_MAX]);
+void stats_counters(const struct datapath *dp, struct abi_counter out[static COUNTER_MAX]);
+const char *drop_name(enum drop_reason r);
+const char *drop_meaning(enum drop_reason r);
+const char *counter_name(enum counter c);
+const char *counter_meaning(enum counter c);
+
+int stats_events_fd(const struct datapath *dp); /* epoll descriptor of the ring */
+int stats_events_read(struct datapath *dp, void (*fn)(void *arg, const struct abi_event *e), void *arg); /* number read */
+
+#endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * kern.h - what this node's kernel has and says: links, addresses, routes to VTEPs, changes as they happen.
+ *
+ * rtnetlink through libmnl.  kern_open dumps links and addresses and joins the notification groups; the caller watches
+ * kern_fd and calls kern_read when it is readable; lost notifications (ENOBUFS) lead to a new dump by itself.  The kern
+ * owns its link table; pointers to links are valid until the next kern_read.  Control thread.
+ */
+#ifndef ISTHMUS_KERN_H
+#define ISTHMUS_KERN_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/addr.h"
+
+struct kern;
+
+enum link_kind {
+	LINK_OTHER, /* a NIC, or a kind that we do not treat specially */
+	LINK_VETH,
+	LINK_TUN, /* tap */
+	LINK_LOOPBACK,
+};
+
+struct link {
+	uint32_t ifindex;
+	char name[IF_NAMESIZE];
+	enum link_kind kind;
+	uint32_t mtu;
+	bool up;         /* IFF_UP */
+	bool running;    /* IFF_RUNNING / carrier */
+	bool peer_away;  /* veth: the other end is in another namespace */
+	uint32_t master; /* ifindex of a bridge or bond, 0 = none */
+	struct mac mac;
+	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes; /* IFLA_STATS64 of the last dump or notification */
+};
+
+struct kern_callbacks {
+	void (*on_link)(void *arg, const struct link *link);                      /* new or changed */
+	void (*on_link_gone)(void *arg, uint32_t ifindex, const char *name);
+	void (*on_filter_gone)(void *arg, uint32_t ifindex);                      /* a tc filter or clsact of it was removed or replaced */
+	void (*on_route_change)(void *arg);                                       /* routes or addresses changed: look paths up again */
+};
+
+int kern_open(const struct kern_callbacks *callbacks, void *arg, struct kern **out);
+void kern_close(struct kern *k);
+int kern_fd(const struct kern *k);
+int kern_read(struct kern *k); /* drains notifications, calls back; 0 or -errno */
+
+const struct link *kern_link_by_name(const struct kern *k, const char *name);
+const struct link *kern_link_by_index(const struct kern *k, uint32_t ifindex);
+void kern_link_each(const struct kern *k, bool (*fn)(void *arg, const struct link *link), void *arg);
+int kern_links_refresh(struct kern *k); /* dump again: counters */
+
+/* The interface that holds an address, or NULL. */
+const struct link *kern_link_with_address(const struct kern *k, const struct addr *a);
+
+struct kern_path { /* RTM_GETROUTE */
+	uint32_t ifindex;
+	uint32_t mtu; /* of the route, else of the interface */
+	struct addr gateway; /* zero = on link */
+	struct addr source;
+};
+/* How the kernel would send to `to` from `from`: 0, -ENETUNREACH, -errno */
+int kern_path(struct kern *k, const struct addr *to, const struct addr *from, struct kern_path *out);
+
+/* Keep the underlay neighbour of a path resolved, so that the first packet finds it (NTF_MANAGED, else NTF_USE). */
+int kern_neighbour_keep(struct kern *k, uint32_t ifindex, const struct addr *next_hop);
+
+/*
+ * A workload's interface must never reach the node's own stack: should our program be torn off it, the kernel drops what
+ * comes in (no IPv6, strict reverse path filter, no forwarding, no ARP).  Also the inverse, for `port del`.
+ */
+int kern_port_guard(const struct kern *k, const char *name);
+int kern_port_unguard(const struct kern *k, const char *name);
+
+/* lo forwards (and nothing else): bpf_fib_lookup answers only for an ingress device that may forward. 1 changed, 0 was so. */
+int kern_fib_enable(const struct kern *k);
+
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * hmap.h - a hash map with keys of one fixed size, seeded against hash flooding.
+ *
+ * Open addressing over an array of pointers; the map owns nothing: an item is the caller's object that embeds its key at
+ * a fixed offset.  Keys are hashed with SipHash-2-4 under a per-process random seed, because tenants choose them.  One
+ * thread.  Strings: see smap below, the same map keyed by a NUL-terminated string that the item points to.
+ */
+#ifndef ISTHMUS_HMAP_H
+#define ISTHMUS_HMAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct hmap {
+	void **slots;       /* NULL = never used, HMAP_GONE = removed */
+	size_t n_slots;     /* power of two, or 0 */
+	size_t length;      /* live items */
+	size_t n_used;      /* live and removed */
+	size_t key_offset;  /* of the key in an item */
+	size_t key_size;    /* bytes; 0 = the key is a `const char *` */
+};
+
+/* key_size 0: the item holds at key_offset a `const char *` */
+#define HMAP_INIT(type, key) ((struct hmap){.key_offset = offsetof(type, key), .key_size = sizeof(((type *)0)->key)})
+#define SMAP_INIT(type, key) ((struct hmap){.key_offset = offsetof(type, key), .key_size = 0})
+
+void hmap_fini(struct hmap *m); /* frees the table, not the items; the map is empty and usable after */
+
+void *hmap_get(const struct hmap *m, const void *key); /* key: pointer to the key bytes; smap: the string itself */
+/* 0, -EEXIST when the key is there (nothing changed), -ENOMEM */
+int hmap_add(struct hmap *m, void *item);
+void *hmap_remove(struct hmap *m, const void *key); /* the item, or NULL */
+
+/* for (size_t i = 0; (item = hmap_next(m, &i));)  Removing the current item inside the loop is allowed, adding is not. */
+void *hmap_next(const struct hmap *m, size_t *cursor);
+
+/* 64-bit hash of bytes that is the same in every process and every run (FNV-1a): for names that must be stable, never for tables. */
+uint64_t hash_stable(const void *data, size_t size);
+static inline uint64_t hash_stable_string(const char *s)
+{
+	return hash_stable(s, __builtin_strlen(s));
+}
+
+#endif

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * config.h - the fabric as one configuration describes it, checked and with its references resolved.
+ *
+ * Built by conf/build (or by a test with config_new and the adders there), then never changed: an apply compares two of
+ * them.  A config owns everything it points to; objects of one kind are in an array sorted by name, and pointers between
+ * objects stay inside the config.  config_free accepts NULL.  Any thread, read only.
+ */
+#ifndef ISTHMUS_CONFIG_H
+#define ISTHMUS_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/addr.h"
+#include "lib/hmap.h"
+
+#define CONFIG_NAME_MAX 63
+
+struct config_place { /* where the text says so; line 0 = not from a text */
+	unsigned line, column;
+};
+
+enum config_encap {
+	CONFIG_ENCAP_VXLAN,
+	CONFIG_ENCAP_MAX
+};
+
+enum config_encryption {
+	CONFIG_ENCRYPTION_NEVER,
+	CONFIG_ENCRYPTION_MAX
+};
+
+enum config_mode {
+	CONFIG_MODE_L2,
+	CONFIG_MODE_L3,
+	CONFIG_MODE_MAX
+};
+
+enum config_allow { /* bits: what port security lets a port send in addition */
+	CONFIG_ALLOW_ROUTER_ADVERTISEMENT = 1 << 0,
+	CONFIG_ALLOW_DHCP_SERVER = 1 << 1,
+	CONFIG_ALLOW_TUNNEL = 1 << 2,
+	CONFIG_ALLOW_ROUTING = 1 << 3,
+	CONFIG_ALLOW_LINK_CONTROL = 1 << 4,
+};
+
+struct config_site {
+	char *name;
+	struct config_place place;
+};
+
+struct config_node {
+	char *name;
+	struct config_place place;
+	struct config_site *site;
+	struct addr *underlay; /* 1 or 2, at most one of each family, in order of preference */
+	size_t n_underlay;
+	char **interfaces; /* devices that tunnel packets arrive on; empty = found from the addresses and routes */
+	size_t n_interfaces;
+	uint32_t mtu; /* of the underlay; 0 = from the interface and route */
+	bool foreign; /* does not run isthmusd */
+	struct config_network **networks; /* foreign only: L2 networks it belongs to, beside those of its ports */
+	size_t n_networks;
+};
+
+struct config_network {
+	char *name;      /* "web" */
+	char *full_name; /* "red/web" */
+	struct config_place place;
+	struct config_tenant *tenant;
+	enum config_mode mode;
+	uint32_t vni; /* l2 only, else 0 */
+	struct prefix *subnets;
+	size_t n_subnets;
+	struct addr *gateways; /* at most one of each family */
+	size_t n_gateways;
+	enum config_encap encap;           /* effective */
+	enum config_encryption encryption; /* effective */
+	bool flood; /* unknown unicast is flooded */
+};
+
+struct config_tenant {
+	char *name;
+	struct config_place place;
+	uint32_t vni; /* the L3 VNI */
+	struct config_network *networks; /* sorted by name */
+	size_t n_networks;
+};
+
+struct config_port {
+	char *name;
+	struct config_place place;
+	struct config_node *node;
+	char *interface; /* NULL on a foreign node */
+	struct config_network *network;
+	struct mac mac;
+	struct addr *addresses;
+	size_t n_addresses;
+	bool security; /* port security, default true */
+	uint32_t allow; /* enum config_allow */
+	bool runtime;  /* added by `isthmus port add`, not by the file */
+};
+
+struct config {
+	enum config_encap encap;
+	enum config_encryption encryption;
+	uint16_t vxlan_port;    /* default 4789 */
+	struct mac gateway_mac; /* default 02:69:73:74:68:6d */
+	struct config_site *sites;
+	size_t n_sites;
+	struct config_node *nodes;
+	size_t n_nodes;
+	struct config_tenant *tenants;
+	size_t n_tenants;
+	struct config_port *ports;
+	size_t n_ports;
+	struct hmap node_by_name, tenant_by_name, network_by_name /* full name */, port_by_name;
+};
+
+void config_free(struct config *c);
+
+struct config_node *config_node(const struct config *c, const char *name);       /* or NULL */
+struct config_tenant *config_tenant(const struct config *c, const char *name);   /* or NULL */
+struct config_network *config_network(const struct config *c, const char *full_name); /* "tenant/network", or NULL */
+struct config_port *config_port(const struct config *c, const char *name);       /* or NULL */
+
+const char *config_mode_name(enum config_mode m);             /* "l2" */
+const char *config_encap_name(enum config_encap e);           /* "vxlan" */
+const char *config_encryption_name(enum config_encryption e); /* "never" */
+
+/* The address of `to` that `from` sends to: the first of to's list whose family `from` has too; NULL when there is none. */
+const struct addr *config_path(const struct config_node *from, const struct config_node *to, const struct addr **source);
+
+/* The MAC of a node's router (inner destination of routed traffic), the same on every node that reads the same file. */
+void config_router_mac(const struct config_node *n, struct mac *out);
+
+#endif
