@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+# A facade: meson builds, debian/control lists what is needed, tests/run.py runs the tiers.  `make help` says what there is.
+BUILD ?= build
+PYTHON := /usr/bin/python3
+export ISTHMUS_BUILD := $(abspath $(BUILD))
+MAKEFLAGS += --no-print-directory
+
+.PHONY: all help deps demo test lint fuzz install clean
+
+all: deps
+	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) . >/dev/null
+	@ninja -C $(BUILD) --quiet
+
+help:
+	@printf '%s\n' \
+	'make            install missing build dependencies (root), build into $(BUILD)/' \
+	'make demo       two clouds in network namespaces, joined, shown, measured, taken down (root); KEEP=1 leaves them up' \
+	'make test       every test (root); TIER="unit lab" runs some; the last line counts them' \
+	'make lint       warnings as errors with gcc and clang, clang-tidy, cppcheck, mandoc, codespell' \
+	'make fuzz       libFuzzer targets, TIME=30 seconds each' \
+	'make install    DESTDIR= and meson options as usual' \
+	'make clean      remove $(BUILD)/ and what a killed test left behind'
+
+deps:
+	@tools/deps
+
+demo: all
+	@$(PYTHON) -m lab.demo
+
+test: all
+	@$(PYTHON) tests/run.py $(TIER)
+
+lint: deps
+	@tools/lint
+
+fuzz: deps
+	@tools/fuzz $(or $(TIME),30)
+
+install: all
+	@meson install -C $(BUILD) --no-rebuild
+
+clean:
+	@$(PYTHON) -m lab clean
+	@rm -rf $(BUILD)
