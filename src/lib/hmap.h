@@ -36,6 +36,9 @@ void *hmap_remove(struct hmap *m, const void *key); /* the item, or NULL */
 /* for (size_t i = 0; (item = hmap_next(m, &i));)  Removing the current item inside the loop is allowed, adding is not. */
 void *hmap_next(const struct hmap *m, size_t *cursor);
 
+/* SipHash-2-4 of bytes under a key: what the map hashes with; here for its test vectors. */
+uint64_t hash_keyed(const uint64_t key[static 2], const void *data, size_t size);
+
 /* 64-bit hash of bytes that is the same in every process and every run (FNV-1a): for names that must be stable, never for tables. */
 uint64_t hash_stable(const void *data, size_t size);
 static inline uint64_t hash_stable_string(const char *s)

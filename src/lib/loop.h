@@ -31,7 +31,8 @@ void loop_set_clock(struct loop *loop, uint64_t (*now_ms)(void *arg), void *arg)
 int loop_io_add(struct loop *loop, int fd, uint32_t events, loop_io_fn fn, void *arg, struct loop_io **out);
 void loop_io_remove(struct loop *loop, struct loop_io *io); /* NULL allowed */
 
-/* One shot: fires once at or after `at_ms`; arm again with loop_timer_set; at_ms 0 = disarmed. */
+/* One shot: fires once at or after `at_ms`; arm again with loop_timer_set; at_ms 0 = disarmed.  Armed by a timer's
+ * callback for a time that has come, it fires in the next millisecond. */
 int loop_timer_add(struct loop *loop, loop_timer_fn fn, void *arg, struct loop_timer **out);
 void loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t at_ms);
 void loop_timer_remove(struct loop *loop, struct loop_timer *timer); /* NULL allowed */

@@ -2,8 +2,8 @@
 /*
  * config.h - the fabric as one configuration describes it, checked and with its references resolved.
  *
- * Built by conf/build (or by a test with config_new and the adders there), then never changed: an apply compares two of
- * them.  A config owns everything it points to; objects of one kind are in an array sorted by name, and pointers between
+ * Built by conf_load (conf/conf.h), then never changed: an apply compares two of them.
+ * A config owns everything it points to; objects of one kind are in an array sorted by name, and pointers between
  * objects stay inside the config.  config_free accepts NULL.  Any thread, read only.
  */
 #ifndef ISTHMUS_CONFIG_H
