@@ -58,8 +58,12 @@ static bool is_journal(int fd)
 	return known;
 }
 
+static void append_v(char line[static LINE_SIZE], size_t *used, const char *format, va_list args)
+	__attribute__((format(printf, 3, 0)));
 static void append(char line[static LINE_SIZE], size_t *used, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+static void write_line(enum log_level level, uint64_t left_out, const char *format, va_list args)
+	__attribute__((format(printf, 3, 0)));
 
 static void append_v(char line[static LINE_SIZE], size_t *used, const char *format, va_list args)
 {
