@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct json;
 struct loop;
 struct server;
 
@@ -24,6 +25,7 @@ struct api_request {
 	const char *body;
 	size_t body_size;
 	const char *(*query)(const struct api_request *r, const char *key); /* decoded value, "" for a bare key, NULL */
+	const char *accept; /* the Accept header, or NULL */
 	void *opaque;
 };
 
@@ -42,8 +44,9 @@ struct api_route {
 	const char *method;  /* "GET", "POST", "DELETE" */
 	const char *pattern; /* "/v1/ports/{name}" */
 	const char *summary; /* OpenAPI; says what it returns */
-	const char *query;   /* "dry_run detail" names, or NULL */
+	const char *query;   /* "dry_run detail" names, or NULL; any other name is refused */
 	bool mutates;        /* root only */
+	const char *reply;   /* name of the JSON schema of a good reply; NULL = not JSON */
 	void (*handle)(void *arg, const struct api_request *request, struct api_reply *reply);
 };
 
@@ -51,8 +54,49 @@ int server_open(struct loop *loop, const char *run_dir, const struct api_route *
 		struct server **out);
 void server_close(struct server *s); /* NULL allowed */
 
-/* Find the route and run it without any socket: used by `isthmusd --offline`. 0, or -ENOENT (reply holds the 404). */
+#define API_BODY_MAX (8u << 20) /* bytes of a request's body; more is answered by 413 */
+
+/*
+ * Find the route and run it without any socket: used by `isthmusd --offline`. 0, or -ENOENT (reply holds the 404).
+ * `target` is a path with an optional query, percent-encoded as in HTTP.  The reply is the caller's: api_reply_fini.
+ */
 int server_dispatch(const struct api_route *routes, size_t n_routes, void *arg, const char *method, const char *target,
 		    const char *body, size_t body_size, struct api_reply *reply);
+
+void api_reply_fini(struct api_reply *reply);
+
+/* ---- for handlers ---- */
+
+/* The text of j becomes the reply's body (500 when memory ran out); j is empty after. */
+void api_reply_json(struct api_reply *reply, struct json *j);
+/*
+ * {"error": {"code", "message", "hint", "details"}}; code is stable ("IST-4004"), hint the next step or NULL.  details is a
+ * writer that holds a complete JSON array, or NULL; it is emptied.
+ */
+void api_reply_error(struct api_reply *reply, int status, const char *code, const char *hint, struct json *details,
+		     const char *format, ...) __attribute__((format(printf, 6, 7)));
+/* A yes/no query parameter: bare, 1, true; 0, false, absent.  False with the reply set when it is something else. */
+bool api_query_flag(const struct api_request *request, const char *key, bool *out, struct api_reply *reply);
+
+/* ---- openapi.c ---- */
+
+struct api_field { /* one key of a kind; the last has name NULL */
+	const char *name;
+	const char *type; /* "string", "integer", "number", "boolean", "string?" (or null), "string[]", "#Kind", "#Kind[]", "#Kind?" */
+	const char *meaning;
+};
+
+struct api_kind {
+	const char *name; /* "Port" */
+	const char *meaning;
+	const struct api_field *fields; /* every one is always there; beside apiVersion and kind */
+	bool nested; /* only ever inside another: has no apiVersion and kind of its own */
+};
+
+/* The OpenAPI 3.1 description of a route table; lists ("PortList") are derived from their kind. */
+void openapi_write(struct json *j, const char *title, const char *version, const struct api_route *routes, size_t n_routes,
+		   const struct api_kind *kinds, size_t n_kinds);
+/* The JSON schema (draft 2020-12) of one kind, complete with what it refers to. */
+void openapi_schema_write(struct json *j, const struct api_kind *kind, const struct api_kind *kinds, size_t n_kinds);
 
 #endif
