@@ -41,7 +41,7 @@ struct kern_callbacks {
 	void (*on_link)(void *arg, const struct link *link);                      /* new or changed */
 	void (*on_link_gone)(void *arg, uint32_t ifindex, const char *name);
 	void (*on_filter_gone)(void *arg, uint32_t ifindex);                      /* a tc filter or clsact of it was removed or replaced */
-	void (*on_route_change)(void *arg);                                       /* routes or addresses changed: look paths up again */
+	void (*on_route_change)(void *arg);                                       /* routes, addresses or forwarding changed: paths, kern_fib_enable */
 };
 
 int kern_open(const struct kern_callbacks *callbacks, void *arg, struct kern **out);
@@ -68,6 +68,7 @@ int kern_path(struct kern *k, const struct addr *to, const struct addr *from, st
 
 /* Keep the underlay neighbour of a path resolved, so that the first packet finds it (NTF_MANAGED, else NTF_USE). */
 int kern_neighbour_keep(struct kern *k, uint32_t ifindex, const struct addr *next_hop);
+int kern_neighbours_release(struct kern *k); /* all of ours go back to the kernel's own care; for a teardown */
 
 /*
  * A workload's interface must never reach the node's own stack: should our program be torn off it, the kernel drops what
@@ -78,5 +79,6 @@ int kern_port_unguard(const struct kern *k, const char *name);
 
 /* lo forwards (and nothing else): bpf_fib_lookup answers only for an ingress device that may forward. 1 changed, 0 was so. */
 int kern_fib_enable(const struct kern *k);
+int kern_fib_disable(const struct kern *k); /* back to what conf/all says; for a teardown */
 
 #endif

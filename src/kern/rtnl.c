@@ -1,1 +1,408 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "kern/rtnl.h"
+
+#include <errno.h>
+#include <linux/if_addr.h>
+#include <linux/if_arp.h>
+#include <linux/if_link.h>
+#include <linux/neighbour.h>
+#include <linux/netconf.h>
+#include <linux/nexthop.h>
+#include <linux/pkt_sched.h>
+#include <linux/rtnetlink.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include "lib/cleanup.h"
+
+/* ---- attributes -------------------------------------------------------------------------------------------------- */
+
+#define ATTRIBUTES_MAX 64 /* types above it are of no interest here */
+
+struct attributes {
+	const struct nlattr *of[ATTRIBUTES_MAX];
+};
+
+static int collect(const struct nlattr *attribute, void *data)
+{
+	struct attributes *a = data;
+	uint16_t type = mnl_attr_get_type(attribute);
+
+	if (type < ATTRIBUTES_MAX)
+		a->of[type] = attribute;
+	return MNL_CB_OK;
+}
+
+static void collect_nested(const struct nlattr *nest, struct attributes *a)
+{
+	memset(a, 0, sizeof(*a));
+	if (nest)
+		mnl_attr_parse_payload(mnl_attr_get_payload(nest), mnl_attr_get_payload_len(nest), collect, a);
+}
+
+static uint32_t get_u32(const struct nlattr *attribute)
+{
+	uint32_t v = 0;
+
+	if (attribute && mnl_attr_get_payload_len(attribute) >= sizeof(v))
+		memcpy(&v, mnl_attr_get_payload(attribute), sizeof(v));
+	return v;
+}
+
+static uint8_t get_u8(const struct nlattr *attribute)
+{
+	return attribute && mnl_attr_get_payload_len(attribute) >= 1 ? *(const uint8_t *)mnl_attr_get_payload(attribute) : 0;
+}
+
+static bool get_text(const struct nlattr *attribute, char *out, size_t size)
+{
+	size_t length;
+
+	if (!attribute)
+		return false;
+	length = strnlen(mnl_attr_get_payload(attribute), mnl_attr_get_payload_len(attribute));
+	if (length == 0 || length >= size)
+		return false;
+	memcpy(out, mnl_attr_get_payload(attribute), length);
+	out[length] = 0;
+	return true;
+}
+
+static bool text_is(const struct nlattr *attribute, const char *text)
+{
+	char word[16];
+
+	return get_text(attribute, word, sizeof(word)) && strcmp(word, text) == 0;
+}
+
+static bool address_from_bytes(const uint8_t *bytes, size_t size, struct addr *out)
+{
+	memset(out, 0, sizeof(*out));
+	if (size == 16) {
+		memcpy(out->bytes, bytes, 16);
+		return true;
+	}
+	if (size != 4)
+		return false;
+	out->bytes[10] = out->bytes[11] = 0xff;
+	memcpy(out->bytes + 12, bytes, 4);
+	return true;
+}
+
+static bool get_address(const struct nlattr *attribute, struct addr *out)
+{
+	return attribute &&
+	       address_from_bytes(mnl_attr_get_payload(attribute), mnl_attr_get_payload_len(attribute), out);
+}
+
+/* ---- messages ---------------------------------------------------------------------------------------------------- */
+
+static void decode_counters(const struct nlattr *attribute, struct link *link)
+{
+	struct rtnl_link_stats64 s = {0};
+	size_t size;
+
+	if (!attribute)
+		return;
+	size = mnl_attr_get_payload_len(attribute);
+	memcpy(&s, mnl_attr_get_payload(attribute), size < sizeof(s) ? size : sizeof(s));
+	link->rx_packets = s.rx_packets;
+	link->rx_bytes = s.rx_bytes;
+	link->tx_packets = s.tx_packets;
+	link->tx_bytes = s.tx_bytes;
+}
+
+static enum link_kind kind_of(uint16_t hardware, const struct nlattr *kind)
+{
+	if (hardware == ARPHRD_LOOPBACK)
+		return LINK_LOOPBACK;
+	if (text_is(kind, "veth"))
+		return LINK_VETH;
+	if (hardware == ARPHRD_ETHER && text_is(kind, "tun")) /* a "tun" without Ethernet cannot be a port */
+		return LINK_TUN;
+	return LINK_OTHER;
+}
+
+static int decode_link(const struct nlmsghdr *h, const void *body, const struct attributes *a, struct rtnl_message *out)
+{
+	const struct ifinfomsg *i = body;
+	const struct nlattr *mac = a->of[IFLA_ADDRESS];
+	struct link *link = &out->link;
+	struct attributes info;
+
+	/* A bridge speaks of its ports in the same messages under its own family; DELLINK then means "left the bridge". */
+	if (i->ifi_family != AF_UNSPEC)
+		return 0;
+	if (i->ifi_index <= 0)
+		return -EBADMSG;
+	link->ifindex = (uint32_t)i->ifi_index;
+	if (!get_text(a->of[IFLA_IFNAME], link->name, sizeof(link->name)))
+		return -EBADMSG;
+	out->kind = h->nlmsg_type == RTM_DELLINK ? RTNL_LINK_GONE : RTNL_LINK;
+
+	collect_nested(a->of[IFLA_LINKINFO], &info);
+	link->kind = kind_of(i->ifi_type, info.of[IFLA_INFO_KIND]);
+	link->mtu = get_u32(a->of[IFLA_MTU]);
+	link->up = i->ifi_flags & IFF_UP;
+	link->running = i->ifi_flags & IFF_RUNNING;
+	link->peer_away = link->kind == LINK_VETH && a->of[IFLA_LINK_NETNSID];
+	link->master = get_u32(a->of[IFLA_MASTER]);
+	if (mac && mnl_attr_get_payload_len(mac) == sizeof(link->mac))
+		memcpy(&link->mac, mnl_attr_get_payload(mac), sizeof(link->mac));
+	decode_counters(a->of[IFLA_STATS64], link);
+	return 0;
+}
+
+static int decode_address(const struct nlmsghdr *h, const void *body, const struct attributes *a, struct rtnl_message *out)
+{
+	const struct ifaddrmsg *i = body;
+	/* On a point-to-point link IFA_ADDRESS is the other end; our own is IFA_LOCAL, where there is one. */
+	const struct nlattr *own = a->of[IFA_LOCAL] ? a->of[IFA_LOCAL] : a->of[IFA_ADDRESS];
+
+	if (i->ifa_family != AF_INET && i->ifa_family != AF_INET6)
+		return 0;
+	if (!get_address(own, &out->address.addr))
+		return -EBADMSG;
+	out->address.ifindex = i->ifa_index;
+	out->kind = h->nlmsg_type == RTM_DELADDR ? RTNL_ADDRESS_GONE : RTNL_ADDRESS;
+	return 0;
+}
+
+/* RTA_VIA (an IPv4 route over an IPv6 next hop, RFC 5549): family, then the address. */
+static void decode_via(const struct nlattr *attribute, struct addr *out)
+{
+	size_t size;
+
+	if (!attribute)
+		return;
+	size = mnl_attr_get_payload_len(attribute);
+	if (size > sizeof(uint16_t))
+		address_from_bytes((const uint8_t *)mnl_attr_get_payload(attribute) + sizeof(uint16_t),
+				   size - sizeof(uint16_t), out);
+}
+
+static int decode_route(const struct nlmsghdr *h, const void *body, const struct attributes *a, struct rtnl_message *out)
+{
+	const struct rtmsg *r = body;
+	struct attributes metrics;
+
+	if (r->rtm_family != AF_INET && r->rtm_family != AF_INET6)
+		return 0;
+	collect_nested(a->of[RTA_METRICS], &metrics);
+	out->kind = RTNL_ROUTE;
+	out->route.ifindex = get_u32(a->of[RTA_OIF]);
+	out->route.mtu = get_u32(metrics.of[RTAX_MTU]);
+	decode_via(a->of[RTA_VIA], &out->route.gateway);
+	get_address(a->of[RTA_GATEWAY], &out->route.gateway);
+	get_address(a->of[RTA_PREFSRC], &out->route.source);
+	return 0;
+}
+
+static int decode_routing_change(const struct nlmsghdr *h, const void *body, const struct attributes *a,
+				 struct rtnl_message *out)
+{
+	out->kind = RTNL_ROUTING_CHANGE;
+	return 0;
+}
+
+/* net.*.conf.*.forwarding was written: that of "all" also switches lo, which kern_fib_enable needs. */
+static int decode_netconf(const struct nlmsghdr *h, const void *body, const struct attributes *a, struct rtnl_message *out)
+{
+	if (a->of[NETCONFA_FORWARDING])
+		out->kind = RTNL_ROUTING_CHANGE;
+	return 0;
+}
+
+static int decode_filter(const struct nlmsghdr *h, const void *body, const struct attributes *a, struct rtnl_message *out)
+{
+	const struct tcmsg *t = body;
+
+	/* A filter that is new beside the others is told with NLM_F_EXCL; without it one may have been replaced. */
+	if (h->nlmsg_type == RTM_NEWTFILTER && (h->nlmsg_flags & NLM_F_EXCL))
+		return 0;
+	if (h->nlmsg_type == RTM_DELQDISC && t->tcm_parent != TC_H_CLSACT)
+		return 0;
+	if (t->tcm_ifindex <= 0) /* a shared block, which is not how we attach */
+		return 0;
+	out->kind = RTNL_FILTER_GONE;
+	out->ifindex = (uint32_t)t->tcm_ifindex;
+	return 0;
+}
+
+static int decode_neighbour(const struct nlmsghdr *h, const void *body, const struct attributes *a,
+			    struct rtnl_message *out)
+{
+	const struct ndmsg *n = body;
+
+	if (n->ndm_family != AF_INET && n->ndm_family != AF_INET6)
+		return 0;
+	if (!get_address(a->of[NDA_DST], &out->neighbour.addr))
+		return -EBADMSG;
+	out->kind = RTNL_NEIGHBOUR;
+	out->neighbour.ifindex = (uint32_t)n->ndm_ifindex;
+	out->neighbour.state = n->ndm_state;
+	out->neighbour.protocol = get_u8(a->of[NDA_PROTOCOL]);
+	out->neighbour.managed = get_u32(a->of[NDA_FLAGS_EXT]) & NTF_EXT_MANAGED;
+	return 0;
+}
+
+static const struct decoder {
+	uint16_t type;
+	uint16_t body_size;
+	int (*decode)(const struct nlmsghdr *h, const void *body, const struct attributes *a, struct rtnl_message *out);
+} decoders[] = {
+	{RTM_NEWLINK, sizeof(struct ifinfomsg), decode_link},
+	{RTM_DELLINK, sizeof(struct ifinfomsg), decode_link},
+	{RTM_NEWADDR, sizeof(struct ifaddrmsg), decode_address},
+	{RTM_DELADDR, sizeof(struct ifaddrmsg), decode_address},
+	{RTM_NEWROUTE, sizeof(struct rtmsg), decode_route},
+	{RTM_DELROUTE, sizeof(struct rtmsg), decode_route},
+	{RTM_NEWRULE, sizeof(struct rtmsg), decode_routing_change},
+	{RTM_DELRULE, sizeof(struct rtmsg), decode_routing_change},
+	{RTM_NEWNEXTHOP, sizeof(struct nhmsg), decode_routing_change},
+	{RTM_DELNEXTHOP, sizeof(struct nhmsg), decode_routing_change},
+	{RTM_NEWNETCONF, sizeof(struct netconfmsg), decode_netconf},
+	{RTM_NEWTFILTER, sizeof(struct tcmsg), decode_filter},
+	{RTM_DELTFILTER, sizeof(struct tcmsg), decode_filter},
+	{RTM_DELQDISC, sizeof(struct tcmsg), decode_filter},
+	{RTM_NEWNEIGH, sizeof(struct ndmsg), decode_neighbour},
+};
+
+int rtnl_decode(const void *data, size_t size, struct rtnl_message *out)
+{
+	const struct nlmsghdr *h = data;
+	const struct decoder *d;
+	struct attributes a = {0};
+	struct rtnl_message m = {.kind = RTNL_OTHER};
+	size_t payload_size, body_size;
+	int r;
+
+	if (size < sizeof(*h) || h->nlmsg_len < sizeof(*h) || h->nlmsg_len > size)
+		return -EBADMSG;
+	for (d = decoders; d < decoders + sizeof(decoders) / sizeof(*decoders); d++) {
+		if (d->type == h->nlmsg_type)
+			break;
+	}
+	if (d == decoders + sizeof(decoders) / sizeof(*decoders)) {
+		*out = m;
+		return 0;
+	}
+
+	payload_size = h->nlmsg_len - sizeof(*h);
+	if (payload_size < d->body_size)
+		return -EBADMSG;
+	/* A tail too short for an attribute is padding; one whose length field lies ends the walk without being read. */
+	body_size = MNL_ALIGN((size_t)d->body_size);
+	if (payload_size > body_size)
+		mnl_attr_parse_payload((const uint8_t *)mnl_nlmsg_get_payload(h) + body_size, payload_size - body_size, collect, &a);
+	r = d->decode(h, mnl_nlmsg_get_payload(h), &a, &m);
+	if (r < 0)
+		return r;
+	*out = m;
+	return 0;
+}
+
+/* ---- the asking socket ------------------------------------------------------------------------------------------- */
+
+int rtnl_open(struct rtnl *r)
+{
+	/* The kernel answers within the call; this only bounds what a broken one could do to us. */
+	static const struct timeval patience = {.tv_sec = 5};
+	struct mnl_socket *s = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	int error;
+
+	if (!s)
+		return -errno;
+	if (mnl_socket_bind(s, 0, MNL_SOCKET_AUTOPID) < 0 ||
+	    setsockopt(mnl_socket_get_fd(s), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0) {
+		error = -errno;
+		mnl_socket_close(s);
+		return error;
+	}
+	r->socket = s;
+	r->sequence = 0;
+	return 0;
+}
+
+void rtnl_close(struct rtnl *r)
+{
+	if (r->socket)
+		mnl_socket_close(r->socket);
+	r->socket = NULL;
+}
+
+enum turn { TURN_MORE, TURN_END, TURN_ERROR };
+
+/* One datagram of answers. */
+static enum turn digest(const struct rtnl *r, const uint8_t *data, int size, rtnl_fn fn, void *arg, bool *inconsistent,
+			int *error)
+{
+	const struct nlmsghdr *h = (const struct nlmsghdr *)data;
+
+	for (; mnl_nlmsg_ok(h, size); h = mnl_nlmsg_next(h, &size)) {
+		struct rtnl_message m;
+
+		if (h->nlmsg_seq != r->sequence) /* the rest of an answer that was given up on */
+			continue;
+		if (h->nlmsg_flags & NLM_F_DUMP_INTR)
+			*inconsistent = true;
+		/* Both begin with the error code; a dump that failed half-way says so in its DONE. */
+		if (h->nlmsg_type == NLMSG_DONE || h->nlmsg_type == NLMSG_ERROR) {
+			if (mnl_nlmsg_get_payload_len(h) >= sizeof(*error))
+				memcpy(error, mnl_nlmsg_get_payload(h), sizeof(*error));
+			return *error < 0 ? TURN_ERROR : TURN_END;
+		}
+		if (fn && rtnl_decode(h, h->nlmsg_len, &m) == 0 && m.kind != RTNL_OTHER)
+			fn(arg, &m);
+	}
+	return TURN_MORE;
+}
+
+int rtnl_request(struct rtnl *r, struct nlmsghdr *h, rtnl_fn fn, void *arg)
+{
+	_cleanup_(free) uint8_t *buffer = malloc(RTNL_BUFFER_SIZE);
+	bool inconsistent = false;
+	enum turn turn = TURN_MORE;
+	int error = 0;
+
+	if (!buffer)
+		return -ENOMEM;
+	h->nlmsg_seq = ++r->sequence;
+	h->nlmsg_flags |= NLM_F_REQUEST | ((h->nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP ? 0 : NLM_F_ACK);
+	if (mnl_socket_sendto(r->socket, h, h->nlmsg_len) < 0)
+		return -errno;
+	while (turn == TURN_MORE) {
+		ssize_t size = mnl_socket_recvfrom(r->socket, buffer, RTNL_BUFFER_SIZE);
+
+		if (size < 0 && errno == EINTR)
+			continue;
+		if (size < 0)
+			return errno == EAGAIN ? -ETIMEDOUT : -errno;
+		turn = digest(r, buffer, (int)size, fn, arg, &inconsistent, &error);
+	}
+	if (turn == TURN_ERROR)
+		return error;
+	return inconsistent ? -EINTR : 0;
+}
+
+int rtnl_dump(struct rtnl *r, uint16_t type, uint8_t family, rtnl_fn fn, void *arg)
+{
+	int error = -EINTR;
+
+	for (unsigned attempt = 0; attempt < 8 && error == -EINTR; attempt++) {
+		char buffer[MNL_NLMSG_HDRLEN + 64] __attribute__((aligned(4)));
+		struct nlmsghdr *h = mnl_nlmsg_put_header(buffer);
+		struct rtgenmsg *g;
+
+		h->nlmsg_type = type;
+		h->nlmsg_flags = NLM_F_DUMP;
+		/* The full header of the type: kernels that check strictly refuse the short form. */
+		g = mnl_nlmsg_put_extra_header(h, type == RTM_GETLINK ? sizeof(struct ifinfomsg) :
+						  type == RTM_GETADDR ? sizeof(struct ifaddrmsg) :
+									sizeof(struct ndmsg));
+		g->rtgen_family = family;
+		error = rtnl_request(r, h, fn, arg);
+	}
+	return error;
+}

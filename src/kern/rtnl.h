@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * rtnl.h - rtnetlink messages to values, and a socket that asks; private to kern/.
+ *
+ * rtnl_decode is a pure function over bytes, so that it can be fuzzed: whatever the bytes are, it answers with a value
+ * or -EBADMSG and never reads past `size`.  rtnl_request sends one request and hands every decoded answer to `fn`.
+ */
+#ifndef ISTHMUS_KERN_RTNL_H
+#define ISTHMUS_KERN_RTNL_H
+
+#include <libmnl/libmnl.h>
+#include <linux/netlink.h>
+
+#include "kern/kern.h"
+
+enum rtnl_kind {
+	RTNL_OTHER, /* nothing that we use */
+	RTNL_LINK,
+	RTNL_LINK_GONE,
+	RTNL_ADDRESS,
+	RTNL_ADDRESS_GONE,
+	RTNL_ROUTE, /* a route: the answer to RTM_GETROUTE, or a notification */
+	RTNL_ROUTING_CHANGE, /* a route, rule, next hop or forwarding switch changed in a way that may move paths */
+	RTNL_FILTER_GONE, /* a tc filter or clsact was removed or may have been replaced */
+	RTNL_NEIGHBOUR,
+};
+
+struct rtnl_address {
+	uint32_t ifindex;
+	struct addr addr;
+};
+
+struct rtnl_route {
+	uint32_t ifindex;
+	uint32_t mtu; /* 0 = none of its own */
+	struct addr gateway, source; /* zero = none */
+};
+
+struct rtnl_neighbour {
+	uint32_t ifindex;
+	struct addr addr;
+	uint16_t state; /* NUD_* */
+	uint8_t protocol; /* who made it, NDA_PROTOCOL */
+	bool managed;
+};
+
+struct rtnl_message {
+	enum rtnl_kind kind;
+	union {
+		struct link link; /* LINK_GONE: ifindex and name */
+		struct rtnl_address address;
+		struct rtnl_route route;
+		struct rtnl_neighbour neighbour;
+		uint32_t ifindex; /* FILTER_GONE */
+	};
+};
+
+/* Decodes the message at `data` (header included). 0 or -EBADMSG */
+int rtnl_decode(const void *data, size_t size, struct rtnl_message *out);
+
+struct rtnl {
+	struct mnl_socket *socket;
+	uint32_t sequence;
+};
+
+#define RTNL_BUFFER_SIZE 65536
+
+typedef void (*rtnl_fn)(void *arg, const struct rtnl_message *m);
+
+int rtnl_open(struct rtnl *r);
+void rtnl_close(struct rtnl *r);
+/*
+ * Sends `h` (its sequence is set here) and reads until the kernel's acknowledgement or the end of the dump; `fn` may be
+ * NULL.  0; -EINTR: the dump is inconsistent, ask again; -errno of the kernel.
+ */
+int rtnl_request(struct rtnl *r, struct nlmsghdr *h, rtnl_fn fn, void *arg);
+/* Dump of one type; repeated when it was inconsistent.  The `fn` must bear seeing an object twice. */
+int rtnl_dump(struct rtnl *r, uint16_t type, uint8_t family, rtnl_fn fn, void *arg);
+
+/* The family, the bytes and their number of an address as rtnetlink wants them. */
+static inline uint8_t rtnl_family(const struct addr *a)
+{
+	return addr_is_v4(a) ? 2 /* AF_INET */ : 10 /* AF_INET6 */;
+}
+static inline const void *rtnl_bytes(const struct addr *a)
+{
+	return addr_is_v4(a) ? a->bytes + 12 : a->bytes;
+}
+static inline size_t rtnl_size(const struct addr *a)
+{
+	return addr_is_v4(a) ? 4 : 16;
+}
+
+#endif
