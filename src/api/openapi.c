@@ -154,12 +154,14 @@ static void write_parameters(struct json *j, const struct api_route *route)
 		json_object_close(j);
 	}
 	for (size_t n; (n = strcspn(words, " ")); words += n, words += strspn(words, " ")) {
+		bool text = words[n - 1] == '=';
+
 		json_object_open(j);
 		json_key(j, "name");
-		json_format(j, "%.*s", (int)n, words);
+		json_format(j, "%.*s", (int)n - text, words);
 		json_put_string(j, "in", "query");
 		json_key(j, "schema");
-		write_type(j, "", "boolean", NULL);
+		write_type(j, "", text ? "string" : "boolean", NULL);
 		json_object_close(j);
 	}
 	json_array_close(j);

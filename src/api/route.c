@@ -56,7 +56,7 @@ static bool word_in(const char *words, const char *word)
 	size_t n = strlen(word);
 
 	for (const char *p = words; p && *p; p += strcspn(p, " "), p += strspn(p, " "))
-		if (strcspn(p, " ") == n && memcmp(p, word, n) == 0)
+		if (strcspn(p, " =") == n && memcmp(p, word, n) == 0)
 			return true;
 	return false;
 }
@@ -226,7 +226,8 @@ void route_run(const struct route_table *t, const char *method, const char *targ
 				r == -E2BIG ? "too many query parameters" : "the query has a broken %-escape");
 	else if (query_is_known(&query, route, reply))
 		route->handle(t->arg,
-			      &(struct api_request){.method = route->method,
+			      &(struct api_request){.route = route,
+						    .method = route->method,
 						    .path = target,
 						    .name = name,
 						    .body = body,

@@ -18,7 +18,10 @@ struct json;
 struct loop;
 struct server;
 
+struct api_route;
+
 struct api_request {
+	const struct api_route *route; /* the row that was found */
 	const char *method;
 	const char *path;
 	const char *name;  /* what stood for {name} in the pattern (decoded), else NULL */
@@ -44,7 +47,7 @@ struct api_route {
 	const char *method;  /* "GET", "POST", "DELETE" */
 	const char *pattern; /* "/v1/ports/{name}" */
 	const char *summary; /* OpenAPI; says what it returns */
-	const char *query;   /* "dry_run detail" names, or NULL; any other name is refused */
+	const char *query;   /* "dry_run name=": flags, and with = those that take text; any other is refused */
 	bool mutates;        /* root only */
 	const char *reply;   /* name of the JSON schema of a good reply; NULL = not JSON */
 	void (*handle)(void *arg, const struct api_request *request, struct api_reply *reply);

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * exposition.c - /metrics.  Labels are drop reasons, counters, states and tables: sets that the source fixes, so the
+ * number of series does not depend on traffic, ports or peers (row T2).
+ */
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "agent/view.h"
+#include "api/metrics.h"
+#include "lib/cleanup.h"
+#include "model/fwd.h"
+
+static void single(struct metrics *m, const char *name, enum metrics_type type, const char *unit, const char *help, double value)
+{
+	metrics_family(m, name, type, unit, help);
+	metrics_sample(m, NULL, value);
+}
+
+static void labelled(struct metrics *m, const char *label, const char *value, double number)
+{
+	metrics_sample(m, (struct metrics_label[]){{label, value}, {0}}, number);
+}
+
+static void expose_datapath(struct metrics *m, const struct datapath *dp)
+{
+	struct abi_counter counters[COUNTER_MAX];
+	uint64_t drops[DROP_MAX];
+
+	stats_drops(dp, drops);
+	stats_counters(dp, counters);
+	metrics_family(m, "isthmus_drops", METRICS_COUNTER, NULL, "Packets dropped, by reason (see `isthmus drops`).");
+	for (unsigned r = DROP_NONE + 1; r < DROP_MAX; r++)
+		labelled(m, "reason", drop_name(r), (double)drops[r]);
+	metrics_family(m, "isthmus_packets", METRICS_COUNTER, NULL, "Packets handled, by what was done with them.");
+	for (unsigned c = 0; c < COUNTER_MAX; c++)
+		labelled(m, "counter", counter_name(c), (double)counters[c].packets);
+	metrics_family(m, "isthmus_bytes", METRICS_COUNTER, "bytes", "Bytes handled, by what was done with them.");
+	for (unsigned c = 0; c < COUNTER_MAX; c++)
+		labelled(m, "counter", counter_name(c), (double)counters[c].bytes);
+	metrics_family(m, "isthmus_table_entries", METRICS_GAUGE, NULL, "Entries in a table of the data plane.");
+	for (unsigned k = 0; k < FWD_KIND_MAX; k++)
+		labelled(m, "table", fwd_kind_name(k), (double)table_length(dp, k));
+	metrics_family(m, "isthmus_table_capacity", METRICS_GAUGE, NULL, "Entries that a table of the data plane can hold.");
+	for (unsigned k = 0; k < FWD_KIND_MAX; k++)
+		labelled(m, "table", fwd_kind_name(k), (double)table_capacity(dp, k));
+}
+
+static void expose_config(struct metrics *m, const struct agent *a)
+{
+	size_t ports[AGENT_PORT_STATE_MAX] = {0};
+	size_t networks = 0;
+
+	for (size_t i = 0; a->config && i < a->config->n_ports; i++) {
+		const char *reason;
+
+		ports[agent_port_state(a, &a->config->ports[i], &reason)]++;
+	}
+	for (size_t i = 0; a->config && i < a->config->n_tenants; i++)
+		networks += a->config->tenants[i].n_networks;
+	metrics_family(m, "isthmus_ports", METRICS_GAUGE, NULL, "Ports by state; remote are those of other nodes.");
+	for (unsigned s = 0; s < AGENT_PORT_STATE_MAX; s++)
+		labelled(m, "state", agent_port_state_name(s), (double)ports[s]);
+	single(m, "isthmus_nodes", METRICS_GAUGE, NULL, "Nodes of the fabric, this one included.",
+	       a->config ? (double)a->config->n_nodes : 0);
+	single(m, "isthmus_tenants", METRICS_GAUGE, NULL, "Tenants of the fabric.", a->config ? (double)a->config->n_tenants : 0);
+	single(m, "isthmus_networks", METRICS_GAUGE, NULL, "Networks of all tenants.", (double)networks);
+}
+
+static double boot_to_wall_s(void)
+{
+	struct timespec wall, boot;
+
+	clock_gettime(CLOCK_REALTIME, &wall);
+	clock_gettime(CLOCK_BOOTTIME, &boot);
+	return (double)(wall.tv_sec - boot.tv_sec) + (double)(wall.tv_nsec - boot.tv_nsec) / 1e9;
+}
+
+static void expose_process(struct metrics *m, const struct agent *a)
+{
+	_cleanup_(file) FILE *f = fopen("/proc/self/statm", "re");
+	DIR *dir = opendir("/proc/self/fd");
+	struct rusage usage;
+	unsigned long size, resident;
+	unsigned fds = 0;
+
+	single(m, "process_start_time_seconds", METRICS_GAUGE, "seconds", "Start time of the daemon since the Unix epoch.",
+	       boot_to_wall_s() + (double)a->started_ms / 1000);
+	if (f && fscanf(f, "%lu %lu", &size, &resident) == 2)
+		single(m, "process_resident_memory_bytes", METRICS_GAUGE, "bytes", "Resident memory of the daemon.",
+		       (double)resident * (double)sysconf(_SC_PAGESIZE));
+	if (dir) {
+		while (readdir(dir))
+			fds++;
+		closedir(dir);
+		single(m, "process_open_fds", METRICS_GAUGE, NULL, "Open file descriptors of the daemon.", fds - 3);
+	}
+	if (getrusage(RUSAGE_SELF, &usage) == 0)
+		single(m, "process_cpu_seconds", METRICS_COUNTER, "seconds", "Processor time of the daemon.",
+		       (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+			       (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6);
+}
+
+void view_metrics_handle(void *arg, const struct api_request *request, struct api_reply *reply)
+{
+	const struct agent *a = arg;
+	struct metrics m;
+
+	metrics_init(&m, request->accept);
+	reply->content_type = metrics_content_type(&m);
+	metrics_family(&m, "isthmus_build", METRICS_INFO, NULL, "Version of the daemon.");
+	labelled(&m, "version", ISTHMUS_VERSION, 1);
+	single(&m, "isthmus_degraded", METRICS_GAUGE, NULL, "1 while `isthmus status` says DEGRADED.", agent_is_degraded(a));
+	expose_config(&m, a);
+	if (a->dp)
+		expose_datapath(&m, a->dp);
+	single(&m, "isthmus_config_generation", METRICS_GAUGE, NULL, "Configurations applied since the daemon started.",
+	       (double)a->generation);
+	single(&m, "isthmus_config_applied_timestamp_seconds", METRICS_GAUGE, "seconds", "When a configuration was last applied.",
+	       a->applied_ms ? boot_to_wall_s() + (double)a->applied_ms / 1000 : 0);
+	single(&m, "isthmus_repairs", METRICS_COUNTER, NULL, "Drift between intent and kernel that was found and mended.",
+	       (double)a->repairs);
+	expose_process(&m, a);
+	reply->body = metrics_take(&m, &reply->body_size);
+	if (!reply->body)
+		api_reply_error(reply, 500, "IST-5000", NULL, NULL, "out of memory");
+}

@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/view.h"
+#include "lib/cleanup.h"
+
+/* What the objects of a list hang on.  Each is an array of the configuration, sorted by name. */
+enum base {
+	BASE_SITES,
+	BASE_NODES,
+	BASE_TENANTS,
+	BASE_PORTS,
+};
+
+struct filter {
+	char *scope; /* tenant (of a MAC: tenant/network), NULL = any */
+	bool has_prefix, has_mac;
+	struct prefix prefix;
+	struct mac mac;
+};
+
+/*
+ * A walk over the objects of a list.  Between two pieces the configuration may have been replaced, so all that is kept is
+ * the name of the base object and how many of its objects were written; each piece looks the name up again.
+ */
+struct walk {
+	const struct agent *a;
+	const struct view_list *list;
+	struct filter filter;
+	bool filtered;
+	bool lines; /* newline-delimited objects, no envelope */
+	bool all;   /* also what the data plane does not hold */
+	bool begun, ended;
+	unsigned phase;
+	char last[CONFIG_NAME_MAX + 1]; /* name of the base object, "" = at the first */
+	size_t sub;                     /* the next object of it */
+	uint64_t written;
+	struct json json;
+	size_t drained;
+};
+
+enum step {
+	STEP_WROTE,
+	STEP_SKIPPED,
+	STEP_DONE, /* the base object has no more */
+};
+
+struct phase {
+	enum base base;
+	enum step (*emit)(const struct walk *w, size_t index, size_t sub, struct json *j);
+};
+
+struct view_list {
+	const char *plural; /* in the path */
+	const char *kind;   /* of the list */
+	struct phase phases[2];
+	/* one object by name; NULL: names are looked for by the walk, which may find several */
+	bool (*find)(const struct agent *a, const char *name, struct json *j);
+	bool (*parse)(struct filter *f, const char *name);
+};
+
+/* ---- what each list holds ---- */
+
+static enum step emit_site(const struct walk *w, size_t index, size_t sub, struct json *j)
+{
+	if (sub)
+		return STEP_DONE;
+	view_site(j, w->a, &w->a->config->sites[index]);
+	return STEP_WROTE;
+}
+
+static enum step emit_node(const struct walk *w, size_t index, size_t sub, struct json *j)
+{
+	if (sub)
+		return STEP_DONE;
+	view_node(j, w->a, &w->a->config->nodes[index]);
+	return STEP_WROTE;
+}
+
+static enum step emit_tenant(const struct walk *w, size_t index, size_t sub, struct json *j)
+{
+	if (sub)
+		return STEP_DONE;
+	view_tenant(j, w->a, &w->a->config->tenants[index]);
+	return STEP_WROTE;
+}
+
+static enum step emit_network(const struct walk *w, size_t index, size_t sub, struct json *j)
+{
+	const struct config_tenant *t = &w->a->config->tenants[index];
+
+	if (sub >= t->n_networks)
+		return STEP_DONE;
+	view_network(j, w->a, &t->networks[sub]);
+	return STEP_WROTE;
+}
+
+static enum step emit_port(const struct walk *w, size_t index, size_t sub, struct json *j)
+{
+	if (sub)
+		return STEP_DONE;
+	view_port(j, w->a, &w->a->config->ports[index]);
+	return STEP_WROTE;
+}
+
+static enum step emit_mac(const struct walk *w, size_t index, size_t sub, struct json *j)
+{
+	const struct config_port *p = &w->a->config->ports[index];
+
+	if (sub)
+		return STEP_DONE;
+	if (p->network->mode != CONFIG_MODE_L2)
+		return STEP_SKIPPED;
+	if (w->filtered && (!mac_equal(&w->filter.mac, &p->mac) ||
+			    (w->filter.scope && strcmp(w->filter.scope, p->network->full_name) != 0)))
+		return STEP_SKIPPED;
+	if (!w->all && !view_mac_installed(w->a, p))
+		return STEP_SKIPPED;
+	view_mac(j, w->a, p);
+	return STEP_WROTE;
+}
+
+static bool wants(const struct walk *w, const struct config_tenant *t, const struct prefix *prefix)
+{
+	const struct filter *f = &w->filter;
+
+	return !w->filtered || (f->prefix.length == prefix->length && addr_equal(&f->prefix.addr, &prefix->addr) &&
+				(!f->scope || strcmp(f->scope, t->name) == 0));
+}
+
+static enum step emit_address(const struct walk *w, size_t index, size_t sub, struct json *j,
+			      void (*view)(struct json *, const struct agent *, const struct config_port *, const struct addr *))
+{
+	const struct config_port *p = &w->a->config->ports[index];
+
+	if (sub >= p->n_addresses)
+		return STEP_DONE;
+	if (!wants(w, p->network->tenant, &(struct prefix){p->addresses[sub], 128}))
+		return STEP_SKIPPED;
+	if (!w->all && !view_host_installed(w->a, p, &p->addresses[sub]))
+		return STEP_SKIPPED;
+	view(j, w->a, p, &p->addresses[sub]);
+	return STEP_WROTE;
+}
+
+static enum step emit_host(const struct walk *w, size_t index, size_t sub, struct json *j)
+{
+	return emit_address(w, index, sub, j, view_host);
+}
+
+static enum step emit_host_route(const struct walk *w, size_t index, size_t sub, struct json *j)
+{
+	return emit_address(w, index, sub, j, view_host_route);
+}
+
+static enum step emit_prefix_route(const struct walk *w, size_t index, size_t sub, struct json *j)
+{
+	const struct config_tenant *t = &w->a->config->tenants[index];
+
+	for (size_t i = 0; i < t->n_networks; sub -= t->networks[i++].n_subnets) {
+		const struct config_network *n = &t->networks[i];
+
+		if (sub >= n->n_subnets)
+			continue;
+		if (!wants(w, t, &n->subnets[sub]) || (!w->all && !view_prefix_installed(w->a, n, &n->subnets[sub])))
+			return STEP_SKIPPED;
+		view_prefix_route(j, w->a, n, &n->subnets[sub]);
+		return STEP_WROTE;
+	}
+	return STEP_DONE;
+}
+
+static bool find_site(const struct agent *a, const char *name, struct json *j)
+{
+	for (size_t i = 0; i < a->config->n_sites; i++)
+		if (strcmp(a->config->sites[i].name, name) == 0) {
+			view_site(j, a, &a->config->sites[i]);
+			return true;
+		}
+	return false;
+}
+
+static bool find_node(const struct agent *a, const char *name, struct json *j)
+{
+	const struct config_node *n = config_node(a->config, name);
+
+	if (n)
+		view_node(j, a, n);
+	return n;
+}
+
+static bool find_tenant(const struct agent *a, const char *name, struct json *j)
+{
+	const struct config_tenant *t = config_tenant(a->config, name);
+
+	if (t)
+		view_tenant(j, a, t);
+	return t;
+}
+
+static bool find_network(const struct agent *a, const char *name, struct json *j)
+{
+	const struct config_network *n = config_network(a->config, name);
+
+	if (n)
+		view_network(j, a, n);
+	return n;
+}
+
+static bool find_port(const struct agent *a, const char *name, struct json *j)
+{
+	const struct config_port *p = config_port(a->config, name);
+
+	if (!p)
+		return false;
+	if (a->kern && p->node == a->self)
+		kern_links_refresh(a->kern); /* somebody looks at one port: its counters should be those of now */
+	view_port(j, a, p);
+	return true;
+}
+
+/* "10.0.1.11", "10.0.1.0/24", "red/10.0.1.11", "red/10.0.1.0/24" */
+static bool parse_prefix(struct filter *f, const char *name)
+{
+	const char *slash = strchr(name, '/');
+
+	if (addr_parse(name, &f->prefix.addr) == 0) {
+		f->prefix.length = 128;
+		return true;
+	}
+	if (prefix_parse(name, &f->prefix) == 0)
+		return true;
+	if (!slash || f->scope)
+		return false;
+	f->scope = strndup(name, (size_t)(slash - name));
+	return f->scope && parse_prefix(f, slash + 1);
+}
+
+/* "02:00:00:00:00:01", "red/web/02:00:00:00:00:01" */
+static bool parse_mac(struct filter *f, const char *name)
+{
+	const char *slash = strrchr(name, '/');
+
+	if (slash) {
+		f->scope = strndup(name, (size_t)(slash - name));
+		if (!f->scope)
+			return false;
+		name = slash + 1;
+	}
+	return mac_parse(name, &f->mac) == 0;
+}
+
+static const struct view_list lists[] = {
+	{"sites", "SiteList", {{BASE_SITES, emit_site}}, find_site, NULL},
+	{"nodes", "NodeList", {{BASE_NODES, emit_node}}, find_node, NULL},
+	{"tenants", "TenantList", {{BASE_TENANTS, emit_tenant}}, find_tenant, NULL},
+	{"networks", "NetworkList", {{BASE_TENANTS, emit_network}}, find_network, NULL},
+	{"ports", "PortList", {{BASE_PORTS, emit_port}}, find_port, NULL},
+	{"macs", "MacList", {{BASE_PORTS, emit_mac}}, NULL, parse_mac},
+	{"hosts", "HostList", {{BASE_PORTS, emit_host}}, NULL, parse_prefix},
+	{"routes", "RouteList", {{BASE_TENANTS, emit_prefix_route}, {BASE_PORTS, emit_host_route}}, NULL, parse_prefix},
+};
+
+static const struct view_list *list_by_path(const char *path)
+{
+	const char *plural = path + strlen("/v1/");
+	size_t length = strcspn(plural, "/?#");
+
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+		if (strlen(lists[i].plural) == length && memcmp(lists[i].plural, plural, length) == 0)
+			return &lists[i];
+	return NULL;
+}
+
+/* ---- the walk ---- */
+
+static size_t base_length(const struct config *c, enum base base)
+{
+	switch (base) {
+	case BASE_SITES:
+		return c->n_sites;
+	case BASE_NODES:
+		return c->n_nodes;
+	case BASE_TENANTS:
+		return c->n_tenants;
+	case BASE_PORTS:
+		return c->n_ports;
+	}
+	return 0;
+}
+
+static const char *base_name(const struct config *c, enum base base, size_t i)
+{
+	switch (base) {
+	case BASE_SITES:
+		return c->sites[i].name;
+	case BASE_NODES:
+		return c->nodes[i].name;
+	case BASE_TENANTS:
+		return c->tenants[i].name;
+	case BASE_PORTS:
+		return c->ports[i].name;
+	}
+	return "";
+}
+
+/* The first whose name is not before `name`. */
+static size_t base_position(const struct config *c, enum base base, const char *name)
+{
+	size_t low = 0, high = base_length(c, base);
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (strcmp(base_name(c, base, middle), name) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static void write_phase(struct walk *w, size_t limit)
+{
+	const struct phase *phase = &w->list->phases[w->phase];
+	const struct config *c = w->a->config;
+	size_t i = base_position(c, phase->base, w->last);
+
+	if (i < base_length(c, phase->base) && strcmp(base_name(c, phase->base, i), w->last) != 0)
+		w->sub = 0; /* what we were at is gone; this is the next */
+	while (i < base_length(c, phase->base) && w->json.size < limit) {
+		enum step step = phase->emit(w, i, w->sub, &w->json);
+
+		if (step == STEP_DONE) {
+			i++;
+			w->sub = 0;
+			continue;
+		}
+		w->sub++;
+		w->written += step == STEP_WROTE;
+		if (step == STEP_WROTE && w->lines)
+			json_newline(&w->json);
+	}
+	if (i < base_length(c, phase->base)) {
+		strncpy(w->last, base_name(c, phase->base, i), sizeof(w->last) - 1);
+		return;
+	}
+	w->phase++;
+	w->last[0] = '\0';
+	w->sub = 0;
+}
+
+static bool walk_has_phase(const struct walk *w)
+{
+	return w->a->config && w->phase < sizeof(w->list->phases) / sizeof(w->list->phases[0]) &&
+	       w->list->phases[w->phase].emit;
+}
+
+static void write_piece(struct walk *w, size_t limit)
+{
+	struct json *j = &w->json;
+
+	if (!w->begun && !w->lines) {
+		view_begin(j, w->list->kind);
+		json_key(j, "items");
+		json_array_open(j);
+	}
+	w->begun = true;
+	while (walk_has_phase(w) && j->size < limit)
+		write_phase(w, limit);
+	if (walk_has_phase(w))
+		return;
+	w->ended = true;
+	if (w->lines)
+		return;
+	json_array_close(j);
+	json_object_close(j);
+}
+
+static bool walk_next(void *stream, char *buffer, size_t size, size_t *used)
+{
+	struct walk *w = stream;
+
+	if (w->drained == w->json.size) {
+		if (w->ended)
+			return false;
+		w->json.size = w->drained = 0;
+		write_piece(w, size);
+		if (w->ended && !w->lines)
+			json_newline(&w->json);
+		if (w->json.failed)
+			return false;
+	}
+	*used = w->json.size - w->drained < size ? w->json.size - w->drained : size;
+	if (*used)
+		memcpy(buffer, w->json.data + w->drained, *used);
+	w->drained += *used;
+	return true;
+}
+
+static void walk_free(void *stream)
+{
+	struct walk *w = stream;
+
+	if (!w)
+		return;
+	free(w->filter.scope);
+	json_fini(&w->json);
+	free(w);
+}
+
+DEFINE_CLEANUP(walk, struct walk *, walk_free)
+
+/* ---- handlers ---- */
+
+void view_list_handle(void *arg, const struct api_request *request, struct api_reply *reply)
+{
+	struct walk *w = calloc(1, sizeof(*w));
+
+	if (!w) {
+		api_reply_error(reply, 500, "IST-5000", NULL, NULL, "out of memory");
+		return;
+	}
+	w->a = arg;
+	w->list = list_by_path(request->path);
+	if (!api_query_flag(request, "stream", &w->lines, reply) || !api_query_flag(request, "all", &w->all, reply)) {
+		walk_free(w);
+		return;
+	}
+	if (w->lines)
+		reply->content_type = "application/jsonl";
+	reply->next = walk_next;
+	reply->stream_free = walk_free;
+	reply->stream = w;
+}
+
+static void no_such(const struct view_list *list, const char *name, struct api_reply *reply)
+{
+	_cleanup_(free) char *hint = NULL;
+
+	if (asprintf(&hint, "isthmus get %s lists what there is", list->plural) < 0)
+		hint = NULL;
+	api_reply_error(reply, 404, "IST-4041", hint, NULL, "%s: nothing is called \"%s\"", list->plural, name);
+}
+
+void view_name_handle(void *arg, const struct api_request *request, struct api_reply *reply)
+{
+	_cleanup_(walk) struct walk *w = calloc(1, sizeof(*w));
+	const struct view_list *list = list_by_path(request->path);
+	const struct agent *a = arg;
+	struct json j = {0};
+
+	if (!w) {
+		api_reply_error(reply, 500, "IST-5000", NULL, NULL, "out of memory");
+		return;
+	}
+	if (list->find) {
+		if (a->config && list->find(a, request->name, &j))
+			api_reply_json(reply, &j);
+		else
+			no_such(list, request->name, reply);
+		json_fini(&j);
+		return;
+	}
+	*w = (struct walk){.a = a, .list = list, .filtered = true, .all = true};
+	if (!list->parse(&w->filter, request->name)) {
+		no_such(list, request->name, reply);
+		return;
+	}
+	/* A name stands for few objects; they are collected whole. */
+	write_piece(w, SIZE_MAX);
+	if (!w->written)
+		no_such(list, request->name, reply);
+	else
+		api_reply_json(reply, &w->json);
+}
