@@ -1,1 +1,244 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What each item claims, given what is in scope: one function per kind of item.
+ */
+#include <stddef.h>
+
+#include "rib/object.h"
+
+#define PATH_MTU_DEFAULT 1500u
+#define MTU_MIN 68u /* RFC 791 3.2: every internet module forwards that much */
+
+/* outer IP + UDP 8 + VXLAN 8 + inner Ethernet 14 */
+#define OVERHEAD4 (20u + 8u + 8u + 14u)
+#define OVERHEAD6 (40u + 8u + 8u + 14u)
+
+static const struct addr *own_address(const struct node *self, bool v4)
+{
+	for (size_t i = 0; i < self->n_underlay; i++)
+		if (addr_is_v4(&self->underlay[i]) == v4)
+			return &self->underlay[i];
+	return NULL;
+}
+
+static uint32_t lesser_mtu(uint32_t a, uint32_t b) /* 0 = no limit */
+{
+	if (a == 0 || b == 0)
+		return a + b;
+	return a < b ? a : b;
+}
+
+/*
+ * The first address of the other node, in its order of preference, whose family we have and that is reachable; when none is
+ * reachable the first of a shared family: it may come back while the daemon is dead.
+ */
+const struct addr *node_path(const struct rib *rib, const struct node *to, const struct addr **local, uint32_t *mtu)
+{
+	const struct addr *found = NULL;
+
+	for (size_t i = 0; i < to->n_underlay; i++) {
+		const struct addr *own = own_address(rib->self, addr_is_v4(&to->underlay[i]));
+		const struct path *path = hmap_get(&rib->paths, &to->underlay[i]);
+		bool reachable = !path || !path->known || path->reachable;
+		uint32_t path_mtu = path && path->known ? path->mtu : 0;
+
+		if (!own || (found && !reachable))
+			continue;
+		found = &to->underlay[i];
+		*local = own;
+		*mtu = lesser_mtu(path_mtu, lesser_mtu(rib->self->mtu, to->mtu));
+		if (reachable)
+			break;
+	}
+	if (found && *mtu == 0)
+		*mtu = PATH_MTU_DEFAULT;
+	return found;
+}
+
+static uint32_t tunnel_mtu(uint32_t path_mtu, bool v4)
+{
+	uint32_t overhead = v4 ? OVERHEAD4 : OVERHEAD6;
+
+	return path_mtu < overhead + MTU_MIN ? MTU_MIN : path_mtu - overhead;
+}
+
+static void claim(struct rib *rib, struct item *item, enum route_source source, const char *origin, const struct fwd *f)
+{
+	entries_claim(&rib->entries, &item->claims, source, origin, f);
+}
+
+static void resolve_network(struct rib *rib, struct item *item)
+{
+	struct network *n = (struct network *)item;
+
+	if (!network_in_scope(n))
+		return;
+	for (size_t i = 0; i < n->n_subnets; i++) {
+		struct fwd f = {.kind = FWD_PREFIX, .prefix = {.vrf = n->tenant->vni, .prefix = n->subnets[i], .vni = network_vni(n)}};
+
+		claim(rib, item, ROUTE_SOURCE_CONFIG, n->name, &f);
+	}
+	for (size_t i = 0; i < n->n_gateways; i++) {
+		struct fwd f = {.kind = FWD_HOST, .host = {.vrf = n->tenant->vni, .addr = n->gateways[i], .vni = network_vni(n),
+							   .gateway = true, .l3 = n->mode == CONFIG_MODE_L3}};
+
+		claim(rib, item, ROUTE_SOURCE_CONFIG, n->name, &f);
+	}
+}
+
+static void claim_members(struct rib *rib, struct item *item, const char *origin, const struct node *node,
+			  const struct fwd_member *like)
+{
+	struct fwd f = {.kind = FWD_MEMBER, .member = *like};
+
+	f.member.encap = FWD_ENCAP_VXLAN;
+	for (size_t i = 0; i < node->n_underlay; i++) {
+		f.member.source = node->underlay[i];
+		claim(rib, item, ROUTE_SOURCE_CONFIG, origin, &f);
+	}
+}
+
+static void claim_tunnel(struct rib *rib, struct presence *p, const struct addr *remote, const struct addr *local, uint32_t mtu)
+{
+	struct fwd f = {.kind = FWD_NEXTHOP, .nexthop = {.owner = p->owner, .type = FWD_NEXTHOP_TUNNEL,
+							 .encap = FWD_ENCAP_VXLAN, .foreign = p->node->foreign,
+							 .router_mac = p->node->router_mac, .remote = *remote, .local = *local,
+							 .mtu = tunnel_mtu(mtu, addr_is_v4(remote))}};
+
+	claim(rib, &p->item, ROUTE_SOURCE_CONFIG, p->node->name, &f);
+}
+
+static void resolve_presence(struct rib *rib, struct item *item)
+{
+	struct presence *p = (struct presence *)item;
+	const struct network *n = p->network;
+	bool l2_here = n->mode == CONFIG_MODE_L2 && n->n_here > 0;
+	const struct addr *remote, *local;
+	uint32_t mtu;
+
+	if (p->node == rib->self || !network_in_scope(n))
+		return;
+	/*
+	 * A foreign bridge learns the gateway's MAC from whoever routed to it last, which may be a node without ports in
+	 * this very network: that node must take its answers.
+	 */
+	if (l2_here || (n->mode == CONFIG_MODE_L2 && p->node->foreign)) {
+		struct fwd_member m = {.vni = n->vni, .vrf = n->tenant->vni, .flood = n->flood, .foreign = p->node->foreign};
+
+		claim_members(rib, item, p->node->name, p->node, &m);
+	}
+	remote = node_path(rib, p->node, &local, &mtu);
+	if (!remote)
+		return;
+	if (l2_here || p->n_ports > 0)
+		claim_tunnel(rib, p, remote, local, mtu);
+	if (l2_here) {
+		struct fwd f = {.kind = FWD_FLOOD, .flood = {.vni = n->vni, .nexthop = p->owner}};
+
+		claim(rib, item, ROUTE_SOURCE_CONFIG, p->node->name, &f);
+	}
+}
+
+/* Routed traffic of the tenant may come from every node that routes for it; a foreign node only bridges. */
+static void resolve_edge(struct rib *rib, struct item *item)
+{
+	struct edge *e = (struct edge *)item;
+	struct fwd_member m = {.vni = e->tenant->vni, .vrf = e->tenant->vni, .l3 = true};
+
+	if (e->node == rib->self || e->node->foreign || !tenant_is_here(e->tenant))
+		return;
+	claim_members(rib, item, e->node->name, e->node, &m);
+}
+
+static void claim_hosts(struct rib *rib, struct port *p, enum route_source source, uint64_t nexthop)
+{
+	const struct network *n = p->network;
+	struct fwd f = {.kind = FWD_HOST, .host = {.vrf = n->tenant->vni, .nexthop = nexthop, .vni = network_vni(n),
+						   .mac = p->mac, .l3 = n->mode == CONFIG_MODE_L3}};
+
+	for (size_t i = 0; i < p->n_addresses; i++) {
+		f.host.addr = p->addresses[i];
+		claim(rib, &p->item, source, p->name, &f);
+	}
+}
+
+static void claim_mac(struct rib *rib, struct port *p, enum route_source source, uint64_t nexthop)
+{
+	struct fwd f = {.kind = FWD_MAC, .mac = {.vni = p->network->vni, .mac = p->mac, .nexthop = nexthop}};
+
+	claim(rib, &p->item, source, p->name, &f);
+}
+
+static void resolve_remote_port(struct rib *rib, struct port *p)
+{
+	const struct addr *local;
+	uint32_t mtu;
+
+	if (!network_in_scope(p->network) || !node_path(rib, p->node, &local, &mtu))
+		return;
+	claim_hosts(rib, p, ROUTE_SOURCE_CONFIG, p->presence->owner);
+	if (p->network->mode == CONFIG_MODE_L2 && p->network->n_here > 0)
+		claim_mac(rib, p, ROUTE_SOURCE_CONFIG, p->presence->owner);
+}
+
+static struct fwd port_entry(const struct port *p)
+{
+	const struct network *n = p->network;
+	struct fwd f = {.kind = FWD_PORT, .port = {.ifindex = p->link.ifindex, .owner = p->owner, .vni = network_vni(n),
+						   .vrf = n->tenant->vni, .flags = p->link.flags, .mac = p->mac}};
+
+	for (size_t i = 0; i < n->n_gateways; i++)
+		*(addr_is_v4(&n->gateways[i]) ? &f.port.gateway4 : &f.port.gateway6) = n->gateways[i];
+	return f;
+}
+
+/*
+ * An interface that is there but down keeps its port entry (nothing comes in), and its next hop is as a waiting one's, so
+ * that packets to it are counted as port_down and not lost without a name in a device that is off.
+ */
+static void resolve_local_port(struct rib *rib, struct port *p)
+{
+	const struct rib_link *link = &p->link;
+	bool up = link->ifindex != 0 && link->up;
+	struct fwd nexthop = {.kind = FWD_NEXTHOP, .nexthop = {.owner = p->owner, .type = FWD_NEXTHOP_PORT,
+							       .ifindex = up ? link->ifindex : 0, .peer = up && link->peer,
+							       .mtu = link->ifindex != 0 ? link->mtu : PATH_MTU_DEFAULT}};
+
+	claim(rib, &p->item, ROUTE_SOURCE_LOCAL, p->name, &nexthop);
+	claim_hosts(rib, p, ROUTE_SOURCE_LOCAL, p->owner);
+	if (p->network->mode == CONFIG_MODE_L2)
+		claim_mac(rib, p, ROUTE_SOURCE_LOCAL, p->owner);
+	if (link->ifindex != 0) {
+		struct fwd entry = port_entry(p);
+
+		claim(rib, &p->item, ROUTE_SOURCE_LOCAL, p->name, &entry);
+	}
+	if (up && p->network->mode == CONFIG_MODE_L2) {
+		struct fwd flood = {.kind = FWD_FLOOD, .flood = {.vni = p->network->vni, .nexthop = p->owner}};
+
+		claim(rib, &p->item, ROUTE_SOURCE_LOCAL, p->name, &flood);
+	}
+}
+
+static void resolve_port(struct rib *rib, struct item *item)
+{
+	struct port *p = (struct port *)item;
+
+	if (p->node == rib->self)
+		resolve_local_port(rib, p);
+	else
+		resolve_remote_port(rib, p);
+}
+
+static void (*const resolvers[ITEM_KIND_MAX])(struct rib *rib, struct item *item) = {
+	[ITEM_NETWORK] = resolve_network,
+	[ITEM_PRESENCE] = resolve_presence,
+	[ITEM_EDGE] = resolve_edge,
+	[ITEM_PORT] = resolve_port,
+};
+
+void resolve(struct rib *rib, struct item *item)
+{
+	entries_withdraw(&rib->entries, &item->claims);
+	resolvers[item->kind](rib, item);
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * object.h - the objects inside the rib and what hangs on what; private to src/rib.
+ *
+ *      tenant --< network --< presence >-- node          presence: a node has ports in a network, or lists it (foreign)
+ *         |          |                      |            edge: a node has ports in a routed network of a tenant
+ *         |          +--< port >------------+
+ *         +-----------< edge >--------------+
+ *
+ * Networks, presences, edges and ports are items: they claim forwarding entries.  A change marks the items whose claims
+ * may be others now (rib.c); rib_commit then has their claims made anew (resolve.c).
+ */
+#ifndef ISTHMUS_RIB_OBJECT_H
+#define ISTHMUS_RIB_OBJECT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "lib/addr.h"
+#include "lib/hmap.h"
+#include "model/config.h"
+#include "rib/entry.h"
+#include "rib/rib.h"
+
+enum item_kind {
+	ITEM_NETWORK,
+	ITEM_PRESENCE,
+	ITEM_EDGE,
+	ITEM_PORT,
+	ITEM_KIND_MAX
+};
+
+struct item {
+	enum item_kind kind;
+	bool dirty;
+	struct claim *claims;
+	TAILQ_ENTRY(item) dirty_link;
+};
+
+struct node {
+	char *name;
+	uint64_t seen; /* the last load that had it; likewise below */
+	struct addr underlay[2];
+	size_t n_underlay;
+	uint32_t mtu; /* 0 = not configured */
+	bool foreign, lists_networks;
+	struct mac router_mac;
+	LIST_HEAD(, presence) presences;
+	LIST_HEAD(, edge) edges;
+};
+
+struct tenant {
+	char *name;
+	uint64_t seen;
+	uint32_t vni;
+	size_t n_networks;
+	size_t n_routed_here; /* routed networks with a port of this node */
+	LIST_HEAD(, network) networks;
+	LIST_HEAD(, edge) edges;
+};
+
+struct network {
+	struct item item;
+	char *name; /* full */
+	uint64_t seen;
+	struct tenant *tenant;
+	enum config_mode mode;
+	uint32_t vni; /* 0 for l3 */
+	struct prefix *subnets;
+	size_t n_subnets;
+	struct addr *gateways;
+	size_t n_gateways;
+	bool flood;
+	size_t n_here;      /* ports of this node */
+	bool routed_here;   /* counted in tenant->n_routed_here */
+	LIST_HEAD(, port) ports;
+	LIST_HEAD(, presence) presences;
+	LIST_ENTRY(network) of_tenant;
+};
+
+struct presence_key {
+	const void *network, *node;
+};
+
+struct presence {
+	struct item item;
+	struct presence_key key;
+	struct network *network;
+	struct node *node;
+	uint64_t owner; /* of the tunnel */
+	size_t n_ports;
+	bool listed; /* by a foreign node */
+	uint64_t listed_seen;
+	bool on_edge; /* counted in edge->n_routed */
+	LIST_ENTRY(presence) of_network, of_node;
+};
+
+struct edge_key {
+	const void *tenant, *node;
+};
+
+struct edge {
+	struct item item;
+	struct edge_key key;
+	struct tenant *tenant;
+	struct node *node;
+	size_t n_routed; /* routed networks of the tenant in which the node has ports */
+	LIST_ENTRY(edge) of_tenant, of_node;
+};
+
+struct port {
+	struct item item;
+	char *name;
+	uint64_t seen;
+	struct node *node;
+	struct network *network;
+	struct presence *presence;
+	uint64_t owner;
+	struct mac mac;
+	struct addr *addresses;
+	size_t n_addresses;
+	struct rib_link link; /* of this node's ports */
+	LIST_ENTRY(port) of_network;
+};
+
+struct path {
+	struct addr remote;
+	struct node *node; /* who has the address; NULL = nobody just now */
+	bool known, reachable;
+	uint32_t mtu;
+};
+
+struct rib {
+	struct entries entries;
+	struct hmap nodes, tenants, networks, ports, presences, edges, paths;
+	struct node *self;
+	uint64_t load; /* number of loads */
+	TAILQ_HEAD(, item) dirty;
+};
+
+static inline bool network_is_routed(const struct network *n)
+{
+	return n->mode == CONFIG_MODE_L3 || n->n_gateways > 0;
+}
+
+/* Does the node need the routed half of the tenant? */
+static inline bool tenant_is_here(const struct tenant *t)
+{
+	return t->n_routed_here > 0;
+}
+
+static inline bool network_in_scope(const struct network *n)
+{
+	return n->n_here > 0 || (network_is_routed(n) && tenant_is_here(n->tenant));
+}
+
+/* What the entries of a network call it: its own VNI, or the tenant's. */
+static inline uint32_t network_vni(const struct network *n)
+{
+	return n->mode == CONFIG_MODE_L2 ? n->vni : n->tenant->vni;
+}
+
+/* resolve.c: the address of `to` that tunnels of this node end at, NULL when no family is shared; and our own for it. */
+const struct addr *node_path(const struct rib *rib, const struct node *to, const struct addr **local, uint32_t *mtu);
+
+void resolve(struct rib *rib, struct item *item);
+
+/* object.c: mark items whose claims may be others now. */
+void item_touch(struct rib *rib, struct item *item);
+void item_drop(struct rib *rib, struct item *item); /* it is about to be freed: withdraw its claims */
+void network_touch(struct rib *rib, struct network *n);
+void tenant_touch(struct rib *rib, struct tenant *t);
+void node_touch(struct rib *rib, struct node *node);
+void node_touch_ports(struct rib *rib, struct node *node);
+
+struct presence *presence_obtain(struct rib *rib, struct network *n, struct node *node); /* NULL: out of memory */
+void presence_update(struct rib *rib, struct presence *p);
+void network_update(struct rib *rib, struct network *n);
+void port_join(struct rib *rib, struct port *port, struct node *node, struct network *network);
+void port_leave(struct rib *rib, struct port *port);
+void port_free(struct rib *rib, struct port *port);
+void network_free(struct rib *rib, struct network *n);
+
+#endif
