@@ -127,7 +127,12 @@ class Node:
         p = subprocess.run([binary("isthmus"), *self.daemon.directories(), *argv], text=True, capture_output=True, input=input, timeout=timeout)
         if check and p.returncode:
             raise LabError(f"{self.name}: isthmus {' '.join(argv)}: exit {p.returncode}: {(p.stderr or p.stdout).strip()}")
-        return json.loads(p.stdout) if json_output else p
+        if not json_output:
+            return p
+        try:
+            return json.loads(p.stdout)
+        except ValueError:
+            raise LabError(f"{self.name}: isthmus {' '.join(argv)}: exit {p.returncode}, not JSON: {p.stdout[:200]!r} {p.stderr[:500]!r}") from None
 
     def apply(self, text, check=True, dry_run=False):
         """`isthmus apply` of a text; the CompletedProcess."""
@@ -151,7 +156,7 @@ class Node:
 
     def drops(self):
         """reason -> packets, summed over all CPUs."""
-        return {d["reason"]: d["packets"] for d in self.get("drops")}
+        return {d["name"]: d["packets"] for d in self.get("drops")}
 
     def wait_up(self, timeout=5):
         self.isthmus("status", "--wait", "--timeout", timeout, timeout=timeout + 5)

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What several scenarios need: counting drops, running many small things at once, common frames."""
+import concurrent.futures
+import contextlib
+
+from lab import packet
+from lab.run import LabError, wait_until
+
+GATEWAY_MAC = "02:69:73:74:68:6d"
+
+
+def at_once(calls, workers=8):
+    """Run functions side by side; returns their results in order."""
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        return [f.result() for f in [pool.submit(c) for c in calls]]
+
+
+def ping_all(pairs, workers=8):
+    """pairs: (host, address).  Returns the pairs that did not answer three pings in a row (ARP included)."""
+    pairs = list(pairs)
+    answers = at_once([lambda h=h, a=a: h.ping(a, check=False, timeout=2) for h, a in pairs], workers)
+    return [f"{h.name} -> {a}" for (h, a), ok in zip(pairs, answers) if not ok]
+
+
+@contextlib.contextmanager
+def drops_of(node, timeout=3.0, **expected):
+    """The named counters of the node must rise by exactly this much, and no other may move (except `ignoring`, a list)."""
+    ignoring = set(expected.pop("ignoring", ()))
+    before = node.drops()
+
+    def change():
+        after = node.drops()
+        return {k: v - before.get(k, 0) for k, v in after.items() if v != before.get(k, 0) and k not in ignoring}
+    yield change
+    try:
+        wait_until(lambda: change() == {k: v for k, v in expected.items() if v}, timeout)
+    except LabError:
+        assert change() == expected, "drop counters of " + node.name
+
+
+def copies(tap, test, hosts):
+    """place -> number of matching frames received there."""
+    found = {h: 0 for h in hosts}
+    for f in tap.matching(test):
+        found[f.place] = found.get(f.place, 0) + 1
+    return found
+
+
+def has(needle):
+    return lambda frame: needle in frame
+
+
+def inner_arp_or_solicitation(frame):
+    """Is this underlay frame a tunnel packet that carries ARP or a neighbour solicitation or advertisement?"""
+    inner = packet.inner_of(frame)
+    if not inner:
+        return False
+    if packet.ethertype(inner[1]) == packet.ETH_ARP:
+        return True
+    p = packet.l3(inner[1])
+    return bool(p) and p[3] == 58 and p[4][0] in (135, 136)
