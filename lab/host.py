@@ -161,6 +161,12 @@ class Host:
             self._talker = Talker(self.ns)
         return self._talker
 
+    def hang_up(self):
+        """End the traffic program; the next stream starts a new one."""
+        if self._talker:
+            self.ns.run.end(self._talker.process)
+            self._talker = None
+
     def iperf3_server(self, port=5201):
         p = self.ns.spawn("iperf3", "-s", "-1", "-p", port, stdout=-3, stderr=-3)
         wait_until(lambda: f":{port} " in self.command("ss", "-Hltn").stdout, 5, "iperf3 listening")

@@ -29,7 +29,7 @@ class KernelPeer:
             link add vx{vni} mtu {mtu} type vxlan id {vni} dstport {port} local {local} {'' if learning else 'nolearning'} \
 {'udp6zerocsumtx udp6zerocsumrx' if v6 else ''}
             link set vx{vni} master br{vni} up
-            link set br{vni} up""" + "".join(f"\nlink set {p} master br{vni} up" for p in ports))
+            link set br{vni} up""" + "".join(f"\nlink set dev {p} master br{vni} up" for p in ports))
         rows = [f"fdb append {DEFAULT_MAC} dev vx{vni} dst {r} self permanent" for r in remotes]
         for m, vtep in (macs or {}).items():
             rows += [f"fdb append {m} dev vx{vni} dst {vtep} self permanent", f"fdb append {m} dev vx{vni} master static"]

@@ -67,10 +67,11 @@ class TapCable:
 
 
 class Lab:
-    def __init__(self, fabric, peers=None, underlay_mtu=1500, cable=False, start=True, hosts=True):
-        """peers: {foreign node: KernelPeer or OvsPeer class}.  start: also start the daemons.  hosts: also make the workloads."""
+    def __init__(self, fabric, peers=None, underlay_mtu=1500, cable=False, start=True, hosts=True, keep=False):
+        """peers: {foreign node: KernelPeer or OvsPeer class}.  start: also start the daemons.  hosts: also make the workloads.
+        keep: it may be left standing by leave()."""
         handle_signals()
-        self.fabric, self.run = fabric, Run()
+        self.fabric, self.run = fabric, Run(keep)
         self._peer_kinds, self._mtu, self._cable = peers or {}, underlay_mtu, cable
         self._start, self._hosts = start, hosts
         self.nodes, self.peers, self.hosts, self._cables, self.wan = {}, {}, {}, {}, None
@@ -178,11 +179,11 @@ class Lab:
         if rig.kind == "tap":
             self._cables[port] = TapCable(machine.ns, interface, host_ns)
             self.run.on_close(self._cables[port].close)
-            machine.ns.ip(f"link set {interface} mtu {rig.mtu} up")
+            machine.ns.ip(f"link set dev {interface} mtu {rig.mtu} up")
             host_ns.ip(f"link set eth0 address {config['mac']} mtu {rig.mtu}")
         else:
-            machine.ns.ip(f"link add {interface} mtu {rig.mtu} type veth peer name eth0 mtu {rig.mtu} address {config['mac']} "
-                          f"netns {host_ns.full_name}\nlink set {interface} up")
+            machine.ns.ip(f"link add name {interface} mtu {rig.mtu} type veth peer name eth0 mtu {rig.mtu} address {config['mac']} "
+                          f"netns {host_ns.full_name}\nlink set dev {interface} up")
         host = self.hosts[port] = Host(port, host_ns, config["mac"], config.get("addresses", []))
         host_ns.ip("link set eth0 up\n" + self.host_routes(port))
         return host
@@ -217,7 +218,7 @@ class Lab:
             self._cables.pop(port).close()
         else:
             config = self.fabric.config["ports"][port]
-            self.machines()[config["node"]].ns.ip(f"link del {config.get('interface', port[:15])}")
+            self.machines()[config["node"]].ns.ip(f"link del dev {config.get('interface', port[:15])}")
 
     # ---- daemons
 
@@ -264,8 +265,8 @@ class Lab:
             for p in packets:
                 s.send(packet.eth_ip(there, here, p))
 
-    def keep(self):
-        """Leave everything up when this process ends."""
+    def leave(self):
+        """Leave everything up when this process ends; `python3 -m lab clean --kept` takes it down."""
         self.run.leave()
 
 

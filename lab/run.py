@@ -88,7 +88,8 @@ def _remove_namespaces(names):
 class Run:
     """One lab's names, files, processes, and the way back."""
 
-    def __init__(self):
+    def __init__(self, keep=False):
+        """keep: what is started may outlive this process, if leave() is called."""
         self.prefix = f"ist{os.getpid()}{chr(97 + next(_serial) % 26)}"
         self.directory = tempfile.mkdtemp(prefix=f"{self.prefix}-")
         self.namespaces = []
@@ -96,7 +97,7 @@ class Run:
         self._undo = []
         self._lock = threading.Lock()
         self._record = os.path.join(RECORDS, self.prefix + ".json")
-        self.keep = False
+        self.keep, self.left = keep, False
         os.makedirs(RECORDS, mode=0o700, exist_ok=True)
         _live.append(self)
         self.write_record()
@@ -104,7 +105,7 @@ class Run:
     def write_record(self):
         with self._lock:
             body = {"pid": os.getpid(), "start": _start_time(os.getpid()), "directory": self.directory,
-                    "namespaces": self.namespaces, "keep": self.keep,
+                    "namespaces": self.namespaces, "left": self.left,
                     "processes": [[p.pid, p.started] for p in self.processes if p.poll() is None]}
             with open(self._record + ".new", "w") as f:
                 json.dump(body, f)
@@ -120,7 +121,8 @@ class Run:
             _libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
         options.setdefault("stdin", subprocess.DEVNULL)
-        p = subprocess.Popen(argv, preexec_fn=None if self.keep else die_with_parent, **options)
+        # A session of its own: Ctrl-C at the terminal is for us alone, we end the others in order.
+        p = subprocess.Popen(argv, preexec_fn=None if self.keep else die_with_parent, start_new_session=True, **options)
         p.started = _start_time(p.pid)
         self.processes.append(p)
         self.write_record()
@@ -164,7 +166,7 @@ class Run:
 
     def leave(self):
         """KEEP=1: forget the run without undoing it; `python3 -m lab clean --kept` removes it."""
-        self.keep = True
+        self.left = True
         self.write_record()
         _live.remove(self)
 
@@ -197,7 +199,7 @@ def clean(kept=False, out=print):
             continue
         with open(os.path.join(RECORDS, name)) as f:
             r = json.load(f)
-        if _start_time(r["pid"]) == r["start"] or (r["keep"] and not kept):
+        if _start_time(r["pid"]) == r["start"] or (r["left"] and not kept):
             continue
         for pid, started in r["processes"]:
             if started is not None and _start_time(pid) == started:
