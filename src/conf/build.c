@@ -1,1 +1,674 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "conf/build.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/schema.h"
+#include "lib/cleanup.h"
+
+/* ---- reading checked values ---- */
+
+/* The text of a key, or its default, or NULL. */
+static const char *text_of(const struct yaml_node *map, const struct schema_map *m, const char *key)
+{
+	const struct yaml_node *n = yaml_get(map, key);
+
+	return n ? n->text : schema_find(m, key)->fallback;
+}
+
+static uint32_t number_of(const struct yaml_node *map, const struct schema_map *m, const char *key)
+{
+	const char *text = text_of(map, m, key);
+
+	return text ? (uint32_t)strtoul(text, NULL, 10) : 0;
+}
+
+static uint32_t word_of(const struct yaml_node *map, const struct schema_map *m, const char *key, uint32_t otherwise)
+{
+	const char *text = text_of(map, m, key);
+
+	return text ? schema_word_value(schema_find(m, key)->type, text) : otherwise;
+}
+
+static size_t count_items(const struct yaml_node *list)
+{
+	size_t n = 0;
+
+	for (const struct yaml_node *i = yaml_item_first(list); i; i = yaml_item_next(list, i))
+		n++;
+	return n;
+}
+
+static int addresses_of(const struct yaml_node *list, struct addr **out, size_t *length)
+{
+	size_t n = count_items(list);
+
+	if (n == 0)
+		return 0;
+	*out = calloc(n, sizeof(**out));
+	if (!*out)
+		return -ENOMEM;
+	for (const struct yaml_node *i = yaml_item_first(list); i; i = yaml_item_next(list, i))
+		addr_parse(i->text, &(*out)[(*length)++]);
+	return 0;
+}
+
+struct yaml_node *build_entries(const struct yaml_node *map, const char *table)
+{
+	const struct yaml_node *n = yaml_get(map, table);
+
+	return n ? n->first : NULL;
+}
+
+bool build_is_whole(const struct yaml_node *map, const char *key)
+{
+	const struct yaml_node *list = map->first;
+
+	while (list && strcmp(list->key, key) != 0)
+		list = list->next;
+	if (!list)
+		return true;
+	if (list->broken)
+		return false;
+	for (const struct yaml_node *i = list->first; i; i = i->next)
+		if (i->broken)
+			return false;
+	return true;
+}
+
+const char *build_way_out(const struct build *b, const struct yaml_node *n, char *out, size_t size)
+{
+	out[0] = '\0';
+	if (yaml_of(n)->source == 0)
+		return out;
+	while (n->parent && n->parent->parent && n->parent->parent->parent)
+		n = n->parent; /* up to the entry in `ports` */
+	if (n->key)
+		snprintf(out, size, ", or \"isthmus port del %s\"", n->key);
+	return out;
+}
+
+/* ---- tables to arrays sorted by name ---- */
+
+struct entries {
+	struct yaml_node **nodes;
+	size_t length, size;
+};
+
+static void entries_free(struct entries *e)
+{
+	free(e->nodes);
+}
+#define _cleanup_entries_ __attribute__((cleanup(entries_free)))
+
+static int entries_add(struct entries *e, struct yaml_node *first)
+{
+	for (struct yaml_node *n = first; n; n = n->next) {
+		if (n->broken)
+			continue;
+		if (e->length == e->size) {
+			size_t size = e->size ? 2 * e->size : 16;
+			struct yaml_node **nodes = reallocarray(e->nodes, size, sizeof(struct yaml_node *));
+
+			if (!nodes)
+				return -ENOMEM;
+			e->nodes = nodes;
+			e->size = size;
+		}
+		e->nodes[e->length++] = n;
+	}
+	return 0;
+}
+
+static int entry_compare(const void *a, const void *b)
+{
+	return strcmp((*(struct yaml_node *const *)a)->key, (*(struct yaml_node *const *)b)->key);
+}
+
+/* An array of zeroed objects, one per entry in order of name; each begins with its name. */
+static int entries_objects(struct entries *e, size_t object_size, void **out, size_t *length)
+{
+	char *objects;
+
+	if (e->length == 0)
+		return 0;
+	objects = calloc(e->length, object_size);
+	if (!objects)
+		return -ENOMEM;
+	*out = objects;
+	qsort(e->nodes, e->length, sizeof(e->nodes[0]), entry_compare);
+	for (size_t i = 0; i < e->length; i++, objects += object_size) {
+		*(char **)objects = strdup(e->nodes[i]->key);
+		if (!*(char **)objects)
+			return -ENOMEM;
+		e->nodes[i]->object = objects;
+		++*length;
+	}
+	return 0;
+}
+
+static int table_objects(struct yaml_node *first, size_t object_size, void **out, size_t *length)
+{
+	_cleanup_entries_ struct entries e = {};
+	int r = entries_add(&e, first);
+
+	return r < 0 ? r : entries_objects(&e, object_size, out, length);
+}
+
+/* ---- references ---- */
+
+#define NAMES_SHOWN 8
+
+/* Objects of one kind, of which each begins with its name. */
+struct names {
+	const void *objects;
+	size_t length, object_size;
+	const char *noun;
+};
+
+static const char *name_at(const struct names *s, size_t i)
+{
+	return *(char *const *)((const char *)s->objects + i * s->object_size);
+}
+
+static void describe_names(const struct names *s, char *out, size_t size)
+{
+	size_t used = 0;
+
+	if (s->length == 0) {
+		snprintf(out, size, "the name of a %s, of which there are none", s->noun);
+		return;
+	}
+	if (s->length > NAMES_SHOWN) {
+		snprintf(out, size, "one of the %zu %ss", s->length, s->noun);
+		return;
+	}
+	for (size_t i = 0; i < s->length && used < size; i++)
+		used += (size_t)snprintf(out + used, size - used, "%s%s", i == 0 ? "" : i + 1 < s->length ? ", " : " or ",
+					 name_at(s, i));
+}
+
+static void unknown_name(struct build *b, const struct yaml_node *n, const char *name, enum conf_code code,
+			 const char *owner, const struct names *s)
+{
+	char expected[NAMES_SHOWN * (CONFIG_NAME_MAX + 4)], buffer[QUOTED_SIZE], way_out[128];
+	struct nearest nearest = {.word = name};
+
+	for (size_t i = 0; i < s->length; i++)
+		nearest_offer(b->report, &nearest, name_at(s, i));
+	describe_names(s, expected, sizeof(expected));
+	build_way_out(b, n, way_out, sizeof(way_out));
+	if (nearest.best)
+		report_value(b->report, n, code, "%s no %s %s, did you mean \"%s\"?; expected %s%s", owner, s->noun,
+			     quoted(buffer, name), nearest.best, expected, way_out);
+	else
+		report_value(b->report, n, code, "%s no %s %s; expected %s%s", owner, s->noun, quoted(buffer, name),
+			     expected, way_out);
+}
+
+/* An entry of that name that was refused itself: nothing more is said about it. */
+static bool is_declared(const struct build *b, const struct yaml_node *map, const char *table, const char *name)
+{
+	const struct yaml_node *t = map->first;
+
+	while (t && strcmp(t->key, table) != 0)
+		t = t->next;
+	if (!t)
+		return false;
+	if (t->broken)
+		return true;
+	if (b->report->total >= REPORT_MAX)
+		return false; /* nobody will see; do not spend the time */
+	for (const struct yaml_node *n = t->first; n; n = n->next)
+		if (strcmp(n->key, name) == 0)
+			return true;
+	return false;
+}
+
+static struct config_site *find_site(struct build *b, const struct yaml_node *n)
+{
+	const struct config *c = b->config;
+	struct names names = {c->sites, c->n_sites, sizeof(c->sites[0]), "site"};
+	size_t low = 0, high = c->n_sites;
+
+	if (!n)
+		return NULL;
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+		int order = strcmp(n->text, c->sites[middle].name);
+
+		if (order == 0)
+			return &c->sites[middle];
+		*(order < 0 ? &high : &low) = order < 0 ? middle : middle + 1;
+	}
+	if (!is_declared(b, &b->yamls[0]->root, "sites", n->text))
+		unknown_name(b, n, n->text, CONF_UNKNOWN_SITE, "there is", &names);
+	return NULL;
+}
+
+static struct config_node *find_node(struct build *b, const struct yaml_node *n)
+{
+	struct names names = {b->config->nodes, b->config->n_nodes, sizeof(b->config->nodes[0]), "node"};
+	struct config_node *node;
+
+	if (!n)
+		return NULL;
+	node = config_node(b->config, n->text);
+	if (!node && !is_declared(b, &b->yamls[0]->root, "nodes", n->text))
+		unknown_name(b, n, n->text, CONF_UNKNOWN_NODE, "there is", &names);
+	return node;
+}
+
+static const struct yaml_node *tenant_entry(const struct build *b, const char *name)
+{
+	const struct yaml_node *n = build_entries(&b->yamls[0]->root, "tenants");
+
+	while (n && (n->broken || strcmp(n->key, name) != 0))
+		n = n->next;
+	return n;
+}
+
+static struct config_network *find_network(struct build *b, const struct yaml_node *n)
+{
+	struct config_network *network = n ? config_network(b->config, n->text) : NULL;
+	const struct config *c = b->config;
+	const struct yaml_node *entry;
+	_cleanup_(free) char *name = NULL;
+	char owner[QUOTED_SIZE + 16], buffer[QUOTED_SIZE], *slash;
+	struct config_tenant *tenant;
+
+	if (!n || network)
+		return network;
+	name = strdup(n->text);
+	if (!name) {
+		b->report->no_memory = true;
+		return NULL;
+	}
+	slash = strchr(name, '/');
+	*slash = '\0';
+	tenant = config_tenant(c, name);
+	if (!tenant) {
+		struct names names = {c->tenants, c->n_tenants, sizeof(c->tenants[0]), "tenant"};
+
+		if (!is_declared(b, &b->yamls[0]->root, "tenants", name))
+			unknown_name(b, n, name, CONF_UNKNOWN_TENANT, "there is", &names);
+		return NULL;
+	}
+
+	struct names names = {tenant->networks, tenant->n_networks, sizeof(tenant->networks[0]), "network"};
+
+	entry = b->report->total < REPORT_MAX ? tenant_entry(b, name) : NULL;
+	if (entry && is_declared(b, entry, "networks", slash + 1))
+		return NULL;
+	snprintf(owner, sizeof(owner), "tenant %s has", quoted(buffer, name));
+	unknown_name(b, n, slash + 1, CONF_UNKNOWN_NETWORK, owner, &names);
+	return NULL;
+}
+
+/* ---- objects ---- */
+
+static void fill_fabric(struct build *b)
+{
+	static const struct yaml_node nothing = {.kind = YAML_MAP};
+	const struct yaml_node *map = yaml_get(&b->yamls[0]->root, "fabric");
+	struct config *c = b->config;
+
+	map = map ? map : &nothing;
+	c->encap = word_of(map, &schema_fabric, "encap", 0);
+	c->encryption = word_of(map, &schema_fabric, "encryption", 0);
+	c->vxlan_port = (uint16_t)number_of(map, &schema_fabric, "vxlan_port");
+	mac_parse(text_of(map, &schema_fabric, "gateway_mac"), &c->gateway_mac);
+}
+
+static int fill_sites(struct build *b)
+{
+	struct yaml_node *first = build_entries(&b->yamls[0]->root, "sites");
+	struct config *c = b->config;
+	int r = table_objects(first, sizeof(c->sites[0]), (void **)&c->sites, &c->n_sites);
+
+	for (struct yaml_node *n = first; n && r >= 0; n = n->next)
+		if (n->object)
+			((struct config_site *)n->object)->place = n->key_place;
+	return r;
+}
+
+/* What goes with which mode. */
+static void check_mode(struct build *b, const struct yaml_node *map, const struct config_network *n)
+{
+	const struct yaml_node *vni = yaml_get(map, "vni"), *flood = yaml_get(map, "flood"),
+			       *subnets = yaml_get(map, "subnets");
+	bool tried_subnets = false, tried_vni = false;
+
+	if (!yaml_get(map, "mode"))
+		return; /* missing or wrong: was reported */
+	for (const struct yaml_node *i = map->first; i; i = i->next) {
+		tried_vni |= strcmp(i->key, "vni") == 0;
+		tried_subnets |= strcmp(i->key, "subnets") == 0 && (i->broken || i->first || i->kind == YAML_TEXT);
+	}
+	if (n->mode == CONFIG_MODE_L2) {
+		if (!tried_vni)
+			report_missing(b->report, map, "vni", CONF_MISSING_KEY,
+				       "missing; expected a VNI of the l2 network's own, a whole number from 1 to 16777215");
+		return;
+	}
+	if (vni)
+		report_key(b->report, vni, CONF_NOT_HERE,
+			   "an l3 network has no VNI of its own; expected none: it uses the VNI %u of tenant %s",
+			   n->tenant->vni, n->tenant->name);
+	if (flood)
+		report_key(b->report, flood, CONF_NOT_HERE,
+			   "an l3 network has nothing to flood; expected this key in l2 networks only");
+	if (!tried_subnets)
+		report_missing(b->report, map, "subnets", CONF_MISSING_KEY,
+			       "%s; expected the subnets that the l3 network routes, such as 10.0.1.0/24",
+			       subnets ? "empty" : "missing");
+}
+
+static int fill_network(struct build *b, const struct yaml_node *map, struct config_tenant *t, struct config_network *n)
+{
+	const struct yaml_node *list = yaml_get(map, "subnets");
+	size_t n_subnets = build_is_whole(map, "subnets") ? count_items(list) : 0;
+
+	n->place = map->key_place;
+	n->tenant = t;
+	n->mode = word_of(map, &schema_network, "mode", CONFIG_MODE_L2);
+	n->encap = word_of(map, &schema_network, "encap", b->config->encap);
+	n->encryption = word_of(map, &schema_network, "encryption", b->config->encryption);
+	n->vni = n->mode == CONFIG_MODE_L2 ? number_of(map, &schema_network, "vni") : 0;
+	n->flood = word_of(map, &schema_network, "flood", 0);
+	if (asprintf(&n->full_name, "%s/%s", t->name, n->name) < 0) {
+		n->full_name = NULL;
+		return -ENOMEM;
+	}
+	if (n_subnets > 0) {
+		n->subnets = calloc(n_subnets, sizeof(n->subnets[0]));
+		if (!n->subnets)
+			return -ENOMEM;
+		for (const struct yaml_node *i = yaml_item_first(list); i; i = yaml_item_next(list, i))
+			prefix_parse(i->text, &n->subnets[n->n_subnets++]);
+	}
+	check_mode(b, map, n);
+	return addresses_of(yaml_get(map, "gateway"), &n->gateways, &n->n_gateways);
+}
+
+static int fill_tenants(struct build *b)
+{
+	struct yaml_node *first = build_entries(&b->yamls[0]->root, "tenants");
+	struct config *c = b->config;
+	int r = table_objects(first, sizeof(c->tenants[0]), (void **)&c->tenants, &c->n_tenants);
+
+	for (struct yaml_node *n = first; n && r >= 0; n = n->next) {
+		struct config_tenant *t = n->object;
+		struct yaml_node *networks = build_entries(n, "networks");
+
+		if (!t)
+			continue;
+		t->place = n->key_place;
+		t->vni = number_of(n, &schema_tenant, "vni");
+		r = hmap_add(&c->tenant_by_name, t);
+		if (r >= 0)
+			r = table_objects(networks, sizeof(t->networks[0]), (void **)&t->networks, &t->n_networks);
+		for (struct yaml_node *m = networks; m && r >= 0; m = m->next) {
+			if (!m->object)
+				continue;
+			r = fill_network(b, m, t, m->object);
+			if (r >= 0)
+				r = hmap_add(&c->network_by_name, m->object);
+		}
+	}
+	return r;
+}
+
+static int fill_interfaces(const struct yaml_node *list, struct config_node *node)
+{
+	size_t n = count_items(list);
+
+	if (n == 0)
+		return 0;
+	node->interfaces = calloc(n, sizeof(node->interfaces[0]));
+	if (!node->interfaces)
+		return -ENOMEM;
+	for (const struct yaml_node *i = yaml_item_first(list); i; i = yaml_item_next(list, i)) {
+		node->interfaces[node->n_interfaces] = strdup(i->text);
+		if (!node->interfaces[node->n_interfaces])
+			return -ENOMEM;
+		node->n_interfaces++;
+	}
+	return 0;
+}
+
+static int fill_node_networks(struct build *b, struct yaml_node *list, struct config_node *node)
+{
+	size_t n = count_items(list);
+
+	if (n == 0)
+		return 0;
+	node->networks = calloc(n, sizeof(struct config_network *));
+	if (!node->networks)
+		return -ENOMEM;
+	for (const struct yaml_node *i = yaml_item_first(list); i; i = yaml_item_next(list, i)) {
+		struct config_network *network = find_network(b, i);
+
+		if (network && network->mode == CONFIG_MODE_L3)
+			report_value(b->report, i, CONF_FOREIGN_ROUTED,
+				     "%s (line %u) is an l3 network and foreign nodes bridge only; expected an l2 network",
+				     network->full_name, network->place.line);
+		if (network)
+			node->networks[node->n_networks++] = network;
+	}
+	return 0;
+}
+
+static int fill_node(struct build *b, const struct yaml_node *map, struct config_node *node)
+{
+	struct yaml_node *networks = yaml_get(map, "networks"), *interfaces = yaml_get(map, "interfaces");
+	int r;
+
+	node->place = map->key_place;
+	node->site = find_site(b, yaml_get(map, "site"));
+	node->mtu = number_of(map, &schema_node, "mtu");
+	node->foreign = word_of(map, &schema_node, "foreign", 0);
+	if (node->foreign && interfaces)
+		report_key(b->report, interfaces, CONF_NOT_HERE,
+			   "a foreign node does not run isthmusd, which would use this; expected no interfaces");
+	if (!node->foreign && networks)
+		report_key(b->report, networks, CONF_NOT_HERE,
+			   "a node is in the networks of its ports; expected this key beside \"foreign: true\" only");
+	r = addresses_of(yaml_get(map, "underlay"), &node->underlay, &node->n_underlay);
+	if (r >= 0)
+		r = fill_interfaces(interfaces, node);
+	if (r >= 0)
+		r = fill_node_networks(b, networks, node);
+	return r;
+}
+
+static int fill_nodes(struct build *b)
+{
+	struct yaml_node *first = build_entries(&b->yamls[0]->root, "nodes");
+	struct config *c = b->config;
+	int r = table_objects(first, sizeof(c->nodes[0]), (void **)&c->nodes, &c->n_nodes);
+
+	for (struct yaml_node *n = first; n && r >= 0; n = n->next) {
+		if (!n->object)
+			continue;
+		r = fill_node(b, n, n->object);
+		if (r >= 0)
+			r = hmap_add(&c->node_by_name, n->object);
+	}
+	return r;
+}
+
+/* ---- ports ---- */
+
+static bool has_key(const struct yaml_node *map, const char *key) /* broken ones too */
+{
+	const struct yaml_node *n = map->first;
+
+	while (n && strcmp(n->key, key) != 0)
+		n = n->next;
+	return n;
+}
+
+static void check_foreign_port(struct build *b, const struct yaml_node *map, const struct config_port *p)
+{
+	static const char *const keys[] = {"interface", "port_security", "allow"};
+	const struct yaml_node *network = yaml_get(map, "network");
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		const struct yaml_node *n = yaml_get(map, keys[i]);
+
+		if (n)
+			report_key(b->report, n, CONF_NOT_HERE,
+				   "node %s (line %u) is foreign and nobody there would use this; expected no %s",
+				   p->node->name, p->node->place.line, keys[i]);
+	}
+	if (network && p->network && p->network->mode == CONFIG_MODE_L3)
+		report_value(b->report, network, CONF_FOREIGN_ROUTED,
+			     "%s (line %u) is an l3 network and node %s (line %u) is foreign, which bridges only; "
+			     "expected an l2 network",
+			     p->network->full_name, p->network->place.line, p->node->name, p->node->place.line);
+}
+
+static int fill_port(struct build *b, const struct yaml_node *map, struct config_port *p)
+{
+	const struct yaml_node *list = yaml_get(map, "allow"), *interface = yaml_get(map, "interface");
+	const char *mac = text_of(map, &schema_port, "mac");
+
+	p->place = map->key_place;
+	p->runtime = yaml_of(map)->source > 0;
+	p->node = find_node(b, yaml_get(map, "node"));
+	p->network = find_network(b, yaml_get(map, "network"));
+	p->security = word_of(map, &schema_port, "port_security", 1);
+	if (mac)
+		mac_parse(mac, &p->mac);
+	for (const struct yaml_node *i = yaml_item_first(list); i; i = yaml_item_next(list, i))
+		p->allow |= schema_word_value(schema_find(&schema_port, "allow")->type, i->text);
+	if (p->node && p->node->foreign)
+		check_foreign_port(b, map, p);
+	else if (p->node && !has_key(map, "interface"))
+		report_missing(b->report, map, "interface", CONF_MISSING_KEY,
+			       "missing; expected the name of an interface on node %s", p->node->name);
+	if (interface) {
+		p->interface = strdup(interface->text);
+		if (!p->interface)
+			return -ENOMEM;
+	}
+	if (p->network && p->network->mode == CONFIG_MODE_L3 &&
+	    (!has_key(map, "addresses") ||
+	     (yaml_get(map, "addresses") && yaml_get(map, "addresses")->kind == YAML_LIST &&
+	      !yaml_get(map, "addresses")->first)))
+		report_missing(b->report, map, "addresses", CONF_MISSING_KEY,
+			       "missing; expected the addresses of the workload: %s (line %u) is an l3 network",
+			       p->network->full_name, p->network->place.line);
+	return addresses_of(yaml_get(map, "addresses"), &p->addresses, &p->n_addresses);
+}
+
+/* The first key in which two ports of one name differ, or NULL. */
+static const char *port_difference(const struct config_port *a, const struct config_port *b)
+{
+	if (a->node != b->node)
+		return "node";
+	if (!a->interface != !b->interface || (a->interface && strcmp(a->interface, b->interface) != 0))
+		return "interface";
+	if (a->network != b->network)
+		return "network";
+	if (!mac_equal(&a->mac, &b->mac))
+		return "mac";
+	if (a->n_addresses != b->n_addresses ||
+	    (a->n_addresses > 0 && memcmp(a->addresses, b->addresses, a->n_addresses * sizeof(a->addresses[0])) != 0))
+		return "addresses";
+	if (a->security != b->security)
+		return "port_security";
+	return a->allow != b->allow ? "allow" : NULL;
+}
+
+/* A port that an earlier source has already: equal and absorbed, or wrong. */
+static int compare_port(struct build *b, const struct yaml_node *n, const struct yaml_node *earlier)
+{
+	const struct config_port *first = earlier->object;
+	struct config_port p = {};
+	char where[512], way_out[128];
+	size_t errors = b->report->total;
+	const char *difference;
+	int r = fill_port(b, n, &p);
+
+	difference = r < 0 || b->report->total > errors ? NULL : port_difference(first, &p);
+	if (difference)
+		report_key(b->report, n, CONF_RUNTIME_DIFFERS, "another %s than that of ports.%s (%s); expected the same%s",
+			   difference, n->key, report_where(b->report, n, earlier, where, sizeof(where)),
+			   build_way_out(b, n, way_out, sizeof(way_out)));
+	free(p.interface);
+	free(p.addresses);
+	return r;
+}
+
+static int fill_ports(struct build *b)
+{
+	_cleanup_entries_ struct entries e = {};
+	struct hmap by_name = SMAP_INIT(struct yaml_node, key);
+	struct config *c = b->config;
+	int r = 0;
+
+	for (size_t i = 0; i < b->n_yamls && r >= 0; i++) {
+		size_t from = e.length, to = from;
+
+		r = entries_add(&e, build_entries(&b->yamls[i]->root, "ports"));
+		/* keep those that are new */
+		for (size_t k = from; k < e.length && r >= 0; k++) {
+			r = hmap_add(&by_name, e.nodes[k]);
+			if (r >= 0)
+				e.nodes[to++] = e.nodes[k];
+			else if (r == -EEXIST)
+				r = 0;
+		}
+		e.length = r < 0 ? e.length : to;
+	}
+	if (r >= 0)
+		r = entries_objects(&e, sizeof(c->ports[0]), (void **)&c->ports, &c->n_ports);
+	for (size_t i = 0; i < b->n_yamls && r >= 0; i++) {
+		struct yaml_node *n = build_entries(&b->yamls[i]->root, "ports");
+
+		for (; n && r >= 0; n = n->next) {
+			if (n->broken)
+				continue;
+			if (!n->object) {
+				r = compare_port(b, n, hmap_get(&by_name, n->key));
+				continue;
+			}
+			r = fill_port(b, n, n->object);
+			if (r >= 0)
+				r = hmap_add(&c->port_by_name, n->object);
+		}
+	}
+	hmap_fini(&by_name);
+	return r;
+}
+
+int build_objects(struct build *b)
+{
+	struct config *c = calloc(1, sizeof(*c));
+	int r;
+
+	if (!c)
+		return -ENOMEM;
+	b->config = c;
+	c->node_by_name = SMAP_INIT(struct config_node, name);
+	c->tenant_by_name = SMAP_INIT(struct config_tenant, name);
+	c->network_by_name = SMAP_INIT(struct config_network, full_name);
+	c->port_by_name = SMAP_INIT(struct config_port, name);
+	fill_fabric(b);
+	r = fill_sites(b);
+	if (r >= 0)
+		r = fill_tenants(b);
+	if (r >= 0)
+		r = fill_nodes(b);
+	return r < 0 ? r : fill_ports(b);
+}
+
+void build_fini(struct build *b)
+{
+	config_free(b->config);
+	arena_fini(&b->arena);
+}

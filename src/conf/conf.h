@@ -17,6 +17,8 @@
 
 #include "model/config.h"
 
+#define CONF_TEXT_MAX ((size_t)8 << 20) /* readers of files may stop after one byte more */
+
 struct conf_source {
 	const char *name; /* for messages: the file's path */
 	const char *text; /* need not end with NUL */

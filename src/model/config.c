@@ -105,6 +105,84 @@ const char *config_encryption_name(enum config_encryption e)
 	return names[e];
 }
 
+/* ---- equality ---- */
+
+static bool text_equal(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static bool addrs_equal(const struct addr *a, size_t n_a, const struct addr *b, size_t n_b)
+{
+	return n_a == n_b && (n_a == 0 || memcmp(a, b, n_a * sizeof(*a)) == 0);
+}
+
+static bool node_equal(const struct config_node *a, const struct config_node *b)
+{
+	if (!text_equal(a->name, b->name) || !text_equal(a->site->name, b->site->name) || a->mtu != b->mtu ||
+	    a->foreign != b->foreign || a->n_interfaces != b->n_interfaces || a->n_networks != b->n_networks ||
+	    !addrs_equal(a->underlay, a->n_underlay, b->underlay, b->n_underlay))
+		return false;
+	for (size_t i = 0; i < a->n_interfaces; i++)
+		if (!text_equal(a->interfaces[i], b->interfaces[i]))
+			return false;
+	for (size_t i = 0; i < a->n_networks; i++)
+		if (!text_equal(a->networks[i]->full_name, b->networks[i]->full_name))
+			return false;
+	return true;
+}
+
+static bool network_equal(const struct config_network *a, const struct config_network *b)
+{
+	if (!text_equal(a->full_name, b->full_name) || a->mode != b->mode || a->vni != b->vni || a->encap != b->encap ||
+	    a->encryption != b->encryption || a->flood != b->flood || a->n_subnets != b->n_subnets ||
+	    !addrs_equal(a->gateways, a->n_gateways, b->gateways, b->n_gateways))
+		return false;
+	for (size_t i = 0; i < a->n_subnets; i++)
+		if (a->subnets[i].length != b->subnets[i].length || !addr_equal(&a->subnets[i].addr, &b->subnets[i].addr))
+			return false;
+	return true;
+}
+
+static bool tenant_equal(const struct config_tenant *a, const struct config_tenant *b)
+{
+	if (!text_equal(a->name, b->name) || a->vni != b->vni || a->n_networks != b->n_networks)
+		return false;
+	for (size_t i = 0; i < a->n_networks; i++)
+		if (!network_equal(&a->networks[i], &b->networks[i]))
+			return false;
+	return true;
+}
+
+static bool port_equal(const struct config_port *a, const struct config_port *b)
+{
+	return text_equal(a->name, b->name) && text_equal(a->node->name, b->node->name) &&
+	       text_equal(a->interface, b->interface) && text_equal(a->network->full_name, b->network->full_name) &&
+	       mac_equal(&a->mac, &b->mac) && addrs_equal(a->addresses, a->n_addresses, b->addresses, b->n_addresses) &&
+	       a->security == b->security && a->allow == b->allow;
+}
+
+bool config_equal(const struct config *a, const struct config *b)
+{
+	if (a->encap != b->encap || a->encryption != b->encryption || a->vxlan_port != b->vxlan_port ||
+	    !mac_equal(&a->gateway_mac, &b->gateway_mac) || a->n_sites != b->n_sites || a->n_nodes != b->n_nodes ||
+	    a->n_tenants != b->n_tenants || a->n_ports != b->n_ports)
+		return false;
+	for (size_t i = 0; i < a->n_sites; i++)
+		if (!text_equal(a->sites[i].name, b->sites[i].name))
+			return false;
+	for (size_t i = 0; i < a->n_nodes; i++)
+		if (!node_equal(&a->nodes[i], &b->nodes[i]))
+			return false;
+	for (size_t i = 0; i < a->n_tenants; i++)
+		if (!tenant_equal(&a->tenants[i], &b->tenants[i]))
+			return false;
+	for (size_t i = 0; i < a->n_ports; i++)
+		if (!port_equal(&a->ports[i], &b->ports[i]))
+			return false;
+	return true;
+}
+
 static const struct addr *of_family(const struct config_node *n, bool v4)
 {
 	for (size_t i = 0; i < n->n_underlay; i++)

@@ -17,6 +17,7 @@
 #include "lib/hmap.h"
 
 #define CONFIG_NAME_MAX 63
+#define CONFIG_MAX_FLOOD 4096 /* of one kind in one network; = ABI_MAX_FLOOD_SLOTS of bpf/abi.h */
 
 struct config_place { /* where the text says so; line 0 = not from a text */
 	unsigned line, column;
@@ -129,6 +130,9 @@ struct config_port *config_port(const struct config *c, const char *name);      
 const char *config_mode_name(enum config_mode m);             /* "l2" */
 const char *config_encap_name(enum config_encap e);           /* "vxlan" */
 const char *config_encryption_name(enum config_encryption e); /* "never" */
+
+/* Say the same, wherever in a text it stands and whether its ports came from the file or at run time. */
+bool config_equal(const struct config *a, const struct config *b);
 
 /* The address of `to` that `from` sends to: the first of to's list whose family `from` has too; NULL when there is none. */
 const struct addr *config_path(const struct config_node *from, const struct config_node *to, const struct addr **source);

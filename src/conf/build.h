@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * build.h - checked trees to a struct config.
+ *
+ * build_objects makes the objects and resolves references; clash_check then looks across them.  Both report what is
+ * wrong and carry on, so that one run tells all; the config is good only when the report is empty at the end.  Every
+ * tree entry that became an object points to it (yaml_node.object), so that checks walk in the order of the text and know
+ * where everything stood.  The config belongs to the struct build until it is taken.  One thread.
+ */
+#ifndef ISTHMUS_CONF_BUILD_H
+#define ISTHMUS_CONF_BUILD_H
+
+#include "conf/arena.h"
+#include "conf/report.h"
+#include "conf/yaml.h"
+#include "model/config.h"
+
+struct build {
+	struct report *report;
+	struct yaml **yamls; /* the file first */
+	size_t n_yamls;
+	struct config *config;
+	struct arena arena; /* working memory */
+};
+
+int build_objects(struct build *b); /* 0 or -ENOMEM */
+int clash_check(struct build *b);   /* 0 or -ENOMEM */
+void build_fini(struct build *b);
+
+/* The entries of a table in a map, for (n = build_entries(...); n; n = n->next): n->object is NULL where there is no object. */
+struct yaml_node *build_entries(const struct yaml_node *map, const char *table);
+
+/* Every item of that list was understood (or there is none): only then can one say what is missing in it. */
+bool build_is_whole(const struct yaml_node *map, const char *key);
+
+/* What to do about an entry that was added at run time: ", or \"isthmus port del NAME\"", else "". */
+const char *build_way_out(const struct build *b, const struct yaml_node *n, char *out, size_t size);
+
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "conf/conf.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "conf/build.h"
+#include "conf/check.h"
+#include "conf/report.h"
+#include "conf/yaml.h"
+#include "lib/cleanup.h"
+
+DEFINE_CLEANUP(build, struct build *, build_fini)
+
+static int read_all(const struct conf_source *sources, size_t n_sources, struct report *report, struct yaml **yamls)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < n_sources; i++) {
+		int v = yaml_read((unsigned)i, sources[i].text, sources[i].size, report, &yamls[i]);
+
+		if (v == -ENOMEM)
+			return v;
+		if (v < 0)
+			r = v; /* the other sources are read for their errors */
+		else
+			check_tree(yamls[i], sources[i].runtime, report);
+	}
+	return r;
+}
+
+static int load(const struct conf_source *sources, size_t n_sources, struct yaml **yamls, struct report *report,
+		struct config **out, struct conf_errors *errors)
+{
+	struct build b = {.report = report, .yamls = yamls, .n_yamls = n_sources};
+	_cleanup_(build) struct build *cleanup = &b;
+	int r = read_all(sources, n_sources, report, yamls);
+
+	if (r == -EINVAL) /* without its text nothing can be said of the objects in it */
+		return report_finish(report, errors);
+	if (r >= 0)
+		r = build_objects(cleanup);
+	if (r >= 0)
+		r = clash_check(&b);
+	if (r >= 0)
+		r = report_finish(report, errors);
+	if (r >= 0)
+		*out = TAKE_PTR(b.config);
+	return r;
+}
+
+int conf_load(const struct conf_source *sources, size_t n_sources, struct config **out, struct conf_errors *errors)
+{
+	_cleanup_(free) struct yaml **yamls = calloc(n_sources, sizeof(struct yaml *));
+	_cleanup_(free) struct report *report = calloc(1, sizeof(*report));
+	struct conf_errors ignored = {};
+	int r;
+
+	assert(n_sources > 0);
+	*errors = (struct conf_errors){};
+	if (!yamls || !report)
+		return -ENOMEM;
+	report->sources = sources;
+	r = load(sources, n_sources, yamls, report, out, errors);
+	if (r == -ENOMEM) {
+		conf_errors_fini(errors);
+		report_finish(report, &ignored);
+		conf_errors_fini(&ignored);
+	}
+	for (size_t i = 0; i < n_sources; i++)
+		yaml_free(yamls[i]);
+	return r;
+}

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Single values: one check per type.  The text was never looked at by anyone before, so `no`, `0755`, `1e3` and `1:20`
+ * mean what the key's type says and nothing else.
+ */
+#include <errno.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/report.h"
+#include "conf/schema.h"
+#include "lib/addr.h"
+#include "model/config.h"
+
+static bool fail(struct schema_problem *p, enum conf_code code, const char *text, const char *why)
+{
+	char buffer[QUOTED_SIZE];
+
+	p->code = code;
+	snprintf(p->what, sizeof(p->what), "%s %s", quoted(buffer, text), why);
+	return false;
+}
+
+static bool is_digits(const char *text)
+{
+	return *text && text[strspn(text, "0123456789")] == '\0';
+}
+
+bool type_check_number(const struct schema_type *t, const char *text, struct schema_problem *p)
+{
+	uint64_t value = 0;
+
+	if (*text == '-' && is_digits(text + 1))
+		return fail(p, CONF_NUMBER_RANGE, text, "is negative");
+	if (!is_digits(text)) {
+		/* The same characters are numbers to YAML 1.1, and different ones (YAML 1.1 "int" and "float"). */
+		static const struct {
+			const char *characters, *why;
+		} traps[] = {
+			{"xXoO", "is hexadecimal or octal"},
+			{":", "would be a number to base 60 in YAML 1.1"},
+			{"_", "has an underscore"},
+			{"eE", "has an exponent"},
+			{".", "is not a whole number"},
+			{"+", "has a sign"},
+		};
+
+		if (text[strspn(text, "0123456789abcdefxXoOE:_.+-")] == '\0' && strpbrk(text, "0123456789"))
+			for (size_t i = 0; i < sizeof(traps) / sizeof(traps[0]); i++)
+				if (strpbrk(text, traps[i].characters))
+					return fail(p, CONF_NOT_NUMBER, text, traps[i].why);
+		return fail(p, CONF_NOT_NUMBER, text, "is not a number");
+	}
+	if (text[0] == '0' && text[1])
+		return fail(p, CONF_NOT_NUMBER, text, "has a leading zero, which is octal in YAML 1.1");
+	for (const char *c = text; *c && value <= UINT32_MAX; c++)
+		value = value * 10 + (uint64_t)(*c - '0');
+	if (value < t->low || value > t->high)
+		return fail(p, CONF_NUMBER_RANGE, text, value < t->low ? "is too small" : "is too large");
+	return true;
+}
+
+bool type_check_boolean(const struct schema_type *t, const char *text, struct schema_problem *p)
+{
+	if (strcmp(text, "true") == 0 || strcmp(text, "false") == 0)
+		return true;
+	if (strcasecmp(text, "true") == 0 || strcasecmp(text, "false") == 0)
+		return fail(p, CONF_NOT_BOOLEAN, text, "is not in lower case");
+	return fail(p, CONF_NOT_BOOLEAN, text, "is neither true nor false");
+}
+
+bool type_check_word(const struct schema_type *t, const char *text, struct schema_problem *p)
+{
+	struct nearest nearest = {.word = text};
+	size_t used = 0, n = 0, i = 0;
+
+	for (const struct schema_word *w = t->words; w->word; w++) {
+		if (strcmp(w->word, text) == 0) {
+			if (!w->unsupported)
+				return true;
+			return fail(p, CONF_NOT_SUPPORTED, text, "is not supported by this version");
+		}
+		n += !w->unsupported;
+		if (!w->unsupported)
+			nearest_offer(NULL, &nearest, w->word);
+	}
+	fail(p, CONF_UNKNOWN_WORD, text, "is not known");
+	for (const struct schema_word *w = t->words; w->word && used < sizeof(p->expected); w++) {
+		if (w->unsupported)
+			continue;
+		i++;
+		used += (size_t)snprintf(p->expected + used, sizeof(p->expected) - used, "%s%s",
+					 i == 1 ? "" : i == n ? " or " : ", ", w->word);
+	}
+	if (nearest.best)
+		snprintf(p->expected, sizeof(p->expected), "%s, did you mean that?", nearest.best);
+	return false;
+}
+
+bool type_check_name(const struct schema_type *t, const char *text, struct schema_problem *p)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+
+	if (!*text)
+		return fail(p, CONF_BAD_NAME, text, "is empty");
+	if (strlen(text) > CONFIG_NAME_MAX)
+		return fail(p, CONF_BAD_NAME, text, "is longer than 63 characters");
+	if (text[strspn(text, allowed)]) {
+		char why[64];
+		char c[2] = {text[strspn(text, allowed)]};
+		char buffer[QUOTED_SIZE];
+
+		snprintf(why, sizeof(why), "has %s in a name", quoted(buffer, c));
+		return fail(p, CONF_BAD_NAME, text, why);
+	}
+	if (strchr("_.-", text[0]))
+		return fail(p, CONF_BAD_NAME, text, "begins with neither a letter nor a digit");
+	return true;
+}
+
+bool type_check_network(const struct schema_type *t, const char *text, struct schema_problem *p)
+{
+	const char *slash = strchr(text, '/');
+	char tenant[CONFIG_NAME_MAX + 1];
+	struct schema_problem part;
+
+	if (!slash || slash == text || !slash[1] || strchr(slash + 1, '/') || slash - text > CONFIG_NAME_MAX)
+		return fail(p, CONF_BAD_REFERENCE, text, "does not name a network");
+	memcpy(tenant, text, (size_t)(slash - text));
+	tenant[slash - text] = '\0';
+	if (!type_check_name(t, tenant, &part) || !type_check_name(t, slash + 1, &part))
+		return fail(p, CONF_BAD_REFERENCE, text, "does not name a network");
+	return true;
+}
+
+/* dev_valid_name() of the kernel, without the names of its sysctl folders and without what does not print */
+bool type_check_interface(const struct schema_type *t, const char *text, struct schema_problem *p)
+{
+	if (!*text)
+		return fail(p, CONF_BAD_INTERFACE, text, "is empty");
+	if (strlen(text) >= IF_NAMESIZE)
+		return fail(p, CONF_BAD_INTERFACE, text, "is longer than 15 bytes");
+	for (const unsigned char *c = (const unsigned char *)text; *c; c++)
+		if (*c == '/' || *c == ':' || *c <= ' ' || *c >= 0x7f)
+			return fail(p, CONF_BAD_INTERFACE, text, "has a character that no interface name has");
+	if (strcmp(text, ".") == 0 || strcmp(text, "..") == 0 || strcmp(text, "all") == 0 ||
+	    strcmp(text, "default") == 0)
+		return fail(p, CONF_BAD_INTERFACE, text, "is a name that the kernel refuses");
+	if (strcmp(text, "lo") == 0)
+		return fail(p, CONF_BAD_INTERFACE, text, "is the loopback interface");
+	return true;
+}
+
+bool type_check_address(const struct schema_type *t, const char *text, struct schema_problem *p)
+{
+	struct addr a;
+	struct prefix prefix;
+
+	if (addr_parse(text, &a) < 0)
+		return fail(p, CONF_BAD_ADDRESS, text,
+			    prefix_parse(text, &prefix) != -EINVAL ? "has a prefix length" : "is not an IP address");
+	if (addr_is_unspecified(&a))
+		return fail(p, CONF_UNUSABLE_ADDRESS, text, "is the unspecified address");
+	if (addr_is_multicast(&a))
+		return fail(p, CONF_UNUSABLE_ADDRESS, text, "is a multicast address");
+	if (addr_is_loopback(&a))
+		return fail(p, CONF_UNUSABLE_ADDRESS, text, "is a loopback address");
+	if (strcmp(text, "255.255.255.255") == 0)
+		return fail(p, CONF_UNUSABLE_ADDRESS, text, "is the broadcast address");
+	return true;
+}
+
+bool type_check_underlay(const struct schema_type *t, const char *text, struct schema_problem *p)
+{
+	struct addr a;
+
+	if (!type_check_address(t, text, p))
+		return false;
+	addr_parse(text, &a);
+	return addr_is_link_local(&a) ? fail(p, CONF_UNUSABLE_ADDRESS, text, "is a link-local address") : true;
+}
+
+bool type_check_subnet(const struct schema_type *t, const char *text, struct schema_problem *p)
+{
+	/* 0/8 and the broadcast address are RFC 1122 3.2.1.3; ::/8 holds ::, ::1 and the mapped form (RFC 4291 2.5) */
+	static const struct {
+		const char *prefix, *why;
+	} unusable[] = {
+		{"127.0.0.0/8", "holds loopback addresses"},     {"224.0.0.0/4", "holds multicast addresses"},
+		{"169.254.0.0/16", "holds link-local addresses"}, {"0.0.0.0/8", "holds addresses of \"this network\""},
+		{"255.255.255.255/32", "holds the broadcast address"}, {"::/8", "holds reserved addresses"},
+		{"fe80::/10", "holds link-local addresses"},      {"ff00::/8", "holds multicast addresses"},
+	};
+	char buffer[PREFIX_TEXT_SIZE];
+	struct prefix subnet;
+	struct addr a;
+	int r = prefix_parse(text, &subnet);
+
+	if (r == -ERANGE)
+		return fail(p, CONF_BAD_SUBNET, text, "has a prefix length that is too long");
+	if (r == -EDOM) {
+		unsigned length = (unsigned)atoi(strchr(text, '/') + 1);
+		char address[ADDR_TEXT_SIZE];
+
+		memcpy(address, text, (size_t)(strchr(text, '/') - text));
+		address[strchr(text, '/') - text] = '\0';
+		addr_parse(address, &subnet.addr);
+		subnet.length = (uint8_t)(addr_is_v4(&subnet.addr) ? length + 96 : length);
+		for (unsigned bit = subnet.length; bit < 128; bit++)
+			subnet.addr.bytes[bit / 8] &= (uint8_t)~(0x80 >> bit % 8);
+		fail(p, CONF_HOST_BITS, text, "is an address in a subnet");
+		snprintf(p->expected, sizeof(p->expected), "%s", prefix_format(&subnet, buffer));
+		return false;
+	}
+	if (r < 0)
+		return fail(p, CONF_BAD_SUBNET, text,
+			    addr_parse(text, &a) == 0 ? "has no prefix length" : "is not a subnet");
+	for (size_t i = 0; i < sizeof(unusable) / sizeof(unusable[0]); i++) {
+		struct prefix u;
+
+		if (prefix_parse(unusable[i].prefix, &u) == 0 && prefix_overlaps(&subnet, &u))
+			return fail(p, CONF_UNUSABLE_SUBNET, text, unusable[i].why);
+	}
+	return true;
+}
+
+bool type_check_mac(const struct schema_type *t, const char *text, struct schema_problem *p)
+{
+	struct mac m;
+
+	if (mac_parse(text, &m) < 0)
+		return fail(p, CONF_BAD_MAC, text, "is not a MAC address");
+	if (mac_is_zero(&m))
+		return fail(p, CONF_UNUSABLE_MAC, text, "is the zero address");
+	if (mac_is_multicast(&m))
+		return fail(p, CONF_UNUSABLE_MAC, text, "is a group address (the lowest bit of the first byte is set)");
+	return true;
+}
