@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Taps: what crossed a link, on any number of links at once.
 
-One thread reads every AF_PACKET socket of a Tap and keeps the frames that its filter lets through.  `incoming` says what a frame
-is to the link that is tapped: received (True) or sent (False).  A frame that the kernel delivered to our socket is never lost
-silently: Tap.lost counts what the socket buffers could not hold, and tests look at it.
+One thread reads every AF_PACKET socket of a Tap and keeps the frames that its filter lets through.  `incoming` says
+what a frame is to the link that is tapped: received (True) or sent (False).  A frame that the kernel delivered to our
+socket is never lost silently: Tap.lost counts what the socket buffers could not hold, and tests look at it.
 """
 import collections
 import os
@@ -110,7 +110,9 @@ class Tap:
         try:
             return wait_until(lambda: (m := self.matching(test, place)) and len(m) >= count and m, timeout, what)
         except LabError as e:
-            raise LabError(f"{e}; {len(self.matching(test, place))} of {count} matched, {self.total} frames seen") from None
+            raise LabError(
+                f"{e}; {len(self.matching(test, place))} of {count} matched, {self.total} frames seen"
+            ) from None
 
     def settle(self, quiet=0.1, timeout=5.0):
         """Wait until nothing has arrived for `quiet` seconds: everything under way has landed."""
@@ -120,6 +122,7 @@ class Tap:
             if self.total != state[0]:
                 state[:] = [self.total, time.monotonic()]
             return time.monotonic() - state[1] >= quiet
+
         wait_until(still, timeout, f"{quiet:g} s without a frame")
 
     def write_pcap(self, path):

@@ -25,8 +25,14 @@ from lab.room import Lab
 from lab.run import LabError, wait_until
 
 TENANTS = {"red": 5000, "blue": 6000}
-WORKLOADS = [("web1", "dc1", "web", 11), ("web2", "dc2", "web", 12), ("web3", "aws1", "web", 13),
-             ("app1", "dc1", "app", 11), ("app2", "aws1", "app", 12), ("app3", "aws2", "app", 13)]
+WORKLOADS = [
+    ("web1", "dc1", "web", 11),
+    ("web2", "dc2", "web", 12),
+    ("web3", "aws1", "web", 13),
+    ("app1", "dc1", "app", 11),
+    ("app2", "aws1", "app", 12),
+    ("app3", "aws2", "app", 13),
+]
 FORGED, KILLS, RUNS, SECONDS = 1000, 5, 3, 2
 
 
@@ -36,12 +42,24 @@ def make_fabric():
         fabric.node(node, node[:-1])
     for tenant, vni in TENANTS.items():
         fabric.tenant(tenant, vni)
-        fabric.network(f"{tenant}/web", "l2", vni=vni + 1, subnets=["10.0.1.0/24", "fd00:1::/64"], gateway=["10.0.1.1", "fd00:1::1"])
+        fabric.network(
+            f"{tenant}/web",
+            "l2",
+            vni=vni + 1,
+            subnets=["10.0.1.0/24", "fd00:1::/64"],
+            gateway=["10.0.1.1", "fd00:1::1"],
+        )
         fabric.network(f"{tenant}/app", "l3", subnets=["10.0.2.0/24", "fd00:2::/64"], gateway=["10.0.2.1", "fd00:2::1"])
         for name, node, network, n in WORKLOADS:
             k = {"web": 1, "app": 2}[network]
             # The same MACs as well: nothing but the tenant tells red and blue apart.
-            fabric.port(f"{tenant}-{name}", node, f"{tenant}/{network}", [f"10.0.{k}.{n}", f"fd00:{k}::{n}"], mac=f"02:00:00:00:0{k}:{n}")
+            fabric.port(
+                f"{tenant}-{name}",
+                node,
+                f"{tenant}/{network}",
+                [f"10.0.{k}.{n}", f"fd00:{k}::{n}"],
+                mac=f"02:00:00:00:0{k}:{n}",
+            )
     return fabric
 
 
@@ -51,7 +69,14 @@ def of_tenant(lab, tenant):
 
 def reachability(lab):
     """Every workload pings every other of its tenant, v4 and v6.  Returns (answered, asked)."""
-    pairs = [(a, address) for t in TENANTS for a in of_tenant(lab, t) for b in of_tenant(lab, t) if a is not b for address in b.addresses]
+    pairs = [
+        (a, address)
+        for t in TENANTS
+        for a in of_tenant(lab, t)
+        for b in of_tenant(lab, t)
+        if a is not b
+        for address in b.addresses
+    ]
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda p: p[0].ping(p[1], check=False), pairs))
     return sum(answers), len(pairs)
@@ -63,13 +88,18 @@ def silence(lab):
         for tenant in TENANTS:
             mark = f"<from {tenant}>".encode()
             for h in of_tenant(lab, tenant):
-                frames = [packet.udp_frame(h.mac, o.mac if "web" in h.name else "02:69:73:74:68:6d", h.ip4, o.ip4, 1, 9, mark)
-                          for o in of_tenant(lab, tenant) if o is not h and o.name[-4:-1] == h.name[-4:-1]]
-                frames += [packet.udp_frame(h.mac, packet.BROADCAST, h.ip4, "255.255.255.255", 1, 9, mark),
-                           packet.udp_frame(h.mac, "33:33:00:00:00:fb", h.ip6, "ff02::fb", 1, 9, mark),
-                           packet.arp_request(h.mac, h.ip4, h.ip4[:-2] + "99", tail=mark),
-                           packet.neighbour_solicitation(h.mac, h.ip6, h.ip6[:-2] + "99", packet.nonce_option(mark)),
-                           packet.eth(packet.BROADCAST, h.mac, 0x88B5, mark)]
+                frames = [
+                    packet.udp_frame(h.mac, o.mac if "web" in h.name else "02:69:73:74:68:6d", h.ip4, o.ip4, 1, 9, mark)
+                    for o in of_tenant(lab, tenant)
+                    if o is not h and o.name[-4:-1] == h.name[-4:-1]
+                ]
+                frames += [
+                    packet.udp_frame(h.mac, packet.BROADCAST, h.ip4, "255.255.255.255", 1, 9, mark),
+                    packet.udp_frame(h.mac, "33:33:00:00:00:fb", h.ip6, "ff02::fb", 1, 9, mark),
+                    packet.arp_request(h.mac, h.ip4, h.ip4[:-2] + "99", tail=mark),
+                    packet.neighbour_solicitation(h.mac, h.ip6, h.ip6[:-2] + "99", packet.nonce_option(mark)),
+                    packet.eth(packet.BROADCAST, h.mac, 0x88B5, mark),
+                ]
                 h.send(*frames)
         tap.settle(0.3)
         home = sum(f"<from {f.place.split('-')[0]}>".encode() in f.data for f in tap.frames)
@@ -85,11 +115,14 @@ def is_resolution(frame):
 
 
 def quiet_wire(lab):
-    """All neighbour caches are emptied and everybody pings everybody again.  Returns (ARP and ND on the underlay, ARP requests asked)."""
+    """All neighbour caches are emptied and everybody pings everybody again.  Returns (ARP and ND on the underlay, ARP
+    requests asked).
+    """
     for h in lab.hosts.values():
         h.flush_neighbours()
-    with lab.wire_tap(keep=lambda f: f.incoming and is_resolution(f.data)) as wire, \
-            lab.host_tap(incoming_only=False, keep=lambda f: not f.incoming and packet.ethertype(f.data) == packet.ETH_ARP) as asked:
+    with lab.wire_tap(keep=lambda f: f.incoming and is_resolution(f.data)) as wire, lab.host_tap(
+        incoming_only=False, keep=lambda f: not f.incoming and packet.ethertype(f.data) == packet.ETH_ARP
+    ) as asked:
         reachability(lab)
         wire.settle(0.1)
         return wire.total, asked.total
@@ -98,7 +131,12 @@ def quiet_wire(lab):
 def crash(lab):
     """kill -9 of daemons in turn, and their restart, under traffic.  Returns the sums."""
     a, b, c, d = (lab.host(f"red-{n}") for n in ("web1", "web3", "app1", "app3"))
-    streams = [UdpStream(a, b), UdpStream(b, a, v6=True), UdpStream(c, d, v6=True, port=7010), UdpStream(d, c, port=7010)]
+    streams = [
+        UdpStream(a, b),
+        UdpStream(b, a, v6=True),
+        UdpStream(c, d, v6=True, port=7010),
+        UdpStream(d, c, port=7010),
+    ]
     flows = TcpFlows(a, b, 20)
     for s in streams:
         s.wait_flowing()
@@ -120,7 +158,9 @@ def forgery(lab):
     a, b = lab.host("red-web3"), lab.host("red-web1")
     target, stranger = lab.node("dc1").underlay[0], "198.18.2.66"
     frame = packet.udp_frame(a.mac, b.mac, a.ip4, b.ip4, 1, 9, b"<forged>")
-    forged = packet.ipv4(stranger, target, 17, packet.udp(stranger, target, 50000, 4789, packet.vxlan(TENANTS["red"] + 1, frame)))
+    forged = packet.ipv4(
+        stranger, target, 17, packet.udp(stranger, target, 50000, 4789, packet.vxlan(TENANTS["red"] + 1, frame))
+    )
     before = lab.node("dc1").drops()["unknown_vtep"]
     with lab.host_tap(keep=lambda f: b"<forged>" in f.data) as tap:
         lab.inject("dc1", *[forged] * FORGED)
@@ -149,7 +189,10 @@ def throughput(say):
     """One cubic TCP stream, inner MTU 1450, the two kinds in turn.  Returns Gbit/s of each run: (ours, the kernel's)."""
     with pair(False) as ours, pair(True) as theirs:
         left, right = theirs.peers.values()
-        for here, there, port, mac in ((left, right, "a", theirs.host("b").mac), (right, left, "b", theirs.host("a").mac)):
+        for here, there, port, mac in (
+            (left, right, "a", theirs.host("b").mac),
+            (right, left, "b", theirs.host("a").mac),
+        ):
             here.join(5001, [port], here.underlay[0], there.underlay, macs={mac: there.underlay[0]})
         rows = {"isthmus": [], "kernel": []}
         for lab in (ours, theirs):
@@ -166,10 +209,16 @@ def what_to_try(lab):
     inside = f"nsenter --net={host.ns.path}"
     cli = f"{os.path.relpath(binary('isthmus'))} {' '.join(node.daemon.directories())}"
     heading("It is still up.  Try:")
-    for what, line in (("from a workload of red to the other cloud", f"{inside} ping -c3 10.0.1.13"), ("the way there", f"{inside} traceroute -n 10.0.2.13"),
-                       ("what the first node says", f"{cli} status"), ("its ports", f"{cli} get ports"), ("what it refused", f"{cli} drops"),
-                       ("the wire", f"nsenter --net={lab.wan.path} tcpdump -ni w-dc1 udp port 4789"),
-                       ("the file all nodes read", f"cat {node.daemon.config}"), ("take it down", "/usr/bin/python3 -m lab clean --kept")):
+    for what, line in (
+        ("from a workload of red to the other cloud", f"{inside} ping -c3 10.0.1.13"),
+        ("the way there", f"{inside} traceroute -n 10.0.2.13"),
+        ("what the first node says", f"{cli} status"),
+        ("its ports", f"{cli} get ports"),
+        ("what it refused", f"{cli} drops"),
+        ("the wire", f"nsenter --net={lab.wan.path} tcpdump -ni w-dc1 udp port 4789"),
+        ("the file all nodes read", f"cat {node.daemon.config}"),
+        ("take it down", "/usr/bin/python3 -m lab clean --kept"),
+    ):
         print(f"  {paint('dim', '# ' + what)}\n  {line}")
 
 
@@ -179,14 +228,16 @@ def main():
     for name in ("isthmusd", "isthmus"):
         binary(name)
     print(paint("bold", "Isthmus: two clouds, one network, two tenants who never meet"))
-    print("""
+    print(
+        """
     cloud dc                              cloud aws
     dc1  web1 app1                        web3 app2  aws1     for red and, with the same
     dc2  web2       ----  WAN router  ----     app3  aws2     addresses and MACs, for blue
 
     web: one stretched L2 network         app: L3, every packet routed
     10.0.1.0/24  fd00:1::/64              10.0.2.0/24  fd00:2::/64
-""")
+"""
+    )
     rows = []
     with Lab(make_fabric(), start=False, keep=keep) as lab:
         with Step(f"four nodes, {2 * len(WORKLOADS)} workloads, daemons ready") as s:
@@ -199,21 +250,44 @@ def main():
         with Step("everybody shouts in every way; taps on every port") as s:
             home, foreign, lost = silence(lab)
             s.done(f"{foreign} foreign frames", not foreign and home > 0)
-            rows.append(["silence between tenants", f"{foreign} foreign frames ({home} at home)", "0", foreign == 0 and home > 0 and not lost])
+            rows.append(
+                [
+                    "silence between tenants",
+                    f"{foreign} foreign frames ({home} at home)",
+                    "0",
+                    foreign == 0 and home > 0 and not lost,
+                ]
+            )
         with Step("neighbour caches emptied, all ask again; tap on the underlay") as s:
             wire, asked = quiet_wire(lab)
             s.done(f"{asked} ARP requests, {wire} on the underlay", wire == 0 and asked > 0)
-            rows.append(["ARP and ND on the underlay", f"{wire} (of {asked} ARP requests)", "0", wire == 0 and asked > 0])
+            rows.append(
+                ["ARP and ND on the underlay", f"{wire} (of {asked} ARP requests)", "0", wire == 0 and asked > 0]
+            )
         with Step(f"kill -9 of daemons, {KILLS} times, 4,000 packets/s and 20 TCP flows") as s:
             sent, lost, tcp = crash(lab)
             good = lost == 0 and tcp["alive"] == 20 and tcp["retransmits"] == 0
             s.done(f"{lost} of {sent:,} lost", good)
             rows.append([f"{KILLS} daemon crashes under traffic", f"{lost} of {sent:,} packets lost", "0", lost == 0])
-            rows.append(["    20 TCP flows meanwhile", f"{20 - tcp['alive']} resets, {tcp['retransmits']} retransmissions", "0", good])
+            rows.append(
+                [
+                    "    20 TCP flows meanwhile",
+                    f"{20 - tcp['alive']} resets, {tcp['retransmits']} retransmissions",
+                    "0",
+                    good,
+                ]
+            )
         with Step(f"{FORGED:,} forged packets from an address that is no member") as s:
             counted, delivered = forgery(lab)
             s.done(f"{delivered} delivered, unknown_vtep +{counted:,}", delivered == 0 and counted == FORGED)
-            rows.append(["forged packets delivered", f"{delivered} (unknown_vtep +{counted:,})", "0", delivered == 0 and counted == FORGED])
+            rows.append(
+                [
+                    "forged packets delivered",
+                    f"{delivered} (unknown_vtep +{counted:,})",
+                    "0",
+                    delivered == 0 and counted == FORGED,
+                ]
+            )
         with Step("one TCP stream beside the kernel's VXLAN, in turn, Gbit/s") as s:
             ours, theirs = throughput(lambda text: print(paint("dim", text), end="", flush=True))
             ratio = statistics.median(ours) / statistics.median(theirs)
@@ -227,8 +301,10 @@ def main():
             what_to_try(lab)
             lab.leave()
     good = all(r[-1] is not False for r in rows)
-    print(f"\n{paint('green', 'All of it as it should be') if good else paint('red', 'Not all of it as it should be')}, "
-          f"{time.monotonic() - started:.0f} s; {'it is still up' if keep else 'everything has been removed'}.")
+    print(
+        f"\n{paint('green', 'All of it as it should be') if good else paint('red', 'Not all of it as it should be')}, "
+        f"{time.monotonic() - started:.0f} s; {'it is still up' if keep else 'everything has been removed'}."
+    )
     return 0 if good else 1
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The configuration of a fabric, described in Python, written as the YAML file that every node reads.
 
-A Fabric holds two things: `config`, the tree of the file, to be changed at will and applied again; and `rigs`, what the lab has to
-build beside it (cable, MTU, routes of a workload), which the file knows nothing about.
+A Fabric holds two things: `config`, the tree of the file, to be changed at will and applied again; and `rigs`, what
+the lab has to build beside it (cable, MTU, routes of a workload), which the file knows nothing about.
 """
 import copy
 import re
@@ -15,17 +15,23 @@ class Rig:
 
     def __init__(self, port, kind="veth", mtu=1450, routes="subnet", plugged=True):
         self.port = port
-        self.kind = kind          # veth | tap
-        self.mtu = mtu            # of the workload's interface
-        self.routes = routes      # subnet: its mask and the gateway; onlink: /32 or /128 and an on-link gateway
-        self.plugged = plugged    # False: the interface is made later, by Lab.plug()
+        self.kind = kind  # veth | tap
+        self.mtu = mtu  # of the workload's interface
+        self.routes = routes  # subnet: its mask and the gateway; onlink: /32 or /128 and an on-link gateway
+        self.plugged = plugged  # False: the interface is made later, by Lab.plug()
 
 
 class Fabric:
     def __init__(self, families=(4,), encryption="never", encap="vxlan", **fabric):
         self.families = families  # of underlay addresses that are given out by themselves
-        self.config = {"version": 1, "fabric": {"encryption": encryption, "encap": encap, **fabric},
-                       "sites": {}, "nodes": {}, "tenants": {}, "ports": {}}
+        self.config = {
+            "version": 1,
+            "fabric": {"encryption": encryption, "encap": encap, **fabric},
+            "sites": {},
+            "nodes": {},
+            "tenants": {},
+            "ports": {},
+        }
         self.rigs = {}
         self._mac = 0
 

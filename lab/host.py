@@ -82,12 +82,14 @@ class Host:
             def answer(f):
                 p = packet.l3(f)
                 return p and p[3] == 58 and p[4][0] == 136 and p[4][8:24] == packet.ip(address)
-            read = lambda f: packet.mac_text(f[f.index(b"\x02\x01", 78) + 2:][:6])  # noqa: E731
+
+            read = lambda f: packet.mac_text(f[f.index(b"\x02\x01", 78) + 2 :][:6])  # noqa: E731
         else:
             question = packet.arp_request(self.mac, source, address)
 
             def answer(f):
                 return packet.ethertype(f) == packet.ETH_ARP and f[20:22] == b"\0\2" and f[28:32] == packet.ip(address)
+
             read = lambda f: packet.mac_text(f[22:28])  # noqa: E731
         with self.tap(incoming_only=True, keep=lambda f: answer(f.data)) as tap:
             self.send(question)
@@ -141,6 +143,7 @@ class Host:
                             arrived[0] += len(chunk)
                 except OSError:
                     pass
+
             t = threading.Thread(target=receive)
             t.start()
             client.settimeout(timeout)
@@ -175,8 +178,8 @@ class Host:
     def iperf3(self, other, seconds=2, v6=False, streams=1, port=5201, omit=0):
         """Gbit/s that arrived, one or more cubic TCP streams."""
         server = other.iperf3_server(port)
-        p = self.command("iperf3", "-c", other.address(v6), "-p", port, "-C", "cubic", "-t", seconds, "-P", streams, "-O", omit, "-J",
-                         timeout=seconds + 20, check=False)
+        line = f"iperf3 -c {other.address(v6)} -p {port} -C cubic -t {seconds} -P {streams} -O {omit} -J"
+        p = self.command(*line.split(), timeout=seconds + 20, check=False)
         other.ns.run.end(server)
         result = json.loads(p.stdout)
         if "error" in result:
@@ -188,7 +191,9 @@ class Talker:
     """The program talker.py inside a namespace.  Answers of a command come back in order."""
 
     def __init__(self, ns):
-        self.process = ns.spawn(PYTHON, "-IS", os.path.join(_here, "talker.py"), stdin=-1, stdout=-1, text=True, bufsize=1)
+        self.process = ns.spawn(
+            PYTHON, "-IS", os.path.join(_here, "talker.py"), stdin=-1, stdout=-1, text=True, bufsize=1
+        )
         self.listening = set()
         self._lock = threading.Lock()
         self._read()
@@ -232,7 +237,9 @@ class UdpStream:
     def wait_flowing(self, more=100, timeout=5):
         """Until `more` further packets have arrived."""
         start = self.received()
-        wait_until(lambda: self.received() >= start + more, timeout, f"{more} packets {self.source.name} -> {self.target.name}")
+        wait_until(
+            lambda: self.received() >= start + more, timeout, f"{more} packets {self.source.name} -> {self.target.name}"
+        )
 
     def stop(self, timeout=1.0):
         """Stop sending, wait for what is under way, and report: sent, received, lost, duplicates, longest_gap_ms ..."""
@@ -252,7 +259,9 @@ class TcpFlows:
         address = target.address(v6)
         target.talker.listen("tcp", address, port)
         source.talker.tell("tcp_flows", id=self.id, to=[address, port], count=count, interval_ms=interval_ms)
-        wait_until(lambda: self.report()["least_messages"] > 0, timeout, f"{count} TCP flows {source.name} -> {target.name}")
+        wait_until(
+            lambda: self.report()["least_messages"] > 0, timeout, f"{count} TCP flows {source.name} -> {target.name}"
+        )
 
     def report(self):
         return self.source.talker.tell("tcp_report", id=self.id)

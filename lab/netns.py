@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Network namespaces and what is in them.
 
-Programs run by `nsenter --net=`, never by `ip netns exec`, which mounts a new /sys over the BPF file system.  Set-up goes through
-one `ip -batch` per namespace.  `with ns:` moves the calling thread into the namespace, to open sockets there.
+Programs run by `nsenter --net=`, never by `ip netns exec`, which mounts a new /sys over the BPF file system.  Set-up
+goes through one `ip -batch` per namespace.  `with ns:` moves the calling thread into the namespace, to open sockets
+there.
 """
 import ctypes
 import json
@@ -109,9 +110,13 @@ def make_namespaces(run, names):
     command(["ip", "-batch", "-"], input="".join(f"netns add {n.full_name}\n" for n in made))
     for n in made:
         # No router solicitations, DAD delays or surprises: an address is usable as soon as it is there.
-        for path, value in (("net/ipv6/conf/default/accept_dad", 0), ("net/ipv6/conf/default/accept_ra", 0),
-                            ("net/ipv6/conf/default/router_solicitations", 0), ("net/ipv6/conf/default/optimistic_dad", 0),
-                            ("net/ipv4/ping_group_range", "0 2147483647")):
+        for path, value in (
+            ("net/ipv6/conf/default/accept_dad", 0),
+            ("net/ipv6/conf/default/accept_ra", 0),
+            ("net/ipv6/conf/default/router_solicitations", 0),
+            ("net/ipv6/conf/default/optimistic_dad", 0),
+            ("net/ipv4/ping_group_range", "0 2147483647"),
+        ):
             try:
                 n.write_sysctl(path, value)
             except OSError as e:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A machine that runs isthmusd: its namespace, its daemon, its command line."""
+import http.client
 import json
 import os
 import re
@@ -53,9 +54,16 @@ class Daemon:
     def start(self, wait=True, environment=None):
         self._drain()
         with open(self.log_path, "a") as log:
-            self.process = self.node.ns.spawn(*self.argv(), stdout=log, stderr=log,
-                                              env={**os.environ, "NOTIFY_SOCKET": os.path.join(os.path.dirname(self.config), "notify"),
-                                                   **(environment or {})})
+            self.process = self.node.ns.spawn(
+                *self.argv(),
+                stdout=log,
+                stderr=log,
+                env={
+                    **os.environ,
+                    "NOTIFY_SOCKET": os.path.join(os.path.dirname(self.config), "notify"),
+                    **(environment or {}),
+                },
+            )
         if wait:
             self.wait_ready()
         return self
@@ -70,14 +78,18 @@ class Daemon:
 
     def wait_for_notify(self, word, timeout=10):
         """Wait for a line like READY=1 on the notification socket."""
+
         def seen():
             if self.process.poll() is not None:
                 raise SystemError
             return any(word in m.split("\n") for m in self._drain())
+
         try:
             wait_until(seen, timeout, f"{word} from isthmusd on {self.node.name}")
         except SystemError:
-            raise LabError(f"isthmusd on {self.node.name} ended with {self.process.returncode}:\n{self.log()[-3000:]}") from None
+            raise LabError(
+                f"isthmusd on {self.node.name} ended with {self.process.returncode}:\n{self.log()[-3000:]}"
+            ) from None
         except LabError as e:
             raise LabError(f"{e}\n{self.log()[-3000:]}") from None
 
@@ -124,15 +136,26 @@ class Node:
     def isthmus(self, *argv, json_output=False, check=True, input=None, timeout=30):
         """Run the command line against this node's daemon; the CompletedProcess, or the parsed JSON."""
         argv = [*map(str, argv), *(["-o", "json"] if json_output else [])]
-        p = subprocess.run([binary("isthmus"), *self.daemon.directories(), *argv], text=True, capture_output=True, input=input, timeout=timeout)
+        p = subprocess.run(
+            [binary("isthmus"), *self.daemon.directories(), *argv],
+            text=True,
+            capture_output=True,
+            input=input,
+            timeout=timeout,
+        )
         if check and p.returncode:
-            raise LabError(f"{self.name}: isthmus {' '.join(argv)}: exit {p.returncode}: {(p.stderr or p.stdout).strip()}")
+            raise LabError(
+                f"{self.name}: isthmus {' '.join(argv)}: exit {p.returncode}: {(p.stderr or p.stdout).strip()}"
+            )
         if not json_output:
             return p
         try:
             return json.loads(p.stdout)
         except ValueError:
-            raise LabError(f"{self.name}: isthmus {' '.join(argv)}: exit {p.returncode}, not JSON: {p.stdout[:200]!r} {p.stderr[:500]!r}") from None
+            raise LabError(
+                f"{self.name}: isthmus {' '.join(argv)}: exit {p.returncode}, "
+                f"not JSON: {p.stdout[:200]!r} {p.stderr[:500]!r}"
+            ) from None
 
     def apply(self, text, check=True, dry_run=False):
         """`isthmus apply` of a text; the CompletedProcess."""
@@ -141,13 +164,21 @@ class Node:
             f.write(text)
         return self.isthmus("apply", path, *(["--dry-run"] if dry_run else []), check=check)
 
+    def request(self, method, path, body=None):
+        """The API without our own client: (HTTP status, body)."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
+            s.settimeout(10)
+            s.connect(os.path.join(self.daemon.run_dir, "isthmus.sock"))
+            connection = http.client.HTTPConnection("localhost")
+            connection.sock = s
+            connection.request(method, path, body)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+
     def metrics(self):
         """OpenMetrics as {"name{labels}": value}."""
-        p = subprocess.run(["curl", "-sS", "--unix-socket", os.path.join(self.daemon.run_dir, "isthmus.sock"), "http://localhost/metrics"],
-                           text=True, capture_output=True, timeout=10)
-        if p.returncode:
-            raise LabError(f"{self.name}: metrics: {p.stderr.strip()}")
-        return {m[1]: float(m[2]) for m in re.finditer(r"^([a-z][^\s{]*(?:\{[^}]*\})?) ([0-9.e+-]+)", p.stdout, re.M)}
+        _, text = self.request("GET", "/metrics")
+        return {m[1]: float(m[2]) for m in re.finditer(r"^([a-z][^\s{]*(?:\{[^}]*\})?) ([0-9.e+-]+)", text, re.M)}
 
     def get(self, kind, *argv):
         """The items of `isthmus get KIND -o json`."""
@@ -159,7 +190,7 @@ class Node:
         return {d["name"]: d["packets"] for d in self.get("drops")}
 
     def wait_up(self, timeout=5):
-        self.isthmus("status", "--wait", "--timeout", timeout, timeout=timeout + 5)
+        self.isthmus("status", "--wait", "--timeout", f"{timeout}s", timeout=timeout + 5)
 
     def bpf_ids(self):
         """Identifiers of the programs on this node's hooks, to see whether anything was written."""

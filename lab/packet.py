@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Frames by hand: what the lab sends and recognises, byte by byte.
 
-Every builder takes and returns bytes and computes its own lengths and checksums; addresses are text.  The readers at the end
-say just enough about a frame to match it.  No packet library is needed to run the demo.
+Every builder takes and returns bytes and computes its own lengths and checksums; addresses are text.  The readers at
+the end say just enough about a frame to match it.  No packet library is needed to run the demo.
 """
 import socket
 import struct
@@ -70,8 +70,10 @@ def eth_ip(dst_mac, src_mac, packet):
 
 def _with_checksum(src, dst, protocol, segment, at):
     pseudo = ip(src) + ip(dst)
-    pseudo += struct.pack("!I3xB", len(segment), protocol) if is_v6(dst) else struct.pack("!BBH", 0, protocol, len(segment))
-    return segment[:at] + struct.pack("!H", checksum(pseudo + segment) or 0xFFFF) + segment[at + 2:]
+    pseudo += (
+        struct.pack("!I3xB", len(segment), protocol) if is_v6(dst) else struct.pack("!BBH", 0, protocol, len(segment))
+    )
+    return segment[:at] + struct.pack("!H", checksum(pseudo + segment) or 0xFFFF) + segment[at + 2 :]
 
 
 def udp(src, dst, sport, dport, payload):
@@ -98,7 +100,13 @@ def udp_frame(src_mac, dst_mac, src, dst, sport, dport, payload, **options):
 
 
 def arp(operation, sender_mac, sender_ip, target_mac, target_ip, dst=BROADCAST, src=None, tail=b""):
-    body = struct.pack("!HHBBH", 1, ETH_IP4, 6, 4, operation) + mac(sender_mac) + ip(sender_ip) + mac(target_mac) + ip(target_ip)
+    body = (
+        struct.pack("!HHBBH", 1, ETH_IP4, 6, 4, operation)
+        + mac(sender_mac)
+        + ip(sender_ip)
+        + mac(target_mac)
+        + ip(target_ip)
+    )
     return eth(dst, src or sender_mac, ETH_ARP, body + tail)
 
 
@@ -115,14 +123,14 @@ def neighbour_solicitation(src_mac, src, target, options=b""):
     group, group_mac = solicited_node(target)
     if src != "::":
         options = b"\x01\x01" + mac(src_mac) + options
-    return eth(group_mac, src_mac, ETH_IP6,
-               ipv6(src, group, 58, icmp6(src, group, 135, 0, 0, ip(target) + options), hops=255))
+    return eth(
+        group_mac, src_mac, ETH_IP6, ipv6(src, group, 58, icmp6(src, group, 135, 0, 0, ip(target) + options), hops=255)
+    )
 
 
 def neighbour_advertisement(src_mac, src, target, target_mac, dst="ff02::1", dst_mac="33:33:00:00:00:01", options=b""):
     body = ip(target) + b"\x02\x01" + mac(target_mac) + options
-    return eth(dst_mac, src_mac, ETH_IP6,
-               ipv6(src, dst, 58, icmp6(src, dst, 136, 0, 0x20000000, body), hops=255))
+    return eth(dst_mac, src_mac, ETH_IP6, ipv6(src, dst, 58, icmp6(src, dst, 136, 0, 0x20000000, body), hops=255))
 
 
 def nonce_option(text):
@@ -140,14 +148,19 @@ def fragments(packet, size, ident=77):
     size -= size % 8
     if packet[0] >> 4 == 4:
         src, dst, protocol, body = ip_text(packet[12:16]), ip_text(packet[16:20]), packet[9], packet[20:]
-        return [ipv4(src, dst, protocol, body[i:i + size], ident=ident, more=i + size < len(body), offset=i)
-                for i in range(0, len(body), size)]
+        return [
+            ipv4(src, dst, protocol, body[i : i + size], ident=ident, more=i + size < len(body), offset=i)
+            for i in range(0, len(body), size)
+        ]
     src, dst, protocol, body = ip_text(packet[8:24]), ip_text(packet[24:40]), packet[6], packet[40:]
-    return [ipv6(src, dst, 44, ipv6_fragment(protocol, ident, i, i + size < len(body), body[i:i + size]))
-            for i in range(0, len(body), size)]
+    return [
+        ipv6(src, dst, 44, ipv6_fragment(protocol, ident, i, i + size < len(body), body[i : i + size]))
+        for i in range(0, len(body), size)
+    ]
 
 
 # ---- reading
+
 
 def ethertype(frame):
     return struct.unpack_from("!H", frame, 12)[0] if len(frame) >= 14 else 0
@@ -158,10 +171,10 @@ def l3(frame):
     kind = ethertype(frame)
     if kind == ETH_IP4 and len(frame) >= 34:
         head, total = (frame[14] & 15) * 4, struct.unpack_from("!H", frame, 16)[0]
-        return 4, ip_text(frame[26:30]), ip_text(frame[30:34]), frame[23], frame[14 + head:14 + total]
+        return 4, ip_text(frame[26:30]), ip_text(frame[30:34]), frame[23], frame[14 + head : 14 + total]
     if kind == ETH_IP6 and len(frame) >= 54:
         length = struct.unpack_from("!H", frame, 18)[0]
-        return 6, ip_text(frame[22:38]), ip_text(frame[38:54]), frame[20], frame[54:54 + length]
+        return 6, ip_text(frame[22:38]), ip_text(frame[38:54]), frame[20], frame[54 : 54 + length]
     return None
 
 

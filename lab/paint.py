@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the demo shows: steps with their outcome, and a table.  Colour only for a person at a terminal (NO_COLOR says no)."""
+"""What the demo shows: steps with their outcome, and a table.  Colour only for a person at a terminal (NO_COLOR says
+no).
+"""
 import os
 import sys
 import time
@@ -31,7 +33,10 @@ class Step:
             print(paint("red", "failed"))
         else:
             took = time.monotonic() - self.start
-            print((self.result or paint("green", "done")) + (paint("dim", f"  {took:.1f} s") if took >= 0.1 else ""), flush=True)
+            print(
+                (self.result or paint("green", "done")) + (paint("dim", f"  {took:.1f} s") if took >= 0.1 else ""),
+                flush=True,
+            )
 
 
 def heading(text):

@@ -6,8 +6,8 @@
          |                                                |
         hosts (veth or tap, eth0 inside)                 hosts
 
-Underlay: 198.18.<site>.0/24 and 2001:db8:<site>::/64, the router is .254 and ::fe.  With cable=True the fabric's two nodes are
-joined by one veth instead, as a wire for measurements.
+Underlay: 198.18.<site>.0/24 and 2001:db8:<site>::/64, the router is .254 and ::fe.  With cable=True the fabric's two
+nodes are joined by one veth instead, as a wire for measurements.
 """
 import fcntl
 import os
@@ -68,7 +68,7 @@ class TapCable:
 
 class Lab:
     def __init__(self, fabric, peers=None, underlay_mtu=1500, cable=False, start=True, hosts=True, keep=False):
-        """peers: {foreign node: KernelPeer or OvsPeer class}.  start: also start the daemons.  hosts: also make the workloads.
+        """peers: {foreign node: KernelPeer or OvsPeer class}.  start: the daemons too.  hosts: the workloads too.
         keep: it may be left standing by leave()."""
         handle_signals()
         self.fabric, self.run = fabric, Run(keep)
@@ -106,8 +106,11 @@ class Lab:
         config = self.fabric.config
         own = [n for n, c in config["nodes"].items() if not c.get("foreign")]
         foreign = [n for n in config["nodes"] if n not in own and n in self._peer_kinds]
-        plugged = [r.port for r in self.fabric.rigs.values()
-                   if self._hosts and r.plugged and config["ports"][r.port]["node"] in own + foreign]
+        plugged = [
+            r.port
+            for r in self.fabric.rigs.values()
+            if self._hosts and r.plugged and config["ports"][r.port]["node"] in own + foreign
+        ]
         names = ["wan", *(f"n-{n}" for n in own + foreign), *(f"h-{p}" for p in plugged)]
         spaces = {ns.name: ns for ns in make_namespaces(self.run, names)}
         self.wan = spaces["wan"]
@@ -142,12 +145,18 @@ class Lab:
         mtu = self._mtu
         lines = []
         for i, site in enumerate(self.fabric.config["sites"], 1):
-            lines += [f"link add sw-{site} type bridge stp_state 0 mcast_snooping 0", f"link set sw-{site} mtu {mtu} up",
-                      f"addr add 198.18.{i}.254/24 dev sw-{site}", f"addr add 2001:db8:{i}::fe/64 dev sw-{site} nodad"]
+            lines += [
+                f"link add sw-{site} type bridge stp_state 0 mcast_snooping 0",
+                f"link set sw-{site} mtu {mtu} up",
+                f"addr add 198.18.{i}.254/24 dev sw-{site}",
+                f"addr add 2001:db8:{i}::fe/64 dev sw-{site} nodad",
+            ]
         for name, machine in self.machines().items():
             site = self.fabric.config["nodes"][name]["site"]
-            lines += [f"link add w-{name} mtu {mtu} type veth peer name up0 mtu {mtu} netns {machine.ns.full_name}",
-                      f"link set w-{name} master sw-{site} up"]
+            lines += [
+                f"link add w-{name} mtu {mtu} type veth peer name up0 mtu {mtu} netns {machine.ns.full_name}",
+                f"link set w-{name} master sw-{site} up",
+            ]
         self.wan.ip("\n".join(lines))
         self.wan.write_sysctl("net/ipv4/ip_forward", 1)
         self.wan.write_sysctl("net/ipv6/conf/all/forwarding", 1)
@@ -155,8 +164,10 @@ class Lab:
             lines = ["link set up0 up"]
             for a in machine.underlay:
                 family = 6 if packet.is_v6(a) else 4
-                lines += [f"addr add {a}/{64 if family == 6 else 24} dev up0 {'nodad' if family == 6 else ''}",
-                          f"route add default via {self.router(name, family)}"]
+                lines += [
+                    f"addr add {a}/{64 if family == 6 else 24} dev up0 {'nodad' if family == 6 else ''}",
+                    f"route add default via {self.router(name, family)}",
+                ]
             machine.ns.ip("\n".join(lines))
 
     def _build_cable(self):
@@ -167,7 +178,10 @@ class Lab:
             for here, there in zip(machine.underlay, other.underlay):
                 v6 = packet.is_v6(here)
                 bits = 128 if v6 else 32
-                lines += [f"addr add {here}/{bits} dev up0 {'nodad' if v6 else ''}", f"route add {there}/{bits} dev up0"]
+                lines += [
+                    f"addr add {here}/{bits} dev up0 {'nodad' if v6 else ''}",
+                    f"route add {there}/{bits} dev up0",
+                ]
             machine.ns.ip("\n".join(lines))
 
     # ---- workloads
@@ -182,8 +196,11 @@ class Lab:
             machine.ns.ip(f"link set dev {interface} mtu {rig.mtu} up")
             host_ns.ip(f"link set eth0 address {config['mac']} mtu {rig.mtu}")
         else:
-            machine.ns.ip(f"link add name {interface} mtu {rig.mtu} type veth peer name eth0 mtu {rig.mtu} address {config['mac']} "
-                          f"netns {host_ns.full_name}\nlink set dev {interface} up")
+            machine.ns.ip(
+                f"link add name {interface} mtu {rig.mtu} type veth "
+                f"peer name eth0 mtu {rig.mtu} address {config['mac']} "
+                f"netns {host_ns.full_name}\nlink set dev {interface} up"
+            )
         host = self.hosts[port] = Host(port, host_ns, config["mac"], config.get("addresses", []))
         host_ns.ip("link set eth0 up\n" + self.host_routes(port))
         return host

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Commands, conditions, and undoing: the ground that the lab stands on.
 
-Every lab is one `Run`: a prefix for the names of its namespaces, a directory for its files, and a stack of things to undo.
-The stack is emptied when the lab ends, at exit, and on SIGINT, SIGTERM and SIGHUP.  What a run has made is also written to a
-record under /run/isthmus-lab, so that `python3 -m lab clean` can remove what a killed run left: it touches only runs whose
-process is gone, and ends only processes that stand in the record and are still the same ones (pid and start time).
+Every lab is one `Run`: a prefix for the names of its namespaces, a directory for its files, and a stack of things to
+undo. The stack is emptied when the lab ends, at exit, and on SIGINT, SIGTERM and SIGHUP.  What a run has made is also
+written to a record under /run/isthmus-lab, so that `python3 -m lab clean` can remove what a killed run left: it
+touches only runs whose process is gone, and ends only processes that stand in the record and are still the same ones
+(pid and start time).
 """
 import atexit
 import ctypes
@@ -30,7 +31,9 @@ class LabError(Exception):
 
 
 def wait_until(condition, timeout=5.0, what=None, every=0.01):
-    """Wait until condition() is true and return its value; an exception inside it counts as false until the time is up."""
+    """Wait until condition() is true and return its value; an exception inside it counts as false until the time is
+    up.
+    """
     end = time.monotonic() + timeout
     while True:
         problem = None
@@ -41,8 +44,10 @@ def wait_until(condition, timeout=5.0, what=None, every=0.01):
         except (LabError, OSError, KeyError, ValueError, subprocess.SubprocessError) as e:
             problem = e
         if time.monotonic() >= end:
-            raise LabError(f"not within {timeout:g} s: {what or getattr(condition, '__doc__', None) or 'condition'}"
-                           + (f" ({problem})" if problem else f" (last: {value!r})"))
+            raise LabError(
+                f"not within {timeout:g} s: {what or getattr(condition, '__doc__', None) or 'condition'}"
+                + (f" ({problem})" if problem else f" (last: {value!r})")
+            )
         _pause.wait(every)
 
 
@@ -81,8 +86,12 @@ def _remove_namespaces(names):
     # One batch; the kernel takes the devices inside down in the background.
     names = [n for n in names if os.path.exists(f"/run/netns/{n}")]
     if names:
-        subprocess.run(["ip", "-force", "-batch", "-"], input="".join(f"netns del {n}\n" for n in names), text=True,
-                       stderr=subprocess.DEVNULL)
+        subprocess.run(
+            ["ip", "-force", "-batch", "-"],
+            input="".join(f"netns del {n}\n" for n in names),
+            text=True,
+            stderr=subprocess.DEVNULL,
+        )
 
 
 class Run:
@@ -104,9 +113,14 @@ class Run:
 
     def write_record(self):
         with self._lock:
-            body = {"pid": os.getpid(), "start": _start_time(os.getpid()), "directory": self.directory,
-                    "namespaces": self.namespaces, "left": self.left,
-                    "processes": [[p.pid, p.started] for p in self.processes if p.poll() is None]}
+            body = {
+                "pid": os.getpid(),
+                "start": _start_time(os.getpid()),
+                "directory": self.directory,
+                "namespaces": self.namespaces,
+                "left": self.left,
+                "processes": [[p.pid, p.started] for p in self.processes if p.poll() is None],
+            }
             with open(self._record + ".new", "w") as f:
                 json.dump(body, f)
             os.rename(self._record + ".new", self._record)
@@ -117,6 +131,7 @@ class Run:
 
     def spawn(self, argv, **options):
         """Start a process that dies with us and is ended when the lab ends."""
+
         def die_with_parent():
             _libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 

@@ -76,9 +76,19 @@ class Stream:
         self.delay = max(self.delay, now - sent)
 
     def report(self, sent=None):
-        missing = [i for i in range(sent if sent is not None else self.highest + 1) if i >= len(self.seen) or not self.seen[i]]
-        return {"received": self.received, "duplicates": self.duplicates, "late": self.late, "highest": self.highest,
-                "lost": len(missing), "missing": missing[:20], "longest_gap_ms": self.gap / ms, "longest_delay_ms": self.delay / ms}
+        missing = [
+            i for i in range(sent if sent is not None else self.highest + 1) if i >= len(self.seen) or not self.seen[i]
+        ]
+        return {
+            "received": self.received,
+            "duplicates": self.duplicates,
+            "late": self.late,
+            "highest": self.highest,
+            "lost": len(missing),
+            "missing": missing[:20],
+            "longest_gap_ms": self.gap / ms,
+            "longest_delay_ms": self.delay / ms,
+        }
 
 
 class Flow:
@@ -134,8 +144,12 @@ class Flow:
     def report(self, now):
         open_stall = now - self.asked if self.waiting > 0 else 0
         info = self.socket.getsockopt(socket.IPPROTO_TCP, TCP_INFO, 104) if self.error is None else bytes(104)
-        return {"error": self.error, "messages": self.messages, "stall_ms": max(self.stall, open_stall) / ms,
-                "retransmits": struct.unpack_from("I", info, 100)[0]}
+        return {
+            "error": self.error,
+            "messages": self.messages,
+            "stall_ms": max(self.stall, open_stall) / ms,
+            "retransmits": struct.unpack_from("I", info, 100)[0],
+        }
 
 
 class Talker:
@@ -248,16 +262,22 @@ class Talker:
                 self.selector.unregister(f.socket)
             elif f.connected and not was:
                 self.selector.modify(f.socket, selectors.EVENT_READ, on_event)
+
         if f.error is None:
             self.selector.register(f.socket, selectors.EVENT_READ | selectors.EVENT_WRITE, on_event)
 
     def do_tcp_report(self, id):
         now = time.monotonic_ns()
         rows = [f.report(now) for f in self.flows[id]]
-        return {"flows": len(rows), "alive": sum(r["error"] is None for r in rows),
-                "errors": sorted({r["error"] for r in rows if r["error"] is not None}),
-                "messages": sum(r["messages"] for r in rows), "least_messages": min(r["messages"] for r in rows),
-                "longest_stall_ms": max(r["stall_ms"] for r in rows), "retransmits": sum(r["retransmits"] for r in rows)}
+        return {
+            "flows": len(rows),
+            "alive": sum(r["error"] is None for r in rows),
+            "errors": sorted({r["error"] for r in rows if r["error"] is not None}),
+            "messages": sum(r["messages"] for r in rows),
+            "least_messages": min(r["messages"] for r in rows),
+            "longest_stall_ms": max(r["stall_ms"] for r in rows),
+            "retransmits": sum(r["retransmits"] for r in rows),
+        }
 
     def do_tcp_close(self, id):
         for f in self.flows.pop(id):

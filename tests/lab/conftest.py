@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lab scenarios: real daemons, real packets.  Root is needed; the binaries come from $ISTHMUS_BUILD (default ./build)."""
+"""Lab scenarios: real daemons, real packets.  Root is needed; the binaries come from $ISTHMUS_BUILD (default ./build).
+"""
 import os
 import sys
 

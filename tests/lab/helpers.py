@@ -24,13 +24,16 @@ def ping_all(pairs, workers=8):
 
 @contextlib.contextmanager
 def drops_of(node, timeout=3.0, **expected):
-    """The named counters of the node must rise by exactly this much, and no other may move (except `ignoring`, a list)."""
+    """The named counters of the node must rise by exactly this much, and no other may move (except `ignoring`, a
+    list).
+    """
     ignoring = set(expected.pop("ignoring", ()))
     before = node.drops()
 
     def change():
         after = node.drops()
         return {k: v - before.get(k, 0) for k, v in after.items() if v != before.get(k, 0) and k not in ignoring}
+
     yield change
     try:
         wait_until(lambda: change() == {k: v for k, v in expected.items() if v}, timeout)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Changes under traffic: what is not part of a change does not notice it; what fails changes nothing; the end leaves nothing.
+"""Changes under traffic: what is not part of a change does not notice it; what fails changes nothing; the end leaves
+nothing.
 
     w1 r1 move1 -- dc1 -- wan -- aws1 -- w2 r2          streams w1 <-> w2 and r1 <-> r2 run through everything
 """
@@ -25,8 +26,14 @@ def make_fabric():
     fabric.tenant("red", 5000)
     fabric.network("red/web", vni=5001, subnets=["10.0.1.0/24", "fd00:1::/64"], gateway=["10.0.1.1", "fd00:1::1"])
     fabric.network("red/app", "l3", subnets=["10.0.2.0/24", "fd00:2::/64"], gateway=["10.0.2.1", "fd00:2::1"])
-    for name, node, net, n in (("w1", "dc1", "web", 11), ("w2", "aws1", "web", 12), ("r1", "dc1", "app", 11), ("r2", "aws1", "app", 12),
-                               ("c1", "dc1", "web", 31), ("c2", "aws1", "web", 32)):
+    for name, node, net, n in (
+        ("w1", "dc1", "web", 11),
+        ("w2", "aws1", "web", 12),
+        ("r1", "dc1", "app", 11),
+        ("r2", "aws1", "app", 12),
+        ("c1", "dc1", "web", 31),
+        ("c2", "aws1", "web", 32),
+    ):
         k = {"web": 1, "app": 2}[net]
         fabric.port(name, node, f"red/{net}", [f"10.0.{k}.{n}", f"fd00:{k}::{n}"])
     return fabric
@@ -172,24 +179,40 @@ def test_dry_run_shows_the_steps_and_does_nothing(lab):
 
 # ---- nothing is left
 
+
 def traces(node):
     """Everything that a daemon may change on its machine, to be compared before and after."""
     ns = node.ns
     sysctls = {}
     for link in ns.ip_json("link"):
-        for path in ("net/ipv4/conf/{}/rp_filter", "net/ipv4/conf/{}/forwarding", "net/ipv4/conf/{}/arp_ignore", "net/ipv6/conf/{}/disable_ipv6",
-                     "net/ipv6/conf/{}/forwarding", "net/ipv4/conf/{}/accept_local", "net/ipv4/conf/{}/proxy_arp"):
+        for path in (
+            "net/ipv4/conf/{}/rp_filter",
+            "net/ipv4/conf/{}/forwarding",
+            "net/ipv4/conf/{}/arp_ignore",
+            "net/ipv6/conf/{}/disable_ipv6",
+            "net/ipv6/conf/{}/forwarding",
+            "net/ipv4/conf/{}/accept_local",
+            "net/ipv4/conf/{}/proxy_arp",
+        ):
             path = path.format(link["ifname"])
             sysctls[path] = ns.read_sysctl(path)
     for name in ("net/ipv4/ip_forward", "net/ipv4/conf/all/rp_filter", "net/ipv6/conf/all/forwarding"):
         sysctls[name] = ns.read_sysctl(name)
     with open("/proc/self/mounts") as f:
         mounts = [line for line in f if node.daemon.bpf_dir in line]
-    return {"sysctl": sysctls, "mounts": mounts,
-            "tc": {link["ifname"]: ns.tc("qdisc", "show", "dev", link["ifname"]) + ns.tc("filter", "show", "dev", link["ifname"], "ingress")
-                   for link in ns.ip_json("link")},
-            "links": sorted((link["ifname"], link["mtu"], link["address"]) for link in ns.ip_json("link")),
-            "routes": ns.ip_json("route"), "rules": ns.ip_json("rule"), "pins": sorted(os.listdir(node.daemon.bpf_dir)) if os.path.isdir(node.daemon.bpf_dir) else []}
+    return {
+        "sysctl": sysctls,
+        "mounts": mounts,
+        "tc": {
+            link["ifname"]: ns.tc("qdisc", "show", "dev", link["ifname"])
+            + ns.tc("filter", "show", "dev", link["ifname"], "ingress")
+            for link in ns.ip_json("link")
+        },
+        "links": sorted((link["ifname"], link["mtu"], link["address"]) for link in ns.ip_json("link")),
+        "routes": ns.ip_json("route"),
+        "rules": ns.ip_json("rule"),
+        "pins": sorted(os.listdir(node.daemon.bpf_dir)) if os.path.isdir(node.daemon.bpf_dir) else [],
+    }
 
 
 def test_teardown_removes_every_trace():
@@ -219,7 +242,12 @@ def test_teardown_removes_every_trace():
 
 def program_count(lab):
     """Our programs in the kernel, seen from outside."""
-    out = subprocess.run(["bpftool", "prog", "show"], capture_output=True, text=True, env={**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin"}).stdout
+    out = subprocess.run(
+        ["bpftool", "prog", "show"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin"},
+    ).stdout
     return len(re.findall(r"name (?:port|wire)_", out))
 
 
@@ -242,7 +270,10 @@ def test_underlay_routes_may_change_while_the_daemon_is_dead():
         node, w1 = lab.node("dc1"), lab.host("w1")
         assert w1.ping("10.0.1.12")
         node.daemon.kill9()
-        lab.wan.ip("addr add 198.18.1.253/24 dev sw-dc\naddr del 198.18.1.254/24 dev sw-dc\nlink set sw-dc address 02:aa:00:00:00:01")
+        lab.wan.ip(
+            "addr add 198.18.1.253/24 dev sw-dc\naddr del 198.18.1.254/24 dev sw-dc\n"
+            "link set sw-dc address 02:aa:00:00:00:01"
+        )
         node.ns.ip("route replace default via 198.18.1.253")
         wait_until(lambda: w1.ping("10.0.1.12", check=False, timeout=1), 5)
         with lab.wire_tap(["dc1"]) as wire:

@@ -28,8 +28,17 @@ def lab():
     fabric.network("red/app", "l3", subnets=["10.0.2.0/24", "fd00:2::/64"], gateway=["10.0.2.1", "fd00:2::1"])
     fabric.tenant("blue", 5100)
     fabric.network("blue/web", vni=5101, subnets=["10.0.1.0/24"])
-    for n, (name, node, net) in enumerate((("w1", "dc1", "web"), ("w2", "aws1", "web"), ("r1", "dc1", "app"), ("r2", "aws1", "app"),
-                                           ("spare1", "dc1", "web"), ("spare2", "aws1", "web")), 11):
+    for n, (name, node, net) in enumerate(
+        (
+            ("w1", "dc1", "web"),
+            ("w2", "aws1", "web"),
+            ("r1", "dc1", "app"),
+            ("r2", "aws1", "app"),
+            ("spare1", "dc1", "web"),
+            ("spare2", "aws1", "web"),
+        ),
+        11,
+    ):
         k = {"web": 1, "app": 2}[net]
         fabric.port(name, node, f"red/{net}", [f"10.0.{k}.{n}", f"fd00:{k}::{n}"])
     fabric.port("b2", "aws1", "blue/web", ["10.0.1.12"])
@@ -39,14 +48,29 @@ def lab():
 
 def test_twenty_kills_lose_nothing(lab, record_property):
     w1, w2, r1, r2 = (lab.host(n) for n in ("w1", "w2", "r1", "r2"))
-    streams = [UdpStream(w1, w2), UdpStream(w2, w1, v6=True), UdpStream(r2, w1, port=7010, rate=500), UdpStream(r1, r2, v6=True, port=7011, rate=500)]
+    streams = [
+        UdpStream(w1, w2),
+        UdpStream(w2, w1, v6=True),
+        UdpStream(r2, w1, port=7010, rate=500),
+        UdpStream(r1, r2, v6=True, port=7011, rate=500),
+    ]
     flows = TcpFlows(w1, w2, 20)
     for s in streams:
         s.wait_flowing()
     # Forbidden packets all the while: none may pass in any phase of a restart.
     forbidden = packet.udp_frame(w1.mac, w2.mac, "10.0.1.99", w2.ip4, 1, 2, b"canary")
-    injected = packet.any_ip("198.18.2.66", lab.node("aws1").underlay[0], 17, packet.udp(
-        "198.18.2.66", lab.node("aws1").underlay[0], 1, 4789, packet.vxlan(5001, packet.udp_frame(w1.mac, w2.mac, w1.ip4, w2.ip4, 1, 2, b"canary"))))
+    injected = packet.any_ip(
+        "198.18.2.66",
+        lab.node("aws1").underlay[0],
+        17,
+        packet.udp(
+            "198.18.2.66",
+            lab.node("aws1").underlay[0],
+            1,
+            4789,
+            packet.vxlan(5001, packet.udp_frame(w1.mac, w2.mac, w1.ip4, w2.ip4, 1, 2, b"canary")),
+        ),
+    )
     new_flows = 0
     with lab.host_tap(keep=lambda f: b"canary" in f.data) as tap, w1.raw() as port:
         for i in range(KILLS):
@@ -75,8 +99,10 @@ def test_twenty_kills_lose_nothing(lab, record_property):
     record_property("packets sent", sent)
     record_property("packets lost", sum(r["lost"] for r in results))
     record_property("new flows while dead", new_flows)
-    print(f"{KILLS} kills, {sent} packets sent, lost {[r['lost'] for r in results]}, longest gap {max(r['longest_gap_ms'] for r in results):.1f} ms, "
-          f"TCP {tcp}")
+    print(
+        f"{KILLS} kills, {sent} packets sent, lost {[r['lost'] for r in results]}, "
+        f"longest gap {max(r['longest_gap_ms'] for r in results):.1f} ms, TCP {tcp}"
+    )
     assert [(r["lost"], r["duplicates"]) for r in results] == [(0, 0)] * 4
     assert tcp["alive"] == 20 and tcp["retransmits"] == 0 and tcp["errors"] == []
 
@@ -127,6 +153,7 @@ def test_the_command_line_answers_while_the_daemon_is_dead(lab):
     p = node.isthmus("get", "drops", "-o", "json", check=False)
     assert p.returncode == 3
     import json
+
     assert {d["name"]: d["packets"] for d in json.loads(p.stdout)["items"]}["mac_spoofed"] == drops["mac_spoofed"]
     node.daemon.start()
 

@@ -30,7 +30,9 @@ def lab():
     fabric.node("aws1", "aws")
     for tenant, vni in (("red", 5000), ("blue", 5100)):
         fabric.tenant(tenant, vni)
-        fabric.network(f"{tenant}/web", vni=vni + 1, subnets=["10.0.1.0/24", "fd00:1::/64"], gateway=["10.0.1.1", "fd00:1::1"])
+        fabric.network(
+            f"{tenant}/web", vni=vni + 1, subnets=["10.0.1.0/24", "fd00:1::/64"], gateway=["10.0.1.1", "fd00:1::1"]
+        )
         fabric.port(f"{tenant[0]}1", "dc1", f"{tenant}/web", ["10.0.1.11", "fd00:1::11"], mac="02:00:00:00:00:aa")
         fabric.port(f"{tenant[0]}2", "aws1", f"{tenant}/web", ["10.0.1.12", "fd00:1::12"], mac="02:00:00:00:00:bb")
     fabric.network("red/app", "l3", subnets=["10.0.2.0/24", "fd00:2::/64"], gateway=["10.0.2.1", "fd00:2::1"])
@@ -55,9 +57,12 @@ class Watch:
     def __init__(self, lab):
         self.lab = lab
         r1, r2 = lab.host("r1"), lab.host("r2")
-        self.frames = [packet.udp_frame(r1.mac, r2.mac, r1.ip4, r2.ip4, 1, 2, b"canary-red"), packet.eth(packet.BROADCAST, r1.mac, 0x88B5, b"canary-red"),
-                       packet.arp_request(r1.mac, r1.ip4, "10.0.1.99", tail=b"canary-red"),
-                       packet.udp_frame(r1.mac, "02:69:73:74:68:6d", r1.ip4, "10.0.2.12", 1, 2, b"canary-red")]
+        self.frames = [
+            packet.udp_frame(r1.mac, r2.mac, r1.ip4, r2.ip4, 1, 2, b"canary-red"),
+            packet.eth(packet.BROADCAST, r1.mac, 0x88B5, b"canary-red"),
+            packet.arp_request(r1.mac, r1.ip4, "10.0.1.99", tail=b"canary-red"),
+            packet.udp_frame(r1.mac, "02:69:73:74:68:6d", r1.ip4, "10.0.2.12", 1, 2, b"canary-red"),
+        ]
 
     def __enter__(self):
         self.tap = self.lab.host_tap(["b1", "b2"], keep=lambda f: b"canary-red" in f.data).__enter__()
@@ -79,18 +84,25 @@ def repaired(lab, node, check, what):
     """check() must become true within REPAIR seconds; red keeps shouting.  Returns the time it took."""
     start = time.monotonic()
     with Watch(lab) as watch:
+
         def looked():
             watch.pulse()
             return check()
+
         wait_until(looked, REPAIR, what)
     return time.monotonic() - start
 
 
 def filters(node, device):
-    return {d: re.findall(r"\b(?:name|bpf|direct-action)\b.*", node.ns.tc("filter", "show", "dev", device, d)) for d in ("ingress", "egress")}
+    return {
+        d: re.findall(r"\b(?:name|bpf|direct-action)\b.*", node.ns.tc("filter", "show", "dev", device, d))
+        for d in ("ingress", "egress")
+    }
 
 
-@pytest.mark.parametrize("device,direction", [("r1", "ingress"), ("r1", "egress"), ("up0", "ingress"), ("q1", "ingress")])
+@pytest.mark.parametrize(
+    "device,direction", [("r1", "ingress"), ("r1", "egress"), ("up0", "ingress"), ("q1", "ingress")]
+)
 def test_a_deleted_filter_comes_back(lab, device, direction):
     node = lab.node("dc1")
     wanted = filters(node, device)
@@ -106,7 +118,12 @@ def test_a_deleted_filter_comes_back(lab, device, direction):
 def test_a_deleted_qdisc_comes_back(lab, device):
     node = lab.node("dc1")
     node.ns.tc("qdisc", "del", "dev", device, "clsact")
-    repaired(lab, node, lambda: all(filters(node, device)[d] for d in (("ingress", "egress") if device == "r1" else ("ingress",))), "the hooks")
+    repaired(
+        lab,
+        node,
+        lambda: all(filters(node, device)[d] for d in (("ingress", "egress") if device == "r1" else ("ingress",))),
+        "the hooks",
+    )
     assert works(lab)
 
 
@@ -117,14 +134,34 @@ def test_a_foreign_program_in_our_place_is_replaced(lab):
     pref, handle = re.search(r"pref (\d+)", text)[1], re.search(r"handle (0x[0-9a-f]+)", text)[1]
     assert "port_ingress" in text
     pin = glob.glob(os.path.join(node.daemon.bpf_dir, "wire_ingress*"))[0]
-    node.ns.tc("filter", "replace", "dev", "r1", "ingress", "pref", pref, "handle", handle, "protocol", "all", "bpf", "da", "object-pinned", pin)
+    node.ns.tc(
+        "filter",
+        "replace",
+        "dev",
+        "r1",
+        "ingress",
+        "pref",
+        pref,
+        "handle",
+        handle,
+        "protocol",
+        "all",
+        "bpf",
+        "da",
+        "object-pinned",
+        pin,
+    )
     assert "wire_ingress" in node.ns.tc("filter", "show", "dev", "r1", "ingress")
-    repaired(lab, node, lambda: "port_ingress" in node.ns.tc("filter", "show", "dev", "r1", "ingress"), "our own program")
+    repaired(
+        lab, node, lambda: "port_ingress" in node.ns.tc("filter", "show", "dev", "r1", "ingress"), "our own program"
+    )
     assert works(lab)
 
 
 def maps_of(node):
-    return {os.path.basename(p).rsplit("_v", 1)[0]: p for p in glob.glob(os.path.join(node.daemon.bpf_dir, "*_v[0-9]*"))}
+    return {
+        os.path.basename(p).rsplit("_v", 1)[0]: p for p in glob.glob(os.path.join(node.daemon.bpf_dir, "*_v[0-9]*"))
+    }
 
 
 def dump(path):
@@ -185,7 +222,12 @@ def test_removed_pins_come_back(lab):
     assert pins
     for p in pins:
         os.unlink(p)
-    repaired(lab, node, lambda: sorted(p for p in glob.glob(os.path.join(node.daemon.bpf_dir, "*")) if not os.path.isdir(p)) == pins, "the pins")
+    repaired(
+        lab,
+        node,
+        lambda: sorted(p for p in glob.glob(os.path.join(node.daemon.bpf_dir, "*")) if not os.path.isdir(p)) == pins,
+        "the pins",
+    )
     assert works(lab)
     node.daemon.restart()  # and they are the right ones: a restart adopts them
     assert works(lab)
@@ -194,22 +236,37 @@ def test_removed_pins_come_back(lab):
 def test_a_hundred_random_deletions(lab):
     """R6 at random, seeded: hooks and entries of both nodes; afterwards everything is as it was."""
     pick = random.Random(6)
-    wanted = {n: {m: sorted(dump(p)) for m, p in maps_of(n).items() if m in ("ports", "macs", "hosts", "members", "floods", "prefixes")}
-              for n in lab.nodes.values()}
+    wanted = {
+        n: {
+            m: sorted(dump(p))
+            for m, p in maps_of(n).items()
+            if m in ("ports", "macs", "hosts", "members", "floods", "prefixes")
+        }
+        for n in lab.nodes.values()
+    }
     with Watch(lab) as watch:
         for _ in range(100):
             node = pick.choice(list(lab.nodes.values()))
             if pick.random() < 0.5:
                 device = pick.choice([d for d in ("r1", "b1", "q1", "r2", "b2", "q2", "up0") if node.ns.link(d)])
-                subprocess.run(["tc", "-n", node.ns.full_name, "filter", "del", "dev", device, "ingress"], capture_output=True)
+                subprocess.run(
+                    ["tc", "-n", node.ns.full_name, "filter", "del", "dev", device, "ingress"], capture_output=True
+                )
             else:
                 name = pick.choice(list(wanted[node]))
                 key, _ = pick.choice(wanted[node][name])
-                subprocess.run([BPFTOOL, "map", "delete", "pinned", maps_of(node)[name], "key", *map(str, key)], capture_output=True)
+                subprocess.run(
+                    [BPFTOOL, "map", "delete", "pinned", maps_of(node)[name], "key", *map(str, key)],
+                    capture_output=True,
+                )
             watch.pulse()
         for node, maps in wanted.items():
             for name, rows in maps.items():
-                wait_until(lambda node=node, name=name, rows=rows: sorted(dump(maps_of(node)[name])) == rows, REPAIR, f"{name} on {node.name}")
+                wait_until(
+                    lambda node=node, name=name, rows=rows: sorted(dump(maps_of(node)[name])) == rows,
+                    REPAIR,
+                    f"{name} on {node.name}",
+                )
     wait_until(lambda: works(lab), REPAIR)
 
 
@@ -228,12 +285,22 @@ def test_applying_the_same_file_a_hundred_times_writes_nothing(lab):
     for _ in range(100):
         p = node.isthmus("apply", path, json_output=True)
         assert p["changed"] is False and p["steps"] == []
-    assert ids == (node.ns.tc("filter", "show", "dev", "r1", "ingress"), node.ns.tc("filter", "show", "dev", "up0", "ingress"))
+    assert ids == (
+        node.ns.tc("filter", "show", "dev", "r1", "ingress"),
+        node.ns.tc("filter", "show", "dev", "up0", "ingress"),
+    )
     assert repairs(node) == before
     if strace:
         lab.run.end(strace)
         with open(trace) as f:
-            writes = [line for line in f if "BPF_MAP_UPDATE" in line or "BPF_MAP_DELETE" in line or "RTM_NEWTFILTER" in line or "RTM_NEWQDISC" in line]
+            writes = [
+                line
+                for line in f
+                if "BPF_MAP_UPDATE" in line
+                or "BPF_MAP_DELETE" in line
+                or "RTM_NEWTFILTER" in line
+                or "RTM_NEWQDISC" in line
+            ]
         assert writes == []
 
 
@@ -241,7 +308,10 @@ def start_strace(lab, node, trace):
     """strace of the daemon's bpf() and netlink writes where strace is installed; else the plan alone is the witness."""
     if not os.path.exists("/usr/bin/strace"):
         return None
-    p = lab.run.spawn(["strace", "-f", "-e", "trace=bpf,sendmsg,sendto", "-o", trace, "-p", str(node.daemon.process.pid)],
-                      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    p = lab.run.spawn(
+        ["strace", "-f", "-e", "trace=bpf,sendmsg,sendto", "-o", trace, "-p", str(node.daemon.process.pid)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     wait_until(lambda: os.path.exists(trace), 5)
     return p

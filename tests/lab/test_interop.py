@@ -15,7 +15,14 @@ from lab.peer import KernelPeer, OvsPeer
 from lab.room import Lab
 from lab.run import wait_until
 
-CASES = [("kernel", 4, "macs"), ("kernel", 4, "flood"), ("kernel", 6, "macs"), ("kernel", 6, "flood"), ("ovs", 4, "macs"), ("ovs", 4, "flood")]
+CASES = [
+    ("kernel", 4, "macs"),
+    ("kernel", 4, "flood"),
+    ("kernel", 6, "macs"),
+    ("kernel", 6, "flood"),
+    ("ovs", 4, "macs"),
+    ("ovs", 4, "flood"),
+]
 
 
 def make_fabric(family, way):
@@ -24,7 +31,13 @@ def make_fabric(family, way):
     fabric.node("aws1", "aws")
     fabric.node("foreign1", "partner", foreign=True, **({} if way == "macs" else {"networks": ["red/web"]}))
     fabric.tenant("red", 5000)
-    fabric.network("red/web", vni=5001, subnets=["10.0.1.0/24", "fd00:1::/64"], gateway=["10.0.1.1", "fd00:1::1"], flood=way == "flood")
+    fabric.network(
+        "red/web",
+        vni=5001,
+        subnets=["10.0.1.0/24", "fd00:1::/64"],
+        gateway=["10.0.1.1", "fd00:1::1"],
+        flood=way == "flood",
+    )
     fabric.network("red/app", "l3", subnets=["10.0.2.0/24", "fd00:2::/64"], gateway=["10.0.2.1", "fd00:2::1"])
     fabric.tenant("blue", 5100)
     fabric.network("blue/web", vni=5101, subnets=["10.0.1.0/24", "fd00:1::/64"])
@@ -50,7 +63,15 @@ def lab(request):
             peer.join(5001, ["k1", "k2"], peer.underlay[0], list(remotes.values()))
         else:
             macs = {lab.host("w1").mac: remotes["dc1"], lab.host("w2").mac: remotes["aws1"]} if way == "macs" else None
-            peer.join(5001, ["k1", "k2"], peer.underlay[0], list(remotes.values()), macs=macs, learning=way == "flood", mtu=1430 if family == 6 else 1450)
+            peer.join(
+                5001,
+                ["k1", "k2"],
+                peer.underlay[0],
+                list(remotes.values()),
+                macs=macs,
+                learning=way == "flood",
+                mtu=1430 if family == 6 else 1450,
+            )
         if way == "flood":
             # The file knows the peer, but not who is behind it: their addresses are found by asking.
             for p in ("k1", "k2"):
@@ -62,7 +83,10 @@ def lab(request):
 def test_both_ways_v4_and_v6(lab):
     w1, w2, k1 = lab.host("w1"), lab.host("w2"), lab.host("k1")
     wait_until(lambda: k1.ping(w1.ip4, check=False, timeout=1), 10)
-    assert ping_all([(a, address) for a, b in ((w1, k1), (k1, w1), (w2, k1), (k1, w2)) for address in (b.ip4, b.ip6)]) == []
+    assert (
+        ping_all([(a, address) for a, b in ((w1, k1), (k1, w1), (w2, k1), (k1, w2)) for address in (b.ip4, b.ip6)])
+        == []
+    )
     for a, b in ((w1, k1), (k1, w1), (w2, k1)):
         assert a.tcp_to(b, 2 << 20) == 2 << 20 and a.tcp_to(b, 200000, v6=True) == 200000
         assert a.udp_to(b, bytes(1400)), "as large as the path"
@@ -83,7 +107,8 @@ def test_the_gateway_serves_the_foreign_member(lab):
     """Its workloads ARP for the gateway across the wire and are routed: to the l3 network and back."""
     k1, r1 = lab.host("k1"), lab.host("r1")
     if lab.way == "flood":
-        # Nobody has told the fabric where k1 is, so only l2 works: routing to an unknown address is refused, not guessed.
+        # Nobody has told the fabric where k1 is, so only l2 works: routing to an unknown address is refused,
+        # not guessed.
         assert "Unreachable" in r1.ping_output(k1.ip4)
         return
     k1.ns.ip("route replace default via 10.0.1.1 dev eth0\nroute replace default via fd00:1::1 dev eth0")
@@ -101,7 +126,11 @@ def test_a_foreign_member_stays_in_its_network(lab):
     before = lab.node("dc1").drops()["unknown_vtep"]
     with lab.host_tap(keep=lambda f: b"canary" in f.data) as tap:
         for vni in (5101, 5100, 5000):
-            lab.inject("dc1", *[packet.any_ip(source, target, 17, packet.udp(source, target, 5, 4789, packet.vxlan(vni, frame)))] * 10)
+            lab.inject(
+                "dc1",
+                *[packet.any_ip(source, target, 17, packet.udp(source, target, 5, 4789, packet.vxlan(vni, frame)))]
+                * 10,
+            )
         wait_until(lambda: lab.node("dc1").drops()["unknown_vtep"] == before + 30, 3)
         assert tap.total == 0
 

@@ -27,9 +27,15 @@ def lab(request):
     fabric.network("red/web", vni=5001, subnets=["10.0.1.0/24", "fd00:1::/64"], gateway=["10.0.1.1", "fd00:1::1"])
     fabric.network("red/app", "l3", subnets=["10.0.2.0/24", "fd00:2::/64"], gateway=["10.0.2.1", "fd00:2::1"])
     fabric.network("red/bare", vni=5003)  # no subnet, no gateway: a plain wire
-    for name, node, net, n, mtu in (("w1", "dc1", "web", 11, 1500), ("w9", "dc1", "web", 19, 9000), ("r1", "dc1", "app", 11, 9000),
-                                    ("w2", "aws1", "web", 12, 1500), ("r2", "aws1", "app", 12, 9000), ("small", "aws1", "web", 13, 1300),
-                                    ("near", "dc1", "web", 14, 1300)):
+    for name, node, net, n, mtu in (
+        ("w1", "dc1", "web", 11, 1500),
+        ("w9", "dc1", "web", 19, 9000),
+        ("r1", "dc1", "app", 11, 9000),
+        ("w2", "aws1", "web", 12, 1500),
+        ("r2", "aws1", "app", 12, 9000),
+        ("small", "aws1", "web", 13, 1300),
+        ("near", "dc1", "web", 14, 1300),
+    ):
         k = {"web": 1, "app": 2}[net]
         fabric.port(name, node, f"red/{net}", [f"10.0.{k}.{n}", f"fd00:{k}::{n}"], rig={"mtu": mtu})
     fabric.port("p1", "dc1", "red/bare", rig={"mtu": 1500})
@@ -44,13 +50,17 @@ def probe(source, target, to_mac, size, df):
     v6 = packet.is_v6(target)
     body = b"<%05d>" % size + bytes(size - (48 if v6 else 28) - 7)
     datagram = packet.udp(source.address(v6), target, 1000, 2000, body)
-    p = packet.ipv6(source.ip6, target, 17, datagram) if v6 else packet.ipv4(source.ip4, target, 17, datagram, df=df, ident=size & 0xFFFF)
+    p = (
+        packet.ipv6(source.ip6, target, 17, datagram)
+        if v6
+        else packet.ipv4(source.ip4, target, 17, datagram, df=df, ident=size & 0xFFFF)
+    )
     return packet.eth_ip(to_mac, source.mac, p)
 
 
 def sweep(lab, source, target, to_mac, sizes, address, df):
     """Send one packet of every size.  Returns sizes delivered, {size: (source, mtu)} answered."""
-    number = lambda data: int(data[data.index(b"<") + 1:][:5])  # noqa: E731
+    number = lambda data: int(data[data.index(b"<") + 1 :][:5])  # noqa: E731
     delivered, answered = [], {}
     marked = lambda f: b"<0" in f.data  # noqa: E731
     sizes = list(sizes)
@@ -76,7 +86,12 @@ def sweep(lab, source, target, to_mac, sizes, address, df):
     return sorted(delivered), answered
 
 
-CASES = [("l2", "w1", "w2", "w2"), ("l3", "r1", "r2", None), ("l2 to l3", "w9", "r2", None), ("l3 to l2", "r1", "w2", None)]
+CASES = [
+    ("l2", "w1", "w2", "w2"),
+    ("l3", "r1", "r2", None),
+    ("l2 to l3", "w9", "r2", None),
+    ("l3 to l2", "r1", "w2", None),
+]
 
 
 @pytest.mark.parametrize("case", CASES, ids=[c[0] for c in CASES])
@@ -152,8 +167,11 @@ def test_real_stacks_get_large_datagrams_through(lab, ends, v6):
 
 
 @pytest.mark.parametrize("v6", [False, True], ids=["v4 inside", "v6 inside"])
-@pytest.mark.parametrize("ends", [("w1", "w2"), ("w9", "w2"), ("w9", "small"), ("r1", "r2"), ("r2", "w9"), ("w1", "r2"), ("w9", "w1")],
-                         ids=lambda e: "-".join(e))
+@pytest.mark.parametrize(
+    "ends",
+    [("w1", "w2"), ("w9", "w2"), ("w9", "small"), ("r1", "r2"), ("r2", "w9"), ("w1", "r2"), ("w9", "w1")],
+    ids=lambda e: "-".join(e),
+)
 def test_tcp_never_stalls(lab, ends, v6):
     """8 MB within 5 s from interfaces of 1500 and 9000 bytes: the first too-big answer is enough."""
     a, b = (lab.host(n) for n in ends)

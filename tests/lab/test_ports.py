@@ -11,7 +11,7 @@ import pytest
 from helpers import drops_of
 
 from lab import packet
-from lab.fabric import Fabric
+from lab.fabric import Fabric, to_yaml
 from lab.host import UdpStream
 from lab.room import Lab
 from lab.run import wait_until
@@ -51,7 +51,14 @@ def test_a_missing_interface_is_waiting_and_the_rest_works(lab):
     assert p.returncode == 1 and "late" in p.stdout
     # Somebody already talks to it: known, but not there.
     with drops_of(lab.node("dc1"), port_down=3, ignoring=["suppressed"]):
-        lab.host("w1").send(*[packet.udp_frame(lab.host("w1").mac, lab.fabric.config["ports"]["late"]["mac"], "10.0.1.11", "10.0.1.21", 1, 2, b"x")] * 3)
+        lab.host("w1").send(
+            *[
+                packet.udp_frame(
+                    lab.host("w1").mac, lab.fabric.config["ports"]["late"]["mac"], "10.0.1.11", "10.0.1.21", 1, 2, b"x"
+                )
+            ]
+            * 3
+        )
 
 
 @pytest.mark.parametrize("port", ["late", "latetap"])
@@ -80,11 +87,14 @@ def test_an_interface_that_is_down_says_so_and_recovers(lab):
 
 
 def test_the_hosts_own_packets_never_reach_a_workload(lab):
-    """Whatever the node's own stack sends towards a port is dropped there and counted; and the node is deaf to the workload."""
+    """Whatever the node's own stack sends towards a port is dropped there and counted; and the node is deaf to the
+    workload.
+    """
     node, w1 = lab.node("dc1"), lab.host("w1")
     with w1.tap(incoming_only=True, keep=lambda f: b"canary" in f.data) as tap:
         with drops_of(node, not_ours=5, ignoring=["suppressed"]):
             from lab.capture import RawPort
+
             with RawPort(node.ns, "w1") as port:
                 port.send(*[packet.udp_frame("02:00:00:00:00:99", w1.mac, "10.0.1.12", w1.ip4, 1, 2, b"canary")] * 5)
         tap.settle(0.05)
@@ -92,10 +102,6 @@ def test_the_hosts_own_packets_never_reach_a_workload(lab):
 
 
 # ---- run time
-
-def add(lab, node, name, address, network="red/web", check=True, *more):
-    return lab.node(node).isthmus("port", "add", name, "--interface", name, "--network", network, "--mac", lab.fabric.next_mac(),
-                                  "--address", address, *more, check=check)
 
 
 def plug_runtime(lab, name, node, address, mac, network="red/web"):
@@ -107,12 +113,16 @@ def plug_runtime(lab, name, node, address, mac, network="red/web"):
 
 
 def test_a_port_added_at_run_time_works_and_is_remembered(lab):
-    """port add on both nodes (each must know it to reach it), restart, SIGHUP, del."""
+    """port add, restart, SIGHUP, port del; known to both nodes."""
     dc1, aws1 = lab.node("dc1"), lab.node("aws1")
     mac = lab.fabric.next_mac()
     host = plug_runtime(lab, "extra", "dc1", "10.0.1.31", mac)
-    for node in (dc1, aws1):
-        node.isthmus("port", "add", "extra", "--node", "dc1", "--interface", "extra", "--network", "red/web", "--mac", mac, "--address", "10.0.1.31")
+    line = f"port add extra --interface extra --network red/web --mac {mac} --address 10.0.1.31"
+    dc1.isthmus(*line.split())
+    # Without a control plane the other node is told in the same words, by the API.
+    port = {"node": "dc1", "interface": "extra", "network": "red/web", "mac": mac, "addresses": ["10.0.1.31"]}
+    code, answer = aws1.request("POST", "/v1/ports", to_yaml({"ports": {"extra": port}}))
+    assert code == 200, answer
     wait_until(lambda: state(dc1, "extra") == "up", 1.0)
     assert host.ping("10.0.1.12") and lab.host("w2").ping("10.0.1.31")
     stream = UdpStream(lab.host("w2"), host)
@@ -137,12 +147,15 @@ def test_a_port_added_at_run_time_works_and_is_remembered(lab):
 def test_port_add_refuses_what_the_file_would_not_allow(lab):
     node = lab.node("dc1")
     before = node.get("ports")
-    for argv, words in ((("dup", "--interface", "dup", "--network", "red/web", "--mac", lab.fabric.next_mac(), "--address", "10.0.1.12"), "w2"),
-                        (("w1", "--interface", "other", "--network", "red/web", "--mac", lab.fabric.next_mac(), "--address", "10.0.1.77"), "w1"),
-                        (("dup", "--interface", "w1", "--network", "red/web", "--mac", lab.fabric.next_mac(), "--address", "10.0.1.77"), "w1"),
-                        (("dup", "--interface", "dup", "--network", "red/nothing", "--mac", lab.fabric.next_mac(), "--address", "10.0.1.77"), "nothing"),
-                        (("dup", "--interface", "dup", "--network", "red/web", "--mac", lab.fabric.next_mac(), "--address", "10.9.9.9"), "10.9.9.9")):
-        p = node.isthmus("port", "add", *argv, check=False)
+    for name, interface, network, address, words in (
+        ("dup", "dup", "red/web", "10.0.1.12", "w2"),
+        ("w1", "other", "red/web", "10.0.1.77", "w1"),
+        ("dup", "w1", "red/web", "10.0.1.77", "w1"),
+        ("dup", "dup", "red/nothing", "10.0.1.77", "nothing"),
+        ("dup", "dup", "red/web", "10.9.9.9", "10.9.9.9"),
+    ):
+        argv = f"{name} --interface {interface} --network {network} --mac {lab.fabric.next_mac()} --address {address}"
+        p = node.isthmus("port", "add", *argv.split(), check=False)
         assert p.returncode == 2 and words in p.stderr, f"{argv}: {p.returncode} {p.stderr}"
     p = node.isthmus("port", "del", "w1", "--yes", check=False)
     assert p.returncode not in (0, 3) and "w1" in p.stderr, "a port of the file belongs to the file"
@@ -152,8 +165,11 @@ def test_port_add_refuses_what_the_file_would_not_allow(lab):
 
 # ---- what is remembered
 
+
 def test_what_was_applied_survives_a_restart_and_an_edited_file_wins(lab):
-    """apply FILE is remembered in the state directory; a daemon that starts prefers its own file when that was edited since."""
+    """apply FILE is remembered in the state directory; a daemon that starts prefers its own file when that was edited
+    since.
+    """
     node = lab.node("dc1")
     other = lab.fabric.copy()
     other.network("red/new", vni=5009)
@@ -179,7 +195,11 @@ def test_a_broken_file_degrades_and_the_last_good_configuration_runs_on(lab):
     stream.wait_flowing()
     node.daemon.write_config("version: 1\nnonsense: [\n")
     node.daemon.signal(signal.SIGHUP)
-    wait_until(lambda: "broken" in " ".join(status(node)["reasons"]) or "isthmus.yaml" in " ".join(status(node)["reasons"]), 2.0, "DEGRADED with the reason")
+    wait_until(
+        lambda: "broken" in " ".join(status(node)["reasons"]) or "isthmus.yaml" in " ".join(status(node)["reasons"]),
+        2.0,
+        "DEGRADED with the reason",
+    )
     stream.wait_flowing(100)
     node.daemon.restart()
     s = status(node)

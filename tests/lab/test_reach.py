@@ -33,10 +33,17 @@ def make_fabric(underlay):
     fabric.network("red/db", vni=5003, subnets=["10.0.3.0/24", "fd00:3::/64"], gateway=["10.0.3.1", "fd00:3::1"])
     fabric.network("red/loose", vni=5004, subnets=["10.0.4.0/24", "fd00:4::/64"], flood=True)
     for name, node, network, number, rig in (
-            ("w1", "dc1", "web", 11, {}), ("w2", "dc2", "web", 12, {}), ("w3", "aws1", "web", 13, {"kind": "tap"}),
-            ("a1", "dc1", "app", 11, {}), ("a2", "aws1", "app", 12, {"routes": "onlink"}), ("a3", "dc1", "app", 13, {}),
-            ("d1", "aws1", "db", 11, {}), ("d2", "dc1", "db", 12, {}),
-            ("f1", "dc1", "loose", 11, {}), ("f2", "aws1", "loose", 12, {})):
+        ("w1", "dc1", "web", 11, {}),
+        ("w2", "dc2", "web", 12, {}),
+        ("w3", "aws1", "web", 13, {"kind": "tap"}),
+        ("a1", "dc1", "app", 11, {}),
+        ("a2", "aws1", "app", 12, {"routes": "onlink"}),
+        ("a3", "dc1", "app", 13, {}),
+        ("d1", "aws1", "db", 11, {}),
+        ("d2", "dc1", "db", 12, {}),
+        ("f1", "dc1", "loose", 11, {}),
+        ("f2", "aws1", "loose", 12, {}),
+    ):
         n = {"web": 1, "app": 2, "db": 3, "loose": 4}[network]
         fabric.port(name, node, f"red/{network}", [f"10.0.{n}.{number}", f"fd00:{n}::{number}"], rig=rig)
     return fabric
@@ -69,7 +76,9 @@ def test_tcp_and_udp_cross_whole(lab):
 
 def test_gateways_answer_ping_and_have_the_same_mac_everywhere(lab):
     asked = {"w1": (1,), "w3": (1,), "d1": (3,), "a1": (2,), "a2": (2,)}
-    assert ping_all((lab.host(h), a) for h, ns in asked.items() for n in ns for a in (f"10.0.{n}.1", f"fd00:{n}::1")) == []
+    assert (
+        ping_all((lab.host(h), a) for h, ns in asked.items() for n in ns for a in (f"10.0.{n}.1", f"fd00:{n}::1")) == []
+    )
     for h, (n,) in asked.items():
         for a in (f"10.0.{n}.1", f"fd00:{n}::1"):
             assert lab.host(h).arping(a) == [GATEWAY_MAC], f"{h} asks for {a}"
@@ -131,7 +140,9 @@ def test_other_ethertypes_cross_to_a_known_mac(lab):
 def test_unknown_unicast_is_counted_and_not_flooded(lab):
     w1 = lab.host("w1")
     frame = packet.udp_frame(w1.mac, "02:00:00:00:ee:ee", w1.ip4, "10.0.1.99", 1, 2, b"canary-unknown")
-    with lab.host_tap(keep=lambda f: b"canary-unknown" in f.data) as tap, lab.wire_tap(keep=lambda f: b"canary-unknown" in f.data) as wire:
+    with lab.host_tap(keep=lambda f: b"canary-unknown" in f.data) as tap, lab.wire_tap(
+        keep=lambda f: b"canary-unknown" in f.data
+    ) as wire:
         with drops_of(lab.node("dc1"), unknown_mac=100, ignoring=["suppressed"]):
             w1.send(*[frame] * 100)
         wire.settle(0.1)
@@ -160,14 +171,22 @@ def test_unknown_arp_target_is_flooded_once_to_each_port(lab):
 
 def test_no_broadcast_crosses_an_l3_network(lab):
     a1 = lab.host("a1")
-    frames = [packet.udp_frame(a1.mac, packet.BROADCAST, a1.ip4, to, 1, 2, b"canary-l3") for to in ("255.255.255.255", "10.0.2.255")]
+    frames = [
+        packet.udp_frame(a1.mac, packet.BROADCAST, a1.ip4, to, 1, 2, b"canary-l3")
+        for to in ("255.255.255.255", "10.0.2.255")
+    ]
     frames.append(packet.udp_frame(a1.mac, "01:00:5e:00:00:fb", a1.ip4, "224.0.0.251", 1, 2, b"canary-l3"))
     frames.append(packet.udp_frame(a1.mac, "33:33:00:00:00:fb", a1.ip6, "ff02::fb", 1, 2, b"canary-l3"))
     frames.append(packet.eth(packet.BROADCAST, a1.mac, 0x88B5, b"canary-l3"))
-    with lab.host_tap(keep=lambda f: b"canary-l3" in f.data) as tap, lab.wire_tap(keep=lambda f: b"canary-l3" in f.data) as wire:
+    with lab.host_tap(keep=lambda f: b"canary-l3" in f.data) as tap, lab.wire_tap(
+        keep=lambda f: b"canary-l3" in f.data
+    ) as wire:
         before = sum(lab.node("dc1").drops().values())
         a1.send(*frames)
-        wait_until(lambda: sum(lab.node("dc1").drops().values()) >= before + len(frames), what="every broadcast counted as a drop")
+        wait_until(
+            lambda: sum(lab.node("dc1").drops().values()) >= before + len(frames),
+            what="every broadcast counted as a drop",
+        )
         wire.settle(0.1)
         # 10.0.2.255 has no host: its sender is told so, nobody else hears of it.
         assert wire.total == 0 and {f.place for f in tap.frames} <= {"a1"}
@@ -180,6 +199,7 @@ def test_ttl_goes_down_by_one_when_routed_and_not_at_all_when_bridged(lab):
             assert a.udp_to(b, b"ttl probe", v6)
             frame = tap.wait(has(b"ttl probe"))[0].data
         return frame[21] if v6 else frame[22]
+
     for v6 in (False, True):
         assert ttl_seen("w1", "w3", v6) == 64
         for a, b in (("w1", "a2"), ("a2", "w1"), ("a1", "a3"), ("a1", "a2"), ("w1", "d2")):
@@ -188,13 +208,26 @@ def test_ttl_goes_down_by_one_when_routed_and_not_at_all_when_bridged(lab):
 
 def test_traceroute_and_tracepath_show_the_gateway_and_the_host(lab):
     def hops(tool, a, address):
-        argv = ["traceroute", "-n", "-q", 1, "-w", 2, "-m", 5, address] if tool == "traceroute" else ["tracepath", "-n", "-m", 5, address]
+        argv = (
+            ["traceroute", "-n", "-q", 1, "-w", 2, "-m", 5, address]
+            if tool == "traceroute"
+            else ["tracepath", "-n", "-m", 5, address]
+        )
         text = lab.host(a).command(*argv).stdout
         return [m[1] for m in re.finditer(r"^ *\d+:? +([0-9a-f.:]+) ", text, re.M) if m[1] != "1:"], text
-    cases = (("w1", "a2", "10.0.1.1", "fd00:1::1"), ("a1", "a2", "10.0.2.1", "fd00:2::1"), ("a2", "w1", "10.0.2.1", "fd00:2::1"),
-             ("d1", "w1", "10.0.3.1", "fd00:3::1"))
-    work = [(tool, a, lab.host(b).address(":" in gateway), gateway) for a, b, *gateways in cases for gateway in gateways
-            for tool in ("traceroute", "tracepath")]
+
+    cases = (
+        ("w1", "a2", "10.0.1.1", "fd00:1::1"),
+        ("a1", "a2", "10.0.2.1", "fd00:2::1"),
+        ("a2", "w1", "10.0.2.1", "fd00:2::1"),
+        ("d1", "w1", "10.0.3.1", "fd00:3::1"),
+    )
+    work = [
+        (tool, a, lab.host(b).address(":" in gateway), gateway)
+        for a, b, *gateways in cases
+        for gateway in gateways
+        for tool in ("traceroute", "tracepath")
+    ]
     for (tool, a, address, gateway), (seen, text) in zip(work, at_once([lambda w=w: hops(*w[:3]) for w in work])):
         found = list(dict.fromkeys(seen))
         assert found == [gateway, address], f"{tool} {a} -> {address}:\n{text}"
@@ -203,10 +236,13 @@ def test_traceroute_and_tracepath_show_the_gateway_and_the_host(lab):
 def test_unreachable_destinations_are_answered_from_the_gateway(lab):
     w1, a1 = lab.host("w1"), lab.host("a1")
     for host, address, source, word in (
-            (w1, "10.0.2.99", "10.0.1.1", "Host Unreachable"), (w1, "172.16.0.1", "10.0.1.1", "Net Unreachable"),
-            (a1, "10.0.2.99", "10.0.2.1", "Host Unreachable"),
-            (w1, "fd00:2::99", "fd00:1::1", "Address unreachable"), (w1, "fd00:99::1", "fd00:1::1", "No route"),
-            (a1, "fd00:2::99", "fd00:2::1", "Address unreachable")):
+        (w1, "10.0.2.99", "10.0.1.1", "Host Unreachable"),
+        (w1, "172.16.0.1", "10.0.1.1", "Net Unreachable"),
+        (a1, "10.0.2.99", "10.0.2.1", "Host Unreachable"),
+        (w1, "fd00:2::99", "fd00:1::1", "Address unreachable"),
+        (w1, "fd00:99::1", "fd00:1::1", "No route"),
+        (a1, "fd00:2::99", "fd00:2::1", "Address unreachable"),
+    ):
         text = host.ping_output(address)
         assert re.search(f"From {source} .*{word}", text), f"{host.name} -> {address}: {text}"
     for address, source in (("10.0.2.12", "10.0.1.1"), ("fd00:2::12", "fd00:1::1")):
@@ -230,6 +266,17 @@ def test_no_drop_is_unexplained(lab):
     """After all of the above: nothing malformed, refused by the kernel, or from a stranger."""
     for node in lab.nodes.values():
         seen = node.drops()
-        for reason in ("malformed", "encap_failed", "unknown_vtep", "bad_tunnel_header", "bad_router_mac", "not_local", "port_unknown",
-                       "no_underlay_route", "no_neighbour", "flood_limit", "ecn"):
+        for reason in (
+            "malformed",
+            "encap_failed",
+            "unknown_vtep",
+            "bad_tunnel_header",
+            "bad_router_mac",
+            "not_local",
+            "port_unknown",
+            "no_underlay_route",
+            "no_neighbour",
+            "flood_limit",
+            "ecn",
+        ):
             assert seen[reason] == 0, f"{node.name}: {reason}"

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The lab itself: it must remove everything whatever happens, and its instruments must notice what they are there to notice.
+"""The lab itself: it must remove everything whatever happens, and its instruments must notice what they are there to
+notice.
 
     web1 -- dc1 (Linux) -- wan -- aws1 (Linux or Open vSwitch) -- web2, tap1
 """
@@ -87,7 +88,9 @@ def test_stream_notices_duplicates(lab):
     a, b = lab.host("web1"), lab.host("web2")
     stream = UdpStream(a, b, rate=200)
     with a.tap() as tap:
-        frame = tap.wait(lambda f: (p := packet.l3(f)) and p[3] == 17 and p[4][2:4] == (7000).to_bytes(2, "big"))[0].data
+        frame = tap.wait(lambda f: (p := packet.l3(f)) and p[3] == 17 and p[4][2:4] == (7000).to_bytes(2, "big"))[
+            0
+        ].data
     # Built anew: the captured one has an unfinished checksum.
     frame = packet.udp_frame(a.mac, b.mac, a.ip4, b.ip4, 1, 7000, packet.l3(frame)[4][8:])
     a.send(frame, frame)
@@ -118,7 +121,9 @@ def test_frames_are_what_the_kernel_understands(lab):
             for frames in ([echo], packet.fragments(echo, 48)):
                 tap.clear()
                 a.send(*(packet.eth_ip(b.mac, a.mac, p) for p in frames))
-                tap.wait(lambda f: (p := packet.l3(f)) and p[3] == protocol and p[4][0] == kind and p[4].endswith(b"x" * 100))
+                tap.wait(
+                    lambda f: (p := packet.l3(f)) and p[3] == protocol and p[4][0] == kind and p[4].endswith(b"x" * 100)
+                )
             tap.clear()
             a.send(packet.udp_frame(a.mac, b.mac, src, dst, 1, 9, b"closed port"))
             tap.wait(lambda f: (p := packet.l3(f)) and p[3] == protocol and b"closed port" in p[4])
@@ -126,6 +131,7 @@ def test_frames_are_what_the_kernel_understands(lab):
 
 def test_yaml_is_what_a_parser_reads_back():
     import yaml
+
     config = two_kernels().config
     config["tenants"]["red"]["networks"]["yes"] = {"mode": "l2", "flood": True, "vni": 7}
     assert yaml.safe_load(to_yaml(config)) == config
@@ -146,8 +152,13 @@ with Lab(test_room.two_kernels(), peers={{"dc1": KernelPeer, "aws1": KernelPeer}
 
 
 def start_a_lab(action="pass"):
-    p = subprocess.Popen([sys.executable, "-c", SCRIPT.format(top=TOP, here=os.path.dirname(__file__), action=action)],
-                         stdin=-1, stdout=-1, stderr=-1, text=True)
+    p = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT.format(top=TOP, here=os.path.dirname(__file__), action=action)],
+        stdin=-1,
+        stdout=-1,
+        stderr=-1,
+        text=True,
+    )
     prefix, directory = p.stdout.readline().split()
     return p, prefix, directory
 
@@ -160,8 +171,12 @@ def traces(prefix, directory):
                 processes += [pid] if prefix in f.read() else []
         except OSError:
             pass
-    return [n for n in os.listdir("/run/netns") if n.startswith(prefix)] + [d for d in (directory,) if os.path.exists(d)] \
-        + [r for r in os.listdir(RECORDS) if r.startswith(prefix)] + processes
+    return (
+        [n for n in os.listdir("/run/netns") if n.startswith(prefix)]
+        + [d for d in (directory,) if os.path.exists(d)]
+        + [r for r in os.listdir(RECORDS) if r.startswith(prefix)]
+        + processes
+    )
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Scale: 1,000 ports of one node and 10,000 endpoints elsewhere load in 2 s; asking is quick; one more port costs the same at any size.
+"""Scale: 1,000 ports of one node and 10,000 endpoints elsewhere load in 2 s; asking is quick; one more port costs the
+same at any size.
 
     p0 .. p999 (veths without a workload), w1 -- dc1 -- wan -- aws1 (10,000 endpoints in the file), w2
 """
@@ -27,10 +28,14 @@ def make_fabric(ports, remotes):
     fabric.port("w2", "aws1", "red/web", ["10.0.0.12", "fd00:1::12"])
     for i in range(ports):
         n = i % 10
-        fabric.port(f"p{i}", "dc1", f"red/net{n}", [f"10.{10 + n}.1{i // 2560}.{i // 10 % 256}"], rig={"plugged": False})
+        fabric.port(
+            f"p{i}", "dc1", f"red/net{n}", [f"10.{10 + n}.1{i // 2560}.{i // 10 % 256}"], rig={"plugged": False}
+        )
     for i in range(remotes):
         n = i % 10
-        fabric.port(f"r{i}", "aws1", f"red/net{n}", [f"10.{10 + n}.{20 + i // 2560}.{i // 10 % 256}"], rig={"plugged": False})
+        fabric.port(
+            f"r{i}", "aws1", f"red/net{n}", [f"10.{10 + n}.{20 + i // 2560}.{i // 10 % 256}"], rig={"plugged": False}
+        )
     return fabric
 
 
@@ -38,8 +43,11 @@ def make_interfaces(lab, ports):
     """The interfaces of the ports: veths whose other ends stay in a namespace that nobody looks into."""
     if ports:
         from lab.netns import make_namespaces
+
         (shelf,) = make_namespaces(lab.run, ["shelf"])
-        lab.node("dc1").ns.ip("\n".join(f"link add p{i} up type veth peer name s{i} netns {shelf.full_name}" for i in range(ports)))
+        lab.node("dc1").ns.ip(
+            "\n".join(f"link add p{i} up type veth peer name s{i} netns {shelf.full_name}" for i in range(ports))
+        )
         shelf.ip("\n".join(f"link set s{i} up" for i in range(ports)))
 
 
@@ -53,8 +61,8 @@ def add_one(lab, i):
     """Seconds from `port add` to its end, for a port whose interface is there."""
     node = lab.node("dc1")
     node.ns.ip(f"link add x{i} up type veth peer name y{i} netns {lab.host('w1').ns.full_name}")
-    argv = ("port", "add", f"x{i}", "--interface", f"x{i}", "--network", "red/web", "--mac", f"02:00:00:00:f0:{i:02x}", "--address", f"10.0.7.{i + 1}")
-    t = timed(lambda: node.isthmus(*argv))
+    line = f"port add x{i} --interface x{i} --network red/web --mac 02:00:00:00:f0:{i:02x} --address 10.0.7.{i + 1}"
+    t = timed(lambda: node.isthmus(*line.split()))
     assert next(p for p in node.get("ports") if p["name"] == f"x{i}")["state"] == "up"
     return t
 
@@ -104,7 +112,11 @@ def test_large(figures):
         figures["get ports -o json"] = timed(lambda: node.get("ports"))
         # Anything that the last changes left to do is done: the loop is idle again and a repair is quick.
         node.ns.tc("filter", "del", "dev", "p500", "ingress")
-        repaired = timed(lambda: wait_until(lambda: "port_ingress" in node.ns.tc("filter", "show", "dev", "p500", "ingress"), 2.0, "p500 repaired"))
+        repaired = timed(
+            lambda: wait_until(
+                lambda: "port_ingress" in node.ns.tc("filter", "show", "dev", "p500", "ingress"), 2.0, "p500 repaired"
+            )
+        )
         figures["a deleted filter repaired"] = repaired
         assert cold <= 2.0 and warm <= 2.0 and again <= 2.0
         assert figures["status at 1,000"] <= 0.1
