@@ -45,8 +45,10 @@ def make_fabric(family, way):
     fabric.port("w2", "aws1", "red/web", ["10.0.1.12", "fd00:1::12"])
     fabric.port("r1", "dc1", "red/app", ["10.0.2.11", "fd00:2::11"])
     fabric.port("b1", "dc1", "blue/web", ["10.0.1.11", "fd00:1::11"])
-    fabric.port("k1", "foreign1", "red/web", ["10.0.1.21", "fd00:1::21"])
-    fabric.port("k2", "foreign1", "red/web", ["10.0.1.22", "fd00:1::22"])
+    # Nobody answers "too big" inside the peer: its workloads must know their MTU.
+    mtu = {"mtu": 1450 if family == 4 else 1430}
+    fabric.port("k1", "foreign1", "red/web", ["10.0.1.21", "fd00:1::21"], rig=mtu)
+    fabric.port("k2", "foreign1", "red/web", ["10.0.1.22", "fd00:1::22"], rig=mtu)
     return fabric
 
 

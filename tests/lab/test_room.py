@@ -15,15 +15,15 @@ import pytest
 from lab import packet
 from lab.fabric import Fabric, to_yaml
 from lab.host import TcpFlows, UdpStream
-from lab.peer import KernelPeer
+from lab.peer import KernelPeer, OvsPeer
 from lab.room import Lab
 from lab.run import RECORDS, wait_until
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
-def two_kernels():
-    fabric = Fabric()
+def two_kernels(family=4):
+    fabric = Fabric(families=(family,))
     for name, site in (("dc1", "dc"), ("aws1", "aws")):
         fabric.node(name, site, foreign=True)
     fabric.tenant("red", 5000)
@@ -127,6 +127,22 @@ def test_frames_are_what_the_kernel_understands(lab):
             tap.clear()
             a.send(packet.udp_frame(a.mac, b.mac, src, dst, 1, 9, b"closed port"))
             tap.wait(lambda f: (p := packet.l3(f)) and p[3] == protocol and b"closed port" in p[4])
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_peers_understand_each_other(family):
+    """Over an IPv4 underlay Linux and Open vSwitch, over IPv6 two Linuxes with checksum 0: both flood and learn."""
+    fabric, mtu = two_kernels(family), 1450 if family == 4 else 1430
+    for rig in fabric.rigs.values():
+        rig.mtu = mtu
+    with Lab(fabric, peers={"dc1": KernelPeer, "aws1": OvsPeer if family == 4 else KernelPeer}) as lab:
+        dc1, aws1 = lab.peers["dc1"], lab.peers["aws1"]
+        dc1.join(5001, ["web1"], dc1.underlay[0], aws1.underlay, learning=True, mtu=mtu)
+        options = {} if family == 4 else {"learning": True, "mtu": mtu}
+        aws1.join(5001, ["web2", "tap1"], aws1.underlay[0], dc1.underlay, **options)
+        wait_until(lambda: lab.host("web1").ping("10.0.1.12", check=False, timeout=1))
+        assert lab.host("web2").ping("fd00:1::11") and lab.host("web1").ping("10.0.1.13")
+        assert lab.host("web1").tcp_to(lab.host("web2"), 1 << 20) == 1 << 20
 
 
 def test_yaml_is_what_a_parser_reads_back():
