@@ -111,7 +111,7 @@ def test_counters_survive_a_restart(lab):
     """The kernel state is the product: the restarted daemon adopts maps and counters, it does not make new ones."""
     node = lab.node("dc1")
     w1 = lab.host("w1")
-    with drops_of(node, mac_spoofed=7, ignoring=["suppressed"]):
+    with drops_of(node, mac_spoofed=7):
         w1.send(*[packet.eth(packet.BROADCAST, "02:00:00:00:be:ef", 0x88B5, b"x")] * 7)
     before = node.drops()["mac_spoofed"]
     node.daemon.restart()

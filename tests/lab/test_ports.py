@@ -50,7 +50,7 @@ def test_a_missing_interface_is_waiting_and_the_rest_works(lab):
     p = node.isthmus("status", check=False)
     assert p.returncode == 1 and "late" in p.stdout
     # Somebody already talks to it: known, but not there.
-    with drops_of(lab.node("dc1"), port_down=3, ignoring=["suppressed"]):
+    with drops_of(lab.node("dc1"), port_down=3):
         lab.host("w1").send(
             *[
                 packet.udp_frame(
@@ -92,7 +92,7 @@ def test_the_hosts_own_packets_never_reach_a_workload(lab):
     """
     node, w1 = lab.node("dc1"), lab.host("w1")
     with w1.tap(incoming_only=True, keep=lambda f: b"canary" in f.data) as tap:
-        with drops_of(node, not_ours=5, ignoring=["suppressed"]):
+        with drops_of(node, not_ours=5):
             from lab.capture import RawPort
 
             with RawPort(node.ns, "w1") as port:

@@ -105,7 +105,6 @@ def forbidden(me, target):
                 to(udp6("::1", t6, 1, 2)),
                 to(udp6("::", t6, 1, 2)),
                 to(udp6("ff02::1", t6, 1, 2)),
-                to(udp6("::ffff:10.0.1.11", t6, 1, 2)),
             ],
             "ip_spoofed",
         ),
@@ -201,6 +200,8 @@ def forbidden(me, target):
                 packet.eth(tm, m, packet.ETH_IP4, b"\x42" + udp4(four, t4, 1, 2)[1:]),
                 packet.eth(tm, m, packet.ETH_IP4, udp4(four, t4, 1, 2)[:2] + b"\xff\xff" + udp4(four, t4, 1, 2)[4:]),
                 packet.eth(tm, m, packet.ETH_IP6, udp6(six, t6, 1, 2)[:30]),
+                # A mapped address would be taken for IPv4 in our tables.
+                to(udp6(f"::ffff:{four}", t6, 1, 2)),
                 packet.eth(packet.BROADCAST, m, packet.ETH_ARP, b"\0\1\x08\0\6\4\0\1" + c),
             ],
             "malformed",
@@ -227,9 +228,8 @@ NAMES = [
 ]
 
 
-def listen(lab, **options):
-    # What a workload hears: any frame that carries the canary, answers that quote it set aside.
-    return lab.host_tap(keep=lambda f: b"canary" in f.data and f.place not in options.get("but", ()))
+def listen(lab):
+    return lab.host_tap(keep=lambda f: b"canary" in f.data)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -238,7 +238,7 @@ def test_a_workload_cannot_send(lab, name, near):
     v1, other = lab.host("v1"), lab.host("w1" if near else "v2")
     frames, reason = forbidden(v1, (other.mac, other.ip4, other.ip6))[name]
     with listen(lab) as tap, lab.wire_tap(keep=lambda f: b"canary" in f.data) as wire:
-        with drops_of(lab.node("dc1"), **{reason: len(frames)}, ignoring=["suppressed"]):
+        with drops_of(lab.node("dc1"), **{reason: len(frames)}):
             v1.send(*frames)
         wire.settle(0.05)
         assert (tap.total, wire.total) == (0, 0)
@@ -251,7 +251,7 @@ def test_a_workload_in_an_l3_network_cannot_send_either(lab, name):
     r1, r2 = lab.host("r1"), lab.host("r2")
     frames, reason = forbidden(r1, (GATEWAY_MAC, r2.ip4, r2.ip6))[name]
     with listen(lab) as tap, lab.wire_tap(keep=lambda f: b"canary" in f.data) as wire:
-        with drops_of(lab.node("dc1"), **{reason: len(frames)}, ignoring=["suppressed"]):
+        with drops_of(lab.node("dc1"), **{reason: len(frames)}):
             r1.send(*frames)
         wire.settle(0.05)
         assert (tap.total, wire.total) == (0, 0)
