@@ -58,6 +58,7 @@ enum abi_port_flags {
 	PORT_ALLOW_TUNNEL = 1 << 6,  /* VXLAN, Geneve, GRE, ESP, IP-in-IP ... of the workload's own */
 	PORT_ALLOW_ROUTING = 1 << 7, /* BGP, BFD, OSPF, VRRP */
 	PORT_ALLOW_BPDU = 1 << 8,    /* STP, LLDP, LACP and other link-local control (L2 networks) */
+	PORT_SUBNETS = 1 << 9,       /* the network has subnets: a source that nobody declared must be in one of them */
 };
 
 struct abi_port {

@@ -1,1 +1,263 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The programs: what a workload sends, what the wire brings, and what the host itself would send to a workload.
+ * doc/datapath.md tells the story; each included header one chapter of it.
+ */
+#include <linux/bpf.h>
+#include <linux/pkt_cls.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "bridge.h"
+#include "drop.h"
+#include "encap.h"
+#include "icmp.h"
+#include "maps.h"
+#include "neigh.h"
+#include "parse.h"
+#include "route.h"
+#include "security.h"
+
+/* parse() at `offset`; headers that are not linear yet are pulled once. */
+static __always_inline int parse_at(struct __sk_buff *skb, __u32 offset, struct packet *p)
+{
+	void *data = (void *)(long)skb->data, *data_end = (void *)(long)skb->data_end;
+	__u32 pull = offset + PARSE_LINEAR_MAX;
+	int reason = DROP_MALFORMED;
+
+	if (data + offset <= data_end)
+		reason = parse(data + offset, data_end, skb->len - offset, p);
+	if (reason != PARSE_PULL)
+		return reason;
+	if (pull > skb->len)
+		pull = skb->len;
+	if (bpf_skb_pull_data(skb, pull))
+		return DROP_MALFORMED;
+	data = (void *)(long)skb->data;
+	data_end = (void *)(long)skb->data_end;
+	if (data + offset > data_end)
+		return DROP_MALFORMED;
+	reason = parse(data + offset, data_end, skb->len - offset, p);
+	return reason == PARSE_PULL ? DROP_MALFORMED : reason;
+}
+
+static __always_inline bool is_for_gateway(const struct packet *p)
+{
+	struct abi_node *n = node_get();
+
+	return n && mac_equal(p->dst_mac, n->gateway_mac);
+}
+
+SEC("tc")
+int port_ingress(struct __sk_buff *skb)
+{
+	__u32 ifindex = skb->ifindex;
+	struct abi_port *port = bpf_map_lookup_elem(&ports, &ifindex);
+	struct origin o = {.direction = FROM_PORT};
+	struct scratch *scratch = scratch_get();
+	struct packet *p;
+	int reason, verdict;
+
+	if (!port || !scratch) /* default deny */
+		return drop(skb, DROP_PORT_UNKNOWN, 0, FROM_PORT);
+	p = &scratch->packet;
+	o.port = port;
+	o.vni = port->vni;
+	o.vrf = port->vrf;
+	o.flood = port->flags & PORT_FLOOD;
+	reason = skb->vlan_present ? DROP_VLAN_TAGGED : parse_at(skb, 0, p);
+	if (reason != DROP_NONE)
+		return refuse(skb, &o, reason);
+	if (port->flags & PORT_SECURITY) {
+		reason = security(port, p);
+		if (reason != DROP_NONE)
+			return refuse(skb, &o, reason);
+	}
+	count(COUNTER_FROM_PORT, skb->len);
+	if (is_neigh_request(p)) {
+		verdict = neigh(skb, &o, p);
+		if (verdict == NEIGH_ANSWER)
+			return send_back(skb, &o, p);
+		if (verdict == NEIGH_SUPPRESS)
+			return refuse(skb, &o, DROP_SUPPRESSED);
+	}
+	if ((port->flags & PORT_L3) || is_for_gateway(p))
+		return route(skb, &o, p);
+	return bridge(skb, &o, p);
+}
+
+/* Only what our programs redirected may reach a workload. */
+SEC("tc")
+int port_egress(struct __sk_buff *skb)
+{
+	if (skb->mark != ABI_MARK)
+		return drop(skb, DROP_NOT_OURS, 0, TO_PORT);
+	skb->mark = 0;
+	return TC_ACT_OK;
+}
+
+struct outer {
+	struct abi_addr src;
+	__u32 size; /* of all outer headers with the outer Ethernet header */
+	__u8 tos;
+	bool v6;
+};
+
+#define NOT_OURS -1
+
+/*
+ * Is this a tunnel packet for this node?  NOT_OURS: the host's own, not touched.  Else DROP_NONE or the reason to drop,
+ * which is decided before any inner byte is looked at.
+ */
+static __noinline int parse_outer(struct __sk_buff *skb, struct outer *outer, __u32 *vni)
+{
+	void *data = (void *)(long)skb->data, *data_end = (void *)(long)skb->data_end;
+	struct ethhdr *eth = data;
+	struct abi_node *n = node_get();
+	__u32 l4, ip_size;
+	struct abi_addr dst;
+	struct udphdr *udp;
+	struct vxlan *vxlan;
+	bool fragment = false;
+
+	if (!n || (void *)(eth + 1) > data_end)
+		return NOT_OURS;
+	if (eth->h_proto == bpf_htons(ETH_P_IP)) {
+		struct iphdr *ip = data + ETH_HLEN;
+
+		if ((void *)(ip + 1) > data_end || ip->protocol != IPPROTO_UDP || ip->version != 4 || ip->ihl < 5)
+			return NOT_OURS;
+		if (ip->frag_off & bpf_htons(IP_OFFSET))
+			return NOT_OURS; /* without ports: nobody can tell what it is, and nobody will reassemble it for us */
+		fragment = ip->frag_off & bpf_htons(IP_MF);
+		addr_map4(&outer->src, ip->saddr);
+		addr_map4(&dst, ip->daddr);
+		l4 = ETH_HLEN + ip->ihl * 4;
+		ip_size = bpf_ntohs(ip->tot_len);
+		outer->tos = ip->tos;
+		outer->v6 = false;
+	} else if (eth->h_proto == bpf_htons(ETH_P_IPV6)) {
+		struct ipv6hdr *ip = data + ETH_HLEN;
+
+		if ((void *)(ip + 1) > data_end || ip->nexthdr != IPPROTO_UDP || ip->version != 6)
+			return NOT_OURS;
+		__builtin_memcpy(&outer->src, &ip->saddr, 16);
+		__builtin_memcpy(&dst, &ip->daddr, 16);
+		if (addr_is_v4(&outer->src))
+			return NOT_OURS;
+		l4 = ETH_HLEN + sizeof(*ip);
+		ip_size = sizeof(*ip) + bpf_ntohs(ip->payload_len);
+		outer->tos = ip->priority << 4 | ip->flow_lbl[0] >> 4;
+		outer->v6 = true;
+	} else {
+		return NOT_OURS;
+	}
+	if ((!addr_equal(&dst, &n->underlay[0]) && !addr_equal(&dst, &n->underlay[1])) || addr_is_zero(&dst))
+		return NOT_OURS;
+	udp = data + (l4 & 0x7f);
+	if ((void *)(udp + 1) > data_end || udp->dest != n->vxlan_port)
+		return NOT_OURS;
+	if (fragment)
+		return DROP_OUTER_FRAGMENT;
+	vxlan = (void *)(udp + 1);
+	outer->size = l4 + sizeof(*udp) + sizeof(*vxlan);
+	if ((void *)(vxlan + 1) > data_end || vxlan->flags != VXLAN_FLAG_VNI)
+		return DROP_BAD_TUNNEL_HEADER;
+	if (!outer->v6 && l4 != ETH_HLEN + sizeof(struct iphdr)) /* IP options: no VTEP sends them */
+		return DROP_BAD_TUNNEL_HEADER;
+	/* A merged super-packet may be longer than its 16-bit lengths say. */
+	if (!skb->gso_size && (bpf_ntohs(udp->len) + (l4 - ETH_HLEN) != ip_size || ip_size > skb->len - ETH_HLEN ||
+			       ip_size < outer->size /* an inner Ethernet header at least */))
+		return DROP_BAD_TUNNEL_HEADER;
+	*vni = bpf_ntohl(vxlan->vni) >> 8;
+	return DROP_NONE;
+}
+
+/* RFC 6040 4.2: congestion met on the way is passed on inside, or the packet is dropped where it cannot be. */
+static __always_inline int merge_ecn(struct __sk_buff *skb, const struct packet *p, __u8 outer_tos)
+{
+	void *data = (void *)(long)skb->data, *data_end = (void *)(long)skb->data_end;
+
+	if ((outer_tos & 3) != 3 || !p->ip || (p->tos & 3) == 3)
+		return DROP_NONE;
+	if ((p->tos & 3) == 0)
+		return DROP_ECN;
+	if (p->v6) {
+		struct ipv6hdr *ip = data + ETH_HLEN;
+
+		if ((void *)(ip + 1) > data_end)
+			return DROP_MALFORMED;
+		ip->flow_lbl[0] |= 3 << 4;
+	} else {
+		struct iphdr *ip = data + ETH_HLEN;
+
+		if ((void *)(ip + 1) > data_end)
+			return DROP_MALFORMED;
+		/* RFC 1624: the word of version, length and TOS grows by what is missing to CE */
+		__u32 check = (__u16)~ip->check;
+
+		check += bpf_htons(3 - (ip->tos & 3));
+		check = (check & 0xffff) + (check >> 16);
+		ip->check = ~check;
+		ip->tos |= 3;
+	}
+	return DROP_NONE;
+}
+
+SEC("tc")
+int wire_ingress(struct __sk_buff *skb)
+{
+	struct abi_member_key key = {.encap = ENCAP_VXLAN};
+	struct origin o = {.direction = FROM_WIRE};
+	struct scratch *scratch = scratch_get();
+	struct outer outer = {};
+	struct abi_member *member;
+	struct packet *p;
+	int reason, verdict;
+	__u32 pull = ETH_HLEN + OVERHEAD6;
+
+	/* Headers of tunnel packets are linear on every device that we know; look again where they are not. */
+	if ((long)skb->data_end - (long)skb->data < (long)pull && skb->len > (__u32)(skb->data_end - skb->data))
+		bpf_skb_pull_data(skb, skb->len < pull ? skb->len : pull);
+	reason = parse_outer(skb, &outer, &o.vni);
+	if (reason == NOT_OURS || !scratch)
+		return TC_ACT_UNSPEC;
+	if (reason != DROP_NONE)
+		return refuse(skb, &o, reason);
+	key.vni = o.vni;
+	key.source = outer.src;
+	p = &scratch->packet;
+	member = bpf_map_lookup_elem(&members, &key);
+	if (!member)
+		return refuse(skb, &o, DROP_UNKNOWN_VTEP);
+	o.vrf = member->vrf;
+	o.flood = member->flags & MEMBER_FLOOD;
+	o.foreign = member->flags & MEMBER_FOREIGN;
+	/* The overhead is what follows the outer Ethernet header, so it is also where the inner one starts. */
+	reason = parse_at(skb, outer.v6 ? OVERHEAD6 : OVERHEAD4, p);
+	if (reason != DROP_NONE)
+		return refuse(skb, &o, reason);
+	if (decap(skb, p, outer.v6, &o.reparse))
+		return refuse(skb, &o, DROP_ENCAP_FAILED);
+	reason = merge_ecn(skb, p, outer.tos);
+	if (reason != DROP_NONE)
+		return refuse(skb, &o, reason);
+	count(COUNTER_DECAP, skb->len);
+	if (member->flags & MEMBER_L3)
+		return deliver_routed(skb, &o, p);
+	if (o.foreign) {
+		if (is_neigh_request(p)) {
+			verdict = neigh(skb, &o, p);
+			if (verdict == NEIGH_ANSWER)
+				return send_back(skb, &o, p);
+			if (verdict == NEIGH_SUPPRESS)
+				return refuse(skb, &o, DROP_SUPPRESSED);
+		}
+		if (is_for_gateway(p))
+			return route(skb, &o, p);
+	}
+	return bridge(skb, &o, p);
+}
+
+char _license[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * encap.h - headers on, headers off, and the way out of this node.
+ *
+ *      before            Ethernet 14 | packet
+ *      after    outer Ethernet 14 | IPv4 20 or IPv6 40 | UDP 8 | VXLAN 8 | Ethernet 14 | packet
+ *
+ * VXLAN: RFC 7348 5.  UDP checksum zero: RFC 7348 4.1, RFC 6935 and 6936 for IPv6.  ECN: RFC 6040 (normal mode).
+ */
+#ifndef ISTHMUS_BPF_ENCAP_H
+#define ISTHMUS_BPF_ENCAP_H
+
+#include <linux/udp.h>
+
+#include "drop.h"
+#include "parse.h"
+
+#ifndef BPF_F_ADJ_ROOM_DECAP_L3_IPV4 /* kernel 6.3, newer than this header may be */
+#define BPF_F_ADJ_ROOM_DECAP_L3_IPV4 (1ULL << 7)
+#define BPF_F_ADJ_ROOM_DECAP_L3_IPV6 (1ULL << 8)
+#endif
+
+#define LOOPBACK_IFINDEX 1
+#define AF_INET_ 2
+#define AF_INET6_ 10
+#define OUTER_TTL 64
+#define VXLAN_FLAG_VNI 0x08
+
+/* Set by the loader when bpf_skb_adjust_room knows the flags above. */
+const volatile bool have_decap_flags = false;
+
+struct vxlan {
+	__u8 flags;
+	__u8 reserved[3];
+	__be32 vni; /* in the upper 24 bits */
+} __attribute__((packed));
+
+struct outer4 {
+	struct ethhdr eth;
+	struct iphdr ip;
+	struct udphdr udp;
+	struct vxlan vxlan;
+	struct ethhdr inner;
+} __attribute__((packed));
+
+struct outer6 {
+	struct ethhdr eth;
+	struct ipv6hdr ip;
+	struct udphdr udp;
+	struct vxlan vxlan;
+	struct ethhdr inner;
+} __attribute__((packed));
+
+#define OVERHEAD4 ((__u32)(sizeof(struct outer4) - sizeof(struct ethhdr))) /* 50 */
+#define OVERHEAD6 ((__u32)(sizeof(struct outer6) - sizeof(struct ethhdr))) /* 70 */
+
+/* Where a frame came from and what it belongs to; nothing in it is taken from the frame itself. */
+struct origin {
+	const struct abi_port *port; /* NULL: from the wire */
+	__u32 vni;
+	__u32 vrf;
+	__u32 direction; /* enum abi_direction */
+	bool flood;      /* the network floods unknown unicast */
+	bool foreign;    /* from the wire: the member only bridges */
+	bool reparse;    /* skb->protocol is not the frame's: the receiver has to look at the type anew */
+};
+
+static __always_inline int refuse(struct __sk_buff *skb, const struct origin *o, __u32 reason)
+{
+	return drop(skb, reason, o->vni, o->direction);
+}
+
+static __always_inline struct abi_node *node_get(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&node, &zero);
+}
+
+/*
+ * bpf_skb_adjust_room and bpf_redirect_neigh refuse a packet whose skb->protocol is not IP, and no helper sets it.  But
+ * taking a VLAN tag off does, from the type that follows the tag in the frame.  So: two tags on (the second push writes
+ * the first into the frame), the type rewritten, both off, and the type restored.
+ */
+static __noinline int protocol_to_ip(struct __sk_buff *skb)
+{
+	__be16 type, ip = bpf_htons(ETH_P_IP);
+
+	if (bpf_skb_load_bytes(skb, 12, &type, 2) || bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), 1) ||
+	    bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), 1) || bpf_skb_store_bytes(skb, 16, &ip, 2, 0) ||
+	    bpf_skb_vlan_pop(skb) || bpf_skb_vlan_pop(skb))
+		return -1;
+	return bpf_skb_store_bytes(skb, 12, &type, 2, 0);
+}
+
+static __always_inline void checksum4(struct iphdr *ip)
+{
+	__u16 *words = (__u16 *)ip;
+	__u32 sum = 0;
+
+	ip->check = 0;
+#pragma unroll
+	for (int i = 0; i < 10; i++)
+		sum += words[i];
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	ip->check = ~sum;
+}
+
+/* RFC 6335 ephemeral ports, by the inner flow: every underlay path carries traffic. */
+static __always_inline __be16 source_port(__u32 hash)
+{
+	return bpf_htons(49152 + ((hash ^ hash >> 16) & 0x3fff));
+}
+
+/* Puts the outer headers on; 0 or -1. The inner Ethernet header must be right already. */
+static __always_inline int encap4(struct __sk_buff *skb, const struct abi_nexthop *nh, __u32 vni, __u8 ecn, __be16 sport,
+				  __be16 dport)
+{
+	__u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_UDP |
+		      BPF_F_ADJ_ROOM_ENCAP_L2_ETH | BPF_F_ADJ_ROOM_ENCAP_L2(sizeof(struct ethhdr)) |
+		      BPF_F_ADJ_ROOM_NO_CSUM_RESET;
+	struct outer4 *h;
+
+	if (bpf_skb_adjust_room(skb, OVERHEAD4, BPF_ADJ_ROOM_MAC, flags))
+		return -1;
+	h = (void *)(long)skb->data;
+	if ((void *)(h + 1) > (void *)(long)skb->data_end)
+		return -1;
+	h->inner = h->eth;
+	h->eth.h_proto = bpf_htons(ETH_P_IP);
+	h->ip.version = 4;
+	h->ip.ihl = 5;
+	h->ip.tos = ecn;
+	h->ip.tot_len = bpf_htons(skb->len - sizeof(struct ethhdr));
+	h->ip.id = 0;
+	h->ip.frag_off = bpf_htons(IP_DF);
+	h->ip.ttl = OUTER_TTL;
+	h->ip.protocol = IPPROTO_UDP;
+	h->ip.saddr = nh->local.be32[3];
+	h->ip.daddr = nh->remote.be32[3];
+	checksum4(&h->ip);
+	h->udp.source = sport;
+	h->udp.dest = dport;
+	h->udp.len = bpf_htons(skb->len - sizeof(struct ethhdr) - sizeof(struct iphdr));
+	h->udp.check = 0;
+	h->vxlan.flags = VXLAN_FLAG_VNI;
+	__builtin_memset(h->vxlan.reserved, 0, 3);
+	h->vxlan.vni = bpf_htonl(vni << 8);
+	return 0;
+}
+
+static __always_inline int encap6(struct __sk_buff *skb, const struct abi_nexthop *nh, __u32 vni, __u8 ecn, __be16 sport,
+				  __be16 dport)
+{
+	__u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 | BPF_F_ADJ_ROOM_ENCAP_L4_UDP |
+		      BPF_F_ADJ_ROOM_ENCAP_L2_ETH | BPF_F_ADJ_ROOM_ENCAP_L2(sizeof(struct ethhdr)) |
+		      BPF_F_ADJ_ROOM_NO_CSUM_RESET;
+	struct outer6 *h;
+
+	if (bpf_skb_adjust_room(skb, OVERHEAD6, BPF_ADJ_ROOM_MAC, flags))
+		return -1;
+	h = (void *)(long)skb->data;
+	if ((void *)(h + 1) > (void *)(long)skb->data_end)
+		return -1;
+	h->inner = h->eth;
+	h->eth.h_proto = bpf_htons(ETH_P_IPV6);
+	h->ip.version = 6;
+	h->ip.priority = 0;
+	h->ip.flow_lbl[0] = ecn << 4;
+	h->ip.flow_lbl[1] = 0;
+	h->ip.flow_lbl[2] = 0;
+	h->ip.payload_len = bpf_htons(skb->len - sizeof(struct ethhdr) - sizeof(struct ipv6hdr));
+	h->ip.nexthdr = IPPROTO_UDP;
+	h->ip.hop_limit = OUTER_TTL;
+	__builtin_memcpy(&h->ip.saddr, &nh->local, 16);
+	__builtin_memcpy(&h->ip.daddr, &nh->remote, 16);
+	h->udp.source = sport;
+	h->udp.dest = dport;
+	h->udp.len = h->ip.payload_len;
+	h->udp.check = 0;
+	h->vxlan.flags = VXLAN_FLAG_VNI;
+	__builtin_memset(h->vxlan.reserved, 0, 3);
+	h->vxlan.vni = bpf_htonl(vni << 8);
+	return 0;
+}
+
+struct way_out {
+	__u32 ifindex;
+	int reason; /* DROP_NONE; DROP_NO_NEIGHBOUR: ifindex is valid, the kernel has to resolve first */
+	__u8 dst_mac[6], src_mac[6];
+};
+
+/*
+ * The kernel's own routing: lo is the one device that may "forward" (src/kern sets that), so this is what a socket of
+ * this node would get, follows every route change, and needs no daemon.
+ */
+static __always_inline void find_way(struct __sk_buff *skb, const struct abi_nexthop *nh, __be16 sport, __be16 dport,
+				     struct way_out *w)
+{
+	struct scratch *scratch = scratch_get();
+	struct bpf_fib_lookup *f;
+	long r;
+
+	w->reason = DROP_NO_UNDERLAY_ROUTE;
+	if (!scratch)
+		return;
+	f = &scratch->fib;
+	__builtin_memset(f, 0, sizeof(*f));
+	f->ifindex = LOOPBACK_IFINDEX;
+	f->l4_protocol = IPPROTO_UDP;
+	f->sport = sport;
+	f->dport = dport;
+	if (addr_is_v4(&nh->remote)) {
+		f->family = AF_INET_;
+		f->ipv4_src = nh->local.be32[3];
+		f->ipv4_dst = nh->remote.be32[3];
+	} else {
+		f->family = AF_INET6_;
+		__builtin_memcpy(f->ipv6_src, &nh->local, 16);
+		__builtin_memcpy(f->ipv6_dst, &nh->remote, 16);
+	}
+	r = bpf_fib_lookup(skb, f, sizeof(*f), 0);
+	w->ifindex = f->ifindex;
+	if (r == BPF_FIB_LKUP_RET_SUCCESS) {
+		w->reason = DROP_NONE;
+		mac_copy(w->dst_mac, f->dmac);
+		mac_copy(w->src_mac, f->smac);
+	} else if (r == BPF_FIB_LKUP_RET_NO_NEIGH) {
+		w->reason = DROP_NO_NEIGHBOUR;
+	} else {
+		w->reason = r == BPF_FIB_LKUP_RET_FRAG_NEEDED ? DROP_TOO_BIG : DROP_NO_UNDERLAY_ROUTE;
+	}
+}
+
+static __always_inline void write_macs(struct __sk_buff *skb, const __u8 *dst, const __u8 *src)
+{
+	struct ethhdr *eth = (void *)(long)skb->data;
+
+	if ((void *)(eth + 1) > (void *)(long)skb->data_end)
+		return;
+	mac_copy(eth->h_dest, dst);
+	mac_copy(eth->h_source, src);
+}
+
+/* One frame into one tunnel. */
+static __noinline int send_tunnel(struct __sk_buff *skb, const struct origin *o, const struct packet *p,
+				       const struct abi_nexthop *nh, __u32 vni)
+{
+	struct abi_node *n = node_get();
+	struct way_out way;
+	__u8 ecn = p->ip ? p->tos & 3 : 0;
+	__be16 sport, dport;
+	__u32 size = skb->len;
+	int r;
+
+	if (!n)
+		return refuse(skb, o, DROP_PORT_UNKNOWN);
+	sport = source_port(bpf_get_hash_recalc(skb));
+	dport = n->vxlan_port;
+	find_way(skb, nh, sport, dport, &way);
+	if (way.reason != DROP_NONE && way.reason != DROP_NO_NEIGHBOUR)
+		return refuse(skb, o, way.reason);
+	if (!p->ip && protocol_to_ip(skb))
+		return refuse(skb, o, DROP_ENCAP_FAILED);
+	r = addr_is_v4(&nh->remote) ? encap4(skb, nh, vni, ecn, sport, dport) :
+				      encap6(skb, nh, vni, ecn, sport, dport);
+	if (r)
+		return refuse(skb, o, DROP_ENCAP_FAILED);
+	count(COUNTER_ENCAP, size);
+	if (way.reason == DROP_NO_NEIGHBOUR) /* queues the packet, asks, sends */
+		return bpf_redirect_neigh(way.ifindex, NULL, 0, 0);
+	write_macs(skb, way.dst_mac, way.src_mac);
+	return bpf_redirect(way.ifindex, 0);
+}
+
+/* One frame to one port of this node. */
+static __always_inline int send_port(struct __sk_buff *skb, const struct origin *o, const struct abi_nexthop *nh)
+{
+	count(COUNTER_TO_PORT, skb->len);
+	if ((nh->flags & NEXTHOP_PEER) && !o->reparse) {
+		/* The destination MAC was not this node's; kernels before 6.9 leave the mark that says so. */
+		if (skb->pkt_type != 0 /* PACKET_HOST */)
+			bpf_skb_change_type(skb, 0);
+		return bpf_redirect_peer(nh->ifindex, 0);
+	}
+	skb->mark = ABI_MARK;
+	return bpf_redirect(nh->ifindex, 0);
+}
+
+/*
+ * Takes the outer headers off; the frame is left with the inner Ethernet header.  Sets *reparse when skb->protocol does
+ * not say what the frame is.  0 or -1.
+ */
+static __noinline int decap(struct __sk_buff *skb, const struct packet *p, bool outer_v6, bool *reparse)
+{
+	__u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO;
+	__u32 overhead = outer_v6 ? OVERHEAD6 : OVERHEAD4;
+	bool changes = !p->ip || p->v6 != outer_v6;
+	struct ethhdr *eth;
+
+	if (changes && have_decap_flags)
+		flags |= p->v6 ? BPF_F_ADJ_ROOM_DECAP_L3_IPV6 : BPF_F_ADJ_ROOM_DECAP_L3_IPV4;
+	/* What is left must not be shorter than the header of the family that skb->protocol names. */
+	if (outer_v6 && !have_decap_flags && skb->len < ETH_HLEN + OVERHEAD6 + 40 &&
+	    bpf_skb_change_tail(skb, ETH_HLEN + OVERHEAD6 + 40, 0))
+		return -1;
+	if (!have_decap_flags && !outer_v6 && skb->len < ETH_HLEN + OVERHEAD4 + 20 &&
+	    bpf_skb_change_tail(skb, ETH_HLEN + OVERHEAD4 + 20, 0))
+		return -1;
+	if (have_decap_flags && !p->ip && skb->len < ETH_HLEN + overhead + 20 &&
+	    bpf_skb_change_tail(skb, ETH_HLEN + overhead + 20, 0))
+		return -1;
+	if (bpf_skb_adjust_room(skb, -(int)overhead, BPF_ADJ_ROOM_MAC, flags))
+		return -1;
+	eth = (void *)(long)skb->data;
+	if ((void *)(eth + 1) > (void *)(long)skb->data_end)
+		return -1;
+	mac_copy(eth->h_dest, p->dst_mac);
+	mac_copy(eth->h_source, p->src_mac);
+	eth->h_proto = bpf_htons(p->proto);
+	*reparse = !p->ip || (changes && !have_decap_flags);
+	return 0;
+}
+
+#endif

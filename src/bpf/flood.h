@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * flood.h - one copy to every port of this node in the network, and from a workload one to every other node.
+ *
+ * Slots may be holes: a list is changed by writing one slot, so that no copy is doubled or lost meanwhile.  The functions
+ * are global so that the verifier sees the body of a loop once.
+ */
+#ifndef ISTHMUS_BPF_FLOOD_H
+#define ISTHMUS_BPF_FLOOD_H
+
+#include "encap.h"
+
+static __always_inline __u32 flood_slot(__u32 vni, __u32 kind, __u32 slot)
+{
+	struct abi_flood_key key = {.vni = vni, .kind = kind, .slot = slot};
+	struct abi_flood *f = bpf_map_lookup_elem(&floods, &key);
+
+	return f ? f->nexthop : 0;
+}
+
+/* A bare copy to a local port. */
+__noinline int copy_to_port(struct __sk_buff *skb, __u32 id, __u32 vni, __u32 direction)
+{
+	struct abi_nexthop *nh = nexthop_get(id);
+
+	if (!nh || nh->type != NEXTHOP_PORT)
+		return 0; /* a hole, or a port that just left */
+	if (skb->len - ETH_HLEN > nh->mtu && !skb->gso_size) {
+		drop(skb, DROP_TOO_BIG, vni, direction);
+		return 0;
+	}
+	skb->mark = ABI_MARK;
+	if (bpf_clone_redirect(skb, nh->ifindex, 0) == 0) {
+		count(COUNTER_TO_PORT, skb->len);
+		count(COUNTER_FLOODED, skb->len);
+	}
+	return 0;
+}
+
+#define CHUNK 64 /* loops inside loops keep the verifier's work small */
+
+__noinline int flood_ports_chunk(struct __sk_buff *skb, __u32 vni, __u32 first, __u32 except, __u32 direction)
+{
+	for (__u32 i = 0; i < CHUNK; i++) {
+		__u32 id = flood_slot(vni, FLOOD_LOCAL, first + i);
+
+		if (id != 0 && id != except)
+			copy_to_port(skb, id, vni, direction);
+	}
+	return 0;
+}
+
+__noinline int flood_ports(struct __sk_buff *skb, __u32 vni, __u32 except, __u32 direction)
+{
+	__u32 slots = flood_slot(vni, FLOOD_LOCAL, 0);
+
+	for (__u32 first = 1; first <= ABI_MAX_FLOOD_SLOTS && first <= slots; first += CHUNK)
+		flood_ports_chunk(skb, vni, first, except, direction);
+	return 0;
+}
+
+/* The frame has its outer header: this next hop's addresses go in, a copy goes out. `sport` is in network order. */
+__noinline int copy_to_tunnel(struct __sk_buff *skb, __u32 id, __u32 vni, __u32 sport)
+{
+	struct abi_nexthop *nh = nexthop_get(id);
+	struct abi_node *n = node_get();
+	struct way_out way;
+	void *data, *data_end;
+	bool v4;
+
+	if (!nh || !n || nh->type != NEXTHOP_TUNNEL)
+		return 0;
+	v4 = addr_is_v4(&nh->remote);
+	if (skb->len - ETH_HLEN - (v4 ? OVERHEAD4 : OVERHEAD6) > nh->mtu && !skb->gso_size) {
+		drop(skb, DROP_TOO_BIG, vni, FROM_PORT);
+		return 0;
+	}
+	find_way(skb, nh, sport, n->vxlan_port, &way);
+	if (way.reason != DROP_NONE) {
+		drop(skb, way.reason, vni, FROM_PORT);
+		return 0;
+	}
+	data = (void *)(long)skb->data;
+	data_end = (void *)(long)skb->data_end;
+	if (v4) {
+		struct outer4 *h = data;
+
+		if ((void *)(h + 1) > data_end)
+			return 0;
+		mac_copy(h->eth.h_dest, way.dst_mac);
+		mac_copy(h->eth.h_source, way.src_mac);
+		h->ip.saddr = nh->local.be32[3];
+		h->ip.daddr = nh->remote.be32[3];
+		checksum4(&h->ip);
+	} else {
+		struct outer6 *h = data;
+
+		if ((void *)(h + 1) > data_end)
+			return 0;
+		mac_copy(h->eth.h_dest, way.dst_mac);
+		mac_copy(h->eth.h_source, way.src_mac);
+		__builtin_memcpy(&h->ip.saddr, &nh->local, 16);
+		__builtin_memcpy(&h->ip.daddr, &nh->remote, 16);
+	}
+	if (bpf_clone_redirect(skb, way.ifindex, 0) == 0) {
+		count(COUNTER_ENCAP, skb->len);
+		count(COUNTER_FLOODED, skb->len);
+	}
+	return 0;
+}
+
+__noinline int flood_tunnels_chunk(struct __sk_buff *skb, __u32 vni, __u32 kind, __u32 first, __u32 sport)
+{
+	for (__u32 i = 0; i < CHUNK; i++) {
+		__u32 id = flood_slot(vni, kind, first + i);
+
+		if (id != 0)
+			copy_to_tunnel(skb, id, vni, sport);
+	}
+	return 0;
+}
+
+__noinline int flood_tunnels(struct __sk_buff *skb, __u32 vni, __u32 kind, __u32 sport)
+{
+	__u32 slots = flood_slot(vni, kind, 0);
+
+	for (__u32 first = 1; first <= ABI_MAX_FLOOD_SLOTS && first <= slots; first += CHUNK)
+		flood_tunnels_chunk(skb, vni, kind, first, sport);
+	return 0;
+}
+
+/* The outer header for copies of one family; the addresses come with each copy. */
+static __noinline int wrap(struct __sk_buff *skb, const struct packet *p, __u32 vni, __u32 kind, __be16 sport)
+{
+	struct scratch *scratch = scratch_get();
+	struct abi_node *n = node_get();
+	__u8 ecn = p->ip ? p->tos & 3 : 0;
+
+	if (!scratch || !n)
+		return -1;
+	return kind == FLOOD_TUNNEL6 ? encap6(skb, &scratch->blank, vni, ecn, sport, n->vxlan_port) :
+				       encap4(skb, &scratch->blank, vni, ecn, sport, n->vxlan_port);
+}
+
+static __noinline int flood(struct __sk_buff *skb, const struct origin *o, const struct packet *p)
+{
+	bool reparse, v4, v6;
+	__be16 sport;
+
+	flood_ports(skb, o->vni, o->port ? o->port->nexthop : 0, o->direction);
+	if (!o->port) /* split horizon: what came by a tunnel never goes into one */
+		return TC_ACT_STOLEN;
+	v4 = flood_slot(o->vni, FLOOD_TUNNEL4, 0) != 0;
+	v6 = flood_slot(o->vni, FLOOD_TUNNEL6, 0) != 0;
+	if (!v4 && !v6)
+		return TC_ACT_STOLEN;
+	sport = source_port(bpf_get_hash_recalc(skb));
+	if (!p->ip && protocol_to_ip(skb))
+		return refuse(skb, o, DROP_ENCAP_FAILED);
+	if (v4) {
+		if (wrap(skb, p, o->vni, FLOOD_TUNNEL4, sport))
+			return refuse(skb, o, DROP_ENCAP_FAILED);
+		flood_tunnels(skb, o->vni, FLOOD_TUNNEL4, sport);
+	}
+	if (v4 && v6 && decap(skb, p, false, &reparse))
+		return refuse(skb, o, DROP_ENCAP_FAILED);
+	if (v6) {
+		if (wrap(skb, p, o->vni, FLOOD_TUNNEL6, sport))
+			return refuse(skb, o, DROP_ENCAP_FAILED);
+		flood_tunnels(skb, o->vni, FLOOD_TUNNEL6, sport);
+	}
+	return TC_ACT_STOLEN;
+}
+
+#endif

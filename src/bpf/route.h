@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * route.h - between and inside the networks of one tenant, by address.
+ *
+ * A packet is routed once, at the first node, and TTL goes down once: the overlay is one hop.  To an endpoint on this
+ * node, or behind a foreign member, the frame gets that endpoint's MAC and stays in (or enters) its network; to another
+ * node it travels in the tenant's L3 VNI under the router's MAC (symmetric IRB, RFC 9135 4.1).
+ */
+#ifndef ISTHMUS_BPF_ROUTE_H
+#define ISTHMUS_BPF_ROUTE_H
+
+#include "icmp.h"
+#include "security.h"
+
+static __always_inline int decrement_ttl(struct __sk_buff *skb, const struct packet *p)
+{
+	void *data = (void *)(long)skb->data, *data_end = (void *)(long)skb->data_end;
+
+	if (p->v6) {
+		struct ipv6hdr *ip = data + ETH_HLEN;
+
+		if ((void *)(ip + 1) > data_end)
+			return -1;
+		ip->hop_limit--;
+	} else {
+		struct iphdr *ip = data + ETH_HLEN;
+		__u32 check;
+
+		if ((void *)(ip + 1) > data_end)
+			return -1;
+		ip->ttl--;
+		check = ip->check + bpf_htons(0x0100); /* RFC 1141 */
+		ip->check = check + (check >= 0xffff);
+	}
+	return 0;
+}
+
+static __always_inline bool is_echo_request(const struct packet *p)
+{
+	if (p->v6)
+		return p->l4_proto == PROTO_ICMPV6 && (p->has_l4 ? p->icmp_type == ICMP6_ECHO : p->fragment);
+	return p->l4_proto == IPPROTO_ICMP && (p->has_l4 ? p->icmp_type == ICMP4_ECHO : p->fragment);
+}
+
+static __always_inline int route(struct __sk_buff *skb, const struct origin *o, const struct packet *p)
+{
+	struct abi_node *n = node_get();
+	struct abi_nexthop *nh;
+	struct abi_host *host;
+	__u32 vni;
+
+	if (!n || !p->ip || (p->dst_mac[0] & 1) || addr_is_multicast(&p->dst) || addr_is_unspecified(&p->dst) ||
+	    addr_is_unspecified(&p->src) || (p->v6 && addr_is_link_local(&p->src)))
+		return refuse(skb, o, DROP_NOT_ROUTABLE);
+	host = host_get(o->vrf, &p->dst);
+	if (!host) {
+		if (addr_is_link_local(&p->dst))
+			return refuse(skb, o, DROP_NOT_ROUTABLE);
+		return answer_no_route(skb, o, p, prefix_get(o->vrf, &p->dst) != NULL);
+	}
+	if (host->flags & HOST_GATEWAY)
+		return is_echo_request(p) ? answer_echo(skb, o, p) : refuse(skb, o, DROP_NOT_ROUTABLE);
+	if (p->ttl <= 1)
+		return answer_ttl(skb, o, p);
+	if (o->port && host->nexthop == o->port->nexthop)
+		return refuse(skb, o, DROP_SAME_PORT);
+	nh = nexthop_get(host->nexthop);
+	if (!nh || nh->type == NEXTHOP_NONE)
+		return refuse(skb, o, DROP_PORT_DOWN);
+	if (too_big(skb, p, nh->mtu))
+		return answer_too_big(skb, o, p, nh->mtu, false);
+	if (decrement_ttl(skb, p))
+		return refuse(skb, o, DROP_MALFORMED);
+	count(COUNTER_ROUTED, skb->len);
+	if (nh->type == NEXTHOP_PORT) {
+		write_macs(skb, host->mac, n->gateway_mac);
+		return send_port(skb, o, nh);
+	}
+	if (nh->flags & NEXTHOP_FOREIGN) {
+		write_macs(skb, host->mac, n->gateway_mac);
+		vni = host->vni;
+	} else {
+		write_macs(skb, nh->router_mac, n->router_mac);
+		vni = o->vrf;
+	}
+	return send_tunnel(skb, o, p, nh, vni);
+}
+
+/* Came in the tenant's L3 VNI, was routed by the node that sent it: to its port. */
+static __always_inline int deliver_routed(struct __sk_buff *skb, const struct origin *o, const struct packet *p)
+{
+	struct abi_node *n = node_get();
+	struct abi_nexthop *nh;
+	struct abi_host *host;
+
+	if (!n || !mac_equal(p->dst_mac, n->router_mac))
+		return refuse(skb, o, DROP_BAD_ROUTER_MAC);
+	if (!p->ip)
+		return refuse(skb, o, DROP_NOT_ROUTABLE);
+	host = host_get(o->vrf, &p->dst);
+	if (!host || (host->flags & HOST_GATEWAY))
+		return refuse(skb, o, DROP_NOT_LOCAL);
+	nh = nexthop_get(host->nexthop);
+	if (!nh || nh->type == NEXTHOP_NONE)
+		return refuse(skb, o, DROP_PORT_DOWN);
+	if (nh->type != NEXTHOP_PORT)
+		return refuse(skb, o, DROP_NOT_LOCAL);
+	if (too_big(skb, p, nh->mtu))
+		return answer_too_big(skb, o, p, nh->mtu, false);
+	write_macs(skb, host->mac, n->gateway_mac);
+	return send_port(skb, o, nh);
+}
+
+#endif

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * security.h - what a workload may send: its own addresses, and no protocol that runs the network.
+ *
+ * Addresses are checked against the same table that routes to them, so a port can use exactly what others reach it by.
+ */
+#ifndef ISTHMUS_BPF_SECURITY_H
+#define ISTHMUS_BPF_SECURITY_H
+
+#include "maps.h"
+#include "parse.h"
+
+static __always_inline struct abi_host *host_get(__u32 vrf, const struct abi_addr *addr)
+{
+	struct abi_host_key key = {.vrf = vrf};
+
+	__builtin_memcpy(&key.addr, addr, sizeof(key.addr));
+	return bpf_map_lookup_elem(&hosts, &key);
+}
+
+static __always_inline struct abi_prefix *prefix_get(__u32 vrf, const struct abi_addr *addr)
+{
+	struct abi_prefix_key key = {.length = 32 + 128, .vrf = bpf_htonl(vrf)};
+
+	__builtin_memcpy(&key.addr, addr, sizeof(key.addr));
+	return bpf_map_lookup_elem(&prefixes, &key);
+}
+
+static __always_inline bool addr_is_multicast(const struct abi_addr *a)
+{
+	return addr_is_v4(a) ? (a->bytes[12] & 0xf0) == 0xe0 || a->be32[3] == 0xffffffff : a->bytes[0] == 0xff;
+}
+
+static __always_inline bool addr_is_link_local(const struct abi_addr *a)
+{
+	return addr_is_v4(a) ? a->bytes[12] == 169 && a->bytes[13] == 254 :
+			       a->bytes[0] == 0xfe && (a->bytes[1] & 0xc0) == 0x80;
+}
+
+static __always_inline bool addr_is_unspecified(const struct abi_addr *a)
+{
+	return addr_is_zero(a) || (addr_is_v4(a) && a->be32[3] == 0);
+}
+
+/* fe80::/64 with the modified EUI-64 of the MAC (RFC 4291 appendix A) */
+static __always_inline bool addr_is_eui64(const struct abi_addr *a, const __u8 *mac)
+{
+	return a->be32[0] == bpf_htonl(0xfe800000) && a->be32[1] == 0 && a->bytes[8] == (mac[0] ^ 2) &&
+	       a->bytes[9] == mac[1] && a->bytes[10] == mac[2] && a->bytes[11] == 0xff && a->bytes[12] == 0xfe &&
+	       a->bytes[13] == mac[3] && a->bytes[14] == mac[4] && a->bytes[15] == mac[5];
+}
+
+/* May the port call this address its own? */
+static __always_inline bool port_may_use(const struct abi_port *port, const struct abi_addr *addr)
+{
+	struct abi_host *host = host_get(port->vrf, addr);
+	struct abi_prefix *prefix;
+
+	if (host)
+		return host->nexthop == port->nexthop;
+	if (!addr_is_v4(addr) && addr_is_eui64(addr, port->mac))
+		return true;
+	if (!(port->flags & PORT_ANY_SOURCE) || addr_is_multicast(addr) || addr_is_unspecified(addr))
+		return false;
+	if (!addr_is_v4(addr) && addr_is_link_local(addr))
+		return true;
+	prefix = prefix_get(port->vrf, addr);
+	if (prefix)
+		return prefix->vni == port->vni;
+	return !(port->flags & PORT_SUBNETS);
+}
+
+static __always_inline bool is_link_control(const struct packet *p)
+{
+	const __u8 *d = p->dst_mac;
+
+	switch (p->proto) {
+	case ETH_P_RARP:
+	case ETH_P_LLDP:
+	case ETH_P_SLOW: /* LACP */
+	case ETH_P_PAE:  /* 802.1X */
+	case 0x8902:     /* CFM */
+		return true;
+	}
+	return p->proto < ETH_P_802_3_MIN || /* LLC: spanning tree and its relatives */
+	       (d[0] == 0x01 && d[1] == 0x80 && d[2] == 0xc2 && d[3] == 0 && d[4] == 0 && (d[5] & 0xf0) == 0) ||
+	       (d[0] == 0x01 && d[1] == 0x00 && d[2] == 0x0c && d[3] == 0xcc); /* CDP, PVST */
+}
+
+static __always_inline int check_arp(const struct abi_port *port, const struct packet *p)
+{
+	if (!mac_equal(p->arp_sha, port->mac))
+		return DROP_ARP_SPOOFED;
+	if (p->src.be32[3] == 0) /* probe, RFC 5227 2.1.1 */
+		return p->arp_op == ARPOP_REQUEST ? DROP_NONE : DROP_ARP_SPOOFED;
+	return port_may_use(port, &p->src) ? DROP_NONE : DROP_ARP_SPOOFED;
+}
+
+static __always_inline bool may_be_unspecified(const struct packet *p)
+{
+	if (!p->has_l4)
+		return false;
+	if (!p->v6) /* DHCP before there is an address */
+		return p->l4_proto == IPPROTO_UDP && p->dport == bpf_htons(67) && p->dst.be32[3] == 0xffffffff;
+	/* DAD (RFC 4862 5.4.2), router solicitation (RFC 4861 4.1), MLD (RFC 3590) */
+	return p->l4_proto == PROTO_ICMPV6 && p->dst.bytes[0] == 0xff &&
+	       (p->icmp_type == ND_NEIGHBOUR_SOLICITATION || p->icmp_type == ND_ROUTER_SOLICITATION ||
+		p->icmp_type == 143 || p->icmp_type == 131 || p->icmp_type == 132);
+}
+
+static __always_inline int check_nd(const struct abi_port *port, const struct packet *p)
+{
+	switch (p->icmp_type) {
+	case ND_ROUTER_ADVERTISEMENT:
+	case ND_REDIRECT:
+		return port->flags & PORT_ALLOW_RA ? DROP_NONE : DROP_ROUTER_ADVERTISEMENT;
+	case ND_NEIGHBOUR_ADVERTISEMENT:
+		if (!port_may_use(port, &p->nd_target))
+			return DROP_ARP_SPOOFED;
+		return p->nd_foreign_mac ? DROP_ARP_SPOOFED : DROP_NONE;
+	case ND_NEIGHBOUR_SOLICITATION:
+	case ND_ROUTER_SOLICITATION:
+		return p->nd_foreign_mac ? DROP_ARP_SPOOFED : DROP_NONE;
+	}
+	return DROP_NONE;
+}
+
+static __always_inline bool is_tunnel_port(__be16 port)
+{
+	switch (bpf_ntohs(port)) {
+	case 4789: /* VXLAN */
+	case 8472: /* VXLAN of Linux before the RFC, OTV */
+	case 4790: /* VXLAN-GPE */
+	case 6081: /* Geneve */
+	case 6080: /* GUE */
+	case 4341: /* LISP */
+		return true;
+	}
+	return false;
+}
+
+static __always_inline bool is_routing_port(__be16 port)
+{
+	switch (bpf_ntohs(port)) {
+	case 3784: /* BFD */
+	case 3785:
+	case 4784:
+	case 6784:
+	case 646: /* LDP */
+		return true;
+	}
+	return false;
+}
+
+static __always_inline int check_protocol(const struct abi_port *port, const struct packet *p)
+{
+	__u32 allow = port->flags;
+
+	switch (p->l4_proto) {
+	case 4:   /* IP in IP */
+	case 41:  /* IPv6 in IP */
+	case 47:  /* GRE, NVGRE */
+	case 50:  /* ESP */
+	case 51:  /* AH */
+	case 94:  /* IPIP */
+	case 97:  /* EtherIP */
+	case 115: /* L2TP */
+	case 137: /* MPLS in IP */
+		return allow & PORT_ALLOW_TUNNEL ? DROP_NONE : DROP_TUNNEL_PROTOCOL;
+	case 88:  /* EIGRP */
+	case 89:  /* OSPF */
+	case 103: /* PIM */
+	case 112: /* VRRP */
+		return allow & PORT_ALLOW_ROUTING ? DROP_NONE : DROP_ROUTING_PROTOCOL;
+	}
+	if (!p->has_l4)
+		return DROP_NONE;
+	if (p->l4_proto == IPPROTO_UDP) {
+		if (p->sport == bpf_htons(p->v6 ? 547 : 67) && !(allow & PORT_ALLOW_DHCP))
+			return DROP_DHCP_SERVER;
+		if (is_tunnel_port(p->dport) && !(allow & PORT_ALLOW_TUNNEL))
+			return DROP_TUNNEL_PROTOCOL;
+		if (is_routing_port(p->dport) && !(allow & PORT_ALLOW_ROUTING))
+			return DROP_ROUTING_PROTOCOL;
+	} else if (p->l4_proto == IPPROTO_TCP) {
+		if (p->dport == bpf_htons(7471) && !(allow & PORT_ALLOW_TUNNEL)) /* STT */
+			return DROP_TUNNEL_PROTOCOL;
+		if ((p->dport == bpf_htons(179) || p->sport == bpf_htons(179)) && !(allow & PORT_ALLOW_ROUTING))
+			return DROP_ROUTING_PROTOCOL;
+	} else if (p->v6 && p->l4_proto == PROTO_ICMPV6) {
+		return check_nd(port, p);
+	}
+	return DROP_NONE;
+}
+
+static __always_inline int check_source(const struct abi_port *port, const struct packet *p)
+{
+	if (addr_is_unspecified(&p->src))
+		return may_be_unspecified(p) ? DROP_NONE : DROP_IP_SPOOFED;
+	return port_may_use(port, &p->src) ? DROP_NONE : DROP_IP_SPOOFED;
+}
+
+/* DROP_NONE, or why not. */
+static __noinline int security(const struct abi_port *port, const struct packet *p)
+{
+	int reason;
+
+	if (!mac_equal(p->src_mac, port->mac))
+		return DROP_MAC_SPOOFED;
+	if (is_link_control(p))
+		return port->flags & PORT_ALLOW_BPDU ? DROP_NONE : DROP_LINK_CONTROL;
+	if (p->proto == ETH_P_ARP)
+		return check_arp(port, p);
+	if (!p->ip)
+		return DROP_NONE;
+	reason = check_source(port, p);
+	return reason != DROP_NONE ? reason : check_protocol(port, p);
+}
+
+#endif
