@@ -1,1 +1,372 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Programs on devices: BPF filters of the clsact qdisc, at a fixed priority and handle, so that a filter is found again by
+ * anybody, and swapped in place by one message.  While fresh maps are being filled, a device that still has the filter of
+ * an earlier run keeps it until they are full (make before break); one without gets ours at once, which denies.
+ */
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dp/state.h"
+#include "lib/cleanup.h"
+
+#define HANDLE 0x49535448u /* "ISTH" */
+
+struct hook {
+	enum bpf_tc_attach_point point;
+	enum filter_side side;
+	enum program_id program;
+	uint32_t priority; /* first on a port; the wire belongs to others too */
+};
+
+struct role {
+	size_t n_hooks;
+	struct hook hooks[2];
+};
+
+static const struct role roles[] = {
+	[ATTACH_PORT] = {2,
+			 {{BPF_TC_INGRESS, FILTER_INGRESS, PROGRAM_PORT_INGRESS, 1},
+			  {BPF_TC_EGRESS, FILTER_EGRESS, PROGRAM_PORT_EGRESS, 1}}},
+	[ATTACH_WIRE] = {1, {{BPF_TC_INGRESS, FILTER_INGRESS, PROGRAM_WIRE_INGRESS, 2}}},
+};
+
+#define N_ROLES (sizeof(roles) / sizeof(*roles))
+
+struct attachment_key {
+	uint32_t ifindex;
+	uint32_t role; /* enum attach_role */
+};
+
+struct attachment {
+	struct attachment_key key;
+	bool pending; /* an earlier run's filter stays until the maps are full */
+};
+
+static const char *device_name(uint32_t ifindex, char out[static IF_NAMESIZE])
+{
+	if (!if_indextoname(ifindex, out))
+		snprintf(out, IF_NAMESIZE, "%u", ifindex);
+	return out;
+}
+
+static int attach_failed(int r, uint32_t ifindex, const struct hook *h)
+{
+	char name[IF_NAMESIZE];
+
+	device_name(ifindex, name);
+	switch (-r) {
+	case ENODEV:
+		return error_set(r, "attaching %s: interface %s does not exist any more", program_names[h->program], name);
+	case EPERM:
+		return error_set(r, "attaching %s to %s: not permitted; CAP_NET_ADMIN is needed", program_names[h->program], name);
+	case ENOENT:
+	case EOPNOTSUPP:
+		return error_set(r, "attaching %s to %s: the kernel has no clsact or no BPF classifier (CONFIG_NET_SCH_INGRESS, "
+				    "CONFIG_NET_CLS_BPF), or an ingress qdisc is in the way: tc qdisc del dev %s ingress",
+				 program_names[h->program], name, name);
+	default:
+		return error_set(r, "attaching %s to %s: %s; see what is there: tc filter show dev %s ingress",
+				 program_names[h->program], name, strerror(-r), name);
+	}
+}
+
+/* ---- one hook ---------------------------------------------------------------------------------------------------- */
+
+static int look(struct datapath *dp, uint32_t ifindex, const struct hook *h, struct filter *out)
+{
+	return filters_get(&dp->filters, ifindex, h->side, h->priority, HANDLE, out);
+}
+
+static bool is_ours(const struct filter *f)
+{
+	for (enum program_id p = 0; p < PROGRAM_MAX; p++) {
+		size_t length = strlen(program_names[p]);
+
+		if (strncmp(f->name, program_names[p], length) == 0 && (f->name[length] == ':' || f->name[length] == 0))
+			return true;
+	}
+	return false;
+}
+
+static int set(struct datapath *dp, uint32_t ifindex, const struct hook *h, bool replace)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = h->point);
+	LIBBPF_OPTS(bpf_tc_opts, options, .handle = HANDLE, .priority = h->priority, .prog_fd = dp->programs[h->program].fd,
+		    .flags = replace ? BPF_TC_F_REPLACE : 0);
+	int r;
+
+	if (!replace) {
+		r = bpf_tc_hook_create(&hook);
+		if (r < 0 && r != -EEXIST)
+			return attach_failed(r, ifindex, h);
+	}
+	r = bpf_tc_attach(&hook, &options);
+	return r < 0 ? attach_failed(r, ifindex, h) : 1;
+}
+
+/* 1 attached or swapped, 0 was right */
+static int ensure(struct datapath *dp, uint32_t ifindex, const struct hook *h)
+{
+	struct filter f;
+	int r = look(dp, ifindex, h, &f);
+
+	if (r < 0 && r != -ENOENT)
+		return attach_failed(r, ifindex, h);
+	if (r == 0 && f.program_id == dp->programs[h->program].id)
+		return 0;
+	return set(dp, ifindex, h, r == 0);
+}
+
+static int ensure_all(struct datapath *dp, uint32_t ifindex, enum attach_role role)
+{
+	int changed = 0;
+
+	for (size_t i = 0; i < roles[role].n_hooks; i++) {
+		int r = ensure(dp, ifindex, &roles[role].hooks[i]);
+
+		if (r < 0)
+			return r;
+		changed |= r;
+	}
+	return changed;
+}
+
+/* The clsact goes with the last filter: with nothing on it, it does nothing for anybody. */
+static int clear(struct filters *filters, uint32_t ifindex, const struct role *role)
+{
+	LIBBPF_OPTS(bpf_tc_hook, clsact, .ifindex = (int)ifindex, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
+	bool any = false;
+	int r;
+
+	for (size_t i = 0; i < role->n_hooks; i++) {
+		const struct hook *h = &role->hooks[i];
+		LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = h->point);
+		LIBBPF_OPTS(bpf_tc_opts, options, .handle = HANDLE, .priority = h->priority);
+		struct filter f;
+
+		r = filters_get(filters, ifindex, h->side, h->priority, HANDLE, &f);
+		if (r == -ENODEV)
+			return 0;
+		if (r == -ENOENT || (r == 0 && !is_ours(&f)))
+			continue;
+		if (r == 0)
+			r = bpf_tc_detach(&hook, &options);
+		if (r < 0 && r != -ENOENT && r != -ENODEV)
+			return attach_failed(r, ifindex, h);
+		any = true;
+	}
+	if (any && filters_count(filters, ifindex) == 0)
+		bpf_tc_hook_destroy(&clsact);
+	return any;
+}
+
+/* ---- attachments ------------------------------------------------------------------------------------------------- */
+
+static struct attachment *find(const struct datapath *dp, uint32_t ifindex, enum attach_role role)
+{
+	const struct attachment_key key = {.ifindex = ifindex, .role = role};
+
+	return hmap_get(&dp->attachments, &key);
+}
+
+static struct attachment *remember(struct datapath *dp, uint32_t ifindex, enum attach_role role)
+{
+	struct attachment *a = find(dp, ifindex, role);
+
+	if (a)
+		return a;
+	a = calloc(1, sizeof(*a));
+	if (!a)
+		return NULL;
+	a->key = (struct attachment_key){.ifindex = ifindex, .role = role};
+	if (hmap_add(&dp->attachments, a) < 0) {
+		free(a);
+		return NULL;
+	}
+	return a;
+}
+
+static void forget(struct datapath *dp, struct attachment *a)
+{
+	if (!a)
+		return;
+	hmap_remove(&dp->attachments, &a->key);
+	free(a);
+}
+
+/* A filter of an earlier run, with maps that are full, on every hook of the role? */
+static bool is_served(struct datapath *dp, uint32_t ifindex, enum attach_role role)
+{
+	for (size_t i = 0; i < roles[role].n_hooks; i++) {
+		struct filter f;
+
+		if (look(dp, ifindex, &roles[role].hooks[i], &f) < 0 || !is_ours(&f) ||
+		    f.program_id == dp->programs[roles[role].hooks[i].program].id)
+			return false;
+	}
+	return true;
+}
+
+static int refuse_reader(const struct datapath *dp)
+{
+	return dp->read_only ? error_set(-EROFS, "the data plane was opened to be read only") : 0;
+}
+
+int attach_add(struct datapath *dp, uint32_t ifindex, enum attach_role role)
+{
+	struct attachment *a;
+	int r = refuse_reader(dp);
+
+	if (r < 0)
+		return r;
+	a = remember(dp, ifindex, role);
+	if (!a)
+		return error_set(-ENOMEM, "attaching: no memory");
+	if (dp->fresh && dp->syncing && is_served(dp, ifindex, role)) {
+		a->pending = true;
+		return 1;
+	}
+	r = ensure_all(dp, ifindex, role);
+	if (r < 0)
+		forget(dp, a);
+	return r;
+}
+
+int attach_remove(struct datapath *dp, uint32_t ifindex, enum attach_role role)
+{
+	int r = refuse_reader(dp);
+
+	if (r < 0)
+		return r;
+	forget(dp, find(dp, ifindex, role));
+	return clear(&dp->filters, ifindex, &roles[role]);
+}
+
+int attach_check(struct datapath *dp, uint32_t ifindex, enum attach_role role)
+{
+	const struct attachment *a = find(dp, ifindex, role);
+	int r = refuse_reader(dp);
+
+	if (r < 0)
+		return r;
+	return a && a->pending && is_served(dp, ifindex, role) ? 0 : ensure_all(dp, ifindex, role);
+}
+
+void attach_forget(struct datapath *dp, uint32_t ifindex)
+{
+	for (enum attach_role role = 0; role < N_ROLES; role++)
+		forget(dp, find(dp, ifindex, role));
+}
+
+/* ---- for datapath.c and audit.c ---------------------------------------------------------------------------------- */
+
+int attach_init(struct datapath *dp)
+{
+	int r;
+
+	dp->attachments = HMAP_INIT(struct attachment, key);
+	r = filters_open(&dp->filters);
+	return r < 0 ? error_set(r, "opening a netlink socket: %s", strerror(-r)) : 0;
+}
+
+void attach_fini(struct datapath *dp)
+{
+	struct attachment *a;
+
+	for (size_t i = 0; (a = hmap_next(&dp->attachments, &i));)
+		free(a);
+	hmap_fini(&dp->attachments);
+	filters_close(&dp->filters);
+}
+
+int attach_audit(struct datapath *dp)
+{
+	int repairs = 0, error = 0;
+	struct attachment *a;
+
+	for (size_t i = 0; (a = hmap_next(&dp->attachments, &i));) {
+		int r = attach_check(dp, a->key.ifindex, a->key.role);
+
+		if (r >= 0)
+			repairs += r;
+		else if (r != -ENODEV) /* whoever watches links will call attach_forget */
+			error = r;
+	}
+	return error < 0 ? error : repairs;
+}
+
+static bool is_pinned_before_us(const struct datapath *dp, uint32_t program)
+{
+	for (enum program_id p = 0; p < PROGRAM_MAX; p++) {
+		if (program && (dp->old_programs[p] == program || dp->programs[p].id == program))
+			return true;
+	}
+	return false;
+}
+
+/* A port that was taken out of the configuration while the daemon was down still has its filters. */
+static int clear_leftovers(struct datapath *dp)
+{
+	_cleanup_(free) uint32_t *ifindexes = NULL;
+	size_t length = 0;
+	int r = filters_devices(&dp->filters, &ifindexes, &length);
+
+	if (r < 0)
+		return error_set(r, "listing clsact qdiscs: %s", strerror(-r));
+	for (size_t i = 0; i < length; i++) {
+		for (enum attach_role role = 0; role < N_ROLES; role++) {
+			struct filter f;
+
+			if (find(dp, ifindexes[i], role) || look(dp, ifindexes[i], &roles[role].hooks[0], &f) < 0 ||
+			    !is_pinned_before_us(dp, f.program_id))
+				continue;
+			r = clear(&dp->filters, ifindexes[i], &roles[role]);
+			if (r < 0)
+				return r;
+		}
+	}
+	return 0;
+}
+
+int attach_finish_sync(struct datapath *dp)
+{
+	struct attachment *a;
+	int error = 0, r;
+
+	for (size_t i = 0; (a = hmap_next(&dp->attachments, &i));) {
+		if (!a->pending)
+			continue;
+		a->pending = false;
+		r = ensure_all(dp, a->key.ifindex, a->key.role);
+		if (r < 0 && r != -ENODEV)
+			error = r;
+	}
+	r = clear_leftovers(dp);
+	return error < 0 ? error : r;
+}
+
+int attach_teardown(void)
+{
+	_cleanup_(free) uint32_t *ifindexes = NULL;
+	struct filters filters;
+	size_t length = 0;
+	int error = 0, r = filters_open(&filters);
+
+	if (r < 0)
+		return error_set(r, "opening a netlink socket: %s", strerror(-r));
+	r = filters_devices(&filters, &ifindexes, &length);
+	if (r < 0)
+		error = error_set(r, "listing clsact qdiscs: %s", strerror(-r));
+	for (size_t i = 0; i < length; i++) {
+		for (enum attach_role role = 0; role < N_ROLES; role++) {
+			r = clear(&filters, ifindexes[i], &roles[role]);
+			if (r < 0)
+				error = r;
+		}
+	}
+	filters_close(&filters);
+	return error;
+}

@@ -1,1 +1,555 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/bpf.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "dp/object.h"
+#include "dp/pin.h"
+#include "dp/state.h"
+#include "lib/cleanup.h"
+#include "lib/log.h"
+
+const char *const map_names[MAP_MAX] = {
+	[MAP_NODE] = "node",         [MAP_PORTS] = "ports",       [MAP_NEXTHOPS] = "nexthops", [MAP_MACS] = "macs",
+	[MAP_HOSTS] = "hosts",       [MAP_PREFIXES] = "prefixes", [MAP_MEMBERS] = "members",   [MAP_FLOODS] = "floods",
+	[MAP_DROPS] = "drops",       [MAP_COUNTERS] = "counters", [MAP_EVENTS] = "events",
+};
+
+const char *const program_names[PROGRAM_MAX] = {
+	[PROGRAM_PORT_INGRESS] = "port_ingress",
+	[PROGRAM_PORT_EGRESS] = "port_egress",
+	[PROGRAM_WIRE_INGRESS] = "wire_ingress",
+};
+
+DEFINE_CLEANUP(datapath, struct datapath *, datapath_close)
+DEFINE_CLEANUP(object, struct object *, object_close)
+
+/* ---- libbpf's words ---------------------------------------------------------------------------------------------- */
+
+static __attribute__((format(printf, 2, 0))) int to_debug_log(enum libbpf_print_level level, const char *format,
+								va_list args)
+{
+	_cleanup_(free) char *text = NULL;
+
+	if (level == LIBBPF_DEBUG || vasprintf(&text, format, args) < 0)
+		return 0;
+	text[strcspn(text, "\n")] = 0;
+	log_debug("libbpf: %s", text);
+	return 0;
+}
+
+/* ---- maps -------------------------------------------------------------------------------------------------------- */
+
+#define PIN_NAME_SIZE 64
+
+static const char *map_pin(enum map_id id, char out[static PIN_NAME_SIZE])
+{
+	snprintf(out, PIN_NAME_SIZE, "%s_v%u", map_names[id], ABI_VERSION);
+	return out;
+}
+
+static int map_info(int fd, struct map_shape *shape, uint32_t *id)
+{
+	struct bpf_map_info info = {0};
+	uint32_t size = sizeof(info);
+	int r = bpf_obj_get_info_by_fd(fd, &info, &size);
+
+	if (r < 0)
+		return r;
+	*shape = (struct map_shape){.type = info.type,
+				    .key_size = info.key_size,
+				    .value_size = info.value_size,
+				    .capacity = info.max_entries,
+				    .flags = info.map_flags};
+	*id = info.id;
+	return 0;
+}
+
+/* What this binary wants its maps to be. */
+static int shapes_wanted(struct bpf_object *object, struct map_shape shapes[MAP_MAX])
+{
+	for (enum map_id i = 0; i < MAP_MAX; i++) {
+		struct bpf_map *m = bpf_object__find_map_by_name(object, map_names[i]);
+
+		if (!m)
+			return error_set(-EINVAL, "the BPF object of this build has no map \"%s\"", map_names[i]);
+		/* Mapped into our memory, the audit compares all of it at memory speed. */
+		if (i == MAP_NEXTHOPS)
+			bpf_map__set_map_flags(m, bpf_map__map_flags(m) | BPF_F_MMAPABLE);
+		shapes[i] = (struct map_shape){.type = bpf_map__type(m),
+					       .key_size = bpf_map__key_size(m),
+					       .value_size = bpf_map__value_size(m),
+					       .capacity = bpf_map__max_entries(m),
+					       .flags = bpf_map__map_flags(m)};
+	}
+	return 0;
+}
+
+static void close_all(int fds[MAP_MAX])
+{
+	for (enum map_id i = 0; i < MAP_MAX; i++) {
+		if (fds[i] >= 0)
+			close(fds[i]);
+		fds[i] = -1;
+	}
+}
+
+/* All of the pinned maps, or none: programs that looked into old and new ones at once would see half a world. */
+static bool open_pinned(const struct datapath *dp, const struct map_shape wanted[MAP_MAX], int fds[MAP_MAX])
+{
+	bool all = true;
+
+	for (enum map_id i = 0; i < MAP_MAX; i++) {
+		char name[PIN_NAME_SIZE];
+		struct map_shape shape;
+		uint32_t id;
+
+		fds[i] = pin_open(dp->bpf_dir, map_pin(i, name), false);
+		all = all && fds[i] >= 0 && map_info(fds[i], &shape, &id) == 0 &&
+		      memcmp(&shape, &wanted[i], sizeof(shape)) == 0;
+	}
+	if (!all)
+		close_all(fds);
+	return all;
+}
+
+static int take_map(struct datapath *dp, enum map_id i, int from_fd)
+{
+	int fd = fcntl(from_fd, F_DUPFD_CLOEXEC, 3), r;
+	struct map_shape shape;
+
+	if (fd < 0)
+		return error_set(-errno, "table %s: %s", map_names[i], strerror(errno));
+	r = map_info(fd, &shape, &dp->map_ids[i]);
+	if (r < 0) {
+		close(fd);
+		return error_set(r, "table %s: %s", map_names[i], strerror(-r));
+	}
+	map_init(&dp->maps[i], map_names[i], fd, &shape);
+	return 0;
+}
+
+/* ---- programs ---------------------------------------------------------------------------------------------------- */
+
+#define PROGRAM_MAPS_MAX 64
+
+struct program_facts {
+	struct bpf_prog_info info;
+	uint32_t maps[PROGRAM_MAPS_MAX];
+};
+
+static int program_facts(int fd, struct program_facts *out)
+{
+	uint32_t size = sizeof(out->info);
+
+	memset(out, 0, sizeof(*out));
+	out->info.nr_map_ids = PROGRAM_MAPS_MAX;
+	out->info.map_ids = (uintptr_t)out->maps;
+	return bpf_obj_get_info_by_fd(fd, &out->info, &size);
+}
+
+static bool uses(const struct program_facts *p, uint32_t map)
+{
+	for (uint32_t i = 0; i < p->info.nr_map_ids && i < PROGRAM_MAPS_MAX; i++) {
+		if (p->maps[i] == map)
+			return true;
+	}
+	return false;
+}
+
+static bool same_constants(int a, int b, uint32_t size)
+{
+	_cleanup_(free) uint8_t *value_a = malloc(size);
+	_cleanup_(free) uint8_t *value_b = malloc(size);
+	const uint32_t zero = 0;
+
+	return value_a && value_b && bpf_map_lookup_elem(a, &zero, value_a) == 0 &&
+	       bpf_map_lookup_elem(b, &zero, value_b) == 0 && memcmp(value_a, value_b, size) == 0;
+}
+
+/* A map of the program's own (constants, scratch space): may the one stand for the other? */
+static bool interchangeable(uint32_t map_a, uint32_t map_b)
+{
+	_cleanup_(fd) int a = bpf_map_get_fd_by_id(map_a);
+	_cleanup_(fd) int b = bpf_map_get_fd_by_id(map_b);
+	struct bpf_map_info info_a = {0}, info_b = {0};
+	uint32_t size_a = sizeof(info_a), size_b = sizeof(info_b);
+
+	if (a < 0 || b < 0 || bpf_obj_get_info_by_fd(a, &info_a, &size_a) < 0 ||
+	    bpf_obj_get_info_by_fd(b, &info_b, &size_b) < 0)
+		return false;
+	if (strcmp(info_a.name, info_b.name) != 0 || info_a.type != info_b.type || info_a.key_size != info_b.key_size ||
+	    info_a.value_size != info_b.value_size || info_a.max_entries != info_b.max_entries)
+		return false;
+	return !(info_a.map_flags & BPF_F_RDONLY_PROG) || same_constants(a, b, info_a.value_size);
+}
+
+/* The same instructions over the same maps with the same constants. */
+static bool same_program(int old_fd, int new_fd)
+{
+	struct program_facts old, new;
+
+	if (program_facts(old_fd, &old) < 0 || program_facts(new_fd, &new) < 0 ||
+	    memcmp(old.info.tag, new.info.tag, sizeof(new.info.tag)) != 0 || old.info.nr_map_ids != new.info.nr_map_ids)
+		return false;
+	for (uint32_t i = 0; i < new.info.nr_map_ids && i < PROGRAM_MAPS_MAX; i++) {
+		bool found = uses(&old, new.maps[i]);
+
+		for (uint32_t j = 0; !found && j < old.info.nr_map_ids && j < PROGRAM_MAPS_MAX; j++)
+			found = !uses(&new, old.maps[j]) && interchangeable(old.maps[j], new.maps[i]);
+		if (!found)
+			return false;
+	}
+	return true;
+}
+
+static int take_program(struct datapath *dp, enum program_id i, int from_fd)
+{
+	_cleanup_(fd) int pinned = pin_open(dp->bpf_dir, program_names[i], false);
+	struct program_facts facts;
+	int r;
+
+	if (pinned >= 0 && program_facts(pinned, &facts) == 0)
+		dp->old_programs[i] = facts.info.id;
+	if (pinned >= 0 && !dp->fresh && same_program(pinned, from_fd))
+		dp->programs[i].fd = TAKE_FD(pinned);
+	else
+		dp->programs[i].fd = fcntl(from_fd, F_DUPFD_CLOEXEC, 3);
+	if (dp->programs[i].fd < 0)
+		return error_set(-errno, "program %s: %s", program_names[i], strerror(errno));
+	r = program_facts(dp->programs[i].fd, &facts);
+	if (r < 0)
+		return error_set(r, "program %s: %s", program_names[i], strerror(-r));
+	dp->programs[i].id = facts.info.id;
+	return 0;
+}
+
+/* ---- pins -------------------------------------------------------------------------------------------------------- */
+
+static uint32_t pinned_id(const struct datapath *dp, const char *name, bool program)
+{
+	_cleanup_(fd) int fd = pin_open(dp->bpf_dir, name, false);
+	struct program_facts facts;
+	struct map_shape shape;
+	uint32_t id;
+
+	if (fd < 0)
+		return 0;
+	if (program)
+		return program_facts(fd, &facts) < 0 ? 0 : facts.info.id;
+	return map_info(fd, &shape, &id) < 0 ? 0 : id;
+}
+
+int pins_audit(struct datapath *dp)
+{
+	int repairs = 0, r;
+
+	if (dp->fresh)
+		return 0;
+	r = pin_is_bpffs(dp->bpf_dir);
+	if (r != 1) {
+		r = pin_prepare(dp->bpf_dir);
+		if (r < 0)
+			return r;
+	}
+	for (size_t i = 0; i < MAP_MAX + PROGRAM_MAX; i++) {
+		bool program = i >= MAP_MAX;
+		size_t p = program ? i - MAP_MAX : 0;
+		char buffer[PIN_NAME_SIZE];
+		const char *name = program ? program_names[p] : map_pin((enum map_id)i, buffer);
+
+		if (pinned_id(dp, name, program) == (program ? dp->programs[p].id : dp->map_ids[i]))
+			continue;
+		r = pin_put(dp->bpf_dir, name, program ? dp->programs[p].fd : dp->maps[i].fd);
+		if (r < 0)
+			return r;
+		repairs++;
+	}
+	return repairs;
+}
+
+/* "hosts_v3" -> 3; 0 = not the name of a map of ours */
+static unsigned map_pin_version(const char *name)
+{
+	for (enum map_id i = 0; i < MAP_MAX; i++) {
+		size_t length = strlen(map_names[i]);
+		unsigned version;
+		char end;
+
+		if (strncmp(name, map_names[i], length) == 0 && sscanf(name + length, "_v%u%c", &version, &end) == 1)
+			return version + 1;
+	}
+	return 0;
+}
+
+/* Half of a pin_put that did not come to its end. */
+static bool is_half_put(const char *name)
+{
+	size_t length = strlen(name);
+
+	if (length < strlen("_next") || strcmp(name + length - strlen("_next"), "_next") != 0)
+		return false;
+	for (size_t i = 0; i < MAP_MAX + PROGRAM_MAX; i++) {
+		const char *known = i < MAP_MAX ? map_names[i] : program_names[i - MAP_MAX];
+
+		if (strncmp(name, known, strlen(known)) == 0)
+			return true;
+	}
+	return false;
+}
+
+struct removal {
+	const char *dir;
+	bool all; /* or only what is of another version */
+	int error;
+	bool any_other;
+};
+
+static void remove_pin(void *arg, const char *name)
+{
+	struct removal *r = arg;
+	unsigned version = map_pin_version(name);
+	bool unwanted = is_half_put(name) || (version && (r->all || version != ABI_VERSION + 1));
+	int error;
+
+	for (enum program_id p = 0; r->all && p < PROGRAM_MAX; p++)
+		unwanted = unwanted || strcmp(name, program_names[p]) == 0;
+	if (!unwanted)
+		return;
+	error = pin_remove(r->dir, name);
+	if (error < 0)
+		r->error = error;
+}
+
+static void see_pin(void *arg, const char *name)
+{
+	struct removal *r = arg;
+
+	r->any_other = r->any_other || map_pin_version(name);
+}
+
+static int remove_pins(const char *dir, bool all)
+{
+	struct removal removal = {.dir = dir, .all = all};
+	int r = pin_each(dir, remove_pin, &removal);
+
+	return r < 0 && r != -ENOENT ? r : removal.error;
+}
+
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
+
+static int load(struct datapath *dp)
+{
+	_cleanup_(object) struct object *object = NULL;
+	struct map_shape shapes[MAP_MAX];
+	int pinned[MAP_MAX], r;
+
+	r = object_open(&object);
+	if (r < 0)
+		return r;
+	r = shapes_wanted(object_bpf(object), shapes);
+	if (r < 0)
+		return r;
+	dp->fresh = !open_pinned(dp, shapes, pinned);
+	for (enum map_id i = 0; r >= 0 && !dp->fresh && i < MAP_MAX; i++)
+		r = bpf_map__reuse_fd(bpf_object__find_map_by_name(object_bpf(object), map_names[i]), pinned[i]);
+	close_all(pinned); /* the object has its own */
+	if (r < 0)
+		return error_set(r, "taking over the pinned maps: %s", strerror(-r));
+	r = object_load(object);
+	if (r < 0)
+		return r;
+	for (enum map_id i = 0; i < MAP_MAX; i++) {
+		r = take_map(dp, i, bpf_map__fd(bpf_object__find_map_by_name(object_bpf(object), map_names[i])));
+		if (r < 0)
+			return r;
+	}
+	for (enum program_id i = 0; i < PROGRAM_MAX; i++) {
+		struct bpf_program *p = bpf_object__find_program_by_name(object_bpf(object), program_names[i]);
+
+		if (!p)
+			return error_set(-EINVAL, "the BPF object of this build has no program \"%s\"", program_names[i]);
+		r = take_program(dp, i, bpf_program__fd(p));
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int load_shadow(struct datapath *dp)
+{
+	static const enum map_id tables[] = {MAP_PORTS, MAP_MACS, MAP_HOSTS, MAP_PREFIXES, MAP_MEMBERS, MAP_FLOODS};
+	static const struct abi_node none;
+	const uint32_t zero = 0;
+	int r;
+
+	for (size_t i = 0; i < sizeof(tables) / sizeof(*tables); i++) {
+		r = map_load(&dp->maps[tables[i]]);
+		if (r < 0)
+			return r;
+		dp->adopted |= r > 0;
+	}
+	r = nexthop_init(dp);
+	if (r < 0)
+		return r;
+	flood_init(dp);
+	r = table_adopt(dp);
+	if (r < 0)
+		return r;
+	if (bpf_map_lookup_elem(dp->maps[MAP_NODE].fd, &zero, &dp->node) == 0)
+		dp->node_set = memcmp(&dp->node, &none, sizeof(none)) != 0;
+	dp->adopted |= dp->node_set || dp->n_nexthops > 0;
+	return 0;
+}
+
+static int open_writer(struct datapath *dp)
+{
+	int r = pin_prepare(dp->bpf_dir);
+
+	if (r < 0)
+		return r;
+	r = load(dp);
+	if (r < 0)
+		return r;
+	r = load_shadow(dp);
+	if (r < 0)
+		return r;
+	r = attach_init(dp);
+	return r < 0 ? r : stats_init(dp);
+}
+
+static int open_reader(struct datapath *dp)
+{
+	struct removal seen = {0};
+
+	for (enum map_id i = 0; i < MAP_MAX; i++) {
+		char name[PIN_NAME_SIZE];
+		/* A map that was opened read only cannot be mapped, not even to be read. */
+		_cleanup_(fd) int fd = pin_open(dp->bpf_dir, map_pin(i, name), i != MAP_NEXTHOPS);
+		int r;
+
+		if (fd == -ENOENT) {
+			pin_each(dp->bpf_dir, see_pin, &seen);
+			return error_set(-ENOENT, "%s/%s does not exist: %s", dp->bpf_dir, name,
+					 seen.any_other ? "the data plane there was made by another version" :
+							  "no data plane is loaded");
+		}
+		if (fd < 0)
+			return error_set(fd, "opening %s/%s: %s%s", dp->bpf_dir, name, strerror(-fd),
+					 fd == -EPERM || fd == -EACCES ? "; run as root" : "");
+		r = take_map(dp, i, fd);
+		if (r < 0)
+			return r;
+	}
+	return nexthop_init(dp);
+}
+
+void datapath_close(struct datapath *dp)
+{
+	if (!dp)
+		return;
+	stats_fini(dp);
+	attach_fini(dp);
+	flood_fini(dp);
+	nexthop_fini(dp);
+	for (enum map_id i = 0; i < MAP_MAX; i++)
+		map_fini(&dp->maps[i]);
+	for (enum program_id i = 0; i < PROGRAM_MAX; i++) {
+		if (dp->programs[i].fd >= 0)
+			close(dp->programs[i].fd);
+	}
+	free(dp->bpf_dir);
+	free(dp);
+}
+
+int datapath_open(const struct datapath_options *options, struct datapath **out)
+{
+	_cleanup_(datapath) struct datapath *dp = calloc(1, sizeof(*dp));
+	int r;
+
+	libbpf_set_print(to_debug_log);
+	if (!dp)
+		return error_set(-ENOMEM, "opening the data plane: no memory");
+	dp->filters.fd = -1;
+	for (enum program_id i = 0; i < PROGRAM_MAX; i++)
+		dp->programs[i].fd = -1;
+	dp->read_only = options->read_only;
+	dp->bpf_dir = strdup(options->bpf_dir);
+	if (!dp->bpf_dir)
+		return error_set(-ENOMEM, "opening the data plane: no memory");
+	r = dp->read_only ? open_reader(dp) : open_writer(dp);
+	if (r < 0)
+		return r;
+	*out = TAKE_PTR(dp);
+	return 0;
+}
+
+bool datapath_adopted(const struct datapath *dp)
+{
+	return dp->adopted;
+}
+
+int datapath_set_node(struct datapath *dp, const struct abi_node *node)
+{
+	const uint32_t zero = 0;
+	int r;
+
+	if (dp->read_only)
+		return error_set(-EROFS, "the data plane was opened to be read only");
+	if (dp->node_set && memcmp(&dp->node, node, sizeof(*node)) == 0)
+		return 0;
+	r = bpf_map_update_elem(dp->maps[MAP_NODE].fd, &zero, node, BPF_ANY);
+	if (r < 0)
+		return error_set(r, "table node: writing it: %s", strerror(-r));
+	dp->node = *node;
+	dp->node_set = true;
+	return 1;
+}
+
+void datapath_sync_begin(struct datapath *dp)
+{
+	if (dp->read_only)
+		return;
+	dp->syncing = true;
+	table_mark_stale(dp);
+}
+
+/*
+ * The tables are full now.  Programs that wait for that are swapped in, then what nobody asked for goes, and only then do
+ * the pins say that this is the data plane: a daemon that dies earlier finds the old one, whole.
+ */
+int datapath_sync_end(struct datapath *dp)
+{
+	int removed, error, r;
+
+	if (dp->read_only)
+		return error_set(-EROFS, "the data plane was opened to be read only");
+	error = attach_finish_sync(dp);
+	removed = table_sweep(dp);
+	dp->syncing = false;
+	dp->fresh = false;
+	r = pins_audit(dp);
+	if (r >= 0)
+		r = remove_pins(dp->bpf_dir, false);
+	if (error < 0 || removed < 0)
+		return error < 0 ? error : removed;
+	return r < 0 ? r : removed;
+}
+
+int datapath_teardown(const char *bpf_dir)
+{
+	int error, r;
+
+	libbpf_set_print(to_debug_log);
+	error = attach_teardown();
+	if (pin_is_bpffs(bpf_dir) == 1) {
+		r = remove_pins(bpf_dir, true);
+		error = error < 0 ? error : r;
+	}
+	r = pin_finish(bpf_dir);
+	return error < 0 ? error : r;
+}

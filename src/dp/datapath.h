@@ -60,8 +60,8 @@ void attach_forget(struct datapath *dp, uint32_t ifindex); /* the device is gone
 /* 1 = written, 0 = the kernel has exactly this already; -ENOSPC full table */
 int table_put(struct datapath *dp, const struct fwd *f);
 int table_del(struct datapath *dp, const struct fwd *f); /* by key; 1 removed, 0 was not there */
-bool table_get(const struct datapath *dp, const struct fwd *key, struct fwd *out); /* from the shadow */
-/* Iterate the shadow, or with read_only the pinned maps themselves; fn returns false to stop. */
+bool table_get(const struct datapath *dp, const struct fwd *key, struct fwd *out);
+/* table_get and table_each look at the shadow, or with read_only at the pinned maps themselves; fn returns false to stop. */
 void table_each(const struct datapath *dp, enum fwd_kind kind, bool (*fn)(void *arg, const struct fwd *f), void *arg);
 size_t table_length(const struct datapath *dp, enum fwd_kind kind);
 size_t table_capacity(const struct datapath *dp, enum fwd_kind kind);

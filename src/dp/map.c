@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dp/map.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <linux/bpf.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "dp/error.h"
+#include "lib/cleanup.h"
+
+#define CHUNK 4096 /* entries of one batched look-up */
+
+void map_init(struct map *m, const char *name, int fd, const struct map_shape *shape)
+{
+	*m = (struct map){
+		.name = name,
+		.fd = fd,
+		.shape = *shape,
+		.exact = shape->type != BPF_MAP_TYPE_LPM_TRIE,
+		.cells = {.key_offset = offsetof(struct map_cell, bytes), .key_size = shape->key_size},
+		.round = 1,
+	};
+}
+
+void map_fini(struct map *m)
+{
+	struct map_cell *cell;
+
+	if (!m->name)
+		return;
+	for (size_t i = 0; (cell = map_next(m, &i));)
+		free(cell);
+	hmap_fini(&m->cells);
+	if (m->fd >= 0)
+		close(m->fd);
+	*m = (struct map){.fd = -1};
+}
+
+struct map_cell *map_get(const struct map *m, const void *key)
+{
+	return hmap_get(&m->cells, key);
+}
+
+struct map_cell *map_next(const struct map *m, size_t *cursor)
+{
+	return hmap_next(&m->cells, cursor);
+}
+
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
+
+static int update(const struct map *m, const void *key, const void *value)
+{
+	int r = bpf_map_update_elem(m->fd, key, value, BPF_ANY);
+
+	if (r == -E2BIG || r == -ENOSPC)
+		return error_set(-ENOSPC, "table %s is full: it holds %u entries at most", m->name, m->shape.capacity);
+	if (r == -ENOMEM)
+		return error_set(r, "table %s: the kernel has no memory for another entry (%zu are in it)", m->name,
+				 m->cells.length);
+	if (r < 0)
+		return error_set(r, "table %s: writing an entry: %s", m->name, strerror(-r));
+	return 0;
+}
+
+static int erase(const struct map *m, const void *key)
+{
+	int r = bpf_map_delete_elem(m->fd, key);
+
+	return r < 0 && r != -ENOENT ? error_set(r, "table %s: removing an entry: %s", m->name, strerror(-r)) : 0;
+}
+
+static struct map_cell *new_cell(const struct map *m, const void *key, const void *value)
+{
+	struct map_cell *cell = malloc(sizeof(*cell) + m->shape.key_size + m->shape.value_size);
+
+	if (!cell)
+		return NULL;
+	cell->stale = false;
+	cell->round = 0;
+	memcpy(cell->bytes, key, m->shape.key_size);
+	memcpy(cell->bytes + m->shape.key_size, value, m->shape.value_size);
+	return cell;
+}
+
+static void see(struct map *m, struct map_cell *cell)
+{
+	if (cell->round == m->round)
+		return;
+	cell->round = m->round;
+	m->n_seen++;
+}
+
+int map_put(struct map *m, const void *key, const void *value)
+{
+	struct map_cell *cell = map_get(m, key);
+	int r;
+
+	if (cell && memcmp(map_cell_value(m, cell), value, m->shape.value_size) == 0) {
+		cell->stale = false;
+		return 0;
+	}
+	if (cell) {
+		r = update(m, key, value);
+		if (r < 0)
+			return r;
+		memcpy(map_cell_value(m, cell), value, m->shape.value_size);
+		cell->stale = false;
+	} else {
+		/* The shadow first: it can be taken back without a trace, an entry in the kernel has been seen by packets. */
+		cell = new_cell(m, key, value);
+		if (!cell || hmap_add(&m->cells, cell) < 0) {
+			free(cell);
+			return error_set(-ENOMEM, "table %s: no memory", m->name);
+		}
+		r = update(m, key, value);
+		if (r < 0) {
+			hmap_remove(&m->cells, key);
+			free(cell);
+			return r;
+		}
+	}
+	see(m, cell); /* the running audit may be past its place already */
+	m->disturbed = true;
+	return 1;
+}
+
+static void drop_cell(struct map *m, struct map_cell *cell)
+{
+	hmap_remove(&m->cells, cell->bytes);
+	if (cell->round == m->round)
+		m->n_seen--;
+	free(cell);
+}
+
+int map_del(struct map *m, const void *key)
+{
+	struct map_cell *cell = map_get(m, key);
+	int r;
+
+	if (!cell)
+		return 0;
+	r = erase(m, key);
+	if (r < 0)
+		return r;
+	drop_cell(m, cell);
+	m->disturbed = true;
+	return 1;
+}
+
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
+
+bool map_read(const struct map *m, const void *key, void *value)
+{
+	return bpf_map_lookup_elem(m->fd, key, value) == 0;
+}
+
+static int read_batch(const struct map *m, struct map_walk *w, uint8_t *keys, uint8_t *values, uint32_t *count)
+{
+	uint8_t next[MAP_POSITION_MAX];
+	int r = bpf_map_lookup_batch(m->fd, w->begun ? w->position : NULL, next, keys, values, count, NULL);
+
+	if (r < 0 && r != -ENOENT)
+		return r;
+	w->begun = true;
+	w->ended = r == -ENOENT;
+	memcpy(w->position, next, sizeof(next));
+	return 0;
+}
+
+static int read_singly(const struct map *m, struct map_walk *w, uint8_t *keys, uint8_t *values, uint32_t *count)
+{
+	uint32_t n = 0;
+
+	while (n < *count && !w->ended) {
+		uint8_t *key = keys + (size_t)n * m->shape.key_size;
+		int r = bpf_map_get_next_key(m->fd, w->begun ? w->position : NULL, key);
+
+		if (r == -ENOENT) {
+			w->ended = true;
+			break;
+		}
+		if (r < 0)
+			return r;
+		w->begun = true;
+		memcpy(w->position, key, m->shape.key_size);
+		if (bpf_map_lookup_elem(m->fd, key, values + (size_t)n * m->shape.value_size) == 0)
+			n++;
+	}
+	*count = n;
+	return 0;
+}
+
+static int walk_failed(const struct map *m, int r)
+{
+	return error_set(r, "table %s: reading it: %s", m->name, strerror(-r));
+}
+
+int map_walk(const struct map *m, struct map_walk *w, uint32_t limit,
+	     bool (*fn)(void *arg, const void *key, const void *value), void *arg)
+{
+	uint32_t count;
+
+	for (;; limit *= 2) {
+		_cleanup_(free) uint8_t *keys = malloc((size_t)limit * m->shape.key_size);
+		_cleanup_(free) uint8_t *values = malloc((size_t)limit * m->shape.value_size);
+		int r;
+
+		if (!keys || !values)
+			return walk_failed(m, -ENOMEM);
+		count = limit;
+		r = m->no_batch ? read_singly(m, w, keys, values, &count) : read_batch(m, w, keys, values, &count);
+		if (r == -ENOSPC && limit < m->shape.capacity * 2) /* one hash bucket holds more than that */
+			continue;
+		if (r < 0)
+			return walk_failed(m, r);
+		for (uint32_t i = 0; i < count; i++) {
+			if (!fn(arg, keys + (size_t)i * m->shape.key_size, values + (size_t)i * m->shape.value_size)) {
+				w->ended = true;
+				break;
+			}
+		}
+		return (int)count;
+	}
+}
+
+int map_walk_all(const struct map *m, bool (*fn)(void *arg, const void *key, const void *value), void *arg)
+{
+	struct map_walk w = {0};
+
+	while (!w.ended) {
+		int r = map_walk(m, &w, CHUNK, fn, arg);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+struct loading {
+	struct map *map;
+	int error;
+};
+
+static bool load_one(void *arg, const void *key, const void *value)
+{
+	struct loading *l = arg;
+	struct map_cell *cell = new_cell(l->map, key, value);
+
+	if (!cell) {
+		l->error = -ENOMEM;
+		return false;
+	}
+	cell->stale = true;
+	if (hmap_add(&l->map->cells, cell) < 0) /* seen twice in one walk */
+		free(cell);
+	return true;
+}
+
+static bool nothing(void *arg, const void *key, const void *value)
+{
+	return false;
+}
+
+int map_load(struct map *m)
+{
+	struct loading l = {.map = m};
+	struct map_walk probe = {0};
+	int r;
+
+	if (!m->no_batch) {
+		r = map_walk(m, &probe, 1, nothing, NULL);
+		m->no_batch = r == -EINVAL || r == -ENOTSUP || r == -524 /* the kernel's own ENOTSUPP */;
+	}
+	r = map_walk_all(m, load_one, &l);
+	if (r < 0)
+		return r;
+	return l.error < 0 ? walk_failed(m, l.error) : (int)m->cells.length;
+}
+
+/* ---- audit ------------------------------------------------------------------------------------------------------- */
+
+struct auditing {
+	struct map *map;
+	int repairs;
+	int error;
+};
+
+static void repair(struct auditing *a, int r)
+{
+	if (r < 0)
+		a->error = r;
+	else
+		a->repairs++;
+}
+
+static bool audit_one(void *arg, const void *key, const void *value)
+{
+	struct auditing *a = arg;
+	struct map *m = a->map;
+	struct map_cell *cell = map_get(m, key);
+
+	if (!cell) {
+		repair(a, erase(m, key));
+		return true;
+	}
+	if (memcmp(map_cell_value(m, cell), value, m->shape.value_size) != 0)
+		repair(a, update(m, key, map_cell_value(m, cell)));
+	see(m, cell);
+	return true;
+}
+
+static bool kernel_has(const struct map *m, struct map_cell *cell)
+{
+	_cleanup_(free) uint8_t *value = malloc(m->shape.value_size);
+
+	return value && m->exact && map_read(m, cell->bytes, value) &&
+	       memcmp(value, map_cell_value(m, cell), m->shape.value_size) == 0;
+}
+
+/* What the whole round did not see is missing. */
+static void audit_missing(struct auditing *a)
+{
+	struct map *m = a->map;
+	struct map_cell *cell;
+
+	/* In a trie a walk over several calls may lose its place to a change, and a look-up cannot tell: next round. */
+	if (m->n_seen == m->cells.length || (!m->exact && m->disturbed))
+		return;
+	for (size_t i = 0; (cell = map_next(m, &i));) {
+		if (cell->round != m->round && !kernel_has(m, cell))
+			repair(a, update(m, cell->bytes, map_cell_value(m, cell)));
+	}
+}
+
+int map_audit(struct map *m, size_t *budget)
+{
+	struct auditing a = {.map = m};
+
+	if (!m->walk.begun) {
+		m->round++;
+		m->n_seen = 0;
+		m->disturbed = false;
+	}
+	while (!m->walk.ended && *budget > 0) {
+		int r = map_walk(m, &m->walk, *budget < CHUNK ? (uint32_t)*budget : CHUNK, audit_one, &a);
+
+		if (r < 0) {
+			m->walk = (struct map_walk){0};
+			return r;
+		}
+		*budget -= (size_t)r < *budget ? (size_t)r : *budget;
+	}
+	if (m->walk.ended) {
+		audit_missing(&a);
+		m->walk = (struct map_walk){0};
+	}
+	return a.error < 0 ? a.error : a.repairs;
+}

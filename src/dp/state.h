@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * state.h - what a datapath holds; private to dp/.
+ *
+ * datapath.c opens, adopts and lets go; pin.c knows the bpffs; table.c, nexthop.c and flood.c give meaning to the maps;
+ * attach.c puts programs on devices; audit.c goes round; stats.c reads counters.
+ */
+#ifndef ISTHMUS_DP_STATE_H
+#define ISTHMUS_DP_STATE_H
+
+#include <net/if.h>
+
+#include "dp/datapath.h"
+#include "dp/error.h"
+#include "dp/filter.h"
+#include "dp/map.h"
+
+enum map_id {
+	MAP_NODE,
+	MAP_PORTS,
+	MAP_NEXTHOPS,
+	MAP_MACS,
+	MAP_HOSTS,
+	MAP_PREFIXES,
+	MAP_MEMBERS,
+	MAP_FLOODS,
+	MAP_DROPS,
+	MAP_COUNTERS,
+	MAP_EVENTS,
+	MAP_MAX
+};
+
+enum program_id {
+	PROGRAM_PORT_INGRESS,
+	PROGRAM_PORT_EGRESS,
+	PROGRAM_WIRE_INGRESS,
+	PROGRAM_MAX
+};
+
+extern const char *const map_names[MAP_MAX];
+extern const char *const program_names[PROGRAM_MAX];
+
+struct program {
+	int fd;
+	uint32_t id;
+};
+
+struct ring_buffer;
+struct nexthop;
+
+struct datapath {
+	char *bpf_dir;
+	bool read_only;
+	bool adopted; /* maps with content */
+	bool fresh;   /* maps are new and not pinned yet: that happens when they are full */
+	bool syncing;
+	struct map maps[MAP_MAX];
+	uint32_t map_ids[MAP_MAX];
+	struct program programs[PROGRAM_MAX];
+	uint32_t old_programs[PROGRAM_MAX]; /* ids of what was pinned before us, 0 = none */
+
+	struct abi_node node;
+	bool node_set;
+
+	/* nexthop.c */
+	const struct abi_nexthop *nexthop_area; /* the kernel's array itself, mapped to be read */
+	struct nexthop **nexthops;              /* by id, NULL = hole */
+	struct hmap nexthop_by_owner;
+	size_t n_nexthops;
+	uint32_t nexthop_next; /* where the search for a free id goes on */
+
+	/* flood.c */
+	struct hmap floods, flood_lists;
+
+	/* attach.c */
+	struct filters filters;
+	struct hmap attachments;
+
+	size_t audit_at; /* enum map_id */
+	struct ring_buffer *ring;
+	void (*event_fn)(void *arg, const struct abi_event *e);
+	void *event_arg;
+};
+
+/* ---- nexthop.c ---- */
+
+int nexthop_init(struct datapath *dp);
+void nexthop_fini(struct datapath *dp);
+int nexthop_adopt(struct datapath *dp);
+int nexthop_put(struct datapath *dp, const struct fwd *f);
+int nexthop_del(struct datapath *dp, const struct fwd *f);
+bool nexthop_get(const struct datapath *dp, const struct fwd *key, struct fwd *out);
+void nexthop_each(const struct datapath *dp, bool (*fn)(void *arg, const struct fwd *f), void *arg);
+int nexthop_audit(struct datapath *dp);
+void nexthop_mark_stale(struct datapath *dp);
+int nexthop_sweep(struct datapath *dp); /* removes what is stale; number */
+
+uint32_t nexthop_id(const struct datapath *dp, uint64_t owner);    /* 0 = unknown */
+uint64_t nexthop_owner(const struct datapath *dp, uint32_t id);    /* 0 = a hole */
+enum abi_flood_kind nexthop_flood_kind(const struct datapath *dp, uint32_t id); /* of an existing one */
+void nexthop_ref(struct datapath *dp, uint32_t id, int by); /* entries that point at it; 0 allowed */
+
+/* ---- flood.c ---- */
+
+void flood_init(struct datapath *dp);
+void flood_fini(struct datapath *dp);
+int flood_adopt(struct datapath *dp);
+int flood_put(struct datapath *dp, const struct fwd *f);
+int flood_del(struct datapath *dp, const struct fwd *f);
+bool flood_get(const struct datapath *dp, const struct fwd *key, struct fwd *out);
+void flood_each(const struct datapath *dp, bool (*fn)(void *arg, const struct fwd *f), void *arg);
+void flood_mark_stale(struct datapath *dp);
+int flood_sweep(struct datapath *dp);
+/* Take every copy to this next hop off its lists, to be put on others: the VNIs in a malloc'd array. */
+int flood_lift(struct datapath *dp, uint64_t owner, uint32_t **vnis, size_t *length);
+
+/* ---- table.c ---- */
+
+int table_adopt(struct datapath *dp);
+void table_mark_stale(struct datapath *dp);
+int table_sweep(struct datapath *dp);
+
+/* ---- attach.c ---- */
+
+int attach_init(struct datapath *dp);
+void attach_fini(struct datapath *dp);
+int attach_audit(struct datapath *dp);
+int attach_finish_sync(struct datapath *dp); /* what was put off; then devices that nobody asked for any more */
+int attach_teardown(void);                   /* every filter that looks like ours in this namespace */
+
+/* ---- stats.c ---- */
+
+int stats_init(struct datapath *dp);
+void stats_fini(struct datapath *dp);
+
+/* ---- datapath.c ---- */
+
+int pins_audit(struct datapath *dp);
+
+#endif
