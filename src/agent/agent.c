@@ -1,1 +1,586 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Opening and wiring: what the kernel tells becomes state of ports and paths, the rib makes changes of it, the plan does
+ * them.  Everything meets here.
+ */
+#include "agent/agent.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "agent/command.h"
+#include "agent/snapshot.h"
+#include "agent/state.h"
+#include "api/server.h"
+#include "lib/cleanup.h"
+#include "rib/rib.h"
+
+#define TICK_MS 1000
+#define PATHS_DEBOUNCE_MS 100 /* route changes come in bursts */
+#define PATHS_PERIOD_MS 5000
+#define UNREACHABLE_NAMED 5
+
+/* ---- being degraded ---- */
+
+void agent_degrade(struct agent *a, enum reason r, const char *format, ...)
+{
+	struct agent_state *s = a->state;
+	char *text = NULL;
+	va_list args;
+	size_t n = 0;
+
+	static_assert(REASON_MAX < sizeof(a->degraded) / sizeof(a->degraded[0]), "room for all reasons and NULL");
+	if (format) {
+		va_start(args, format);
+		if (vasprintf(&text, format, args) < 0)
+			text = NULL;
+		va_end(args);
+	}
+	if (text && (!s->reasons[r] || strcmp(text, s->reasons[r]) != 0))
+		log_warning("degraded: %s", text);
+	else if (!text && s->reasons[r])
+		log_info("no longer degraded: %s", s->reasons[r]);
+	free(s->reasons[r]);
+	s->reasons[r] = text;
+	for (unsigned i = 0; i < REASON_MAX; i++)
+		if (s->reasons[i])
+			a->degraded[n++] = s->reasons[i];
+	a->degraded[n] = NULL;
+}
+
+static bool port_is_up(const struct agent *a, const struct port_local *p, const struct link **link)
+{
+	*link = p->ifindex ? kern_link_by_index(a->kern, p->ifindex) : NULL;
+	return *link && !p->error && (*link)->up && (*link)->running;
+}
+
+bool agent_is_degraded(const struct agent *a)
+{
+	const struct port_local *p;
+	const struct link *link;
+
+	if (a->degraded[0])
+		return true;
+	for (size_t i = 0; a->ports && (p = hmap_next(&a->ports->by_name, &i));)
+		if (!port_is_up(a, p, &link))
+			return true;
+	return false;
+}
+
+enum agent_port_state agent_port_state(const struct agent *a, const struct config_port *p, const char **reason)
+{
+	static char text[160]; /* of the last call: control thread */
+	const struct port_local *port = ports_by_name(a->ports, p->name);
+	const struct link *link;
+
+	*reason = "";
+	if (p->node != a->self || !port)
+		return AGENT_PORT_REMOTE;
+	if (port->error) {
+		*reason = port->why ? port->why : strerror(-port->error);
+		return AGENT_PORT_FAILED;
+	}
+	if (port_is_up(a, port, &link))
+		return AGENT_PORT_UP;
+	*reason = text;
+	if (!link) {
+		snprintf(text, sizeof(text), "interface %s does not exist", port->interface);
+		return AGENT_PORT_WAITING;
+	}
+	snprintf(text, sizeof(text), link->up ? "interface %s has no carrier: its other end is down" : "interface %s is down",
+		 port->interface);
+	return AGENT_PORT_DOWN;
+}
+
+const char *agent_port_state_name(enum agent_port_state s)
+{
+	static const char *const names[] = {[AGENT_PORT_UP] = "up", [AGENT_PORT_WAITING] = "waiting", [AGENT_PORT_DOWN] = "down",
+					    [AGENT_PORT_FAILED] = "failed", [AGENT_PORT_REMOTE] = "remote"};
+
+	static_assert(sizeof(names) / sizeof(names[0]) == AGENT_PORT_STATE_MAX, "a name per state");
+	return names[s];
+}
+
+/* ---- doing what events ask for ---- */
+
+static void out_of_memory(struct agent *a)
+{
+	log_error("out of memory; ending, the data plane goes on, a restart takes it over");
+	loop_stop(a->loop, 1);
+}
+
+/* Twice at most: a port that could not be attached is taken back out. */
+void agent_settle(struct agent *a)
+{
+	for (int round = 0; round < 2; round++) {
+		struct plan *plan = &a->state->pending;
+		size_t failed, lost;
+		int r = rib_commit(a->rib, plan_change, plan);
+
+		if (r == 0)
+			r = plan_sort(plan);
+		if (r < 0) {
+			out_of_memory(a);
+			return;
+		}
+		if (plan->length == 0)
+			return;
+		failed = plan_run_all(plan, a->dp, a->kern);
+		if (failed) {
+			agent_degrade(a, REASON_DATAPLANE, "the data plane refused %zu entries: %s; trying again every second", failed,
+				      datapath_error());
+			a->state->resync = true;
+		}
+		wire_note(a->wire, plan);
+		lost = ports_note(a->ports, plan, a->kern, a->rib);
+		plan_fini(plan);
+		if (lost == 0)
+			return;
+	}
+}
+
+struct everything {
+	struct datapath *dp;
+	size_t failed;
+};
+
+static void put_one(void *arg, const struct fwd *f)
+{
+	struct everything *e = arg;
+
+	e->failed += table_put(e->dp, f) < 0;
+}
+
+/* Next hops before what points at them, and so on: as many walks as there are kinds. */
+struct kind_walk {
+	struct everything *everything;
+	enum fwd_kind kind;
+};
+
+static void put_of_kind(void *arg, const struct fwd *f)
+{
+	struct kind_walk *w = arg;
+
+	if (f->kind == w->kind)
+		put_one(w->everything, f);
+}
+
+int agent_put_everything(struct agent *a)
+{
+	struct everything e = {.dp = a->dp};
+	const struct port_local *p;
+	int r;
+
+	datapath_sync_begin(a->dp);
+	e.failed += datapath_set_node(a->dp, &a->wire->node) < 0;
+	for (size_t i = 0; i < WIRE_INTERFACES; i++)
+		if (a->wire->attached[i])
+			attach_add(a->dp, a->wire->attached[i], ATTACH_WIRE);
+	for (size_t i = 0; (p = hmap_next(&a->ports->by_name, &i));)
+		if (p->ifindex && !p->error)
+			attach_add(a->dp, p->ifindex, ATTACH_PORT);
+	for (enum fwd_kind kind = 0; kind < FWD_KIND_MAX; kind++) {
+		struct kind_walk walk = {&e, kind};
+
+		rib_each(a->rib, put_of_kind, &walk);
+	}
+	r = datapath_sync_end(a->dp);
+	return r < 0 ? r : (int)e.failed;
+}
+
+/* ---- paths ---- */
+
+static void check_underlay(struct agent *a)
+{
+	char address[ADDR_TEXT_SIZE];
+	bool any = false;
+
+	for (size_t i = 0; i < WIRE_INTERFACES; i++)
+		any |= a->wire->attached[i] != 0;
+	if (!any) {
+		agent_degrade(a, REASON_UNDERLAY, "no interface to receive tunnels on: %s is on none",
+			      addr_format(&a->self->underlay[0], address));
+		return;
+	}
+	for (size_t i = 0; i < a->self->n_underlay; i++) {
+		if (kern_link_with_address(a->kern, &a->self->underlay[i]))
+			continue;
+		agent_degrade(a, REASON_UNDERLAY, "no interface has this node's underlay address %s; ip address add gives it to one",
+			      addr_format(&a->self->underlay[i], address));
+		return;
+	}
+	agent_degrade(a, REASON_UNDERLAY, NULL);
+}
+
+struct lost_nodes {
+	const struct wire *wire;
+	char names[256];
+	size_t length, n;
+};
+
+static void count_lost(void *arg, const struct addr *remote, const struct addr *local)
+{
+	struct lost_nodes *l = arg;
+	const struct wire_path *p = hmap_get(&l->wire->paths, remote);
+	char address[ADDR_TEXT_SIZE];
+
+	if (!p || p->reachable || l->n++ >= UNREACHABLE_NAMED || l->length >= sizeof(l->names))
+		return;
+	l->length += (size_t)snprintf(l->names + l->length, sizeof(l->names) - l->length, "%s%s (%s)", l->n > 1 ? ", " : "", p->node,
+				      addr_format(remote, address));
+}
+
+static void check_paths(struct agent *a)
+{
+	struct lost_nodes l = {.wire = a->wire};
+
+	rib_remote_each(a->rib, count_lost, &l);
+	agent_degrade(a, REASON_PATH, l.n ? "no route to %zu node%s: %s%s" : NULL, l.n, l.n == 1 ? "" : "s", l.names,
+		      l.n > UNREACHABLE_NAMED ? " and others" : "");
+}
+
+void agent_look_at_paths(struct agent *a)
+{
+	wire_look(a->wire, a->kern, a->config, a->self, true);
+	wire_tell(a->wire, a->rib);
+	wire_plan(a->wire, a->kern, a->config, a->self, false, &a->state->pending);
+	agent_settle(a);
+	check_underlay(a);
+	check_paths(a);
+	wire_keep_neighbours(a->wire, a->kern, a->rib);
+	a->state->paths_due_ms = loop_now_ms(a->loop) + PATHS_PERIOD_MS;
+}
+
+/* The first of a burst starts the clock. */
+static void paths_changed(struct agent *a)
+{
+	uint64_t soon = loop_now_ms(a->loop) + PATHS_DEBOUNCE_MS;
+
+	if (a->state->paths_due_ms <= soon)
+		return;
+	a->state->paths_due_ms = soon;
+	loop_timer_set(a->loop, a->state->paths_timer, soon);
+}
+
+/* ---- what the kernel tells ---- */
+
+static void on_link(void *arg, const struct link *link)
+{
+	struct agent *a = arg;
+	struct port_local *named = ports_by_interface(a->ports, link->name), *bound = ports_by_ifindex(a->ports, link->ifindex);
+
+	if (bound && bound != named) /* it was renamed */
+		port_refresh(bound, a->kern, &a->state->pending, a->rib);
+	if (named)
+		port_refresh(named, a->kern, &a->state->pending, a->rib);
+	else
+		paths_changed(a);
+}
+
+static void on_link_gone(void *arg, uint32_t ifindex, const char *name)
+{
+	struct agent *a = arg;
+	struct port_local *p = ports_by_ifindex(a->ports, ifindex);
+
+	attach_forget(a->dp, ifindex);
+	if (wire_has(a->wire, ifindex)) {
+		wire_forget(a->wire, ifindex);
+		paths_changed(a);
+	}
+	if (p)
+		port_refresh(p, a->kern, &a->state->pending, a->rib);
+}
+
+static void on_filter_gone(void *arg, uint32_t ifindex)
+{
+	struct agent *a = arg;
+	bool wire = wire_has(a->wire, ifindex);
+	const struct port_local *p = wire ? NULL : ports_by_ifindex(a->ports, ifindex);
+	const struct link *link = kern_link_by_index(a->kern, ifindex);
+
+	if (!wire && (!p || p->error))
+		return;
+	if (attach_check(a->dp, ifindex, wire ? ATTACH_WIRE : ATTACH_PORT) <= 0)
+		return;
+	a->repairs++;
+	log_limited(&a->state->repair_limit, LOG_LEVEL_WARNING,
+		    "drift: somebody removed our program from interface %s; it is back, what came in meanwhile was dropped",
+		    link ? link->name : "?");
+}
+
+static void on_route_change(void *arg)
+{
+	paths_changed(arg);
+}
+
+static void on_kern(void *arg, uint32_t events)
+{
+	static struct log_limit limit;
+	struct agent *a = arg;
+	int r = kern_read(a->kern);
+
+	if (r < 0)
+		log_limited(&limit, LOG_LEVEL_WARNING, "reading notifications of the kernel: %s; going on", strerror(-r));
+	agent_settle(a);
+}
+
+static void keep_event(void *arg, const struct abi_event *e)
+{
+	struct agent *a = arg;
+
+	a->events[a->n_events++ % AGENT_EVENTS] = *e;
+}
+
+static void on_drops(void *arg, uint32_t events)
+{
+	struct agent *a = arg;
+
+	stats_events_read(a->dp, keep_event, a);
+}
+
+static void on_paths_timer(void *arg)
+{
+	agent_look_at_paths(arg);
+}
+
+static void on_tick(void *arg)
+{
+	struct agent *a = arg;
+	uint64_t now = loop_now_ms(a->loop);
+
+	agent_audit(a);
+	if (now >= a->state->paths_due_ms)
+		agent_look_at_paths(a);
+	loop_timer_set(a->loop, a->state->tick, now + TICK_MS);
+}
+
+/* ---- opening ---- */
+
+static int lock_run_dir(struct agent *a)
+{
+	char path[PATH_MAX];
+	int r = directory_make(a->options.run_dir, 0755);
+
+	if (r < 0) {
+		log_error("run directory %s cannot be made: %s", a->options.run_dir, strerror(-r));
+		return r;
+	}
+	snprintf(path, sizeof(path), "%s/isthmusd.lock", a->options.run_dir);
+	a->state->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (a->state->lock_fd < 0) {
+		r = -errno;
+		log_error("%s: %s", path, strerror(-r));
+		return r;
+	}
+	if (flock(a->state->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+		log_error("another isthmusd runs with %s; each daemon needs its own --run-dir, --state-dir and --bpf-dir", a->options.run_dir);
+		return -EBUSY;
+	}
+	return 0;
+}
+
+static void json_text(FILE *f, const char *key, const char *value, const char *end)
+{
+	fprintf(f, "\"%s\": \"", key);
+	for (const char *c = value; *c; c++)
+		if (*c == '"' || *c == '\\')
+			fprintf(f, "\\%c", *c);
+		else if ((unsigned char)*c < 0x20)
+			fprintf(f, "\\u%04x", *c);
+		else
+			fputc(*c, f);
+	fprintf(f, "\"%s", end);
+}
+
+/* For the command line, when the daemon is dead. */
+static void write_down(struct agent *a)
+{
+	_cleanup_(free) char *text = NULL;
+	size_t size = 0;
+	FILE *f = open_memstream(&text, &size);
+	int r;
+
+	if (!f)
+		return;
+	fprintf(f, "{\"pid\": %d, ", getpid());
+	json_text(f, "node", a->options.node, ", ");
+	json_text(f, "bpf_dir", a->options.bpf_dir, ", ");
+	json_text(f, "state_dir", a->options.state_dir, ", ");
+	json_text(f, "config", a->options.config_path, "}\n");
+	fclose(f);
+	r = file_replace(a->options.run_dir, "isthmusd.json", text, size);
+	if (r < 0)
+		log_warning("%s/isthmusd.json: %s; without the daemon the command line will not find the data plane by itself",
+			    a->options.run_dir, strerror(-r));
+}
+
+static int open_kernel(struct agent *a, bool read_only)
+{
+	static const struct kern_callbacks callbacks = {on_link, on_link_gone, on_filter_gone, on_route_change};
+	struct datapath_options options = {.bpf_dir = a->options.bpf_dir, .read_only = read_only};
+	int r = kern_open(read_only ? NULL : &callbacks, a, &a->kern);
+
+	if (r < 0) {
+		log_error("the kernel's network state cannot be read: %s", strerror(-r));
+		return r;
+	}
+	r = datapath_open(&options, &a->dp);
+	if (r < 0 && !read_only)
+		log_error("data plane: %s", datapath_error());
+	return r;
+}
+
+static int start_loop(struct agent *a)
+{
+	struct agent_state *s = a->state;
+	size_t n_routes;
+	const struct api_route *routes = command_routes(&n_routes);
+	int r = loop_io_add(a->loop, kern_fd(a->kern), EPOLLIN, on_kern, a, &s->kern_io);
+
+	if (r == 0)
+		r = loop_io_add(a->loop, stats_events_fd(a->dp), EPOLLIN, on_drops, a, &s->events_io);
+	if (r == 0)
+		r = loop_timer_add(a->loop, on_tick, a, &s->tick);
+	if (r == 0)
+		r = loop_timer_add(a->loop, on_paths_timer, a, &s->paths_timer);
+	if (r < 0)
+		return r;
+	loop_timer_set(a->loop, s->tick, loop_now_ms(a->loop) + TICK_MS);
+	r = server_open(a->loop, a->options.run_dir, routes, n_routes, a, &a->server);
+	if (r < 0)
+		log_error("%s/isthmus.sock cannot be served: %s", a->options.run_dir, strerror(-r));
+	return r;
+}
+
+static int open_running(struct agent *a)
+{
+	struct loaded loaded = {0};
+	int r = lock_run_dir(a);
+
+	if (r < 0)
+		return r;
+	r = load_choose(&a->options, &loaded);
+	if (r < 0)
+		return r;
+	r = open_kernel(a, false);
+	if (r == 0)
+		r = rib_new(&a->rib);
+	if (r == 0 && (r = kern_fib_enable(a->kern)) < 0)
+		log_error("lo cannot be made to forward: %s; is /proc/sys writable?", strerror(-r));
+	if (r >= 0)
+		r = apply_first(a, &loaded);
+	loaded_fini(&loaded);
+	if (r < 0)
+		return r;
+	write_down(a);
+	r = start_loop(a);
+	if (r < 0)
+		return r;
+	agent_look_at_paths(a);
+	return 0;
+}
+
+/* Nothing is written: the snapshot says what is wanted, the pins what is there. */
+static int open_offline(struct agent *a)
+{
+	struct plan nothing = {0};
+	struct loaded loaded = {0};
+	int r = load_choose(&a->options, &loaded);
+
+	if (r < 0)
+		return r;
+	a->config = TAKE_PTR(loaded.config);
+	a->self = loaded.self;
+	a->config_text = TAKE_PTR(loaded.text);
+	a->config_name = TAKE_PTR(loaded.name);
+	if (loaded.broken)
+		agent_degrade(a, REASON_CONFIG, "the configuration file is not used: %s", loaded.broken);
+	loaded_fini(&loaded);
+	r = open_kernel(a, true);
+	if (r < 0 && !a->kern)
+		return r;
+	if (r < 0)
+		agent_degrade(a, REASON_DATAPLANE, "there is no data plane in %s: %s", a->options.bpf_dir, datapath_error());
+	r = ports_new(a->config, a->self, &a->ports);
+	if (r == 0)
+		ports_bind(a->ports, NULL, a->kern, &nothing);
+	plan_fini(&nothing);
+	return r;
+}
+
+static int copy_options(struct agent *a, const struct agent_options *o)
+{
+	a->options = (struct agent_options){.config_path = strdup(o->config_path), .node = strdup(o->node), .run_dir = strdup(o->run_dir),
+					    .state_dir = strdup(o->state_dir), .bpf_dir = strdup(o->bpf_dir), .offline = o->offline};
+	return a->options.config_path && a->options.node && a->options.run_dir && a->options.state_dir && a->options.bpf_dir ? 0 : -ENOMEM;
+}
+
+DEFINE_CLEANUP(agent, struct agent *, agent_close)
+
+int agent_open(const struct agent_options *options, struct loop *loop, struct agent **out)
+{
+	_cleanup_(agent) struct agent *a = calloc(1, sizeof(*a));
+	int r;
+
+	if (!a)
+		return -ENOMEM;
+	a->loop = loop;
+	a->started_ms = loop_now_ms(loop);
+	a->state = calloc(1, sizeof(*a->state));
+	a->wire = calloc(1, sizeof(*a->wire));
+	if (!a->state || !a->wire)
+		return -ENOMEM;
+	a->state->lock_fd = -1;
+	wire_init(a->wire);
+	r = copy_options(a, options);
+	if (r == 0)
+		r = options->offline ? open_offline(a) : open_running(a);
+	if (r < 0)
+		return r;
+	*out = TAKE_PTR(a);
+	return 0;
+}
+
+void agent_close(struct agent *a)
+{
+	if (!a)
+		return;
+	server_close(a->server);
+	if (a->state) {
+		loop_io_remove(a->loop, a->state->kern_io);
+		loop_io_remove(a->loop, a->state->events_io);
+		loop_timer_remove(a->loop, a->state->tick);
+		loop_timer_remove(a->loop, a->state->paths_timer);
+		plan_fini(&a->state->pending);
+		for (unsigned i = 0; i < REASON_MAX; i++)
+			free(a->state->reasons[i]);
+		free(a->state->runtime_text);
+		if (a->state->lock_fd >= 0)
+			close(a->state->lock_fd);
+	}
+	datapath_close(a->dp);
+	kern_close(a->kern);
+	rib_free(a->rib);
+	ports_free(a->ports);
+	if (a->wire)
+		wire_fini(a->wire);
+	config_free(a->config);
+	free(a->config_text);
+	free(a->config_name);
+	free((void *)a->options.config_path);
+	free((void *)a->options.node);
+	free((void *)a->options.run_dir);
+	free((void *)a->options.state_dir);
+	free((void *)a->options.bpf_dir);
+	free(a->wire);
+	free(a->state);
+	free(a);
+}

@@ -21,8 +21,11 @@
 #include "lib/loop.h"
 #include "model/config.h"
 
+struct agent_state;
+struct ports;
 struct rib;
 struct server;
+struct wire;
 
 struct agent_options {
 	const char *config_path; /* default /etc/isthmus/isthmus.yaml */
@@ -61,6 +64,9 @@ struct agent {
 	char *degraded[16];        /* reasons, NULL-terminated: "the configuration file is broken: ..." */
 	struct abi_event events[AGENT_EVENTS]; /* newest drops, ring */
 	uint64_t n_events;
+	struct ports *ports;       /* this node's, see port.h */
+	struct wire *wire;         /* underlay, see wire.h */
+	struct agent_state *state; /* the agent's own, see state.h */
 };
 
 struct agent_step { /* of a plan, for people */

@@ -1,1 +1,304 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The transaction: parse, check, plan, do, remember.  Until the plan is run nothing outside the rib has changed, and the
+ * rib goes back by loading the configuration that was there before; a plan that fails undoes itself.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/snapshot.h"
+#include "agent/state.h"
+#include "lib/cleanup.h"
+#include "lib/hmap.h"
+#include "rib/rib.h"
+
+DEFINE_CLEANUP(config, struct config *, config_free)
+DEFINE_CLEANUP(ports, struct ports *, ports_free)
+
+static inline void cleanup_plan(struct plan *p)
+{
+	plan_fini(p);
+}
+
+static void ignore_change(void *arg, const struct fwd_change *change)
+{
+}
+
+/* Gives the rib a configuration and what this node knows for it. */
+static void show(struct agent *a, const struct config *c, const struct config_node *self, const struct ports *ports)
+{
+	rib_load(a->rib, c, self);
+	wire_look(a->wire, a->kern, c, self, false);
+	wire_tell(a->wire, a->rib);
+	ports_tell(ports, a->kern, a->rib);
+}
+
+static int make_plan(struct agent *a, const struct config *next, const struct config_node *self, struct ports *ports,
+		     struct plan *plan, char **why)
+{
+	int r;
+
+	rib_load(a->rib, next, self);
+	wire_look(a->wire, a->kern, next, self, false);
+	wire_tell(a->wire, a->rib);
+	wire_plan(a->wire, a->kern, next, self, true, plan);
+	ports_bind(ports, a->ports, a->kern, plan);
+	ports_tell(ports, a->kern, a->rib);
+	r = rib_commit(a->rib, plan_change, plan);
+	if (r == 0)
+		r = plan_sort(plan);
+	return r < 0 ? r : plan_check(plan, a->dp, !a->config, why);
+}
+
+static int describe(const struct agent *a, const struct plan *plan, const struct config *next, const struct ports *ports,
+		    struct agent_plan *out)
+{
+	struct describe d = {.dp = a->dp, .before = a->config, .after = next, .ports_before = a->ports, .ports_after = ports};
+
+	return out ? plan_describe(plan, &d, out) : 0;
+}
+
+/* Number of steps (to be) done, or negative.  Takes `next` over when it returns >= 0 and it was no dry run. */
+static int transact(struct agent *a, struct config *next, struct config_node *self, bool dry_run, struct agent_plan *out, char **why)
+{
+	_cleanup_(ports) struct ports *ports = NULL;
+	__attribute__((cleanup(cleanup_plan))) struct plan plan = {0};
+	struct agent_plan steps = {0};
+	int r = ports_new(next, self, &ports);
+
+	if (r < 0)
+		return r;
+	r = make_plan(a, next, self, ports, &plan, why);
+	if (r == 0)
+		r = describe(a, &plan, next, ports, &steps);
+	if (r == 0 && !dry_run)
+		r = plan_run(&plan, a->dp, a->kern, why);
+	if (r < 0 || dry_run) {
+		show(a, a->config, a->self, a->ports);
+		rib_commit(a->rib, ignore_change, NULL);
+		a->state->resync |= r < 0; /* should the undo have missed something */
+	}
+	if (r < 0) {
+		agent_plan_fini(&steps);
+		return r;
+	}
+	if (out)
+		*out = steps;
+	if (!dry_run) {
+		wire_note(a->wire, &plan);
+		config_free(a->config);
+		a->config = next;
+		a->self = self;
+		ports_free(a->ports);
+		a->ports = TAKE_PTR(ports);
+		ports_note(a->ports, &plan, a->kern, a->rib);
+		a->applied_ms = loop_now_ms(a->loop);
+		agent_settle(a);
+	}
+	return (int)plan.length;
+}
+
+/* ---- remembering: what cannot be written costs the restart, not the traffic ---- */
+
+static void remember_fabric(struct agent *a)
+{
+	_cleanup_(free) char *file = NULL;
+	struct snapshot s = {.text = a->config_text, .name = a->config_name};
+	size_t file_size;
+	uint64_t hash;
+	int r;
+
+	s.size = strlen(a->config_text);
+	if (file_read(a->options.config_path, CONF_TEXT_MAX, &file, &file_size) == 0) {
+		s.has_file = true;
+		s.file_hash = hash_stable(file, file_size);
+	}
+	hash = hash_stable(s.text, s.size) ^ s.file_hash * 31 ^ s.has_file ^ hash_stable_string(s.name) * 37;
+	if (hash == a->state->written)
+		return;
+	r = snapshot_write(a->options.state_dir, &s);
+	a->state->written = r == 0 ? hash : 0;
+	agent_degrade(a, REASON_STATE_DIR, r < 0 ? "%s/fabric.yaml cannot be written: %s; a restart would not find what is applied now" : NULL,
+		      a->options.state_dir, strerror(-r));
+}
+
+static void remember_ports(struct agent *a)
+{
+	_cleanup_(free) char *text = NULL;
+	int r = load_emit_ports(a->config, NULL, &text);
+
+	if (r == 0 && (text == NULL) == (a->state->runtime_text == NULL) && (!text || strcmp(text, a->state->runtime_text) == 0))
+		return;
+	if (r == 0)
+		r = text ? file_replace(a->options.state_dir, "ports.yaml", text, strlen(text))
+			 : file_remove(a->options.state_dir, "ports.yaml");
+	free(a->state->runtime_text);
+	a->state->runtime_text = TAKE_PTR(text);
+	agent_degrade(a, REASON_STATE_DIR, r < 0 ? "%s/ports.yaml cannot be written: %s; a restart would not find the run-time ports" : NULL,
+		      a->options.state_dir, strerror(-r));
+}
+
+/* ---- verbs ---- */
+
+int apply_first(struct agent *a, struct loaded *l)
+{
+	_cleanup_(free) char *why = NULL;
+	int r;
+
+	a->config_text = TAKE_PTR(l->text);
+	a->config_name = TAKE_PTR(l->name);
+	a->state->runtime_text = TAKE_PTR(l->runtime_text);
+	datapath_sync_begin(a->dp);
+	r = transact(a, l->config, l->self, false, NULL, &why);
+	if (r < 0) {
+		log_error("%s: not applied: %s", a->config_name, why ? why : strerror(-r));
+		return r;
+	}
+	l->config = NULL;
+	r = datapath_sync_end(a->dp);
+	if (r > 0)
+		log_info("%d entries of a former run were of no use any more and are removed", r);
+	a->generation = 1;
+	if (l->broken)
+		agent_degrade(a, REASON_CONFIG, "the configuration file is not used: %s; running what was applied last (%s)", l->broken,
+			      a->config_name);
+	else
+		remember_fabric(a);
+	if (l->ports_ignored)
+		agent_degrade(a, REASON_PORTS, "the ports added at run time are not used: %s", l->ports_ignored);
+	else
+		remember_ports(a);
+	return r < 0 ? r : 0;
+}
+
+int agent_apply(struct agent *a, const char *name, const char *text, size_t size, bool dry_run, struct agent_plan *plan,
+		struct conf_errors *errors, char **why)
+{
+	const char *ports = a->state->runtime_text;
+	const struct conf_source sources[] = {
+		{.name = name, .text = text, .size = size},
+		{.name = "ports.yaml", .text = ports, .size = ports ? strlen(ports) : 0, .runtime = true},
+	};
+	_cleanup_(config) struct config *next = NULL;
+	_cleanup_(free) char *text_copy = NULL, *name_copy = NULL;
+	struct config_node *self;
+	bool same_text;
+	int r;
+
+	r = conf_load(sources, ports ? 2 : 1, &next, errors);
+	if (r < 0)
+		return r;
+	r = load_self(next, a->options.node, &self, why);
+	if (r < 0)
+		return r;
+	text_copy = strndup(text, size);
+	name_copy = strdup(name);
+	if (!text_copy || !name_copy)
+		return -ENOMEM;
+	r = transact(a, next, self, dry_run, plan, why);
+	if (r < 0 || dry_run)
+		return r < 0 ? r : 0;
+	TAKE_PTR(next);
+	same_text = strcmp(text_copy, a->config_text) == 0;
+	a->generation += r > 0 || !same_text;
+	free(a->config_text);
+	free(a->config_name);
+	a->config_text = TAKE_PTR(text_copy);
+	a->config_name = TAKE_PTR(name_copy);
+	agent_degrade(a, REASON_CONFIG, NULL);
+	agent_degrade(a, REASON_PORTS, NULL);
+	remember_fabric(a);
+	remember_ports(a);
+	if (r > 0 || !same_text)
+		log_info("%s: applied, %d steps, generation %llu", a->config_name, r, (unsigned long long)a->generation);
+	return 0;
+}
+
+static int apply_ports(struct agent *a, const struct conf_source *more, const char *runtime, bool dry_run, struct agent_plan *plan,
+		       struct conf_errors *errors, char **why)
+{
+	struct conf_source sources[3] = {{.name = a->config_name, .text = a->config_text, .size = strlen(a->config_text)}};
+	_cleanup_(config) struct config *next = NULL;
+	struct config_node *self;
+	size_t n = 1;
+	int r;
+
+	if (runtime)
+		sources[n++] = (struct conf_source){.name = "ports.yaml", .text = runtime, .size = strlen(runtime), .runtime = true};
+	if (more)
+		sources[n++] = *more;
+	r = conf_load(sources, n, &next, errors);
+	if (r < 0)
+		return r;
+	r = load_self(next, a->options.node, &self, why);
+	if (r < 0)
+		return r;
+	r = transact(a, next, self, dry_run, plan, why);
+	if (r < 0 || dry_run)
+		return r < 0 ? r : 0;
+	TAKE_PTR(next);
+	a->generation += r > 0;
+	remember_ports(a);
+	return 0;
+}
+
+int agent_port_add(struct agent *a, const char *yaml, size_t size, bool dry_run, struct agent_plan *plan, struct conf_errors *errors,
+		   char **why)
+{
+	const struct conf_source more = {.name = "request", .text = yaml, .size = size, .runtime = true};
+
+	return apply_ports(a, &more, a->state->runtime_text, dry_run, plan, errors, why);
+}
+
+int agent_port_del(struct agent *a, const char *name, bool dry_run, struct agent_plan *plan, char **why)
+{
+	const struct config_port *port = config_port(a->config, name);
+	_cleanup_(free) char *rest = NULL;
+	struct conf_errors errors = {0};
+	int r;
+
+	if (!port)
+		return -ENOENT;
+	if (!port->runtime) {
+		if (asprintf(why, "port \"%s\" stands in %s, line %u; take it out there and apply the file", name, a->config_name,
+			     port->place.line) < 0)
+			*why = NULL;
+		return -EPERM;
+	}
+	r = load_emit_ports(a->config, port, &rest);
+	if (r == 0)
+		r = apply_ports(a, NULL, rest, dry_run, plan, &errors, why);
+	conf_errors_fini(&errors);
+	return r;
+}
+
+int agent_reload(struct agent *a)
+{
+	_cleanup_(free) char *text = NULL, *why = NULL;
+	const char *path = a->options.config_path;
+	struct conf_errors errors = {0};
+	size_t size;
+	int r = file_read(path, CONF_TEXT_MAX, &text, &size);
+
+	if (r < 0) {
+		log_error("%s: %s; the fabric stays as it is", path, strerror(-r));
+		agent_degrade(a, REASON_CONFIG, "the configuration file cannot be read: %s: %s; running what was applied last (%s)", path,
+			      strerror(-r), a->config_name);
+		return r;
+	}
+	r = agent_apply(a, path, text, size, false, NULL, &errors, &why);
+	for (size_t i = 0; r < 0 && i < errors.length; i++) {
+		const struct conf_error *e = &errors.items[i];
+
+		log_error("%s:%u:%u: %s: %s (IST-%04u)", e->file, e->line, e->column, e->path, e->what, e->code);
+	}
+	if (r < 0) {
+		log_error("%s: not applied: %s; the fabric stays as it is", path,
+			  why ? why : errors.length ? "it has errors" : strerror(-r));
+		agent_degrade(a, REASON_CONFIG, "the configuration file was refused: %s; running what was applied last (%s)",
+			      why ? why : errors.length ? errors.items[0].what : strerror(-r), a->config_name);
+	}
+	conf_errors_fini(&errors);
+	return r;
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Drift: what others change behind our back is put right, counted and said.  What the kernel tells (filters, links) is
+ * mended at once by agent.c; here once a second everything is looked at, what is costly in turns.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "agent/state.h"
+#include "rib/rib.h"
+
+#define ENTRIES_PER_S 65536
+#define GUARDS_PER_S 64
+
+static void count_repairs(struct agent *a, int n, const char *what)
+{
+	if (n <= 0)
+		return;
+	a->repairs += (uint64_t)n;
+	log_limited(&a->state->repair_limit, LOG_LEVEL_WARNING,
+		    "drift: %d of %s had been changed by others and %s put right; traffic that needed them was dropped meanwhile", n, what,
+		    n == 1 ? "is" : "are");
+}
+
+/* Up to `budget` ports from where the last round ended; the cursor is hmap_next's. */
+static struct port_local *next_port(struct agent *a, size_t *cursor, size_t *budget)
+{
+	struct port_local *p;
+
+	if (*budget == 0 || a->ports->by_name.length == 0)
+		return NULL;
+	--*budget;
+	p = hmap_next(&a->ports->by_name, cursor);
+	if (p)
+		return p;
+	*cursor = 0;
+	return hmap_next(&a->ports->by_name, cursor);
+}
+
+static void check_guards(struct agent *a)
+{
+	size_t length = a->ports->by_name.length, budget = length < GUARDS_PER_S ? length : GUARDS_PER_S;
+	struct port_local *p;
+
+	while ((p = next_port(a, &a->state->guard_cursor, &budget)))
+		if (p->ifindex && !p->error)
+			kern_port_guard(a->kern, p->interface);
+	count_repairs(a, kern_fib_enable(a->kern), "the settings of lo");
+}
+
+static void retry_failed_ports(struct agent *a)
+{
+	struct port_local *p;
+
+	for (size_t i = 0; (p = hmap_next(&a->ports->by_name, &i));)
+		if (p->error)
+			port_refresh(p, a->kern, &a->state->pending, a->rib);
+	agent_settle(a);
+}
+
+static void retry_writes(struct agent *a)
+{
+	int r;
+
+	if (!a->state->resync)
+		return;
+	r = agent_put_everything(a);
+	a->state->resync = r != 0;
+	if (r == 0)
+		agent_degrade(a, REASON_DATAPLANE, NULL);
+	else
+		agent_degrade(a, REASON_DATAPLANE, "the data plane refuses entries: %s; trying again every second", datapath_error());
+}
+
+void agent_audit(struct agent *a)
+{
+	int r = datapath_audit(a->dp, ENTRIES_PER_S);
+
+	count_repairs(a, r, "the forwarding entries, programs or pins");
+	if (r < 0)
+		log_limited(&a->state->repair_limit, LOG_LEVEL_ERROR, "the data plane cannot be audited: %s", datapath_error());
+	check_guards(a);
+	retry_failed_ports(a);
+	retry_writes(a);
+}

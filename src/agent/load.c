@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The configuration to start from: the file, or what was applied since the file was last changed, or, when the file is
+ * broken, what was applied last.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/snapshot.h"
+#include "agent/state.h"
+#include "lib/cleanup.h"
+#include "lib/hmap.h"
+
+#define NAMES_LISTED 10
+
+void loaded_fini(struct loaded *l)
+{
+	config_free(l->config);
+	free(l->text);
+	free(l->name);
+	free(l->runtime_text);
+	free(l->broken);
+	free(l->ports_ignored);
+	*l = (struct loaded){0};
+}
+
+int load_self(const struct config *c, const char *name, struct config_node **out, char **why)
+{
+	struct config_node *self = config_node(c, name);
+	_cleanup_(free) char *known = NULL;
+	size_t size = 0, listed = 0;
+	FILE *f;
+
+	if (self && !self->foreign) {
+		*out = self;
+		return 0;
+	}
+	if (self) {
+		if (asprintf(why, "node \"%s\" is marked foreign: it does not run isthmusd; take `foreign: true` away, or start with --node NAME of another",
+			     name) < 0)
+			*why = NULL;
+		return -EINVAL;
+	}
+	f = open_memstream(&known, &size);
+	for (size_t i = 0; f && i < c->n_nodes; i++) {
+		if (c->nodes[i].foreign)
+			continue;
+		if (listed++ < NAMES_LISTED)
+			fprintf(f, "%s%s", listed > 1 ? ", " : "", c->nodes[i].name);
+	}
+	if (f && listed > NAMES_LISTED)
+		fprintf(f, " and %zu more", listed - NAMES_LISTED);
+	if (f)
+		fclose(f);
+	if (asprintf(why, "this node is called \"%s\", and the configuration has no such node; it has: %s; start with --node NAME, or add the node",
+		     name, known && *known ? known : "none") < 0)
+		*why = NULL;
+	return -EINVAL;
+}
+
+int load_emit_ports(struct config *c, const struct config_port *but, char **out)
+{
+	struct config_port *left_out = but ? config_port(c, but->name) : NULL;
+	_cleanup_(free) char *text = NULL;
+	size_t size = 0, n = 0;
+	FILE *f;
+	int r;
+
+	for (size_t i = 0; i < c->n_ports; i++)
+		n += c->ports[i].runtime && &c->ports[i] != left_out;
+	*out = NULL;
+	if (n == 0)
+		return 0;
+	f = open_memstream(&text, &size);
+	if (!f)
+		return -ENOMEM;
+	if (left_out) /* for the time of the call it counts as one of the file's */
+		left_out->runtime = false;
+	r = conf_emit(c, true, f);
+	if (left_out)
+		left_out->runtime = true;
+	if (fclose(f) != 0 && r == 0)
+		r = -ENOMEM;
+	if (r == 0)
+		*out = TAKE_PTR(text);
+	return r;
+}
+
+/* ---- choosing ---- */
+
+static char *first_error(const struct conf_errors *e)
+{
+	char *text = NULL;
+
+	if (e->length == 0)
+		return strdup("it cannot be read");
+	if (asprintf(&text, "%s:%u:%u: %s: %s", e->items[0].file, e->items[0].line, e->items[0].column, e->items[0].path,
+		     e->items[0].what) < 0)
+		return NULL;
+	return text;
+}
+
+/* With the run-time ports; when they do not fit, without them. */
+static int load_text(const struct agent_options *o, const char *name, const char *text, size_t size, const char *ports,
+		     struct loaded *out, struct conf_errors *errors)
+{
+	const struct conf_source sources[] = {
+		{.name = name, .text = text, .size = size},
+		{.name = "ports.yaml", .text = ports, .size = ports ? strlen(ports) : 0, .runtime = true},
+	};
+	int r = conf_load(sources, ports ? 2 : 1, &out->config, errors);
+
+	if (r == -EINVAL && ports) {
+		_cleanup_(free) char *reason = first_error(errors);
+
+		conf_errors_fini(errors);
+		r = conf_load(sources, 1, &out->config, errors);
+		if (r == 0)
+			out->ports_ignored = TAKE_PTR(reason);
+	} else if (r == 0 && ports) {
+		out->runtime_text = strdup(ports);
+	}
+	if (r < 0)
+		return r;
+	out->name = strdup(name);
+	out->text = malloc(size + 1);
+	if (!out->name || !out->text)
+		return -ENOMEM;
+	memcpy(out->text, text, size);
+	out->text[size] = 0;
+	out->size = size;
+	return 0;
+}
+
+static int finish(const struct agent_options *o, struct loaded *l)
+{
+	_cleanup_(free) char *why = NULL;
+	int r = load_self(l->config, o->node, &l->self, &why);
+
+	if (r < 0) {
+		fprintf(stderr, "isthmusd: %s: %s\n", l->name, why ? why : "out of memory");
+		loaded_fini(l);
+	}
+	return r;
+}
+
+static int from_snapshot(const struct agent_options *o, const struct snapshot *s, const char *ports, char *broken, struct loaded *l)
+{
+	struct conf_errors errors = {0};
+	int r = load_text(o, s->name, s->text, s->size, ports, l, &errors);
+
+	conf_errors_fini(&errors);
+	if (r < 0) {
+		loaded_fini(l);
+		return r;
+	}
+	l->broken = broken;
+	return 0;
+}
+
+int load_choose(const struct agent_options *o, struct loaded *out)
+{
+	_cleanup_(free) char *text = NULL, *ports = NULL, *broken = NULL;
+	struct conf_errors errors = {0};
+	struct snapshot snapshot = {0};
+	struct loaded l = {0};
+	size_t size = 0, ports_size;
+	char path[PATH_MAX];
+	int r, file, saved;
+
+	snprintf(path, sizeof(path), "%s/ports.yaml", o->state_dir);
+	if (file_read(path, CONF_TEXT_MAX, &ports, &ports_size) < 0)
+		ports = NULL;
+	saved = snapshot_read(o->state_dir, &snapshot);
+	file = file_read(o->config_path, CONF_TEXT_MAX, &text, &size);
+
+	if (saved == 0 && file == 0 && snapshot.has_file && snapshot.file_hash == hash_stable(text, size)) {
+		r = from_snapshot(o, &snapshot, ports, NULL, &l);
+		if (r == 0)
+			goto out;
+	}
+	if (file == 0) {
+		r = load_text(o, o->config_path, text, size, ports, &l, &errors);
+		if (r == 0)
+			goto out;
+		loaded_fini(&l);
+		broken = first_error(&errors);
+	} else if (asprintf(&broken, "%s: %s", o->config_path, strerror(-file)) < 0) {
+		broken = NULL;
+	}
+	r = -EINVAL;
+	if (saved == 0 && from_snapshot(o, &snapshot, ports, broken, &l) == 0) {
+		broken = NULL;
+		r = 0;
+	} else if (file == 0) {
+		conf_errors_print(&errors, stderr);
+	} else {
+		fprintf(stderr, "isthmusd: %s: %s, and nothing was applied before (%s holds no snapshot).\n"
+			"Write the fabric there (isthmus explain lists the keys; isthmus.yaml(5) has a complete example), check it with\n"
+			"isthmus check %s, and start again.\n", o->config_path, strerror(-file), o->state_dir, o->config_path);
+	}
+out:
+	if (r == 0)
+		r = finish(o, &l);
+	if (r == 0)
+		*out = l;
+	conf_errors_fini(&errors);
+	snapshot_fini(&snapshot);
+	return r;
+}

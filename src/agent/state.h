@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * state.h - what the agent keeps for itself, and the verbs between its files; nobody outside of agent/ needs it.
+ *
+ * agent.c opens, wires callbacks and follows the kernel; load.c finds the configuration to start from; apply.c is the
+ * transaction; audit.c looks for drift; snapshot.c is the state directory.  Control thread.
+ */
+#ifndef ISTHMUS_AGENT_STATE_H
+#define ISTHMUS_AGENT_STATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/agent.h"
+#include "agent/plan.h"
+#include "agent/port.h"
+#include "agent/wire.h"
+#include "lib/log.h"
+
+enum reason { /* why the node is degraded, in order of weight; one text each */
+	REASON_CONFIG,   /* the configuration file is broken or missing */
+	REASON_PORTS,    /* run-time ports are ignored */
+	REASON_DATAPLANE, /* writes to the kernel fail */
+	REASON_UNDERLAY, /* no interface to receive on */
+	REASON_PATH,     /* nodes that cannot be reached */
+	REASON_STATE_DIR, /* cannot be written */
+	REASON_MAX
+};
+
+struct agent_state {
+	int lock_fd; /* run directory; -1 = not held */
+	struct loop_io *kern_io, *events_io;
+	struct loop_timer *tick, *paths_timer;
+	uint64_t paths_due_ms; /* of the regular look at paths */
+	struct plan pending;   /* steps of events, until agent_settle */
+	bool resync;           /* the kernel may lag behind the rib: put everything again */
+	char *reasons[REASON_MAX];
+	char *runtime_text;    /* ports.yaml as it is, NULL = none */
+	uint64_t written;      /* hash of fabric.yaml as it is, 0 = unknown */
+	size_t guard_cursor;   /* of the audit's round */
+	struct log_limit repair_limit;
+};
+
+/* NULL format: no reason any more. Logs a change. */
+void agent_degrade(struct agent *a, enum reason r, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* agent.c: commits the rib, adds a->state->pending, runs all of it.  What fails is tried again by the audit. */
+void agent_settle(struct agent *a);
+void agent_look_at_paths(struct agent *a);
+int agent_put_everything(struct agent *a); /* from full state; number of steps that failed, or -errno */
+
+/* load.c */
+struct loaded {
+	struct config *config;
+	struct config_node *self;
+	char *text, *name;   /* of the file */
+	size_t size;
+	char *runtime_text;  /* of the run-time ports, NULL = none */
+	char *broken;        /* why the configuration file was not used; NULL = it was */
+	char *ports_ignored; /* why the run-time ports were not used */
+};
+void loaded_fini(struct loaded *l);
+/* Chooses between file and snapshot.  0; -EINVAL: nothing to start from, and standard error says why. */
+int load_choose(const struct agent_options *o, struct loaded *out);
+/* -EINVAL with *why when `name` is not a node that runs isthmusd in `c`. */
+int load_self(const struct config *c, const char *name, struct config_node **out, char **why);
+/* The run-time ports of `c` but one as YAML; *out NULL when there are none. */
+int load_emit_ports(struct config *c, const struct config_port *but, char **out);
+
+/* apply.c */
+int apply_first(struct agent *a, struct loaded *l); /* takes what l owns */
+
+/* audit.c: every second */
+void agent_audit(struct agent *a);
+
+#endif

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * wire.h - the underlay: which interfaces tunnels arrive on, and how the other nodes are reached.
+ *
+ * wire_look asks the kernel for the paths to the nodes of a configuration (those not known yet, or all again) and
+ * wire_tell hands them to the rib; wire_plan plans what is to be attached.  An interface that carried tunnels once keeps its
+ * program until a configuration is applied that has no use for it: what the others send may still come in there.
+ *
+ * Control thread.
+ */
+#ifndef ISTHMUS_WIRE_H
+#define ISTHMUS_WIRE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bpf/abi.h"
+#include "kern/kern.h"
+#include "lib/addr.h"
+#include "lib/hmap.h"
+#include "model/config.h"
+
+struct plan;
+struct rib;
+
+#define WIRE_INTERFACES 64
+
+struct wire {
+	struct hmap paths;                  /* struct wire_path by remote */
+	uint32_t attached[WIRE_INTERFACES]; /* ifindexes, 0 = free */
+	struct abi_node node;               /* as last planned */
+	bool node_known;
+};
+
+struct wire_path {
+	struct addr remote;
+	const char *node; /* for messages; of the configuration that was looked at last */
+	bool reachable;
+	struct kern_path path;
+	uint64_t round;
+};
+
+void wire_init(struct wire *w);
+void wire_fini(struct wire *w);
+
+/* `again`: also those that are known.  Forgets addresses that the configuration does not have. */
+void wire_look(struct wire *w, struct kern *kern, const struct config *c, const struct config_node *self, bool again);
+void wire_tell(const struct wire *w, struct rib *rib);
+
+/* `prune`: leave interfaces that are of no use to this configuration. */
+void wire_plan(const struct wire *w, const struct kern *kern, const struct config *c, const struct config_node *self, bool prune,
+	       struct plan *plan);
+void wire_note(struct wire *w, const struct plan *plan); /* after it ran */
+bool wire_has(const struct wire *w, uint32_t ifindex);
+void wire_forget(struct wire *w, uint32_t ifindex); /* the device is gone */
+
+/* Keeps the neighbours towards all VTEPs in use resolved. */
+void wire_keep_neighbours(const struct wire *w, struct kern *kern, const struct rib *rib);
+
+#endif
