@@ -128,10 +128,11 @@ void help_overview(FILE *f)
 static void mdoc_text(FILE *f, const char *text)
 {
 	int column = 0;
+	char last = 0; /* of the word before */
 
 	for (const char *p = text; *p;) {
 		int n = (int)strcspn(p, " ");
-		bool sentence = p > text && strchr(".!?", p[-2]);
+		bool sentence = last && strchr(".!?", last);
 
 		if (column && (sentence || column + n > WIDTH - 8)) {
 			fputc('\n', f);
@@ -144,6 +145,7 @@ static void mdoc_text(FILE *f, const char *text)
 		for (int i = 0; i < n; i++)
 			column += p[i] == '\\' ? fprintf(f, "\\e") : p[i] == '-' ? fprintf(f, "\\-") : fprintf(f, "%c", p[i]);
 		p += n;
+		last = p[-1];
 		while (*p == ' ')
 			p++;
 	}

@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * doctor_underlay.c - between the nodes: addresses, interfaces, paths, and who else has a hand in tunnel packets.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <linux/ethtool.h>
+#include <linux/if_addr.h>
+#include <linux/sockios.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "agent/doctor_exam.h"
+#include "lib/cleanup.h"
+
+#define INNER_MTU_MIN 1280 /* RFC 8200 5: what IPv6 needs */
+#define OVERHEAD_V4 50     /* IPv4 20, UDP 8, VXLAN 8, Ethernet 14 */
+#define OVERHEAD_V6 70
+#define NFT_MS 1000
+#define NFT_MAX (4u << 20)
+
+DEFINE_CLEANUP(json, json_t *, json_decref)
+
+/* The links that tunnels arrive on: those with an own underlay address, and those that the configuration names. */
+static size_t underlay_links(const struct exam *x, const struct link *out[static 16])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; x->self && x->a->kern && i < x->self->n_underlay + x->self->n_interfaces && n < 16; i++) {
+		const struct link *link = i < x->self->n_underlay
+						  ? kern_link_with_address(x->a->kern, &x->self->underlay[i])
+						  : kern_link_by_name(x->a->kern, x->self->interfaces[i - x->self->n_underlay]);
+		bool known = !link;
+
+		for (size_t k = 0; k < n; k++)
+			known = known || out[k] == link;
+		if (!known)
+			out[n++] = link;
+	}
+	return n;
+}
+
+static void check_address(struct exam *x)
+{
+	char text[ADDR_TEXT_SIZE], fix[240];
+
+	if (!x->self || !x->a->kern)
+		return skip(x);
+	for (size_t i = 0; i < x->self->n_underlay; i++) {
+		const struct addr *a = &x->self->underlay[i];
+
+		if (kern_link_with_address(x->a->kern, a))
+			continue;
+		addr_format(a, text);
+		snprintf(fix, sizeof(fix), "ip address add %s/%s dev DEVICE, or mend nodes.%s.underlay in the configuration", text,
+			 addr_is_v4(a) ? "24" : "64", x->self->name);
+		found(x, DOCTOR_FAIL, fix, "no interface has this node's underlay address %s", text);
+	}
+}
+
+static void check_interfaces(struct exam *x)
+{
+	char fix[160];
+
+	for (size_t i = 0; x->self && x->a->kern && i < x->self->n_interfaces; i++) {
+		if (kern_link_by_name(x->a->kern, x->self->interfaces[i]))
+			continue;
+		snprintf(fix, sizeof(fix), "ip link show; mend nodes.%s.interfaces in the configuration", x->self->name);
+		found(x, DOCTOR_FAIL, fix, "underlay interface %s does not exist", x->self->interfaces[i]);
+	}
+}
+
+static void check_link(struct exam *x)
+{
+	const struct link *links[16];
+	size_t n = underlay_links(x, links);
+	char fix[80];
+
+	for (size_t i = 0; i < n; i++) {
+		if (!links[i]->up) {
+			snprintf(fix, sizeof(fix), "ip link set %s up", links[i]->name);
+			found(x, DOCTOR_FAIL, fix, "underlay interface %s is down", links[i]->name);
+		} else if (!links[i]->running) {
+			snprintf(fix, sizeof(fix), "ethtool %s; look at the cable, or at the other end", links[i]->name);
+			found(x, DOCTOR_FAIL, fix, "underlay interface %s has no carrier", links[i]->name);
+		}
+	}
+}
+
+/* An IPv6 address that is being checked, or was found taken, is not used by the kernel: tunnels from it do not leave. */
+static void check_dad(struct exam *x)
+{
+	_cleanup_(file) FILE *f = fopen("/proc/net/if_inet6", "re");
+	char hex[33], name[32], text[ADDR_TEXT_SIZE], fix[240];
+	unsigned index, length, scope, flags;
+
+	if (!f || !x->self)
+		return skip(x);
+	while (fscanf(f, "%32s %x %x %x %x %31s", hex, &index, &length, &scope, &flags, name) == 6) {
+		struct addr a;
+
+		for (size_t i = 0; i < 16; i++) {
+			unsigned byte = 0;
+
+			sscanf(hex + 2 * i, "%2x", &byte);
+			a.bytes[i] = (uint8_t)byte;
+		}
+		for (size_t i = 0; i < x->self->n_underlay; i++) {
+			if (!addr_equal(&a, &x->self->underlay[i]) || !(flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED)))
+				continue;
+			addr_format(&a, text);
+			snprintf(fix, sizeof(fix), "ip address replace %s/%u dev %s nodad%s", text, length, name,
+				 flags & IFA_F_DADFAILED ? ", when no other host has it" : "");
+			found(x, DOCTOR_FAIL, fix, "underlay address %s on %s is %s", text, name,
+			      flags & IFA_F_DADFAILED ? "taken by another host (dadfailed)" : "tentative");
+		}
+	}
+}
+
+static void check_forwarding(struct exam *x)
+{
+	static const char *const families[] = {"ipv4", "ipv6"};
+
+	for (size_t i = 0; i < 2; i++) {
+		char path[80], fix[80];
+		uint64_t on;
+
+		snprintf(path, sizeof(path), "/proc/sys/net/%s/conf/lo/forwarding", families[i]);
+		if (!read_number(path, &on) || on)
+			continue;
+		snprintf(fix, sizeof(fix), "sysctl -w net.%s.conf.lo.forwarding=1", families[i]);
+		found(x, DOCTOR_FAIL, fix, "lo does not forward %s: the data plane cannot ask the kernel for routes to other nodes", families[i]);
+	}
+}
+
+/* ---- paths ---- */
+
+static void check_route(struct exam *x)
+{
+	char text[ADDR_TEXT_SIZE], fix[240];
+
+	if (!x->self || !x->a->kern)
+		return skip(x);
+	for (size_t i = 0; i < x->config->n_nodes; i++) {
+		const struct config_node *n = &x->config->nodes[i];
+		const struct addr *local = NULL, *remote = n == x->self ? NULL : config_path(x->self, n, &local);
+		struct kern_path path;
+		int r;
+
+		if (n == x->self)
+			continue;
+		if (!remote) {
+			snprintf(fix, sizeof(fix), "give nodes.%s.underlay an address of the other family too", n->name);
+			found(x, DOCTOR_FAIL, fix, "node %s and this one have no address family in common", n->name);
+			continue;
+		}
+		r = kern_path(x->a->kern, remote, local, &path);
+		if (r == 0)
+			continue;
+		addr_format(remote, text);
+		snprintf(fix, sizeof(fix), "ip route add %s via GATEWAY dev DEVICE (now: ip route get %s)", text, text);
+		found(x, DOCTOR_FAIL, fix, "no route to node %s (%s): %s", n->name, text, strerror(-r));
+	}
+}
+
+static void check_mtu(struct exam *x)
+{
+	char fix[160];
+
+	if (!x->self || !x->a->kern)
+		return skip(x);
+	for (size_t i = 0; i < x->config->n_nodes; i++) {
+		const struct config_node *n = &x->config->nodes[i];
+		const struct addr *local = NULL, *remote = n == x->self ? NULL : config_path(x->self, n, &local);
+		uint32_t overhead, mtu;
+		struct kern_path path;
+		const struct link *link;
+
+		if (!remote || kern_path(x->a->kern, remote, local, &path) < 0)
+			continue;
+		overhead = addr_is_v4(remote) ? OVERHEAD_V4 : OVERHEAD_V6;
+		mtu = n->mtu && n->mtu < path.mtu ? n->mtu : path.mtu;
+		if (mtu >= INNER_MTU_MIN + overhead)
+			continue;
+		link = kern_link_by_index(x->a->kern, path.ifindex);
+		snprintf(fix, sizeof(fix), "ip link set %s mtu 1500 (and look at nodes.%s.mtu and the route's mtu)", link ? link->name : "DEVICE",
+			 n->name);
+		found(x, DOCTOR_FAIL, fix, "the path to node %s carries %u bytes, %u inside: IPv6 needs %d inside", n->name, mtu,
+		      mtu > overhead ? mtu - overhead : 0, INNER_MTU_MIN);
+	}
+}
+
+/* ---- others on the same interfaces ---- */
+
+static void check_program(struct exam *x)
+{
+	const struct link *links[16];
+	size_t n = underlay_links(x, links);
+	struct tc_filter filters[16];
+	char fix[160];
+
+	if (!x->a->dp)
+		return skip(x);
+	for (size_t i = 0; i < n; i++) {
+		int length = tc_filters(links[i]->ifindex, true, filters, 16);
+		bool there = false;
+
+		for (int k = 0; k < length && !there; k++) {
+			there = strncmp(filters[k].name, "wire_ingress", 12) == 0;
+			if (there)
+				break;
+			snprintf(fix, sizeof(fix), "tc filter del dev %s ingress pref %u, if it is not needed", links[i]->name, filters[k].priority);
+			found(x, DOCTOR_WARN, fix, "tc filter %s (pref %u) on %s sees tunnel packets before Isthmus", filters[k].name,
+			      filters[k].priority, links[i]->name);
+		}
+		if (!there)
+			found(x, DOCTOR_FAIL, "systemctl restart isthmusd", "the program wire_ingress is not on %s: nothing comes in there",
+			      links[i]->name);
+	}
+}
+
+/* The kernel's VXLAN devices, and programs, hold their port as a UDP socket; both would see what is not ours. */
+static void check_udp(struct exam *x)
+{
+	static const char *const files[] = {"/proc/net/udp", "/proc/net/udp6"};
+	unsigned wanted = x->config ? x->config->vxlan_port : 4789, port;
+	char line[512];
+	bool taken = false;
+
+	for (size_t i = 0; i < 2; i++) {
+		_cleanup_(file) FILE *f = fopen(files[i], "re");
+
+		while (f && fgets(line, sizeof(line), f))
+			taken = taken || (sscanf(line, " %*d: %*[0-9A-Fa-f]:%x", &port) == 1 && port == wanted);
+	}
+	if (taken) {
+		char fix[160];
+
+		snprintf(fix, sizeof(fix), "ip -d link show type vxlan; ss -ulnp sport = :%u; remove it, or set fabric.vxlan_port", wanted);
+		found(x, DOCTOR_WARN, fix, "another VXLAN device or program has UDP port %u: it gets no packet that Isthmus takes", wanted);
+	} else {
+		fine(x, "UDP port %u is ours alone", wanted);
+	}
+}
+
+/* What a command prints, at most NFT_MAX bytes and within NFT_MS; NULL when it is not installed or too slow. */
+static char *output_of(char *const argv[])
+{
+	_cleanup_(free) char *text = malloc(NFT_MAX);
+	posix_spawn_file_actions_t actions;
+	struct timespec now;
+	int64_t end;
+	size_t size = 0;
+	int fds[2], r;
+	pid_t pid;
+
+	if (!text || pipe2(fds, O_CLOEXEC) < 0)
+		return NULL;
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_adddup2(&actions, fds[1], STDOUT_FILENO);
+	posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+	r = posix_spawnp(&pid, argv[0], &actions, NULL, argv, environ);
+	posix_spawn_file_actions_destroy(&actions);
+	close(fds[1]);
+	if (r != 0) {
+		close(fds[0]);
+		return NULL;
+	}
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	end = now.tv_sec * 1000 + now.tv_nsec / 1000000 + NFT_MS;
+	for (;;) {
+		struct pollfd poll_fd = {.fd = fds[0], .events = POLLIN};
+		int64_t left;
+		ssize_t n;
+
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		left = end - (now.tv_sec * 1000 + now.tv_nsec / 1000000);
+		if (left <= 0 || poll(&poll_fd, 1, (int)left) <= 0 || size == NFT_MAX - 1) {
+			kill(pid, SIGKILL);
+			size = 0;
+			break;
+		}
+		n = read(fds[0], text + size, NFT_MAX - 1 - size);
+		if (n <= 0)
+			break;
+		size += (size_t)n;
+	}
+	close(fds[0]);
+	while (waitpid(pid, &r, 0) < 0 && errno == EINTR)
+		;
+	text[size] = '\0';
+	return size ? TAKE_PTR(text) : NULL;
+}
+
+/* Does the rule drop, and does it name our port?  Matches are {"match": {"left": ..., "right": 4789}}. */
+static bool rule_drops(const json_t *expressions, unsigned port)
+{
+	bool names = false, drops = false;
+	const json_t *e;
+	size_t i;
+
+	json_array_foreach((json_t *)expressions, i, e) {
+		const json_t *right = json_object_get(json_object_get(e, "match"), "right");
+
+		drops = drops || json_object_get(e, "drop") || json_object_get(e, "reject");
+		names = names || (json_is_integer(right) && (unsigned)json_integer_value(right) == port);
+	}
+	return names && drops;
+}
+
+static void check_firewall(struct exam *x)
+{
+	char *argv[] = {(char *)"nft", (char *)"-j", (char *)"list", (char *)"ruleset", NULL};
+	_cleanup_(free) char *text = output_of(argv);
+	_cleanup_(json) json_t *rules = text ? json_loads(text, 0, NULL) : NULL;
+	unsigned port = x->config ? x->config->vxlan_port : 4789;
+	const json_t *item;
+	char fix[400];
+	size_t i;
+
+	if (!rules)
+		return skip(x);
+	json_array_foreach(json_object_get(rules, "nftables"), i, item) {
+		const json_t *rule = json_object_get(item, "rule");
+		const char *family = json_string_value(json_object_get(rule, "family"));
+		const char *table = json_string_value(json_object_get(rule, "table"));
+		const char *chain = json_string_value(json_object_get(rule, "chain"));
+
+		if (!family || !table || !chain || !rule_drops(json_object_get(rule, "expr"), port))
+			continue;
+		snprintf(fix, sizeof(fix), "nft delete rule %s %s %s handle %lld", family, table, chain,
+			 (long long)json_integer_value(json_object_get(rule, "handle")));
+		/* Programs of this node come before netfilter, except in a netdev chain on egress; but rules of one host are rules of all. */
+		found(x, DOCTOR_WARN, fix, "a firewall rule in %s %s %s drops UDP port %u; see that no node and no cloud firewall does", family,
+		      table, chain, port);
+	}
+}
+
+/* ---- speed ---- */
+
+struct features {
+	struct ethtool_gstrings *names;
+	struct ethtool_gfeatures *values;
+};
+
+static int ethtool(int fd, const char *name, void *data)
+{
+	struct ifreq request = {.ifr_data = data};
+
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
+	return ioctl(fd, SIOCETHTOOL, &request);
+}
+
+static bool features_read(int fd, const char *name, struct features *f)
+{
+	struct {
+		struct ethtool_sset_info info;
+		uint32_t count;
+	} set = {.info = {.cmd = ETHTOOL_GSSET_INFO, .sset_mask = 1ULL << ETH_SS_FEATURES}};
+
+	if (ethtool(fd, name, &set) < 0 || !set.info.sset_mask || !set.count || set.count > 1024)
+		return false;
+	f->names = calloc(1, sizeof(*f->names) + (size_t)set.count * ETH_GSTRING_LEN);
+	f->values = calloc(1, sizeof(*f->values) + (set.count + 31) / 32 * sizeof(f->values->features[0]));
+	if (!f->names || !f->values)
+		return false;
+	f->names->cmd = ETHTOOL_GSTRINGS;
+	f->names->string_set = ETH_SS_FEATURES;
+	f->names->len = set.count;
+	f->values->cmd = ETHTOOL_GFEATURES;
+	f->values->size = (set.count + 31) / 32;
+	return ethtool(fd, name, f->names) == 0 && ethtool(fd, name, f->values) == 0;
+}
+
+/* A feature that the device has and somebody switched off. */
+static bool feature_is_off(const struct features *f, const char *name)
+{
+	for (uint32_t i = 0; i < f->names->len; i++) {
+		const struct ethtool_get_features_block *block = &f->values->features[i / 32];
+		uint32_t bit = UINT32_C(1) << (i % 32);
+
+		if (strncmp((const char *)f->names->data + (size_t)i * ETH_GSTRING_LEN, name, ETH_GSTRING_LEN) == 0)
+			return (block->available & bit) && !(block->active & bit);
+	}
+	return false;
+}
+
+static void check_offload(struct exam *x)
+{
+	static const char *const wanted[] = {"tx-udp_tnl-segmentation", "tx-generic-segmentation", "rx-gro"};
+	_cleanup_(fd) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	const struct link *links[16];
+	size_t n = underlay_links(x, links);
+	char fix[120];
+
+	for (size_t i = 0; i < n && fd >= 0; i++) {
+		struct features f = {0};
+
+		if (features_read(fd, links[i]->name, &f))
+			for (size_t k = 0; k < sizeof(wanted) / sizeof(wanted[0]); k++) {
+				if (!feature_is_off(&f, wanted[k]))
+					continue;
+				snprintf(fix, sizeof(fix), "ethtool -K %s %s on", links[i]->name, wanted[k]);
+				found(x, DOCTOR_WARN, fix, "%s of %s is off: large packets are cut in software, at half the speed or less", wanted[k],
+				      links[i]->name);
+			}
+		free(f.names);
+		free(f.values);
+	}
+}
+
+const struct doctor_check doctor_underlay_checks[] = {
+	{"underlay-address", check_address},
+	{"underlay-interface", check_interfaces},
+	{"underlay-link", check_link},
+	{"underlay-ipv6", check_dad},
+	{"forwarding", check_forwarding},
+	{"route", check_route},
+	{"path-mtu", check_mtu},
+	{"underlay-program", check_program},
+	{"vxlan-port", check_udp},
+	{"firewall", check_firewall},
+	{"offload", check_offload},
+	{0},
+};
