@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "harness.h"
+
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "datapath.skel.h"
+
+#define CPUS_MAX 64
+
+static struct datapath *skeleton;
+static int drops_fd, counters_fd, cpus;
+static struct host_result host; /* large */
+
+struct datapath *harness_skeleton(void)
+{
+	return skeleton;
+}
+
+int harness_program_fd(enum host_program program)
+{
+	struct bpf_program *const programs[HOST_PROGRAM_MAX] = {
+		[HOST_PORT_INGRESS] = skeleton->progs.port_ingress,
+		[HOST_PORT_EGRESS] = skeleton->progs.port_egress,
+		[HOST_WIRE_INGRESS] = skeleton->progs.wire_ingress,
+	};
+
+	return bpf_program__fd(programs[program]);
+}
+
+static void host_routes(void)
+{
+	struct host_route r = { .ifindex = IF_UNDERLAY, .mtu = UNDERLAY_MTU };
+	const char *const nodes[][2] = { { NODE4, NODE4_MAC }, { NODE6, NODE6_MAC }, { FOREIGN, FOREIGN_MAC } };
+	struct mac6 self = mac_of(UNDERLAY_MAC);
+
+	host_route_clear();
+	memcpy(r.smac, self.b, 6);
+	r.prefix = addr_of("192.0.2.0");
+	r.length = 120;
+	r.result = BPF_FIB_LKUP_RET_NO_NEIGH;
+	host_route_add(&r);
+	r.prefix = addr_of("2001:db8::");
+	r.length = 64;
+	host_route_add(&r);
+	for (size_t i = 0; i < sizeof(nodes) / sizeof(nodes[0]); i++) {
+		struct mac6 m = mac_of(nodes[i][1]);
+
+		r.prefix = addr_of(nodes[i][0]);
+		r.length = 128;
+		r.result = 0;
+		memcpy(r.dmac, m.b, 6);
+		host_route_add(&r);
+	}
+}
+
+static bool quiet_print(void)
+{
+	return !getenv("BPF_VERBOSE");
+}
+
+static int print_libbpf(enum libbpf_print_level level, const char *format, va_list args)
+{
+	return level == LIBBPF_DEBUG && quiet_print() ? 0 : vfprintf(stderr, format, args);
+}
+
+/* Small tables: a million slots would only cost memory here. */
+static int load(bool decap_flags)
+{
+	struct bpf_map *map;
+
+	libbpf_set_print(print_libbpf);
+	skeleton = datapath__open();
+	if (!skeleton)
+		return -1;
+	bpf_object__for_each_map(map, skeleton->obj)
+		if (bpf_map__type(map) != BPF_MAP_TYPE_RINGBUF && bpf_map__max_entries(map) > 4096)
+			bpf_map__set_max_entries(map, 4096);
+	skeleton->rodata->have_decap_flags = decap_flags;
+	return datapath__load(skeleton);
+}
+
+int harness_setup(void **state)
+{
+	/* both ways to take headers off are in use: kernels before 6.3 have one, later ones the other */
+	bool decap_flags = !getenv("BPF_NO_DECAP_FLAGS");
+
+	room_open();
+	host_init();
+	host_set_decap_flags(decap_flags);
+	host_routes();
+	cpus = libbpf_num_possible_cpus();
+	if (cpus < 1 || cpus > CPUS_MAX)
+		return -1;
+	if (load(decap_flags) < 0) {
+		fprintf(stderr, "harness: the data plane does not load: %s\n", strerror(errno));
+		return -1;
+	}
+	drops_fd = bpf_map__fd(skeleton->maps.drops);
+	counters_fd = bpf_map__fd(skeleton->maps.counters);
+	return 0;
+}
+
+int harness_teardown(void **state)
+{
+	datapath__destroy(skeleton);
+	skeleton = NULL;
+	return 0;
+}
+
+static int map_fd(const char *map)
+{
+	int fd = bpf_object__find_map_fd_by_name(skeleton->obj, map);
+
+	if (fd < 0)
+		fail_msg("no map named %s", map);
+	return fd;
+}
+
+static void put_both(void *arg, const char *map, const void *key, const void *value)
+{
+	if (bpf_map_update_elem(map_fd(map), key, value, BPF_ANY) < 0)
+		fail_msg("map %s refuses an entry: %s", map, strerror(errno));
+	host_map_put(host_map_find(map), key, value);
+}
+
+void table_put(const char *map, const void *key, const void *value)
+{
+	put_both(NULL, map, key, value);
+}
+
+void table_remove(const char *map, const void *key)
+{
+	if (bpf_map_delete_elem(map_fd(map), key) < 0)
+		fail_msg("map %s has no such entry to remove", map);
+	host_map_remove(host_map_find(map), key);
+}
+
+int harness_reset(void **state)
+{
+	static const char *const hashes[] = { "ports", "macs", "hosts", "prefixes", "members", "floods" };
+
+	for (size_t i = 0; i < sizeof(hashes) / sizeof(hashes[0]); i++) {
+		unsigned char key[64];
+		int fd = map_fd(hashes[i]);
+
+		while (bpf_map_get_next_key(fd, NULL, key) == 0)
+			if (bpf_map_delete_elem(fd, key) < 0)
+				return -1;
+		host_map_clear(host_map_find(hashes[i]));
+	}
+	fabric_fill(put_both, NULL);
+	return 0;
+}
+
+static void read_kernel(uint64_t drops[DROP_MAX], struct abi_counter counters[COUNTER_MAX])
+{
+	static uint64_t drop_slots[DROP_MAX][CPUS_MAX];
+	static struct abi_counter counter_slots[COUNTER_MAX][CPUS_MAX];
+
+	memset(drops, 0, DROP_MAX * sizeof(drops[0]));
+	memset(counters, 0, COUNTER_MAX * sizeof(counters[0]));
+	for (uint32_t i = 0; i < DROP_MAX; i++) {
+		assert_int_equal(bpf_map_lookup_elem(drops_fd, &i, drop_slots[i]), 0);
+		for (int cpu = 0; cpu < cpus; cpu++)
+			drops[i] += drop_slots[i][cpu];
+	}
+	for (uint32_t i = 0; i < COUNTER_MAX; i++) {
+		assert_int_equal(bpf_map_lookup_elem(counters_fd, &i, counter_slots[i]), 0);
+		for (int cpu = 0; cpu < cpus; cpu++) {
+			counters[i].packets += counter_slots[i][cpu].packets;
+			counters[i].bytes += counter_slots[i][cpu].bytes;
+		}
+	}
+}
+
+static void read_host(uint64_t drops[DROP_MAX], struct abi_counter counters[COUNTER_MAX])
+{
+	for (uint32_t i = 0; i < DROP_MAX; i++)
+		memcpy(&drops[i], host_map_get(host_map_find("drops"), &i), sizeof(drops[i]));
+	for (uint32_t i = 0; i < COUNTER_MAX; i++)
+		memcpy(&counters[i], host_map_get(host_map_find("counters"), &i), sizeof(counters[i]));
+}
+
+/* Where the outer UDP source port stands, 0 when the frame is no tunnel packet. */
+static size_t sport_offset(const uint8_t *p, size_t size)
+{
+	if (size > 50 && p[12] == 0x08 && p[13] == 0 && p[23] == IP_UDP && (p[36] << 8 | p[37]) == VXLAN_PORT)
+		return 34;
+	if (size > 70 && p[12] == 0x86 && p[13] == 0xdd && p[20] == IP_UDP && (p[56] << 8 | p[57]) == VXLAN_PORT)
+		return 54;
+	return 0;
+}
+
+static uint16_t be16_at(const uint8_t *p)
+{
+	return (uint16_t)(p[0] << 8 | p[1]);
+}
+
+/* The kernel's flow hash has a random seed: the port may differ within its range. */
+static bool same_frame(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size)
+{
+	size_t at = sport_offset(a, a_size);
+
+	if (a_size != b_size)
+		return false;
+	if (!at)
+		return memcmp(a, b, a_size) == 0;
+	return memcmp(a, b, at) == 0 && memcmp(a + at + 2, b + at + 2, a_size - at - 2) == 0 &&
+	       (be16_at(a + at) >= 49152) == (be16_at(b + at) >= 49152);
+}
+
+static void compare_copies(const struct outcome *o)
+{
+	bool seen[COPIES_MAX] = { false };
+
+	assert_true(host.copies_length <= COPIES_MAX);
+	if (o->copies_length != host.copies_length)
+		fail_msg("%zu copies came out of the kernel, the host build made %u", o->copies_length, host.copies_length);
+	for (size_t i = 0; i < host.copies_length; i++) {
+		const struct host_copy *c = &host.copies[i];
+		size_t j;
+
+		for (j = 0; j < o->copies_length; j++)
+			if (!seen[j] && o->copies[j].ifindex == c->ifindex &&
+			    same_frame(o->copies[j].data, o->copies[j].size, c->data, c->size))
+				break;
+		if (j == o->copies_length) {
+			frame_print("the host build's copy", c->data, c->size);
+			fail_msg("the kernel made no such copy to device %u", c->ifindex);
+		}
+		seen[j] = true;
+	}
+}
+
+void run_with(enum host_program program, uint32_t ifindex, const struct frame *in, const struct run_options *options,
+	      struct outcome *o)
+{
+	struct __sk_buff before = { .ifindex = ifindex, .ingress_ifindex = ifindex, .mark = options->mark,
+				    .gso_size = options->gso_size, .gso_segs = options->gso_segs }, after = { 0 };
+	struct host_input input = { .data = in->data, .size = in->size, .ifindex = ifindex, .mark = options->mark,
+				    .gso_size = options->gso_size, .gso_segs = options->gso_segs };
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in->data, .data_size_in = (uint32_t)in->size,
+		    .data_out = o->out.data, .data_size_out = sizeof(o->out.data), .ctx_in = &before,
+		    .ctx_size_in = sizeof(before), .ctx_out = &after, .ctx_size_out = sizeof(after), .repeat = 1);
+	uint64_t drops[2][DROP_MAX];
+	struct abi_counter counters[2][COUNTER_MAX];
+	uint64_t host_drops[2][DROP_MAX];
+	struct abi_counter host_counters[2][COUNTER_MAX];
+	int r;
+
+	read_host(host_drops[0], host_counters[0]);
+	host_run(program, &input, &host);
+	read_host(host_drops[1], host_counters[1]);
+
+	o->copies_length = room_arrivals(o->copies, COPIES_MAX, 0);
+	read_kernel(drops[0], counters[0]);
+	r = bpf_prog_test_run_opts(harness_program_fd(program), &opts);
+	if (r < 0)
+		fail_msg("BPF_PROG_TEST_RUN: %s", strerror(-r));
+	o->copies_length = room_arrivals(o->copies, COPIES_MAX, host.copies_length);
+	read_kernel(drops[1], counters[1]);
+
+	o->verdict = (int)opts.retval;
+	o->mark = after.mark;
+	o->how = host.redirect;
+	o->ifindex = host.redirect_ifindex;
+	o->out.size = opts.data_size_out;
+	for (int i = 0; i < DROP_MAX; i++) {
+		o->drops[i] = drops[1][i] - drops[0][i];
+		if (o->drops[i] != host_drops[1][i] - host_drops[0][i])
+			fail_msg("drop reason %d: %lu in the kernel, %lu in the host build", i, o->drops[i],
+				 host_drops[1][i] - host_drops[0][i]);
+	}
+	for (int i = 0; i < COUNTER_MAX; i++) {
+		o->counters[i].packets = counters[1][i].packets - counters[0][i].packets;
+		o->counters[i].bytes = counters[1][i].bytes - counters[0][i].bytes;
+		assert_int_equal(o->counters[i].packets, host_counters[1][i].packets - host_counters[0][i].packets);
+		assert_int_equal(o->counters[i].bytes, host_counters[1][i].bytes - host_counters[0][i].bytes);
+	}
+	assert_int_equal(o->verdict, host.verdict);
+	assert_int_equal(o->mark, host.mark);
+	if (!same_frame(o->out.data, o->out.size, host.data, host.size)) {
+		frame_print("in", in->data, in->size);
+		frame_print("kernel", o->out.data, o->out.size);
+		frame_print("host build", host.data, host.size);
+		fail_msg("the kernel and the host build made different frames");
+	}
+	compare_copies(o);
+}
+
+void run(enum host_program program, uint32_t ifindex, const struct frame *in, struct outcome *o)
+{
+	static const struct run_options none;
+
+	run_with(program, ifindex, in, &none, o);
+}
+
+/* ---- expectations ---- */
+
+void expect_bytes(const struct outcome *o, const struct frame *want)
+{
+	if (o->out.size == want->size && memcmp(o->out.data, want->data, want->size) == 0)
+		return;
+	frame_print("got", o->out.data, o->out.size);
+	frame_print("wanted", want->data, want->size);
+	for (size_t i = 0; i < want->size && i < o->out.size; i++)
+		if (o->out.data[i] != want->data[i])
+			fail_msg("first difference at offset %zu: got %02x, wanted %02x", i, o->out.data[i], want->data[i]);
+	fail_msg("got %zu bytes, wanted %zu", o->out.size, want->size);
+}
+
+static const char *reason_name(int reason)
+{
+	static const char *const names[DROP_MAX] = {
+#define X(symbol, name, meaning) name,
+		ABI_DROP_REASONS(X)
+#undef X
+	};
+
+	return names[reason];
+}
+
+static void expect_reasons(const struct outcome *o, enum drop_reason reason)
+{
+	for (int i = 0; i < DROP_MAX; i++)
+		if (o->drops[i] != (i == (int)reason && reason != DROP_NONE))
+			fail_msg("%s counted %lu times, expected was one %s", reason_name(i), o->drops[i],
+				 reason_name(reason));
+}
+
+void expect_no_drop(const struct outcome *o)
+{
+	expect_reasons(o, DROP_NONE);
+}
+
+void expect_drop(const struct outcome *o, enum drop_reason reason)
+{
+	expect_reasons(o, reason);
+	assert_int_equal(o->verdict, VERDICT_SHOT);
+	assert_int_equal(o->copies_length, 0);
+	expect_count(o, COUNTER_TO_PORT, 0);
+	expect_count(o, COUNTER_ENCAP, 0);
+}
+
+void expect_count(const struct outcome *o, enum counter counter, uint64_t packets)
+{
+	assert_int_equal(o->counters[counter].packets, packets);
+}
+
+void expect_port(const struct outcome *o, enum endpoint_id to, const struct frame *want)
+{
+	expect_no_drop(o);
+	assert_int_equal(o->verdict, VERDICT_REDIRECT);
+	assert_int_equal(o->ifindex, endpoints[to].ifindex);
+	/* A frame whose skb->protocol is wrong must go by egress, where the receiver looks at it anew. */
+	if (o->how == HOST_REDIRECT_PEER)
+		assert_true(endpoints[to].peer);
+	else
+		assert_int_equal(o->how, HOST_REDIRECT_EGRESS);
+	if (o->how == HOST_REDIRECT_EGRESS)
+		assert_int_equal(o->mark, ABI_MARK);
+	expect_bytes(o, want);
+	assert_int_equal(o->copies_length, 0);
+	expect_count(o, COUNTER_TO_PORT, 1);
+	expect_count(o, COUNTER_ENCAP, 0);
+}
+
+void expect_tunnel(const struct outcome *o, uint32_t nexthop, uint32_t vni, const struct frame *inner)
+{
+	static struct frame want;
+	size_t at = sport_offset(o->out.data, o->out.size);
+	uint16_t sport = at ? be16_at(o->out.data + at) : 0;
+
+	expect_no_drop(o);
+	assert_int_equal(o->verdict, VERDICT_REDIRECT);
+	assert_int_equal(o->how, HOST_REDIRECT_EGRESS);
+	assert_int_equal(o->ifindex, IF_UNDERLAY);
+	assert_in_range(sport, 49152, 65535);
+	frame_encap(&want, nexthop, vni, inner, sport);
+	expect_bytes(o, &want);
+	assert_int_equal(o->copies_length, 0);
+	expect_count(o, COUNTER_ENCAP, 1);
+	expect_count(o, COUNTER_TO_PORT, 0);
+}
+
+void expect_answer(const struct outcome *o, enum endpoint_id asker, const struct frame *want)
+{
+	assert_int_equal(o->verdict, VERDICT_REDIRECT);
+	assert_int_equal(o->ifindex, endpoints[asker].ifindex);
+	if (o->how == HOST_REDIRECT_PEER) {
+		assert_true(endpoints[asker].peer);
+	} else {
+		assert_int_equal(o->how, HOST_REDIRECT_EGRESS);
+		assert_int_equal(o->mark, ABI_MARK);
+	}
+	expect_bytes(o, want);
+	assert_int_equal(o->copies_length, 0);
+	expect_count(o, COUNTER_ENCAP, 0);
+}
+
+const struct arrival *copy_to(const struct outcome *o, uint32_t ifindex)
+{
+	const struct arrival *found = NULL;
+
+	for (size_t i = 0; i < o->copies_length; i++) {
+		if (o->copies[i].ifindex != ifindex)
+			continue;
+		if (found)
+			fail_msg("two copies went out of device %u", ifindex);
+		found = &o->copies[i];
+	}
+	if (!found)
+		fail_msg("no copy went out of device %u", ifindex);
+	return found;
+}
+
+void expect_copies(const struct outcome *o, size_t length)
+{
+	assert_int_equal(o->copies_length, length);
+	expect_count(o, COUNTER_FLOODED, length);
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * harness.h - runs one frame through the data plane twice, in the kernel (BPF_PROG_TEST_RUN) and as a host build, and
+ * says what became of it.
+ *
+ * Both runs see the tables of fabric.c.  Verdict, bytes, mark, drop counters, counters and copies must be the same in
+ * both, or the test fails there; where a redirect goes only the host build can tell.
+ *
+ * Call order: harness_setup and harness_teardown as the group's fixtures, harness_reset as the set-up of each test.
+ */
+#ifndef ISTHMUS_TEST_HARNESS_H
+#define ISTHMUS_TEST_HARNESS_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "bpf/abi.h"
+#include "fabric.h"
+#include "frame.h"
+#include "host/host.h"
+#include "room.h"
+
+#define COPIES_MAX 24
+#define VERDICT_UNSPEC -1
+#define VERDICT_OK 0
+#define VERDICT_SHOT 2
+#define VERDICT_STOLEN 4
+#define VERDICT_REDIRECT 7
+
+struct outcome {
+	int verdict;
+	uint32_t mark;
+	enum host_redirect how;
+	uint32_t ifindex; /* of the redirect */
+	struct frame out; /* size and data only */
+	uint64_t drops[DROP_MAX]; /* made by this run */
+	struct abi_counter counters[COUNTER_MAX];
+	size_t copies_length;
+	struct arrival copies[COPIES_MAX];
+};
+
+struct run_options {
+	uint32_t mark;
+	uint32_t gso_size, gso_segs;
+};
+
+int harness_setup(void **state);
+int harness_teardown(void **state);
+int harness_reset(void **state);
+
+/* The skeleton; NULL before harness_setup. */
+struct datapath;
+struct datapath *harness_skeleton(void);
+int harness_program_fd(enum host_program program);
+
+/* One entry of one map, in the kernel and in the host build; harness_reset puts fabric.c's back. */
+void table_put(const char *map, const void *key, const void *value);
+void table_remove(const char *map, const void *key);
+
+void run(enum host_program program, uint32_t ifindex, const struct frame *in, struct outcome *o);
+void run_with(enum host_program program, uint32_t ifindex, const struct frame *in, const struct run_options *options,
+	      struct outcome *o);
+
+/* ---- what must have become of it ---- */
+
+void expect_bytes(const struct outcome *o, const struct frame *want);
+void expect_no_drop(const struct outcome *o);
+/* Dropped, once, for this reason and no other; nothing else happened. */
+void expect_drop(const struct outcome *o, enum drop_reason reason);
+/* Delivered to the port of a local endpoint, as its next hop says, with exactly these bytes. */
+void expect_port(const struct outcome *o, enum endpoint_id to, const struct frame *want);
+/* Into a tunnel: outer headers exact, inner bytes these. */
+void expect_tunnel(const struct outcome *o, uint32_t nexthop, uint32_t vni, const struct frame *inner);
+/* Turned round: goes out of the port it came from. */
+void expect_answer(const struct outcome *o, enum endpoint_id asker, const struct frame *want);
+/* A counter grew by so many packets. */
+void expect_count(const struct outcome *o, enum counter counter, uint64_t packets);
+/* Copies: exactly one to each of these, in any order. */
+const struct arrival *copy_to(const struct outcome *o, uint32_t ifindex);
+void expect_copies(const struct outcome *o, size_t length);
+
+/* Runs at the endpoint's port. */
+static inline void from_port(enum endpoint_id from, const struct frame *in, struct outcome *o)
+{
+	run(HOST_PORT_INGRESS, endpoints[from].ifindex, in, o);
+}
+
+static inline void from_wire(const struct frame *in, struct outcome *o)
+{
+	run(HOST_WIRE_INGRESS, IF_UNDERLAY, in, o);
+}
+
+#define DATAPATH_TEST(f) cmocka_unit_test_setup(f, harness_reset)
+#define DATAPATH_RUN(tests) cmocka_run_group_tests(tests, harness_setup, harness_teardown)
+
+#endif

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "room.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "fabric.h"
+
+static int capture = -1;
+
+static void die(const char *what)
+{
+	fprintf(stderr, "room: %s: %s\n", what, strerror(errno));
+	exit(99);
+}
+
+static void write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		die(path);
+	close(fd);
+}
+
+static int new_namespace(void)
+{
+	int fd;
+
+	if (unshare(CLONE_NEWNET) < 0)
+		die("unshare (are you root?)");
+	fd = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		die("/proc/thread-self/ns/net");
+	/* no chatter of the kernel's own on the devices */
+	write_file("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
+	return fd;
+}
+
+static void ip_batch(const char *commands)
+{
+	FILE *ip = popen("ip -batch -", "w");
+
+	if (!ip || fputs(commands, ip) < 0 || pclose(ip) != 0) {
+		fprintf(stderr, "room: ip refused one of:\n%s", commands);
+		exit(99);
+	}
+}
+
+static void make_devices(int far)
+{
+	char text[16384];
+	size_t n = 0;
+	pid_t pid = getpid();
+
+#define SAY(...) n += (size_t)snprintf(text + n, sizeof(text) - n, __VA_ARGS__)
+	SAY("link set lo up\n");
+	for (int i = IF_UNDERLAY; i < IF_PORTS_END; i++) {
+		const char *kind = i == IF_UNDERLAY ? "u" : "p";
+
+		SAY("link add %s%d index %d mtu %d address %s type veth peer name x%d index %d\n", kind, i, i, UNDERLAY_MTU,
+		    i == IF_UNDERLAY ? UNDERLAY_MAC : "02:fd:00:00:00:01", i, i + IF_FAR);
+		SAY("link set x%d netns /proc/%d/fd/%d\n", i, pid, far);
+		SAY("link set %s%d up multicast off\n", kind, i);
+	}
+	ip_batch(text);
+	n = 0;
+	write_file("/proc/sys/net/ipv6/conf/u10/disable_ipv6", "0");
+	write_file("/proc/sys/net/ipv6/conf/u10/accept_ra", "0");
+	SAY("address add " SELF4 "/24 dev u10\naddress add " SELF6 "/64 dev u10 nodad\n");
+	SAY("neighbour add " NODE4 " lladdr " NODE4_MAC " dev u10 nud permanent\n");
+	SAY("neighbour add " FOREIGN " lladdr " FOREIGN_MAC " dev u10 nud permanent\n");
+	SAY("neighbour add " NODE6 " lladdr " NODE6_MAC " dev u10 nud permanent\n");
+	ip_batch(text);
+	/* the way out of the programs is a look-up "forwarded" from lo */
+	write_file("/proc/sys/net/ipv4/conf/lo/forwarding", "1");
+	write_file("/proc/sys/net/ipv6/conf/lo/disable_ipv6", "0");
+	write_file("/proc/sys/net/ipv6/conf/lo/forwarding", "1");
+#undef SAY
+}
+
+static void open_far(void)
+{
+	char text[4096];
+	size_t n = 0;
+	int size = 1 << 22;
+
+	for (int i = IF_UNDERLAY; i < IF_PORTS_END; i++)
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "link set x%d up arp off\n", i);
+	ip_batch(text);
+	capture = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, htons(ETH_P_ALL));
+	if (capture < 0)
+		die("packet socket");
+	if (setsockopt(capture, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0)
+		die("SO_RCVBUFFORCE");
+}
+
+void room_open(void)
+{
+	int far = new_namespace(), node = new_namespace();
+
+	make_devices(far);
+	if (setns(far, CLONE_NEWNET) < 0)
+		die("setns");
+	open_far();
+	if (setns(node, CLONE_NEWNET) < 0)
+		die("setns");
+	close(far);
+	close(node);
+}
+
+/* What the node's own kernel says on the underlay (ARP and ND for its neighbours) is not the data plane's. */
+static bool is_own(const struct arrival *a)
+{
+	const uint8_t *p = a->data;
+
+	if (a->ifindex != IF_UNDERLAY || a->size < 14)
+		return false;
+	return !(p[12] == 0x08 && p[13] == 0 && a->size > 42 && p[23] == IP_UDP && (p[36] << 8 | p[37]) == VXLAN_PORT) &&
+	       !(p[12] == 0x86 && p[13] == 0xdd && a->size > 62 && p[20] == IP_UDP && (p[56] << 8 | p[57]) == VXLAN_PORT);
+}
+
+size_t room_arrivals(struct arrival *out, size_t max, size_t expect)
+{
+	size_t n = 0;
+
+	for (;;) {
+		struct sockaddr_ll from;
+		socklen_t length = sizeof(from);
+		struct arrival *a = &out[n < max ? n : max - 1];
+		ssize_t size = recvfrom(capture, a->data, sizeof(a->data), MSG_TRUNC, (struct sockaddr *)&from, &length);
+
+		if (size < 0) {
+			struct pollfd wait = { .fd = capture, .events = POLLIN };
+
+			if (n >= expect || poll(&wait, 1, 1000) <= 0)
+				return n;
+			continue;
+		}
+		if (from.sll_pkttype == PACKET_OUTGOING)
+			continue;
+		a->ifindex = (uint32_t)from.sll_ifindex - IF_FAR;
+		a->size = (size_t)size;
+		if (!is_own(a))
+			n++;
+	}
+}
+
+void room_send(uint32_t ifindex, const uint8_t *data, size_t size)
+{
+	struct sockaddr_ll to = { .sll_family = AF_PACKET, .sll_ifindex = (int)(ifindex + IF_FAR), .sll_halen = 6 };
+
+	memcpy(to.sll_addr, data, 6);
+	if (sendto(capture, data, size, 0, (struct sockaddr *)&to, sizeof(to)) != (ssize_t)size)
+		die("send");
+}
