@@ -35,7 +35,7 @@ static uint32_t flags_of(const struct config_port *p)
 	if (p->security)
 		flags |= PORT_SECURITY;
 	if (p->n_addresses == 0)
-		flags |= PORT_ANY_SOURCE;
+		flags |= PORT_ANY_SOURCE | (p->network->n_subnets > 0 ? PORT_SUBNETS : 0);
 	for (size_t i = 0; i < sizeof(allows) / sizeof(allows[0]); i++)
 		if (p->allow & allows[i].allow)
 			flags |= allows[i].flag;
