@@ -1062,7 +1062,7 @@ static void a_missing_standard_bpffs_is_mounted(void **state)
 	load_full(w);
 	close_it(w);
 	assert_int_equal(datapath_teardown(w->bpf_dir), 0);
-	assert_int_not_equal(run("grep -q '^isthmus' /proc/self/mounts"), 0);
+	assert_int_not_equal(run("grep -q '^isthmus /sys/fs/bpf ' /proc/self/mounts"), 0);
 }
 
 static void open_without_rights_says_what_to_do(void **state)
