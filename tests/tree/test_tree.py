@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What holds for the tree as a whole: licences, manual pages, executable bits, no stray paths."""
+import os
 import pathlib
 import re
 import subprocess
@@ -13,15 +14,18 @@ def tracked(*patterns):
 
 
 def test_every_source_names_its_licence():
-    for path in tracked("*.c", "*.h", "*.py", "*.build", "Makefile", "tools/*"):
+    for path in tracked("*.c", "*.h", "*.py", "*.sh", "*.build", "Makefile", "tools/*"):
         head = path.read_text().splitlines()[:3]
         want = "GPL-2.0-only OR BSD-2-Clause" if path.is_relative_to(ROOT / "src/bpf") and path.suffix != ".build" else "Apache-2.0"
         assert any(f"SPDX-License-Identifier: {want}" in line for line in head), path
 
 
 def test_manual_pages_are_clean():
-    pages = tracked("doc/man/*")
-    assert pages
+    """Those in the tree and those that the build made from the program's own tables."""
+    build = pathlib.Path(os.environ.get("ISTHMUS_BUILD", ROOT / "build"))
+    pages = [p for p in tracked("doc/man/*") if p.suffix != ".in"] + [
+        p for p in build.rglob("isthmus*.[158]") if p.is_file()]
+    assert {p.name for p in pages} >= {"isthmus.1", "isthmus.yaml.5", "isthmusd.8"}
     for page in pages:
         result = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", page], capture_output=True, text=True)
         assert result.stdout + result.stderr == "", page
