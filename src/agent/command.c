@@ -321,7 +321,7 @@ static void handle_port_del(void *arg, const struct api_request *request, struct
 		api_reply_error(reply, 404, "IST-4041", "isthmus get ports lists what there is", NULL, "no port is called \"%s\"",
 				request->name);
 	else if (r == -EPERM)
-		api_reply_error(reply, 409, "IST-4009", "take it out of the file and run isthmus apply FILE", NULL, "%s",
+		api_reply_error(reply, 409, "IST-4009", why ? NULL : "take it out of the file and run isthmus apply FILE", NULL, "%s",
 				why ? why : "the port belongs to the configuration file");
 	else
 		reply_outcome(reply, a, r, dry_run, &plan, NULL, why);

@@ -48,14 +48,4 @@ extern const struct doctor_check doctor_host_checks[];    /* doctor_host.c; the 
 extern const struct doctor_check doctor_underlay_checks[]; /* doctor_underlay.c */
 extern const struct doctor_check doctor_port_checks[];    /* doctor_port.c */
 
-/* ---- doctor_tc.c ---- */
-
-struct tc_filter {
-	uint32_t priority;
-	char name[64]; /* "port_ingress:[17]", "" when it is not BPF */
-};
-
-/* The filters of a clsact hook in order; the number of them, at most n; -errno (-ENODEV: no such device). */
-int tc_filters(uint32_t ifindex, bool ingress, struct tc_filter *out, size_t n);
-
 #endif

@@ -83,13 +83,13 @@ static void look_underlay(struct exam *x, const struct config_port *p, const str
 static void look_program(struct exam *x, const struct config_port *p, const struct link *link)
 {
 	static const char *const programs[] = {"port_egress", "port_ingress"};
-	struct tc_filter filters[16];
+	struct kern_filter filters[16];
 	char fix[160];
 
 	if (!x->a->dp)
 		return;
 	for (int ingress = 0; ingress < 2; ingress++) {
-		int length = tc_filters(link->ifindex, ingress, filters, 16);
+		int length = kern_filters(link->ifindex, ingress, filters, 16);
 		bool there = false;
 
 		for (int k = 0; k < length && !there; k++) {

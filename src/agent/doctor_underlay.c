@@ -205,13 +205,13 @@ static void check_program(struct exam *x)
 {
 	const struct link *links[16];
 	size_t n = underlay_links(x, links);
-	struct tc_filter filters[16];
+	struct kern_filter filters[16];
 	char fix[160];
 
 	if (!x->a->dp)
 		return skip(x);
 	for (size_t i = 0; i < n; i++) {
-		int length = tc_filters(links[i]->ifindex, true, filters, 16);
+		int length = kern_filters(links[i]->ifindex, true, filters, 16);
 		bool there = false;
 
 		for (int k = 0; k < length && !there; k++) {
@@ -407,7 +407,8 @@ static void check_offload(struct exam *x)
 
 		if (features_read(fd, links[i]->name, &f))
 			for (size_t k = 0; k < sizeof(wanted) / sizeof(wanted[0]); k++) {
-				if (!feature_is_off(&f, wanted[k]))
+				/* A veth merges packets only when it is told to; there it is a choice, not a fault. */
+				if (!feature_is_off(&f, wanted[k]) || (links[i]->kind == LINK_VETH && strcmp(wanted[k], "rx-gro") == 0))
 					continue;
 				snprintf(fix, sizeof(fix), "ethtool -K %s %s on", links[i]->name, wanted[k]);
 				found(x, DOCTOR_WARN, fix, "%s of %s is off: large packets are cut in software, at half the speed or less", wanted[k],

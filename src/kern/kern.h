@@ -11,6 +11,7 @@
 
 #include <net/if.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "lib/addr.h"
@@ -76,6 +77,15 @@ int kern_neighbours_release(struct kern *k); /* all of ours go back to the kerne
  */
 int kern_port_guard(const struct kern *k, const char *name);
 int kern_port_unguard(const struct kern *k, const char *name);
+
+/* ---- filter.c: who looks at packets before or beside us, for people ---- */
+
+struct kern_filter {
+	uint32_t priority;
+	char name[64]; /* "port_ingress:[17]", "" when it is not BPF */
+};
+/* The filters of a link's clsact in their order: the number of them, at most n; -errno. Needs no struct kern. */
+int kern_filters(uint32_t ifindex, bool ingress, struct kern_filter *out, size_t n);
 
 /* lo forwards (and nothing else): bpf_fib_lookup answers only for an ingress device that may forward. 1 changed, 0 was so. */
 int kern_fib_enable(const struct kern *k);

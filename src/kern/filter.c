@@ -4,23 +4,22 @@
 #include <linux/pkt_cls.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
-#include <time.h>
 
-#include "agent/doctor_exam.h"
+#include "kern/kern.h"
 #include "lib/cleanup.h"
 
 DEFINE_CLEANUP(mnl, struct mnl_socket *, mnl_socket_close)
 
 struct dump {
-	struct tc_filter *out;
+	struct kern_filter *out;
 	size_t n, length;
 };
 
 static int on_option(const struct nlattr *attribute, void *arg)
 {
-	struct tc_filter *f = arg;
+	struct kern_filter *f = arg;
 
 	if (mnl_attr_get_type(attribute) == TCA_BPF_NAME && mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) == 0)
 		snprintf(f->name, sizeof(f->name), "%s", mnl_attr_get_str(attribute));
@@ -37,7 +36,7 @@ static int on_attribute(const struct nlattr *attribute, void *arg)
 static int on_filter(const struct nlmsghdr *message, void *arg)
 {
 	const struct tcmsg *tc = mnl_nlmsg_get_payload(message);
-	struct tc_filter f = {.priority = tc->tcm_info >> 16};
+	struct kern_filter f = {.priority = tc->tcm_info >> 16};
 	struct dump *d = arg;
 
 	if (!tc->tcm_handle) /* the chain's head, not a filter */
@@ -48,12 +47,12 @@ static int on_filter(const struct nlmsghdr *message, void *arg)
 	return MNL_CB_OK;
 }
 
-int tc_filters(uint32_t ifindex, bool ingress, struct tc_filter *out, size_t n)
+int kern_filters(uint32_t ifindex, bool ingress, struct kern_filter *out, size_t n)
 {
 	_cleanup_(mnl) struct mnl_socket *socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
 	char buffer[32768] __attribute__((aligned(8)));
 	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
-	unsigned sequence = (unsigned)time(NULL);
+	const unsigned sequence = 1;
 	struct dump dump = {.out = out, .n = n};
 	struct tcmsg *tc;
 	ssize_t size;
