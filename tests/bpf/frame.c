@@ -44,6 +44,11 @@ void frame_begin(struct frame *f)
 	f->layers = 0;
 }
 
+void frame_copy(struct frame *to, const struct frame *from)
+{
+	memcpy(to, from, offsetof(struct frame, data) + from->size);
+}
+
 void frame_eth(struct frame *f, struct mac6 dst, struct mac6 src, uint16_t type)
 {
 	uint8_t *p = layer(f, LAYER_ETH, 14);

@@ -61,6 +61,7 @@ struct frame {
 };
 
 void frame_begin(struct frame *f);
+void frame_copy(struct frame *to, const struct frame *from); /* without the unused room */
 void frame_eth(struct frame *f, struct mac6 dst, struct mac6 src, uint16_t type);
 void frame_arp(struct frame *f, uint16_t op, struct mac6 sha, const char *spa, struct mac6 tha, const char *tpa);
 /* The family is that of src; TTL 64, no options, DF clear. */

@@ -18,9 +18,9 @@ static struct datapath *skeleton;
 static int drops_fd, counters_fd, cpus;
 static struct host_result host; /* large */
 
-struct datapath *harness_skeleton(void)
+struct bpf_object *harness_object(void)
 {
-	return skeleton;
+	return skeleton->obj;
 }
 
 int harness_program_fd(enum host_program program)
@@ -180,6 +180,15 @@ static void read_kernel(uint64_t drops[DROP_MAX], struct abi_counter counters[CO
 	}
 }
 
+uint64_t harness_counter(enum counter counter)
+{
+	uint64_t drops[DROP_MAX];
+	struct abi_counter counters[COUNTER_MAX];
+
+	read_kernel(drops, counters);
+	return counters[counter].packets;
+}
+
 static void read_host(uint64_t drops[DROP_MAX], struct abi_counter counters[COUNTER_MAX])
 {
 	for (uint32_t i = 0; i < DROP_MAX; i++)
@@ -203,8 +212,14 @@ static uint16_t be16_at(const uint8_t *p)
 	return (uint16_t)(p[0] << 8 | p[1]);
 }
 
-/* The kernel's flow hash has a random seed: the port may differ within its range. */
-static bool same_frame(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size)
+bool harness_kernel_takes(const struct frame *f)
+{
+	uint16_t type = be16_at(f->data + 12);
+
+	return f->size >= 14 && !(type == TYPE_IP4 && f->size < 34) && !(type == TYPE_IP6 && f->size < 54);
+}
+
+bool harness_same_frame(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size)
 {
 	size_t at = sport_offset(a, a_size);
 
@@ -229,7 +244,7 @@ static void compare_copies(const struct outcome *o)
 
 		for (j = 0; j < o->copies_length; j++)
 			if (!seen[j] && o->copies[j].ifindex == c->ifindex &&
-			    same_frame(o->copies[j].data, o->copies[j].size, c->data, c->size))
+			    harness_same_frame(o->copies[j].data, o->copies[j].size, c->data, c->size))
 				break;
 		if (j == o->copies_length) {
 			frame_print("the host build's copy", c->data, c->size);
@@ -286,7 +301,7 @@ void run_with(enum host_program program, uint32_t ifindex, const struct frame *i
 	}
 	assert_int_equal(o->verdict, host.verdict);
 	assert_int_equal(o->mark, host.mark);
-	if (!same_frame(o->out.data, o->out.size, host.data, host.size)) {
+	if (!harness_same_frame(o->out.data, o->out.size, host.data, host.size)) {
 		frame_print("in", in->data, in->size);
 		frame_print("kernel", o->out.data, o->out.size);
 		frame_print("host build", host.data, host.size);

@@ -51,10 +51,15 @@ int harness_setup(void **state);
 int harness_teardown(void **state);
 int harness_reset(void **state);
 
-/* The skeleton; NULL before harness_setup. */
-struct datapath;
-struct datapath *harness_skeleton(void);
+/* Valid after harness_setup. */
+struct bpf_object;
+struct bpf_object *harness_object(void);
 int harness_program_fd(enum host_program program);
+uint64_t harness_counter(enum counter counter); /* packets, in the kernel, of all CPUs */
+/* BPF_PROG_TEST_RUN of recent kernels refuses frames that are named IP and have no whole IP header. */
+bool harness_kernel_takes(const struct frame *f);
+/* Equal but for the outer UDP source port: the kernel's flow hash has a random seed. */
+bool harness_same_frame(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size);
 
 /* One entry of one map, in the kernel and in the host build; harness_reset puts fabric.c's back. */
 void table_put(const char *map, const void *key, const void *value);
