@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Programs on devices: BPF filters of the clsact qdisc, at a fixed priority and handle, so that a filter is found again by
- * anybody, and swapped in place by one message.  While fresh maps are being filled, a device that still has the filter of
+ * Programs on devices: BPF filters of the clsact qdisc, at a fixed priority, and a handle that follows from the BPF directory,
+ * so that a filter is found again without any pin, never taken for another daemon's, and swapped in place by one message.  While fresh maps are being filled, a device that still has the filter of
  * an earlier run keeps it until they are full (make before break); one without gets ours at once, which denies.
  */
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "dp/state.h"
 #include "lib/cleanup.h"
-
-#define HANDLE 0x49535448u /* "ISTH" */
 
 struct hook {
 	enum bpf_tc_attach_point point;
@@ -44,6 +43,24 @@ struct attachment {
 	struct attachment_key key;
 	bool pending; /* an earlier run's filter stays until the maps are full */
 };
+
+/* Of the directory's name, however it is spelt ("/sys/fs/bpf//isthmus/" is the same one). */
+static uint32_t handle_of(const char *bpf_dir)
+{
+	char plain[PATH_MAX];
+	size_t n = 0;
+
+	for (const char *p = bpf_dir; *p && n < sizeof(plain); p++) {
+		if (*p == '/' && (p[1] == '/' || p[1] == 0))
+			continue;
+		if (p[0] == '/' && p[1] == '.' && (p[2] == '/' || p[2] == 0)) {
+			p++;
+			continue;
+		}
+		plain[n++] = *p;
+	}
+	return ((uint32_t)hash_stable(plain, n) & INT32_MAX) | 1;
+}
 
 static const char *device_name(uint32_t ifindex, char out[static IF_NAMESIZE])
 {
@@ -77,7 +94,7 @@ static int attach_failed(int r, uint32_t ifindex, const struct hook *h)
 
 static int look(struct datapath *dp, uint32_t ifindex, const struct hook *h, struct filter *out)
 {
-	return filters_get(&dp->filters, ifindex, h->side, h->priority, HANDLE, out);
+	return filters_get(&dp->filters, ifindex, h->side, h->priority, dp->handle, out);
 }
 
 static bool is_ours(const struct filter *f)
@@ -94,7 +111,7 @@ static bool is_ours(const struct filter *f)
 static int set(struct datapath *dp, uint32_t ifindex, const struct hook *h, bool replace)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = h->point);
-	LIBBPF_OPTS(bpf_tc_opts, options, .handle = HANDLE, .priority = h->priority, .prog_fd = dp->programs[h->program].fd,
+	LIBBPF_OPTS(bpf_tc_opts, options, .handle = dp->handle, .priority = h->priority, .prog_fd = dp->programs[h->program].fd,
 		    .flags = replace ? BPF_TC_F_REPLACE : 0);
 	int r;
 
@@ -135,7 +152,7 @@ static int ensure_all(struct datapath *dp, uint32_t ifindex, enum attach_role ro
 }
 
 /* The clsact goes with the last filter: with nothing on it, it does nothing for anybody. */
-static int clear(struct filters *filters, uint32_t ifindex, const struct role *role)
+static int clear(struct filters *filters, uint32_t handle, uint32_t ifindex, const struct role *role)
 {
 	LIBBPF_OPTS(bpf_tc_hook, clsact, .ifindex = (int)ifindex, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
 	bool any = false;
@@ -144,10 +161,10 @@ static int clear(struct filters *filters, uint32_t ifindex, const struct role *r
 	for (size_t i = 0; i < role->n_hooks; i++) {
 		const struct hook *h = &role->hooks[i];
 		LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = h->point);
-		LIBBPF_OPTS(bpf_tc_opts, options, .handle = HANDLE, .priority = h->priority);
+		LIBBPF_OPTS(bpf_tc_opts, options, .handle = handle, .priority = h->priority);
 		struct filter f;
 
-		r = filters_get(filters, ifindex, h->side, h->priority, HANDLE, &f);
+		r = filters_get(filters, ifindex, h->side, h->priority, handle, &f);
 		if (r == -ENODEV)
 			return 0;
 		if (r == -ENOENT || (r == 0 && !is_ours(&f)))
@@ -242,7 +259,7 @@ int attach_remove(struct datapath *dp, uint32_t ifindex, enum attach_role role)
 	if (r < 0)
 		return r;
 	forget(dp, find(dp, ifindex, role));
-	return clear(&dp->filters, ifindex, &roles[role]);
+	return clear(&dp->filters, dp->handle, ifindex, &roles[role]);
 }
 
 int attach_check(struct datapath *dp, uint32_t ifindex, enum attach_role role)
@@ -267,6 +284,7 @@ int attach_init(struct datapath *dp)
 {
 	int r;
 
+	dp->handle = handle_of(dp->bpf_dir);
 	dp->attachments = HMAP_INIT(struct attachment, key);
 	r = filters_open(&dp->filters);
 	return r < 0 ? error_set(r, "opening a netlink socket: %s", strerror(-r)) : 0;
@@ -298,15 +316,6 @@ int attach_audit(struct datapath *dp)
 	return error < 0 ? error : repairs;
 }
 
-static bool is_pinned_before_us(const struct datapath *dp, uint32_t program)
-{
-	for (enum program_id p = 0; p < PROGRAM_MAX; p++) {
-		if (program && (dp->old_programs[p] == program || dp->programs[p].id == program))
-			return true;
-	}
-	return false;
-}
-
 /* A port that was taken out of the configuration while the daemon was down still has its filters. */
 static int clear_leftovers(struct datapath *dp)
 {
@@ -318,12 +327,9 @@ static int clear_leftovers(struct datapath *dp)
 		return error_set(r, "listing clsact qdiscs: %s", strerror(-r));
 	for (size_t i = 0; i < length; i++) {
 		for (enum attach_role role = 0; role < N_ROLES; role++) {
-			struct filter f;
-
-			if (find(dp, ifindexes[i], role) || look(dp, ifindexes[i], &roles[role].hooks[0], &f) < 0 ||
-			    !is_pinned_before_us(dp, f.program_id))
+			if (find(dp, ifindexes[i], role))
 				continue;
-			r = clear(&dp->filters, ifindexes[i], &roles[role]);
+			r = clear(&dp->filters, dp->handle, ifindexes[i], &roles[role]);
 			if (r < 0)
 				return r;
 		}
@@ -348,7 +354,7 @@ int attach_finish_sync(struct datapath *dp)
 	return error < 0 ? error : r;
 }
 
-int attach_teardown(void)
+int attach_teardown(const char *bpf_dir)
 {
 	_cleanup_(free) uint32_t *ifindexes = NULL;
 	struct filters filters;
@@ -362,7 +368,7 @@ int attach_teardown(void)
 		error = error_set(r, "listing clsact qdiscs: %s", strerror(-r));
 	for (size_t i = 0; i < length; i++) {
 		for (enum attach_role role = 0; role < N_ROLES; role++) {
-			r = clear(&filters, ifindexes[i], &roles[role]);
+			r = clear(&filters, handle_of(bpf_dir), ifindexes[i], &roles[role]);
 			if (r < 0)
 				error = r;
 		}

@@ -213,8 +213,6 @@ static int take_program(struct datapath *dp, enum program_id i, int from_fd)
 	struct program_facts facts;
 	int r;
 
-	if (pinned >= 0 && program_facts(pinned, &facts) == 0)
-		dp->old_programs[i] = facts.info.id;
 	if (pinned >= 0 && !dp->fresh && same_program(pinned, from_fd))
 		dp->programs[i].fd = TAKE_FD(pinned);
 	else
@@ -545,7 +543,7 @@ int datapath_teardown(const char *bpf_dir)
 	int error, r;
 
 	libbpf_set_print(to_debug_log);
-	error = attach_teardown();
+	error = attach_teardown(bpf_dir);
 	if (pin_is_bpffs(bpf_dir) == 1) {
 		r = remove_pins(bpf_dir, true);
 		error = error < 0 ? error : r;

@@ -44,7 +44,7 @@ static int make_directories(const char *dir)
 		if (c != '/' && c != 0)
 			continue;
 		*p = 0;
-		if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		if (mkdir(path, c == 0 ? 0700 : 0755) < 0 && errno != EEXIST)
 			return -errno;
 		*p = c;
 		if (c == 0)

@@ -57,7 +57,6 @@ struct datapath {
 	struct map maps[MAP_MAX];
 	uint32_t map_ids[MAP_MAX];
 	struct program programs[PROGRAM_MAX];
-	uint32_t old_programs[PROGRAM_MAX]; /* ids of what was pinned before us, 0 = none */
 
 	struct abi_node node;
 	bool node_set;
@@ -73,6 +72,7 @@ struct datapath {
 	struct hmap floods, flood_lists;
 
 	/* attach.c */
+	uint32_t handle; /* of our filters */
 	struct filters filters;
 	struct hmap attachments;
 
@@ -126,7 +126,7 @@ int attach_init(struct datapath *dp);
 void attach_fini(struct datapath *dp);
 int attach_audit(struct datapath *dp);
 int attach_finish_sync(struct datapath *dp); /* what was put off; then devices that nobody asked for any more */
-int attach_teardown(void);                   /* every filter that looks like ours in this namespace */
+int attach_teardown(const char *bpf_dir);    /* every filter of this directory's in this network namespace */
 
 /* ---- stats.c ---- */
 

@@ -219,7 +219,7 @@ static int filters_on(const char *device)
 	f = popen(command, "r");
 	assert_non_null(f);
 	while (fgets(line, sizeof(line), f))
-		n += strstr(line, "handle 0x49535448") != NULL;
+		n += strstr(line, "port_ingress:[") || strstr(line, "port_egress:[") || strstr(line, "wire_ingress:[");
 	pclose(f);
 	return n;
 }
@@ -733,6 +733,43 @@ static void filters_that_nobody_asks_for_any_more_are_taken_off(void **state)
 	assert_false(has_clsact("p1"));
 }
 
+/* As above, and the pins are lost too: what serves that port must not go on with maps that nobody can see. */
+static void filters_of_lost_pins_are_taken_off(void **state)
+{
+	struct world *w = *state;
+	uint32_t left = make_veth("p1", "w1");
+
+	load_full(w);
+	assert_int_equal(attach_add(w->dp, left, ATTACH_PORT), 1);
+	close_it(w);
+	assert_int_equal(umount2(w->bpf_dir, MNT_DETACH), 0);
+	assert_int_equal(load_full(w), N_FULL);
+	assert_int_equal(filters_on("p1"), 0);
+}
+
+static void two_data_planes_leave_each_other_alone(void **state)
+{
+	struct world *w = *state, other = *w;
+	uint32_t mine = make_veth("p0", "w0"), theirs = make_veth("p1", "w1");
+
+	snprintf(other.bpf_dir, sizeof(other.bpf_dir), "%s/other", w->box.directory);
+	load_full(w);
+	assert_int_equal(attach_add(w->dp, mine, ATTACH_PORT), 1);
+	load_full(&other);
+	assert_int_equal(attach_add(other.dp, theirs, ATTACH_PORT), 1);
+	close_it(w);
+	assert_int_equal(load_full(w), 0);
+	assert_int_equal(filters_on("p1"), 2);
+	close_it(&other);
+	assert_int_equal(datapath_teardown(other.bpf_dir), 0);
+	assert_int_equal(filters_on("p1"), 0);
+	assert_int_equal(datapath_audit(w->dp, 65536), 0);
+	close_it(w);
+	snprintf(w->bpf_dir, sizeof(w->bpf_dir), "%s//./bpf/", w->box.directory);
+	assert_int_equal(datapath_teardown(w->bpf_dir), 0); /* the same directory */
+	assert_int_equal(filters_on("p0"), 0);
+}
+
 /* ---- drift ------------------------------------------------------------------------------------------------------- */
 
 struct drift {
@@ -903,7 +940,8 @@ static void a_removed_or_replaced_filter_is_put_back(void **state)
 	assert_int_equal(filters_on("p0"), 2);
 
 	/* another program under our handle */
-	assert_int_equal(run("tc filter replace dev u0 ingress prio 2 handle 0x49535448 bpf da object-pinned %s/port_egress",
+	assert_int_equal(run("handle=$(tc filter show dev u0 ingress | sed -n 's/.*handle \\(0x[0-9a-f]*\\).*/\\1/p');"
+			     "tc filter replace dev u0 ingress prio 2 handle $handle bpf da object-pinned %s/port_egress",
 			     w->bpf_dir), 0);
 	assert_int_equal(attach_check(w->dp, wire, ATTACH_WIRE), 1);
 	assert_int_equal(attach_check(w->dp, wire, ATTACH_WIRE), 0);
@@ -1179,6 +1217,8 @@ int main(void)
 		ROW(a_map_of_another_shape_is_not_used),
 		ROW(a_daemon_that_dies_while_it_fills_leaves_the_old_plane),
 		ROW(filters_that_nobody_asks_for_any_more_are_taken_off),
+		ROW(filters_of_lost_pins_are_taken_off),
+		ROW(two_data_planes_leave_each_other_alone),
 		ROW(drift_is_repaired_in_every_table),
 		ROW(alien_entries_are_removed),
 		ROW(a_small_budget_comes_round),
