@@ -30,10 +30,19 @@ void build_fini(struct build *b);
 /* The entries of a table in a map, for (n = build_entries(...); n; n = n->next): n->object is NULL where there is no object. */
 struct yaml_node *build_entries(const struct yaml_node *map, const char *table);
 
+/* What a checked name means; NULL when n is NULL, or after a report.  Their tables must have been built. */
+struct config_site *find_site(struct build *b, const struct yaml_node *n);
+struct config_node *find_node(struct build *b, const struct yaml_node *n);
+struct config_network *find_network(struct build *b, const struct yaml_node *n);
+
 /* Every item of that list was understood (or there is none): only then can one say what is missing in it. */
 bool build_is_whole(const struct yaml_node *map, const char *key);
 
-/* What to do about an entry that was added at run time: ", or \"isthmus port del NAME\"", else "". */
-const char *build_way_out(const struct build *b, const struct yaml_node *n, char *out, size_t size);
+/*
+ * What else could be done when n, or what it clashes with (NULL = nothing), is a port remembered from run time:
+ * ", or \"isthmus port del NAME\"", else "".
+ */
+const char *build_way_out(const struct build *b, const struct yaml_node *n, const struct yaml_node *other, char *out,
+			  size_t size);
 
 #endif

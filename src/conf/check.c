@@ -92,7 +92,8 @@ static const char *key_names(const struct schema_map *m, char out[static LIST_SI
 	return out;
 }
 
-static void unknown_key(struct report *r, struct yaml_node *n, const struct schema_map *m)
+/* The key that was meant, as far as one can tell, or NULL. */
+static const struct schema_key *unknown_key(struct report *r, struct yaml_node *n, const struct schema_map *m)
 {
 	struct nearest nearest = {.word = n->key};
 	char names[LIST_SIZE], buffer[QUOTED_SIZE];
@@ -102,17 +103,19 @@ static void unknown_key(struct report *r, struct yaml_node *n, const struct sche
 		if (strcmp(*later, n->key) == 0) {
 			report_key(r, n, CONF_NOT_SUPPORTED, "key %s is not supported by this version; expected %s",
 				   quoted(buffer, n->key), key_names(m, names));
-			return;
+			return NULL;
 		}
 	}
 	for (const struct schema_key *k = m->keys; k->name; k++)
 		nearest_offer(r, &nearest, k->name);
-	if (nearest.best)
-		report_key(r, n, CONF_UNKNOWN_KEY, "unknown key %s, did you mean \"%s\"?; expected %s",
-			   quoted(buffer, n->key), nearest.best, key_names(m, names));
-	else
+	if (!nearest.best) {
 		report_key(r, n, CONF_UNKNOWN_KEY, "unknown key %s; expected %s", quoted(buffer, n->key),
 			   key_names(m, names));
+		return NULL;
+	}
+	report_key(r, n, CONF_UNKNOWN_KEY, "unknown key %s, did you mean \"%s\"?; expected %s", quoted(buffer, n->key),
+		   nearest.best, key_names(m, names));
+	return schema_find(m, nearest.best);
 }
 
 static void check_map(struct report *r, struct yaml_node *n, const struct schema_map *m);
@@ -166,6 +169,7 @@ static void check_key(struct report *r, struct yaml_node *n, const struct schema
 static void check_map(struct report *r, struct yaml_node *n, const struct schema_map *m)
 {
 	char expected[LIST_SIZE + 32], names[LIST_SIZE];
+	uint64_t misspelt = 0; /* bit per key of m */
 
 	if (n->kind != YAML_MAP) {
 		snprintf(expected, sizeof(expected), "a map with %s", key_names(m, names));
@@ -177,15 +181,15 @@ static void check_map(struct report *r, struct yaml_node *n, const struct schema
 
 		if (k)
 			check_key(r, child, k);
-		else if (!child->broken)
-			unknown_key(r, child, m);
+		else if (!child->broken && (k = unknown_key(r, child, m)))
+			misspelt |= UINT64_C(1) << (k - m->keys);
 	}
 	for (const struct schema_key *k = m->keys; k->name; k++) {
 		const struct yaml_node *child = n->first;
 
 		while (child && strcmp(child->key, k->name) != 0)
 			child = child->next;
-		if (!k->required || child)
+		if (!k->required || child || misspelt & UINT64_C(1) << (k - m->keys))
 			continue;
 		if (k->shape == SCHEMA_MAP)
 			report_missing(r, n, k->name, CONF_MISSING_KEY, "missing; expected a map with %s",
@@ -220,7 +224,11 @@ void check_tree(struct yaml *y, bool runtime, struct report *report)
 {
 	if (y->root.broken)
 		return;
-	if (runtime)
+	if (yaml_is_null(&y->root)) {
+		report_value(report, &y->root, CONF_EMPTY, "no configuration; expected a map with %s",
+			     runtime ? "ports" : "version, fabric, sites, nodes, tenants or ports");
+		y->root.broken = true;
+	} else if (runtime)
 		check_runtime(report, &y->root);
 	else
 		check_map(report, &y->root, &schema_root);

@@ -13,7 +13,8 @@
 enum claim_kind {
 	CLAIM_VNI,
 	CLAIM_ADDRESS,    /* scope: tenant */
-	CLAIM_MAC,        /* scope: l2 network, or tenant for its l3 networks */
+	CLAIM_MAC_L2,     /* scope: network */
+	CLAIM_MAC_L3,     /* scope: tenant; its l3 networks share a VNI */
 	CLAIM_INTERFACE,  /* scope: node */
 	CLAIM_UNDERLAY,
 	CLAIM_ROUTER_MAC,
@@ -29,15 +30,17 @@ enum claim_kind {
 static const struct {
 	enum conf_code code;
 	const char *expected;
+	const char *what; /* NULL: "belongs to" */
 } rules[] = {
 	[CLAIM_VNI] = {CONF_VNI_TWICE, "a VNI that no other tenant or network uses"},
 	[CLAIM_ADDRESS] = {CONF_ADDRESS_TWICE, "an address that nobody else in the tenant has"},
-	[CLAIM_MAC] = {CONF_MAC_TWICE, "a MAC address that nobody else there has"},
+	[CLAIM_MAC_L2] = {CONF_MAC_TWICE, "a MAC address that nobody else in the network has"},
+	[CLAIM_MAC_L3] = {CONF_MAC_TWICE, "a MAC address that nobody else in the l3 networks of the tenant has"},
 	[CLAIM_INTERFACE] = {CONF_INTERFACE_TWICE, "an interface of the node that has no other use"},
 	[CLAIM_UNDERLAY] = {CONF_UNDERLAY_TWICE, "an address that no other node has"},
 	[CLAIM_ROUTER_MAC] = {CONF_ROUTER_MAC_TWICE, "another underlay address for one of the two"},
-	[CLAIM_MEMBERSHIP] = {CONF_LISTED_TWICE, "each network once"},
-	[CLAIM_WORD] = {CONF_LISTED_TWICE, "each word once"},
+	[CLAIM_MEMBERSHIP] = {CONF_LISTED_TWICE, "each network once", "stands at"},
+	[CLAIM_WORD] = {CONF_LISTED_TWICE, "each word once", "stands at"},
 };
 
 struct claim_key {
@@ -98,10 +101,10 @@ static void claim(struct clash *x, enum claim_kind kind, const void *scope, cons
 
 	if (!c || c->owner == n)
 		return;
-	path = report_path(c->owner, NULL);
-	report_value(x->b->report, n, rules[kind].code, "%s belongs to %s (%s) already; expected %s%s", text,
-		     path ? path : "another", report_where(x->b->report, n, c->owner, where, sizeof(where)),
-		     rules[kind].expected, build_way_out(x->b, n, way_out, sizeof(way_out)));
+	path = report_owner(x->b->report, c->owner);
+	report_value(x->b->report, n, rules[kind].code, "%s %s %s (%s) already; expected %s%s", text,
+		     rules[kind].what ? rules[kind].what : "belongs to", path ? path : "another", report_where(x->b->report, n, c->owner, where, sizeof(where)),
+		     rules[kind].expected, build_way_out(x->b, n, c->owner, way_out, sizeof(way_out)));
 }
 
 /* ---- tenants and networks ---- */
@@ -136,7 +139,7 @@ static void check_inside(struct clash *x, const struct config_network *network, 
 {
 	char subnets[4 * (PREFIX_TEXT_SIZE + 4) + 8], subnet[PREFIX_TEXT_SIZE], way_out[128];
 
-	build_way_out(x->b, n, way_out, sizeof(way_out));
+	build_way_out(x->b, n, NULL, way_out, sizeof(way_out));
 	for (size_t i = 0; i < network->n_subnets; i++) {
 		const struct prefix *p = &network->subnets[i];
 
@@ -222,7 +225,7 @@ static bool is_later(const struct yaml_node *a, const struct yaml_node *b)
 static void report_overlap(struct clash *x, const struct subnet_at *a, const struct subnet_at *b)
 {
 	const struct subnet_at *first = is_later(a->node, b->node) ? b : a, *second = first == a ? b : a;
-	_cleanup_(free) char *path = report_path(first->node, NULL);
+	_cleanup_(free) char *path = report_owner(x->b->report, first->node);
 	char text[2][PREFIX_TEXT_SIZE];
 
 	report_value(x->b->report, second->node, CONF_SUBNETS_OVERLAP,
@@ -313,14 +316,14 @@ static void check_reach(struct clash *x, const struct config_node *node, const s
 		other = &lonely[!v6][1]; /* two foreign nodes are none of our business */
 	if (!other->node)
 		return;
-	path = report_path(other->reason, NULL);
+	path = report_owner(x->b->report, other->reason);
 	report_value(x->b->report, reason, CONF_NO_COMMON_FAMILY,
 		     "node %s (line %u) has only IPv%c underlay addresses, and node %s (line %u), in tenant %s too by %s "
 		     "(%s), only IPv%c ones; expected one family that both have%s",
 		     node->name, node->place.line, v4 ? '4' : '6', other->node->name, other->node->place.line,
 		     tenant->name, path ? path : "a port",
 		     report_where(x->b->report, reason, other->reason, where, sizeof(where)), v4 ? '6' : '4',
-		     build_way_out(x->b, reason, way_out, sizeof(way_out)));
+		     build_way_out(x->b, reason, other->reason, way_out, sizeof(way_out)));
 }
 
 /* `reason` made the node a member of the network. */
@@ -421,7 +424,7 @@ static void check_port_addresses(struct clash *x, const struct yaml_node *map, c
 static void check_port_mac(struct clash *x, const struct yaml_node *map, const struct config_port *p)
 {
 	const struct yaml_node *n = yaml_get(map, "mac");
-	const void *scope = p->network->mode == CONFIG_MODE_L2 ? (const void *)p->network : p->network->tenant;
+	bool l2 = p->network->mode == CONFIG_MODE_L2;
 	char text[MAC_TEXT_SIZE], way_out[128];
 
 	if (!n)
@@ -430,8 +433,8 @@ static void check_port_mac(struct clash *x, const struct yaml_node *map, const s
 	if (mac_equal(&p->mac, &x->b->config->gateway_mac))
 		report_value(x->b->report, n, CONF_MAC_TWICE,
 			     "%s is fabric.gateway_mac, the MAC of every gateway; expected the workload's own%s", text,
-			     build_way_out(x->b, n, way_out, sizeof(way_out)));
-	claim(x, CLAIM_MAC, scope, &p->mac, sizeof(p->mac), text, n);
+			     build_way_out(x->b, n, NULL, way_out, sizeof(way_out)));
+	claim(x, l2 ? CLAIM_MAC_L2 : CLAIM_MAC_L3, l2 ? (void *)p->network : p->network->tenant, &p->mac, sizeof(p->mac), text, n);
 }
 
 static void count_port(struct clash *x, const struct yaml_node *map, const struct config_port *p)

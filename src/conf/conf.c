@@ -37,7 +37,8 @@ static int load(const struct conf_source *sources, size_t n_sources, struct yaml
 	_cleanup_(build) struct build *cleanup = &b;
 	int r = read_all(sources, n_sources, report, yamls);
 
-	if (r == -EINVAL) /* without its text nothing can be said of the objects in it */
+	/* Without its text nothing can be said of the objects in it, and with a full report nothing more is told. */
+	if (r == -EINVAL || report->total >= REPORT_MAX)
 		return report_finish(report, errors);
 	if (r >= 0)
 		r = build_objects(cleanup);

@@ -24,6 +24,7 @@ struct conf_source {
 	const char *text; /* need not end with NUL */
 	size_t size;      /* bytes */
 	bool runtime;     /* holds only `ports:`, added by `isthmus port add`; a port equal to one of the file is absorbed */
+	bool request;     /* runtime, and not remembered yet: no error advises to delete from it */
 };
 
 struct conf_error {

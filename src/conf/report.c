@@ -10,6 +10,7 @@
 
 #define COMPARE_MAX 1000000 /* words compared in one load: about 0.1 s */
 #define DISTANCE_MAX 2
+#define PATH_SHOWN 12 /* our own are at most 6 deep */
 
 static void add(struct report *r, unsigned source, struct config_place at, char *path, enum conf_code code,
 		const char *format, va_list args) __attribute__((format(printf, 6, 0)));
@@ -166,24 +167,55 @@ void conf_errors_print(const struct conf_errors *e, FILE *f)
 
 /* ---- words in messages ---- */
 
+int32_t utf8_decode(const char *text, const char *end, unsigned *length)
+{
+	static const int32_t lowest[] = {0, 0, 0x80, 0x800, 0x10000};
+	const uint8_t *p = (const uint8_t *)text;
+	int32_t c = *p;
+
+	*length = c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
+	if (*length == 0 || (size_t)(end - text) < *length) {
+		*length = 0;
+		return -1;
+	}
+	if (*length > 1)
+		c &= 0xff >> (*length + 1);
+	for (unsigned i = 1; i < *length; i++) {
+		if ((p[i] & 0xc0) != 0x80)
+			return -1;
+		c = c << 6 | (p[i] & 0x3f);
+	}
+	return c < lowest[*length] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? -1 : c;
+}
+
+/* Beyond ASCII all is escaped: letters that look like others, marks that reorder or hide what follows. */
+static unsigned escape_one(const char *text, char out[static 12])
+{
+	unsigned length;
+	int32_t c = utf8_decode(text, text + strlen(text), &length);
+
+	if (c == '"' || c == '\\')
+		snprintf(out, 12, "\\%c", c);
+	else if (c == '\n' || c == '\t')
+		strcpy(out, c == '\n' ? "\\n" : "\\t");
+	else if (c >= ' ' && c < 0x7f)
+		snprintf(out, 12, "%c", c);
+	else if (c >= 0)
+		snprintf(out, 12, c > 0xffff ? "\\U%08x" : "\\u%04x", (unsigned)c);
+	else
+		snprintf(out, 12, "\\x%02x", (unsigned char)*text);
+	return length > 0 ? length : 1;
+}
+
 const char *quoted(char out[static QUOTED_SIZE], const char *text)
 {
 	char *p = out, *end = out + QUOTED_SIZE - sizeof("...\"");
 
 	*p++ = '"';
-	for (; *text; text++) {
-		unsigned char c = (unsigned char)*text;
-		char escape[5] = {(char)c};
+	while (*text) {
+		char escape[12];
 
-		/* UTF-8 was checked by yaml_read; beyond ASCII are also marks that reorder or hide what follows */
-		if (c == '"' || c == '\\')
-			snprintf(escape, sizeof(escape), "\\%c", c);
-		else if (c == '\n')
-			strcpy(escape, "\\n");
-		else if (c == '\t')
-			strcpy(escape, "\\t");
-		else if (c < ' ' || c >= 0x7f)
-			snprintf(escape, sizeof(escape), "\\x%02x", c);
+		text += escape_one(text, escape);
 		if (p + strlen(escape) > end) {
 			p = stpcpy(p, "...");
 			break;
@@ -220,6 +252,11 @@ char *report_path(const struct yaml_node *n, const char *child)
 	if (!f)
 		return NULL;
 	for (size_t i = depth; i-- > 0;) {
+		if (depth - i > PATH_SHOWN) {
+			fputs("...", f);
+			child = NULL;
+			break;
+		}
 		if (chain[i]->key) {
 			if (i + 1 < depth)
 				fputc('.', f);
@@ -238,6 +275,11 @@ char *report_path(const struct yaml_node *n, const char *child)
 		return NULL;
 	}
 	return text;
+}
+
+char *report_owner(const struct report *r, const struct yaml_node *n)
+{
+	return r->total < REPORT_MAX ? report_path(n, NULL) : NULL;
 }
 
 const char *report_where(const struct report *r, const struct yaml_node *from, const struct yaml_node *n, char *out,

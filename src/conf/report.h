@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "conf/conf.h"
 #include "conf/schema.h"
@@ -44,11 +45,16 @@ void report_missing(struct report *r, const struct yaml_node *map, const char *k
 /* -EINVAL with the list in out when there is anything, -ENOMEM, or 0.  The report is empty after. */
 int report_finish(struct report *r, struct conf_errors *out);
 
+/* The first character of UTF-8 text (RFC 3629) and its length in bytes; -1 for what is none. */
+int32_t utf8_decode(const char *text, const char *end, unsigned *length);
+
 /* The text in quotes, what does not print escaped, what is long cut: safe to show on a terminal. */
 const char *quoted(char out[static QUOTED_SIZE], const char *text);
 
 /* "tenants.red.networks.web.subnets[1]"; malloc'd, NULL = no memory.  `child` may be NULL. */
 char *report_path(const struct yaml_node *n, const char *child);
+/* The same, or NULL when no more errors are kept: a path costs a walk along its list. */
+char *report_owner(const struct report *r, const struct yaml_node *n);
 /* "line 12", or "FILE line 12" when that is in another source than `from` */
 const char *report_where(const struct report *r, const struct yaml_node *from, const struct yaml_node *n, char *out,
 			 size_t size);

@@ -51,7 +51,7 @@ const struct schema_type schema_name = {
 };
 
 static const struct schema_type
-	version = {"number", "1", type_check_number, .low = 1, .high = 1, .bare = true},
+	version = {"number", "1", type_check_version, .low = 1, .high = 1, .bare = true},
 	vni = {"VNI", "a whole number from 1 to 16777215", type_check_number, .low = 1, .high = 16777215, .bare = true},
 	udp_port = {"UDP port", "a whole number from 1 to 65535", type_check_number, .low = 1, .high = 65535, .bare = true},
 	mtu = {"MTU", "a whole number from 1280 to 65535", type_check_number, .low = 1280, .high = 65535, .bare = true},
@@ -60,7 +60,7 @@ static const struct schema_type
 	encap = {"word", "vxlan", type_check_word, .words = encaps},
 	encryption = {"word", "never", type_check_word, .words = encryptions},
 	mode = {"word", "l2 or l3", type_check_word, .words = modes},
-	allow = {"word", "words of the list", type_check_word, .words = allows},
+	allow = {"word", "router-advertisement, dhcp-server, tunnel, routing or link-control", type_check_word, .words = allows},
 	site_name = {"name", "the name of a site", type_check_name,
 		     .json = "\"type\": \"string\", \"pattern\": \"^" NAME_PATTERN "$\""},
 	node_name = {"name", "the name of a node", type_check_name,

@@ -62,6 +62,15 @@ bool type_check_number(const struct schema_type *t, const char *text, struct sch
 	return true;
 }
 
+bool type_check_version(const struct schema_type *t, const char *text, struct schema_problem *p)
+{
+	static const struct schema_type any = {.low = 0, .high = UINT32_MAX};
+
+	if (!type_check_number(&any, text, p))
+		return false;
+	return strcmp(text, "1") == 0 ? true : fail(p, CONF_NOT_SUPPORTED, text, "is not supported by this version");
+}
+
 bool type_check_boolean(const struct schema_type *t, const char *text, struct schema_problem *p)
 {
 	if (strcmp(text, "true") == 0 || strcmp(text, "false") == 0)
@@ -74,7 +83,7 @@ bool type_check_boolean(const struct schema_type *t, const char *text, struct sc
 bool type_check_word(const struct schema_type *t, const char *text, struct schema_problem *p)
 {
 	struct nearest nearest = {.word = text};
-	size_t used = 0, n = 0, i = 0;
+	char why[64] = "is not known";
 
 	for (const struct schema_word *w = t->words; w->word; w++) {
 		if (strcmp(w->word, text) == 0) {
@@ -82,21 +91,12 @@ bool type_check_word(const struct schema_type *t, const char *text, struct schem
 				return true;
 			return fail(p, CONF_NOT_SUPPORTED, text, "is not supported by this version");
 		}
-		n += !w->unsupported;
 		if (!w->unsupported)
 			nearest_offer(NULL, &nearest, w->word);
 	}
-	fail(p, CONF_UNKNOWN_WORD, text, "is not known");
-	for (const struct schema_word *w = t->words; w->word && used < sizeof(p->expected); w++) {
-		if (w->unsupported)
-			continue;
-		i++;
-		used += (size_t)snprintf(p->expected + used, sizeof(p->expected) - used, "%s%s",
-					 i == 1 ? "" : i == n ? " or " : ", ", w->word);
-	}
 	if (nearest.best)
-		snprintf(p->expected, sizeof(p->expected), "%s, did you mean that?", nearest.best);
-	return false;
+		snprintf(why, sizeof(why), "is not known, did you mean \"%s\"?", nearest.best);
+	return fail(p, CONF_UNKNOWN_WORD, text, why);
 }
 
 bool type_check_name(const struct schema_type *t, const char *text, struct schema_problem *p)
@@ -108,11 +108,13 @@ bool type_check_name(const struct schema_type *t, const char *text, struct schem
 	if (strlen(text) > CONFIG_NAME_MAX)
 		return fail(p, CONF_BAD_NAME, text, "is longer than 63 characters");
 	if (text[strspn(text, allowed)]) {
-		char why[64];
-		char c[2] = {text[strspn(text, allowed)]};
-		char buffer[QUOTED_SIZE];
+		const char *c = text + strspn(text, allowed);
+		char why[QUOTED_SIZE + 16], one[8] = "", buffer[QUOTED_SIZE];
+		unsigned length;
 
-		snprintf(why, sizeof(why), "has %s in a name", quoted(buffer, c));
+		utf8_decode(c, c + strlen(c), &length);
+		memcpy(one, c, length > 0 ? length : 1);
+		snprintf(why, sizeof(why), "has %s in a name", quoted(buffer, one));
 		return fail(p, CONF_BAD_NAME, text, why);
 	}
 	if (strchr("_.-", text[0]))
@@ -198,8 +200,10 @@ bool type_check_subnet(const struct schema_type *t, const char *text, struct sch
 	struct addr a;
 	int r = prefix_parse(text, &subnet);
 
-	if (r == -ERANGE)
+	if (r == -ERANGE) {
+		snprintf(p->expected, sizeof(p->expected), "a prefix length of at most %u", strchr(text, ':') ? 128 : 32);
 		return fail(p, CONF_BAD_SUBNET, text, "has a prefix length that is too long");
+	}
 	if (r == -EDOM) {
 		unsigned length = (unsigned)atoi(strchr(text, '/') + 1);
 		char address[ADDR_TEXT_SIZE];
@@ -220,8 +224,10 @@ bool type_check_subnet(const struct schema_type *t, const char *text, struct sch
 	for (size_t i = 0; i < sizeof(unusable) / sizeof(unusable[0]); i++) {
 		struct prefix u;
 
-		if (prefix_parse(unusable[i].prefix, &u) == 0 && prefix_overlaps(&subnet, &u))
-			return fail(p, CONF_UNUSABLE_SUBNET, text, unusable[i].why);
+		if (prefix_parse(unusable[i].prefix, &u) < 0 || !prefix_overlaps(&subnet, &u))
+			continue;
+		strcpy(p->expected, "a range of unicast addresses, such as 10.0.1.0/24");
+		return fail(p, CONF_UNUSABLE_SUBNET, text, unusable[i].why);
 	}
 	return true;
 }

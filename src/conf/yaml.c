@@ -12,25 +12,6 @@
 
 /* ---- before the parser: what bytes may stand there at all ---- */
 
-/* One UTF-8 character (RFC 3629), or -1. */
-static int32_t decode_utf8(const uint8_t *p, const uint8_t *end, unsigned *length)
-{
-	static const int32_t lowest[] = {0, 0, 0x80, 0x800, 0x10000};
-	int32_t c = *p;
-
-	*length = c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
-	if (*length == 0 || (size_t)(end - p) < *length)
-		return -1;
-	if (*length > 1)
-		c &= 0xff >> (*length + 1);
-	for (unsigned i = 1; i < *length; i++) {
-		if ((p[i] & 0xc0) != 0x80)
-			return -1;
-		c = c << 6 | (p[i] & 0x3f);
-	}
-	return c < lowest[*length] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? -1 : c;
-}
-
 /* Characters that would make our line numbers, or what a reader sees, differ from what the parser reads. */
 static bool is_forbidden(int32_t c, const uint8_t *next, const uint8_t *end)
 {
@@ -51,7 +32,7 @@ static int check_bytes(unsigned source, const char *text, size_t size, struct re
 
 	while (p < end) {
 		unsigned length;
-		int32_t c = decode_utf8(p, end, &length);
+		int32_t c = utf8_decode((const char *)p, (const char *)end, &length);
 
 		if (c < 0) {
 			report_at(report, source, at, NULL, CONF_NOT_UTF8,
@@ -112,7 +93,7 @@ static char *current_path(const struct reader *r)
 
 static void report_here(struct reader *r, const yaml_mark_t *mark, enum conf_code code, const char *what)
 {
-	_cleanup_(free) char *path = current_path(r);
+	_cleanup_(free) char *path = r->report->total < REPORT_MAX ? current_path(r) : NULL;
 
 	report_at(r->report, r->yaml->source, place_of(mark), path, code, "%s", what);
 }
@@ -174,8 +155,12 @@ static void refuse_decoration(struct reader *r, const yaml_event_t *event, const
 		report_here(r, &event->start_mark, CONF_ANCHOR, what);
 	}
 	if (tag) {
-		snprintf(what, sizeof(what), "tag %s; expected no tag: each key has its own type",
-			 quoted(buffer, (const char *)tag));
+		static const char yaml[] = "tag:yaml.org,2002:"; /* what !! stands for */
+		const char *text = (const char *)tag;
+		bool is_yaml = strncmp(text, yaml, strlen(yaml)) == 0;
+
+		snprintf(what, sizeof(what), "tag %s%s; expected no tag: each key has its own type", is_yaml ? "!!" : "",
+			 quoted(buffer, is_yaml ? text + strlen(yaml) : text));
 		report_here(r, &event->start_mark, CONF_TAG, what);
 	}
 }
@@ -261,6 +246,7 @@ static int on_start(struct reader *r, const yaml_event_t *event, enum yaml_kind 
 	v = new_node(r, event, kind, &n);
 	if (v < 0)
 		return v;
+	n->broken |= tag != NULL;
 	r->levels[r->depth++] = (struct level){.container = n, .tail = &n->first};
 	return 0;
 }
@@ -307,24 +293,39 @@ static int on_end(struct reader *r, const yaml_event_t *event)
 static const struct {
 	const char *problem; /* libyaml's */
 	const char *what;
+	const char *after; /* said of what begins in a line that is told in between, or NULL */
+	const char *expected;
+	bool at_begin; /* that beginning is the place */
 } problems[] = {
 	{"mapping values are not allowed in this context",
-	 "a second \": \" in one value; expected one key and value in a line, or quotes around a text that holds \": \""},
-	{"did not find expected key",
-	 "this line does not continue the map around it; expected \"key: value\", indented as its neighbours"},
-	{"could not find expected ':'", "a key without \":\"; expected \"key: value\""},
-	{"did not find expected '-' indicator",
-	 "this line does not continue the list around it; expected \"- value\", indented as its neighbours"},
-	{"did not find expected ',' or ']'", "the list is not closed; expected \",\" or \"]\""},
-	{"did not find expected ',' or '}'", "the map is not closed; expected \",\" or \"}\""},
-	{"did not find expected node content", "a value is missing; expected one"},
-	{"found unexpected end of stream", "the text ends inside quotes; expected the closing quote"},
-	{"found unknown escape character", "unknown escape in double quotes; expected single quotes, or \\\\ for a backslash"},
-	{"block sequence entries are not allowed in this context",
-	 "a list begins in the line of its key; expected it in the next line, or [in, brackets]"},
-	{"found undefined tag handle", "an undefined tag; expected no tag: each key has its own type"},
-	{"did not find expected <document start>", "text after the end of the document; expected nothing more"},
+	 "a \": \" that cannot stand here: a second one in the line, or none in the line above", NULL,
+	 "one \"key: value\" in a line, and quotes around a text that holds \": \""},
+	{"did not find expected key", "this line does not continue the map", "", "\"key: value\", indented as its neighbours"},
+	{"could not find expected ':'", "a key without \":\"", NULL, "\"key: value\""},
+	{"did not find expected '-' indicator", "this line does not continue the list", "",
+	 "\"- value\", indented as its neighbours"},
+	{"did not find expected ',' or ']'", "the list", " is not closed", "\",\" or \"]\""},
+	{"did not find expected ',' or '}'", "the map", " is not closed", "\",\" or \"}\""},
+	{"did not find expected node content", "a value is missing here", NULL, "one, or the bracket that closes"},
+	{"found unexpected end of stream", "the quotes that begin here are never closed", NULL, "the closing quote", true},
+	{"found unknown escape character", "unknown escape in double quotes", NULL,
+	 "single quotes, or \\\\ for a backslash"},
+	{"block sequence entries are not allowed in this context", "a list begins in the line of its key", NULL,
+	 "it in the next line, or [in, brackets]"},
+	{"found undefined tag handle", "an undefined tag", NULL, "no tag: each key has its own type"},
+	{"did not find expected <document start>", "text after the end of the document", NULL, "nothing more"},
 };
+
+static void report_problem(struct reader *r, const yaml_parser_t *parser, size_t i)
+{
+	const yaml_mark_t *begin = &parser->context_mark;
+	char told[64] = "", what[320];
+
+	if (problems[i].after)
+		snprintf(told, sizeof(told), " that begins in line %u%s", place_of(begin).line, problems[i].after);
+	snprintf(what, sizeof(what), "%s%s; expected %s", problems[i].what, told, problems[i].expected);
+	report_here(r, problems[i].at_begin ? begin : &parser->problem_mark, CONF_NOT_YAML, what);
+}
 
 /* The ASCII character at a place, '?' for others. */
 static char character_at(const char *text, size_t size, struct config_place at)
@@ -358,7 +359,7 @@ static void report_parser(struct reader *r, const yaml_parser_t *parser, const c
 	}
 	for (size_t i = 0; i < sizeof(problems) / sizeof(problems[0]); i++) {
 		if (strcmp(problem, problems[i].problem) == 0) {
-			report_here(r, mark, CONF_NOT_YAML, problems[i].what);
+			report_problem(r, parser, i);
 			return;
 		}
 	}
