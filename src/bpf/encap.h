@@ -113,21 +113,14 @@ static __always_inline __be16 source_port(__u32 hash)
 	return bpf_htons(49152 + ((hash ^ hash >> 16) & 0x3fff));
 }
 
-/* Puts the outer headers on; 0 or -1. The inner Ethernet header must be right already. */
-static __always_inline int encap4(struct __sk_buff *skb, const struct abi_nexthop *nh, __u32 vni, __u8 ecn, __be16 sport,
-				  __be16 dport)
+/* The outer headers; room for them is there and the inner Ethernet header in its place.  0 or -1. */
+static __always_inline int write_outer4(struct __sk_buff *skb, const struct abi_nexthop *nh, __u32 vni, __u8 ecn,
+					__be16 sport, __be16 dport)
 {
-	__u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_UDP |
-		      BPF_F_ADJ_ROOM_ENCAP_L2_ETH | BPF_F_ADJ_ROOM_ENCAP_L2(sizeof(struct ethhdr)) |
-		      BPF_F_ADJ_ROOM_NO_CSUM_RESET;
-	struct outer4 *h;
+	struct outer4 *h = (void *)(long)skb->data;
 
-	if (bpf_skb_adjust_room(skb, OVERHEAD4, BPF_ADJ_ROOM_MAC, flags))
-		return -1;
-	h = (void *)(long)skb->data;
 	if ((void *)(h + 1) > (void *)(long)skb->data_end)
 		return -1;
-	h->inner = h->eth;
 	h->eth.h_proto = bpf_htons(ETH_P_IP);
 	h->ip.version = 4;
 	h->ip.ihl = 5;
@@ -148,6 +141,24 @@ static __always_inline int encap4(struct __sk_buff *skb, const struct abi_nextho
 	__builtin_memset(h->vxlan.reserved, 0, 3);
 	h->vxlan.vni = bpf_htonl(vni << 8);
 	return 0;
+}
+
+/* Puts the outer headers on; 0 or -1. The inner Ethernet header must be right already. */
+static __always_inline int encap4(struct __sk_buff *skb, const struct abi_nexthop *nh, __u32 vni, __u8 ecn, __be16 sport,
+				  __be16 dport)
+{
+	__u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_UDP |
+		      BPF_F_ADJ_ROOM_ENCAP_L2_ETH | BPF_F_ADJ_ROOM_ENCAP_L2(sizeof(struct ethhdr)) |
+		      BPF_F_ADJ_ROOM_NO_CSUM_RESET;
+	struct outer4 *h;
+
+	if (bpf_skb_adjust_room(skb, OVERHEAD4, BPF_ADJ_ROOM_MAC, flags))
+		return -1;
+	h = (void *)(long)skb->data;
+	if ((void *)(h + 1) > (void *)(long)skb->data_end)
+		return -1;
+	h->inner = h->eth;
+	return write_outer4(skb, nh, vni, ecn, sport, dport);
 }
 
 static __always_inline int encap6(struct __sk_buff *skb, const struct abi_nexthop *nh, __u32 vni, __u8 ecn, __be16 sport,

@@ -142,9 +142,26 @@ static __noinline int wrap(struct __sk_buff *skb, const struct packet *p, __u32 
 				       encap4(skb, &scratch->blank, vni, ecn, sport, n->vxlan_port);
 }
 
+/*
+ * From an outer IPv6 header to an outer IPv4 one.  The kernel encapsulates a packet once: after taking all headers off it
+ * would refuse to put others on (-EALREADY), so the longer one is cut.
+ */
+static __noinline int rewrap4(struct __sk_buff *skb, const struct packet *p, __u32 vni, __be16 sport)
+{
+	__u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_NO_CSUM_RESET;
+	struct scratch *scratch = scratch_get();
+	struct abi_node *n = node_get();
+
+	if (have_decap_flags)
+		flags |= BPF_F_ADJ_ROOM_DECAP_L3_IPV4;
+	if (!scratch || !n || bpf_skb_adjust_room(skb, -(int)(OVERHEAD6 - OVERHEAD4), BPF_ADJ_ROOM_MAC, flags))
+		return -1;
+	return write_outer4(skb, &scratch->blank, vni, p->ip ? p->tos & 3 : 0, sport, n->vxlan_port);
+}
+
 static __noinline int flood(struct __sk_buff *skb, const struct origin *o, const struct packet *p)
 {
-	bool reparse, v4, v6;
+	bool v4, v6;
 	__be16 sport;
 
 	flood_ports(skb, o->vni, o->port ? o->port->nexthop : 0, o->direction);
@@ -157,17 +174,15 @@ static __noinline int flood(struct __sk_buff *skb, const struct origin *o, const
 	sport = source_port(bpf_get_hash_recalc(skb));
 	if (!p->ip && protocol_to_ip(skb))
 		return refuse(skb, o, DROP_ENCAP_FAILED);
-	if (v4) {
-		if (wrap(skb, p, o->vni, FLOOD_TUNNEL4, sport))
-			return refuse(skb, o, DROP_ENCAP_FAILED);
-		flood_tunnels(skb, o->vni, FLOOD_TUNNEL4, sport);
-	}
-	if (v4 && v6 && decap(skb, p, false, &reparse))
-		return refuse(skb, o, DROP_ENCAP_FAILED);
 	if (v6) {
 		if (wrap(skb, p, o->vni, FLOOD_TUNNEL6, sport))
 			return refuse(skb, o, DROP_ENCAP_FAILED);
 		flood_tunnels(skb, o->vni, FLOOD_TUNNEL6, sport);
+	}
+	if (v4) {
+		if (v6 ? rewrap4(skb, p, o->vni, sport) : wrap(skb, p, o->vni, FLOOD_TUNNEL4, sport))
+			return refuse(skb, o, DROP_ENCAP_FAILED);
+		flood_tunnels(skb, o->vni, FLOOD_TUNNEL4, sport);
 	}
 	return TC_ACT_STOLEN;
 }
