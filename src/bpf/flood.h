@@ -30,10 +30,12 @@ __noinline int copy_to_port(struct __sk_buff *skb, __u32 id, __u32 vni, __u32 di
 		return 0;
 	}
 	skb->mark = ABI_MARK;
-	if (bpf_clone_redirect(skb, nh->ifindex, 0) == 0) {
-		count(COUNTER_TO_PORT, skb->len);
-		count(COUNTER_FLOODED, skb->len);
+	if (bpf_clone_redirect(skb, nh->ifindex, 0)) {
+		drop(skb, DROP_PORT_DOWN, vni, direction); /* the device is down or just gone */
+		return 0;
 	}
+	count(COUNTER_TO_PORT, skb->len);
+	count(COUNTER_FLOODED, skb->len);
 	return 0;
 }
 
@@ -41,7 +43,9 @@ __noinline int copy_to_port(struct __sk_buff *skb, __u32 id, __u32 vni, __u32 di
 
 __noinline int flood_ports_chunk(struct __sk_buff *skb, __u32 vni, __u32 first, __u32 except, __u32 direction)
 {
-	for (__u32 i = 0; i < CHUNK; i++) {
+	__u32 slots = flood_slot(vni, FLOOD_LOCAL, 0);
+
+	for (__u32 i = 0; i < CHUNK && first + i <= slots; i++) {
 		__u32 id = flood_slot(vni, FLOOD_LOCAL, first + i);
 
 		if (id != 0 && id != except)
@@ -56,6 +60,8 @@ __noinline int flood_ports(struct __sk_buff *skb, __u32 vni, __u32 except, __u32
 
 	for (__u32 first = 1; first <= ABI_MAX_FLOOD_SLOTS && first <= slots; first += CHUNK)
 		flood_ports_chunk(skb, vni, first, except, direction);
+	if (slots > ABI_MAX_FLOOD_SLOTS)
+		drop(skb, DROP_FLOOD_LIMIT, vni, direction); /* the copies that could not be made */
 	return 0;
 }
 
@@ -66,6 +72,7 @@ __noinline int copy_to_tunnel(struct __sk_buff *skb, __u32 id, __u32 vni, __u32 
 	struct abi_node *n = node_get();
 	struct way_out way;
 	void *data, *data_end;
+	__u32 size;
 	bool v4;
 
 	if (!nh || !n || nh->type != NEXTHOP_TUNNEL)
@@ -102,16 +109,21 @@ __noinline int copy_to_tunnel(struct __sk_buff *skb, __u32 id, __u32 vni, __u32 
 		__builtin_memcpy(&h->ip.saddr, &nh->local, 16);
 		__builtin_memcpy(&h->ip.daddr, &nh->remote, 16);
 	}
-	if (bpf_clone_redirect(skb, way.ifindex, 0) == 0) {
-		count(COUNTER_ENCAP, skb->len);
-		count(COUNTER_FLOODED, skb->len);
+	size = skb->len - (v4 ? OVERHEAD4 : OVERHEAD6);
+	if (bpf_clone_redirect(skb, way.ifindex, 0)) {
+		drop(skb, DROP_NO_UNDERLAY_ROUTE, vni, FROM_PORT);
+		return 0;
 	}
+	count(COUNTER_ENCAP, size);
+	count(COUNTER_FLOODED, size);
 	return 0;
 }
 
 __noinline int flood_tunnels_chunk(struct __sk_buff *skb, __u32 vni, __u32 kind, __u32 first, __u32 sport)
 {
-	for (__u32 i = 0; i < CHUNK; i++) {
+	__u32 slots = flood_slot(vni, kind, 0);
+
+	for (__u32 i = 0; i < CHUNK && first + i <= slots; i++) {
 		__u32 id = flood_slot(vni, kind, first + i);
 
 		if (id != 0)
@@ -126,6 +138,8 @@ __noinline int flood_tunnels(struct __sk_buff *skb, __u32 vni, __u32 kind, __u32
 
 	for (__u32 first = 1; first <= ABI_MAX_FLOOD_SLOTS && first <= slots; first += CHUNK)
 		flood_tunnels_chunk(skb, vni, kind, first, sport);
+	if (slots > ABI_MAX_FLOOD_SLOTS)
+		drop(skb, DROP_FLOOD_LIMIT, vni, FROM_PORT);
 	return 0;
 }
 
