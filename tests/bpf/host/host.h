@@ -21,6 +21,7 @@
 
 #define HOST_FRAME_MAX (64 * 1024)
 #define HOST_COPIES_MAX 512
+#define HOST_NO_DEVICE 9999 /* an ifindex that no device has */
 
 enum host_program {
 	HOST_PORT_INGRESS,

@@ -67,7 +67,7 @@ long bpf_clone_redirect(struct __sk_buff *ctx, __u32 ifindex, __u64 flags)
 	struct skb *s = skb_of(ctx);
 	uint32_t i = now.copies_length;
 
-	if (flags & ~(uint64_t)BPF_F_INGRESS || !ifindex)
+	if (flags & ~(uint64_t)BPF_F_INGRESS || !ifindex || ifindex == HOST_NO_DEVICE)
 		return -EINVAL;
 	if (s->mac >= s->network)
 		return -ERANGE;
