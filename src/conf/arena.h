@@ -2,8 +2,9 @@
 /*
  * arena.h - memory that lives and dies with one conf_load.
  *
- * A configuration is hundreds of thousands of small objects that go away together: chunks instead of one malloc each keep
- * a file of the largest size within the memory limit of conf.h.  Start with {}, arena_alloc, arena_fini.  One thread.
+ * A configuration is hundreds of thousands of small objects that go away together: chunks instead of one malloc each
+ * keep a file of the largest size within the memory limit of conf.h.  Start with {}, arena_alloc, arena_fini.  One
+ * thread.
  */
 #ifndef ISTHMUS_CONF_ARENA_H
 #define ISTHMUS_CONF_ARENA_H

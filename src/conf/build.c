@@ -209,8 +209,9 @@ static void check_mode(struct build *b, const struct yaml_node *map, const struc
 	}
 	if (n->mode == CONFIG_MODE_L2) {
 		if (!tried_vni)
-			report_missing(b->report, map, "vni", CONF_MISSING_KEY,
-				       "missing; expected a VNI of the l2 network's own, a whole number from 1 to 16777215");
+			report_missing(
+				b->report, map, "vni", CONF_MISSING_KEY,
+				"missing; expected a VNI of the l2 network's own, a whole number from 1 to 16777215");
 		return;
 	}
 	if (vni)
@@ -312,9 +313,10 @@ static int fill_node_networks(struct build *b, struct yaml_node *list, struct co
 		struct config_network *network = find_network(b, i);
 
 		if (network && network->mode == CONFIG_MODE_L3)
-			report_value(b->report, i, CONF_FOREIGN_ROUTED,
-				     "%s (line %u) is an l3 network and foreign nodes bridge only; expected an l2 network",
-				     network->full_name, network->place.line);
+			report_value(
+				b->report, i, CONF_FOREIGN_ROUTED,
+				"%s (line %u) is an l3 network and foreign nodes bridge only; expected an l2 network",
+				network->full_name, network->place.line);
 		if (network)
 			node->networks[node->n_networks++] = network;
 	}

@@ -4,8 +4,8 @@
  *
  * build_objects makes the objects and resolves references; clash_check then looks across them.  Both report what is
  * wrong and carry on, so that one run tells all; the config is good only when the report is empty at the end.  Every
- * tree entry that became an object points to it (yaml_node.object), so that checks walk in the order of the text and know
- * where everything stood.  The config belongs to the struct build until it is taken.  One thread.
+ * tree entry that became an object points to it (yaml_node.object), so that checks walk in the order of the text and
+ * know where everything stood.  The config belongs to the struct build until it is taken.  One thread.
  */
 #ifndef ISTHMUS_CONF_BUILD_H
 #define ISTHMUS_CONF_BUILD_H
@@ -27,7 +27,7 @@ int build_objects(struct build *b); /* 0 or -ENOMEM */
 int clash_check(struct build *b);   /* 0 or -ENOMEM */
 void build_fini(struct build *b);
 
-/* The entries of a table in a map, for (n = build_entries(...); n; n = n->next): n->object is NULL where there is no object. */
+/* The first entry of a table in a map, the others by ->next; an entry that was refused has no ->object. */
 struct yaml_node *build_entries(const struct yaml_node *map, const char *table);
 
 /* What a checked name means; NULL when n is NULL, or after a report.  Their tables must have been built. */

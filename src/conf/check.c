@@ -10,7 +10,8 @@
 
 static const char *kind_name(const struct yaml_node *n)
 {
-	static const char *const names[] = {[YAML_TEXT] = "a single value", [YAML_LIST] = "a list", [YAML_MAP] = "a map"};
+	static const char *const names[] = {
+		[YAML_TEXT] = "a single value", [YAML_LIST] = "a list", [YAML_MAP] = "a map"};
 
 	return names[n->kind];
 }
@@ -71,8 +72,8 @@ static void check_list(struct report *r, struct yaml_node *n, const struct schem
 		n->broken = true;
 	}
 	if (k->max_items > 0 && length > k->max_items) {
-		report_value(r, n, CONF_BAD_COUNT, "%zu values; expected at most %zu, one of each address family", length,
-			     k->max_items);
+		report_value(r, n, CONF_BAD_COUNT, "%zu values; expected at most %zu, one of each address family",
+			     length, k->max_items);
 		n->broken = true;
 	}
 }

@@ -2,7 +2,8 @@
 /*
  * check.h - a tree against the schema table.
  *
- * Every value that does not fit is reported and marked broken; what is left may be read without another look at its type.
+ * Every value that does not fit is reported and marked broken; what is left may be read without another look at its
+ * type.
  */
 #ifndef ISTHMUS_CONF_CHECK_H
 #define ISTHMUS_CONF_CHECK_H

@@ -55,7 +55,7 @@ struct claim {
 	size_t count;
 };
 
-/* Who is in a tenant with one address family only: the first such node that runs isthmusd, and the first foreign one. */
+/* Who is in a tenant with one address family only: the first such node with isthmusd, the first foreign one. */
 struct lonely {
 	const struct config_node *node;
 	const struct yaml_node *reason; /* what brought it into the tenant */
@@ -103,8 +103,9 @@ static void claim(struct clash *x, enum claim_kind kind, const void *scope, cons
 		return;
 	path = report_owner(x->b->report, c->owner);
 	report_value(x->b->report, n, rules[kind].code, "%s %s %s (%s) already; expected %s%s", text,
-		     rules[kind].what ? rules[kind].what : "belongs to", path ? path : "another", report_where(x->b->report, n, c->owner, where, sizeof(where)),
-		     rules[kind].expected, build_way_out(x->b, n, c->owner, way_out, sizeof(way_out)));
+		     rules[kind].what ? rules[kind].what : "belongs to", path ? path : "another",
+		     report_where(x->b->report, n, c->owner, where, sizeof(where)), rules[kind].expected,
+		     build_way_out(x->b, n, c->owner, way_out, sizeof(way_out)));
 }
 
 /* ---- tenants and networks ---- */
@@ -127,10 +128,17 @@ static void describe_subnets(const struct config_network *n, char *out, size_t s
 
 	out[0] = '\0';
 	for (size_t i = 0; i < n->n_subnets && i < 4 && used < size; i++)
-		used += (size_t)snprintf(out + used, size - used, "%s%s", i == 0 ? "" : i + 1 < n->n_subnets ? ", " : " or ",
+		used += (size_t)snprintf(out + used, size - used, "%s%s", joint(i, n->n_subnets),
 					 prefix_format(&n->subnets[i], buffer));
 	if (n->n_subnets > 4 && used < size)
 		snprintf(out + used, size - used, ", ...");
+}
+
+static const char *reserved_name(const struct prefix *p, const struct addr *a)
+{
+	if (!addr_is_v4(a))
+		return "subnet-router anycast"; /* RFC 4291 2.6.1 */
+	return addr_equal(a, &p->addr) ? "network" : "broadcast";
 }
 
 /* Is it a host address of the network's subnets?  `network` is its entry in the tree. */
@@ -147,10 +155,10 @@ static void check_inside(struct clash *x, const struct config_network *network, 
 			continue;
 		if (prefix_reserves(p, a))
 			report_value(x->b->report, n, CONF_RESERVED_ADDRESS,
-				     "%s is the %s address of %s, a subnet of %s (line %u); expected a host address in it%s",
-				     n->text,
-				     !addr_is_v4(a) ? "subnet-router anycast" : addr_equal(a, &p->addr) ? "network" : "broadcast",
-				     prefix_format(p, subnet), network->full_name, network->place.line, way_out);
+				     "%s is the %s address of %s, a subnet of %s (line %u); expected a host address in "
+				     "it%s",
+				     n->text, reserved_name(p, a), prefix_format(p, subnet), network->full_name,
+				     network->place.line, way_out);
 		return;
 	}
 	describe_subnets(network, subnets, sizeof(subnets));
@@ -170,9 +178,10 @@ static void check_families(struct clash *x, const struct yaml_node *list, const 
 		addr_parse(i->text, &a);
 		f = &first[addr_is_v4(&a)];
 		if (*f)
-			report_value(x->b->report, i, CONF_FAMILY_TWICE,
-				     "a second IPv%c %s address beside %s (line %u); expected at most one of each family",
-				     addr_is_v4(&a) ? '4' : '6', what, (*f)->text, (*f)->place.line);
+			report_value(
+				x->b->report, i, CONF_FAMILY_TWICE,
+				"a second IPv%c %s address beside %s (line %u); expected at most one of each family",
+				addr_is_v4(&a) ? '4' : '6', what, (*f)->text, (*f)->place.line);
 		else
 			*f = i;
 	}
@@ -191,9 +200,10 @@ static void check_gateways(struct clash *x, const struct yaml_node *map, const s
 		if (network->n_subnets > 0) {
 			check_inside(x, network, &a, i);
 		} else if (build_is_whole(map, "subnets") && network->mode == CONFIG_MODE_L2) {
-			report_value(x->b->report, i, CONF_OUTSIDE_SUBNETS,
-				     "%s has no subnet to be in: %s (line %u) has none; expected subnets beside the gateway",
-				     i->text, network->full_name, network->place.line);
+			report_value(
+				x->b->report, i, CONF_OUTSIDE_SUBNETS,
+				"%s has no subnet to be in: %s (line %u) has none; expected subnets beside the gateway",
+				i->text, network->full_name, network->place.line);
 		}
 	}
 }
@@ -293,7 +303,7 @@ static int check_tenants(struct clash *x)
 
 /* ---- who is in which tenant and network ---- */
 
-/* Two nodes of a tenant send to each other as soon as a workload wants to: a route inside the tenant may lead anywhere. */
+/* Two nodes of a tenant send to each other as soon as a workload wants to: routes in the tenant may lead anywhere. */
 static void check_reach(struct clash *x, const struct config_node *node, const struct config_tenant *tenant,
 			const struct yaml_node *reason)
 {
@@ -317,13 +327,13 @@ static void check_reach(struct clash *x, const struct config_node *node, const s
 	if (!other->node)
 		return;
 	path = report_owner(x->b->report, other->reason);
-	report_value(x->b->report, reason, CONF_NO_COMMON_FAMILY,
-		     "node %s (line %u) has only IPv%c underlay addresses, and node %s (line %u), in tenant %s too by %s "
-		     "(%s), only IPv%c ones; expected one family that both have%s",
-		     node->name, node->place.line, v4 ? '4' : '6', other->node->name, other->node->place.line,
-		     tenant->name, path ? path : "a port",
-		     report_where(x->b->report, reason, other->reason, where, sizeof(where)), v4 ? '6' : '4',
-		     build_way_out(x->b, reason, other->reason, way_out, sizeof(way_out)));
+	report_value(
+		x->b->report, reason, CONF_NO_COMMON_FAMILY,
+		"node %s (line %u) has only IPv%c underlay addresses, and node %s (line %u), in tenant %s too by %s "
+		"(%s), only IPv%c ones; expected one family that both have%s",
+		node->name, node->place.line, v4 ? '4' : '6', other->node->name, other->node->place.line, tenant->name,
+		path ? path : "a port", report_where(x->b->report, reason, other->reason, where, sizeof(where)),
+		v4 ? '6' : '4', build_way_out(x->b, reason, other->reason, way_out, sizeof(way_out)));
 }
 
 /* `reason` made the node a member of the network. */
@@ -342,9 +352,10 @@ static void join(struct clash *x, const struct config_node *node, const struct c
 		return;
 	c = take(x, CLAIM_COUNT_NODES, network, &id, 0, reason);
 	if (c && c->count == CONFIG_MAX_FLOOD + 1)
-		report_value(x->b->report, reason, CONF_TOO_MANY_MEMBERS,
-			     "more than %u nodes in %s (line %u); expected at most so many: each gets a copy of a broadcast",
-			     CONFIG_MAX_FLOOD, network->full_name, network->place.line);
+		report_value(
+			x->b->report, reason, CONF_TOO_MANY_MEMBERS,
+			"more than %u nodes in %s (line %u); expected at most so many: each gets a copy of a broadcast",
+			CONFIG_MAX_FLOOD, network->full_name, network->place.line);
 }
 
 /* ---- nodes ---- */
@@ -361,7 +372,8 @@ static void check_router_mac(struct clash *x, const struct yaml_node *map, const
 	snprintf(what, sizeof(what), "the router MAC %s made from it", mac_format(&mac, text));
 	if (mac_equal(&mac, &x->b->config->gateway_mac))
 		report_value(x->b->report, n, CONF_ROUTER_MAC_TWICE,
-			     "%s is fabric.gateway_mac; expected another gateway_mac, or another underlay address", what);
+			     "%s is fabric.gateway_mac; expected another gateway_mac, or another underlay address",
+			     what);
 	claim(x, CLAIM_ROUTER_MAC, NULL, &mac, sizeof(mac), what, n);
 }
 
@@ -434,7 +446,8 @@ static void check_port_mac(struct clash *x, const struct yaml_node *map, const s
 		report_value(x->b->report, n, CONF_MAC_TWICE,
 			     "%s is fabric.gateway_mac, the MAC of every gateway; expected the workload's own%s", text,
 			     build_way_out(x->b, n, NULL, way_out, sizeof(way_out)));
-	claim(x, l2 ? CLAIM_MAC_L2 : CLAIM_MAC_L3, l2 ? (void *)p->network : p->network->tenant, &p->mac, sizeof(p->mac), text, n);
+	claim(x, l2 ? CLAIM_MAC_L2 : CLAIM_MAC_L3, l2 ? (void *)p->network : p->network->tenant, &p->mac,
+	      sizeof(p->mac), text, n);
 }
 
 static void count_port(struct clash *x, const struct yaml_node *map, const struct config_port *p)
@@ -447,8 +460,8 @@ static void count_port(struct clash *x, const struct yaml_node *map, const struc
 	c = take(x, CLAIM_COUNT_PORTS, p->network, &id, sizeof(id), map);
 	if (c && c->count == CONFIG_MAX_FLOOD + 1)
 		report_key(x->b->report, map, CONF_TOO_MANY_MEMBERS,
-			   "more than %u ports of %s (line %u) on node %s (line %u); expected at most so many: each gets a "
-			   "copy of a broadcast",
+			   "more than %u ports of %s (line %u) on node %s (line %u); expected at most so many: each "
+			   "gets a copy of a broadcast",
 			   CONFIG_MAX_FLOOD, p->network->full_name, p->network->place.line, p->node->name,
 			   p->node->place.line);
 }

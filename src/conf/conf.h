@@ -2,9 +2,9 @@
 /*
  * conf.h - text to model: the one way in for a configuration.
  *
- * conf_load reads YAML (libyaml events, bounded), checks it against the schema table (schema.c), builds a struct config and
- * checks across objects (build.c).  Pure: no files, no clock, no globals; the daemon, `isthmus check` and the fuzzer run
- * the same code.  On failure the output is untouched and every error found is in the list, in order of line.
+ * conf_load reads YAML (libyaml events, bounded), checks it against the schema table (schema.c), builds a struct config
+ * and checks across objects (build.c).  Pure: no files, no clock, no globals; the daemon, `isthmus check` and the
+ * fuzzer run the same code.  On failure the output is untouched and every error found is in the list, in order of line.
  *
  * Limits: 8 MiB of text, 64 levels, no aliases or anchors, so that hostile input ends within 1 s and 64 MiB.
  */
@@ -23,7 +23,7 @@ struct conf_source {
 	const char *name; /* for messages: the file's path */
 	const char *text; /* need not end with NUL */
 	size_t size;      /* bytes */
-	bool runtime;     /* holds only `ports:`, added by `isthmus port add`; a port equal to one of the file is absorbed */
+	bool runtime;     /* holds only `ports:` of `isthmus port add`; a port equal to one of the file is absorbed */
 	bool request;     /* runtime, and not remembered yet: no error advises to delete from it */
 };
 
@@ -47,10 +47,10 @@ void conf_errors_print(const struct conf_errors *e, FILE *f);
 /* 0; -EINVAL with errors; -ENOMEM.  The first source is the file; further ones are runtime. */
 int conf_load(const struct conf_source *sources, size_t n_sources, struct config **out, struct conf_errors *errors);
 
-/* The configuration as YAML that conf_load reads back to an equal one.  `runtime_only`: just the `ports:` added at run time. */
+/* YAML that conf_load reads back to an equal configuration.  `runtime_only`: just the `ports:` added at run time. */
 int conf_emit(const struct config *c, bool runtime_only, FILE *f);
 
-/* `isthmus explain KEY`: text for people; -ENOENT with the nearest key in suggestion (may be NULL). KEY NULL: the whole tree. */
+/* `isthmus explain KEY`: text for people; -ENOENT with the nearest key (or NULL) in suggestion.  NULL: all keys. */
 int conf_explain(const char *key, FILE *f, const char **suggestion);
 int conf_json_schema(FILE *f);     /* JSON schema (draft 2020-12) for editors */
 int conf_mdoc_reference(FILE *f);  /* the key reference of isthmus.yaml(5) */

@@ -6,7 +6,7 @@
 #include "conf/schema.h"
 
 /*
- * Plain only where every YAML reader sees the same text: not `no`, `1e3`, `0755` or `null`, and nothing with a ":".  The
+ * Plain only where every YAML reader sees the same text: not `no`, `1e3`, `0755` or `null`, and nothing with a ":". The
  * rest is quoted; names and values hold nothing that needs an escape (interface names may hold `"` and `\`).
  */
 static void emit_text(FILE *f, const char *text)

@@ -36,8 +36,7 @@ static void describe_names(const struct names *s, char *out, size_t size)
 		return;
 	}
 	for (size_t i = 0; i < s->length && used < size; i++)
-		used += (size_t)snprintf(out + used, size - used, "%s%s", i == 0 ? "" : i + 1 < s->length ? ", " : " or ",
-					 name_at(s, i));
+		used += (size_t)snprintf(out + used, size - used, "%s%s", joint(i, s->length), name_at(s, i));
 }
 
 static void unknown_name(struct build *b, const struct yaml_node *n, const char *name, enum conf_code code,

@@ -51,6 +51,12 @@ int32_t utf8_decode(const char *text, const char *end, unsigned *length);
 /* The text in quotes, what does not print escaped, what is long cut: safe to show on a terminal. */
 const char *quoted(char out[static QUOTED_SIZE], const char *text);
 
+/* Between the words of a list: "a, b or c" */
+static inline const char *joint(size_t i, size_t length)
+{
+	return i == 0 ? "" : i + 1 < length ? ", " : " or ";
+}
+
 /* "tenants.red.networks.web.subnets[1]"; malloc'd, NULL = no memory.  `child` may be NULL. */
 char *report_path(const struct yaml_node *n, const char *child);
 /* The same, or NULL when no more errors are kept: a path costs a walk along its list. */

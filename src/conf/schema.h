@@ -3,8 +3,8 @@
  * schema.h - the one table of what a configuration may say.
  *
  * Parsing and its errors (check.c), `isthmus explain` (explain.c), the JSON schema and the reference of isthmus.yaml(5)
- * (reference.c), and the defaults that build.c uses all come from the rows in schema.c: a new key is a row there, its use
- * in build.c, a line in emit.c and a test.  Constant data, any thread.
+ * (reference.c), and the defaults that build.c uses all come from the rows in schema.c: a new key is a row there, its
+ * use in build.c, a line in emit.c and a test.  Constant data, any thread.
  */
 #ifndef ISTHMUS_CONF_SCHEMA_H
 #define ISTHMUS_CONF_SCHEMA_H

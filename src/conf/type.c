@@ -201,7 +201,8 @@ bool type_check_subnet(const struct schema_type *t, const char *text, struct sch
 	int r = prefix_parse(text, &subnet);
 
 	if (r == -ERANGE) {
-		snprintf(p->expected, sizeof(p->expected), "a prefix length of at most %u", strchr(text, ':') ? 128 : 32);
+		snprintf(p->expected, sizeof(p->expected), "a prefix length of at most %u",
+			 strchr(text, ':') ? 128 : 32);
 		return fail(p, CONF_BAD_SUBNET, text, "has a prefix length that is too long");
 	}
 	if (r == -EDOM) {

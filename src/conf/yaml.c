@@ -18,7 +18,8 @@ static bool is_forbidden(int32_t c, const uint8_t *next, const uint8_t *end)
 	if (c == '\r')
 		return next == end || *next != '\n';
 	return (c < ' ' && c != '\t' && c != '\n') || (c >= 0x7f && c < 0xa0) || c == 0x2028 || c == 0x2029 ||
-	       (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) || c == 0xfeff || c == 0xfffe || c == 0xffff;
+	       (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) || c == 0xfeff || c == 0xfffe ||
+	       c == 0xffff;
 }
 
 /*
@@ -159,8 +160,8 @@ static void refuse_decoration(struct reader *r, const yaml_event_t *event, const
 		const char *text = (const char *)tag;
 		bool is_yaml = strncmp(text, yaml, strlen(yaml)) == 0;
 
-		snprintf(what, sizeof(what), "tag %s%s; expected no tag: each key has its own type", is_yaml ? "!!" : "",
-			 quoted(buffer, is_yaml ? text + strlen(yaml) : text));
+		snprintf(what, sizeof(what), "tag %s%s; expected no tag: each key has its own type",
+			 is_yaml ? "!!" : "", quoted(buffer, is_yaml ? text + strlen(yaml) : text));
 		report_here(r, &event->start_mark, CONF_TAG, what);
 	}
 }
@@ -300,14 +301,16 @@ static const struct {
 	{"mapping values are not allowed in this context",
 	 "a \": \" that cannot stand here: a second one in the line, or none in the line above", NULL,
 	 "one \"key: value\" in a line, and quotes around a text that holds \": \""},
-	{"did not find expected key", "this line does not continue the map", "", "\"key: value\", indented as its neighbours"},
+	{"did not find expected key", "this line does not continue the map", "",
+	 "\"key: value\", indented as its neighbours"},
 	{"could not find expected ':'", "a key without \":\"", NULL, "\"key: value\""},
 	{"did not find expected '-' indicator", "this line does not continue the list", "",
 	 "\"- value\", indented as its neighbours"},
 	{"did not find expected ',' or ']'", "the list", " is not closed", "\",\" or \"]\""},
 	{"did not find expected ',' or '}'", "the map", " is not closed", "\",\" or \"}\""},
 	{"did not find expected node content", "a value is missing here", NULL, "one, or the bracket that closes"},
-	{"found unexpected end of stream", "the quotes that begin here are never closed", NULL, "the closing quote", true},
+	{"found unexpected end of stream", "the quotes that begin here are never closed", NULL, "the closing quote",
+	 true},
 	{"found unknown escape character", "unknown escape in double quotes", NULL,
 	 "single quotes, or \\\\ for a backslash"},
 	{"block sequence entries are not allowed in this context", "a list begins in the line of its key", NULL,
@@ -451,6 +454,7 @@ int yaml_read(unsigned source, const char *text, size_t size, struct report *rep
 		size -= 3;
 	}
 	v = check_bytes(source, text, size, report);
+	text = size > 0 ? text : ""; /* libyaml asserts that there is one */
 	if (v < 0)
 		return v;
 	y = calloc(1, sizeof(*y));

@@ -14,8 +14,8 @@ int addr_parse(const char *text, struct addr *out)
 
 	if (inet_pton(AF_INET, text, a.bytes + 12) == 1)
 		memcpy(a.bytes, mapped, sizeof(mapped));
-	else if (inet_pton(AF_INET6, text, a.bytes) != 1 || addr_is_v4(&a))
-		return -EINVAL; /* ::ffff:192.0.2.1 is our own inside form, never an address on a wire (RFC 4291 2.5.5.2) */
+	else if (inet_pton(AF_INET6, text, a.bytes) != 1 || addr_is_v4(&a)) /* mapped: our inside form only */
+		return -EINVAL;
 	*out = a;
 	return 0;
 }
@@ -188,7 +188,7 @@ bool prefix_reserves(const struct prefix *p, const struct addr *a)
 {
 	bool zero = true, ones = true;
 
-	if (p->length > 126 || !prefix_contains(p, a)) /* RFC 3021, RFC 6164: both addresses of /31 and /127 are hosts */
+	if (p->length > 126 || !prefix_contains(p, a)) /* RFC 3021, RFC 6164: both of a /31 and a /127 are hosts */
 		return false;
 	for (unsigned i = p->length; i < 128; i++) {
 		bool bit = a->bytes[i / 8] & (0x80 >> i % 8);

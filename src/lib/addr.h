@@ -33,7 +33,10 @@ struct mac {
 #define PREFIX_TEXT_SIZE 50
 #define MAC_TEXT_SIZE 18
 
-/* Parsers take the strict textual forms only (no leading zeros in IPv4 octets, no zone).  0 or -EINVAL; output untouched on failure. */
+/*
+ * Parsers take the strict textual forms only: no leading zeros in IPv4 octets, no zone, no ::ffff:192.0.2.1.  0 or
+ * -EINVAL; output untouched on failure.
+ */
 int addr_parse(const char *text, struct addr *out);
 /* "10.0.0.0/8"; -EINVAL for bad text, -ERANGE for a bad length, -EDOM when host bits are set. */
 int prefix_parse(const char *text, struct prefix *out);

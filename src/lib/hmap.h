@@ -2,9 +2,9 @@
 /*
  * hmap.h - a hash map with keys of one fixed size, seeded against hash flooding.
  *
- * Open addressing over an array of pointers; the map owns nothing: an item is the caller's object that embeds its key at
- * a fixed offset.  Keys are hashed with SipHash-2-4 under a per-process random seed, because tenants choose them.  One
- * thread.  Strings: see smap below, the same map keyed by a NUL-terminated string that the item points to.
+ * Open addressing over an array of pointers; the map owns nothing: an item is the caller's object that embeds its key
+ * at a fixed offset.  Keys are hashed with SipHash-2-4 under a per-process random seed, because tenants choose them.
+ * One thread.  Strings: see smap below, the same map keyed by a NUL-terminated string that the item points to.
  */
 #ifndef ISTHMUS_HMAP_H
 #define ISTHMUS_HMAP_H
@@ -33,13 +33,13 @@ void *hmap_get(const struct hmap *m, const void *key); /* key: pointer to the ke
 int hmap_add(struct hmap *m, void *item);
 void *hmap_remove(struct hmap *m, const void *key); /* the item, or NULL */
 
-/* for (size_t i = 0; (item = hmap_next(m, &i));)  Removing the current item inside the loop is allowed, adding is not. */
+/* for (size_t i = 0; (item = hmap_next(m, &i));)  The current item may be removed inside the loop, none added. */
 void *hmap_next(const struct hmap *m, size_t *cursor);
 
 /* SipHash-2-4 of bytes under a key: what the map hashes with; here for its test vectors. */
 uint64_t hash_keyed(const uint64_t key[static 2], const void *data, size_t size);
 
-/* 64-bit hash of bytes that is the same in every process and every run (FNV-1a): for names that must be stable, never for tables. */
+/* A hash that is the same in every process and run (FNV-1a): for names that must be stable, never for tables. */
 uint64_t hash_stable(const void *data, size_t size);
 static inline uint64_t hash_stable_string(const char *s)
 {

@@ -40,7 +40,7 @@ void log_set_file(const char *path)
 	file_fd = path ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640) : -1;
 }
 
-/* systemd.exec(5), JOURNAL_STREAM: "device:inode" of the stream that it gave us, which may have been redirected since. */
+/* systemd.exec(5), JOURNAL_STREAM: "device:inode" of the stream that we got, which may be another by now. */
 static bool is_journal(int fd)
 {
 	static int known = -1;

@@ -33,6 +33,7 @@ struct log_limit {
 	uint64_t last_ms;
 	uint64_t left_out;
 };
-void log_limited(struct log_limit *limit, enum log_level level, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void log_limited(struct log_limit *limit, enum log_level level, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 
 #endif

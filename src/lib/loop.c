@@ -153,7 +153,8 @@ void loop_io_remove(struct loop *loop, struct loop_io *io)
 {
 	if (!io)
 		return;
-	epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, io->fd, NULL); /* fails when the caller closed it first: gone as well */
+	/* Fails when the caller closed it first: gone as well. */
+	epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, io->fd, NULL);
 	if (io->previous)
 		io->previous->next = io->next;
 	else
@@ -242,7 +243,7 @@ void loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t at_ms)
 	heap_remove(loop, timer);
 	if (at_ms == 0)
 		return;
-	/* A callback that arms for "now" waits for the next millisecond, or timers could keep descriptors from their turn. */
+	/* Armed for "now" by a callback: in the next millisecond, or timers could keep descriptors from their turn. */
 	timer->at_ms = loop->firing && at_ms <= loop->now_ms ? loop->now_ms + 1 : at_ms;
 	timer->position = loop->n_heap++;
 	loop->heap[timer->position] = timer;

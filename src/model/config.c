@@ -139,7 +139,8 @@ static bool network_equal(const struct config_network *a, const struct config_ne
 	    !addrs_equal(a->gateways, a->n_gateways, b->gateways, b->n_gateways))
 		return false;
 	for (size_t i = 0; i < a->n_subnets; i++)
-		if (a->subnets[i].length != b->subnets[i].length || !addr_equal(&a->subnets[i].addr, &b->subnets[i].addr))
+		if (a->subnets[i].length != b->subnets[i].length ||
+		    !addr_equal(&a->subnets[i].addr, &b->subnets[i].addr))
 			return false;
 	return true;
 }

@@ -134,8 +134,9 @@ const char *config_encryption_name(enum config_encryption e); /* "never" */
 /* Say the same, wherever in a text it stands and whether its ports came from the file or at run time. */
 bool config_equal(const struct config *a, const struct config *b);
 
-/* The address of `to` that `from` sends to: the first of to's list whose family `from` has too; NULL when there is none. */
-const struct addr *config_path(const struct config_node *from, const struct config_node *to, const struct addr **source);
+/* The address of `to` that `from` sends to: the first of to's list of a family that `from` has too, or NULL. */
+const struct addr *config_path(const struct config_node *from, const struct config_node *to,
+			       const struct addr **source);
 
 /* The MAC of a node's router (inner destination of routed traffic), the same on every node that reads the same file. */
 void config_router_mac(const struct config_node *n, struct mac *out);

@@ -206,7 +206,7 @@ const char *fwd_format(const struct fwd *f, char *out, size_t size)
 
 /* ---- owners ---- */
 
-/* Tag and parts with their closing NULs, so that no two lists of parts give the same bytes; never 0, which means nobody. */
+/* Tag and parts each hashed for itself, so that no two lists of parts give the same bytes; never 0: nobody. */
 static uint64_t owner(const char *tag, const char *first, const char *second)
 {
 	const char *const parts[] = {tag, first, second};

@@ -31,7 +31,7 @@ static int read_file(const char *path, struct conf_source *out)
 	return 0;
 }
 
-/* CONF_CHECK_PEAK names a file that gets the most memory that was in use, in KiB: what wait4(2) tells counts the parent's. */
+/* CONF_CHECK_PEAK names a file that gets our peak of memory in KiB: what wait4(2) tells counts the parent's too. */
 static void write_peak(void)
 {
 	const char *path = getenv("CONF_CHECK_PEAK");
@@ -74,7 +74,8 @@ static int explain(const char *key)
 	int r = conf_explain(key, stdout, &suggestion);
 
 	if (r < 0)
-		fprintf(stderr, "no key %s%s%s\n", key, suggestion ? "; did you mean " : "", suggestion ? suggestion : "");
+		fprintf(stderr, "no key %s%s%s\n", key, suggestion ? "; did you mean " : "",
+			suggestion ? suggestion : "");
 	return r < 0 ? 2 : 0;
 }
 

@@ -1,0 +1,502 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * conf/ as its callers see it.  Exact error texts are golden files in tests/conf; here are properties: round trips of
+ * random fabrics, memory that runs out anywhere, mutilated texts, places, run-time ports, explain.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "conf/conf.h"
+#include "conf/schema.h"
+#include "lib/cleanup.h"
+
+DEFINE_CLEANUP(config, struct config *, config_free)
+
+/* ---- memory that runs out: our own allocations go through here (--wrap) ---- */
+
+static long allocations_left = -1; /* -1: without end */
+
+static bool may_allocate(void)
+{
+	if (allocations_left < 0)
+		return true;
+	return allocations_left > 0 && allocations_left-- > 0;
+}
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__real_reallocarray(void *p, size_t n, size_t size);
+char *__real_strdup(const char *text);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_reallocarray(void *p, size_t n, size_t size);
+char *__wrap_strdup(const char *text);
+
+void *__wrap_malloc(size_t size)
+{
+	return may_allocate() ? __real_malloc(size) : NULL;
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return may_allocate() ? __real_calloc(n, size) : NULL;
+}
+
+void *__wrap_reallocarray(void *p, size_t n, size_t size)
+{
+	return may_allocate() ? __real_reallocarray(p, n, size) : NULL;
+}
+
+char *__wrap_strdup(const char *text)
+{
+	return may_allocate() ? __real_strdup(text) : NULL;
+}
+
+/* ---- helpers ---- */
+
+static int load(const char *text, const char *runtime, struct config **out, struct conf_errors *errors)
+{
+	const struct conf_source sources[] = {
+		{.name = "fabric.yaml", .text = text, .size = strlen(text)},
+		{.name = "ports.yaml", .text = runtime, .size = runtime ? strlen(runtime) : 0, .runtime = true},
+	};
+
+	return conf_load(sources, runtime ? 2 : 1, out, errors);
+}
+
+static struct config *loaded(const char *text, const char *runtime)
+{
+	struct conf_errors errors = {};
+	struct config *c = NULL;
+
+	if (load(text, runtime, &c, &errors) < 0) {
+		conf_errors_print(&errors, stderr);
+		conf_errors_fini(&errors);
+		fail_msg("does not load:\n%s", text);
+	}
+	assert_int_equal(errors.length, 0);
+	return c;
+}
+
+static char *emitted(const struct config *c, bool runtime_only)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	assert_non_null(f);
+	assert_int_equal(conf_emit(c, runtime_only, f), 0);
+	fclose(f);
+	return text;
+}
+
+static unsigned below(unsigned n)
+{
+	return (unsigned)random() % n;
+}
+
+/* A random fabric that is right: every object of it, its keys chosen by chance. */
+static char *random_fabric(void)
+{
+	static const char *const words[] = {"", "router-advertisement", "dhcp-server", "tunnel", "routing, tunnel"};
+	static const char *const odd[] = {"no", "1e3", "0755", "null", "true", "0x10", "n", "2026-11-21", "a.b-c_d"};
+	unsigned n_nodes = 1 + below(6), n_tenants = below(5), vni = 1 + below(1000), port = 0;
+	const char *name = odd[below(9)];
+	char *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	assert_non_null(f);
+	fprintf(f, "version: 1\nfabric: {encryption: never");
+	if (below(2))
+		fprintf(f, ", encap: vxlan, vxlan_port: %u, gateway_mac: 02:01:02:03:04:%02x", 1 + below(65535),
+			below(256));
+	fprintf(f, "}\nsites: {dc: {}, \"%s\": {}}\nnodes:\n", name);
+	for (unsigned i = 0; i < n_nodes; i++) {
+		fprintf(f, "  n%u:\n    site: '%s'\n", i, below(2) ? "dc" : name);
+		if (below(2))
+			fprintf(f, "    underlay: 192.0.2.%u\n", 1 + i);
+		else
+			fprintf(f, "    underlay: [\"2001:db8::%x\", 192.0.2.%u]\n", 1 + i, 1 + i);
+		if (below(3) == 0)
+			fprintf(f, "    mtu: %u\n", 1280 + below(9000));
+		if (i > 0 && below(4) == 0)
+			fprintf(f, "    foreign: true\n");
+		else if (below(4) == 0)
+			fprintf(f, "    interfaces: [eth%u, '\"%u\\']\n", i, i);
+	}
+	fprintf(f, "tenants:\n");
+	for (unsigned t = 0; t < n_tenants; t++) {
+		unsigned n_networks = 1 + below(4);
+
+		fprintf(f, "  t%u:\n    vni: %u\n    networks:\n", t, vni++);
+		for (unsigned n = 0; n < n_networks; n++) {
+			fprintf(f, "      n%u: {subnets: [10.%u.0.0/16, \"fd00:%x::/64\"]", n, n, n);
+			if (below(2))
+				fprintf(f, ", gateway: [\"fd00:%x::1\", 10.%u.0.1]", n, n);
+			if (below(2))
+				fprintf(f, ", mode: l2, vni: %u, flood: %s}\n", vni++, below(2) ? "true" : "false");
+			else
+				fprintf(f, ", mode: l3}\n");
+		}
+	}
+	fprintf(f, "ports:\n");
+	for (unsigned t = 0; t < n_tenants; t++) {
+		for (unsigned k = below(4); k > 0; k--, port++)
+			fprintf(f,
+				"  p%u: {node: n0, interface: i%u, network: t%u/n0, mac: 02:00:00:00:00:%02x, "
+				"addresses: "
+				"[10.0.%u.9, \"fe80::%x:%x\"], port_security: %s, allow: [%s]}\n",
+				port, port, t, port, k, t, k, below(2) ? "true" : "false", words[below(5)]);
+	}
+	fclose(f);
+	return text;
+}
+
+static void random_fabrics_survive_a_round_trip(void **state)
+{
+	srandom(5);
+	for (unsigned i = 0; i < 2000; i++) {
+		_cleanup_(free) char *text = random_fabric(), *once = NULL, *twice = NULL;
+		_cleanup_(config) struct config *a = loaded(text, NULL), *b = NULL;
+
+		once = emitted(a, false);
+		b = loaded(once, NULL);
+		assert_true(config_equal(a, b));
+		twice = emitted(b, false);
+		assert_string_equal(once, twice);
+	}
+}
+
+#define HEAD                                                                                                           \
+	"version: 1\nfabric: {encryption: never}\nsites: {dc: {}}\nnodes: {n: {site: dc, underlay: 192.0.2.1}, "       \
+	"m: {site: dc, underlay: 192.0.2.2}}\n"
+#define TENANT                                                                                                         \
+	"tenants:\n  t: {vni: 1, networks: {l2: {mode: l2, vni: 2, subnets: 10.0.1.0/24, gateway: 10.0.1.1}, "         \
+	"l3: {mode: l3, subnets: 10.0.2.0/24}}}\n"
+#define PORT "  p: {node: n, interface: p, network: t/l2, mac: 02:00:00:00:00:01, addresses: 10.0.1.11}\n"
+#define GOOD HEAD TENANT "ports:\n" PORT
+
+/* Each key changed in turn: not equal any more, so that an apply sees it. */
+static void every_change_is_seen(void **state)
+{
+	static const struct {
+		const char *old, *new;
+	} edits[] = {
+		{"{encryption: never}", "{encryption: never, vxlan_port: 4790}"},
+		{"{encryption: never}", "{encryption: never, gateway_mac: 02:00:00:00:00:99}"},
+		{"sites: {dc: {}}", "sites: {dc: {}, aws: {}}"},
+		{"{n: {site: dc, underlay: 192.0.2.1}", "{n: {site: dc, underlay: 192.0.2.9}"},
+		{"{n: {site: dc, underlay: 192.0.2.1}", "{n: {site: dc, underlay: 192.0.2.1, mtu: 9000}"},
+		{"{n: {site: dc, underlay: 192.0.2.1}", "{n: {site: dc, underlay: 192.0.2.1, interfaces: e}"},
+		{"m: {site: dc, underlay: 192.0.2.2}", "m: {site: dc, underlay: 192.0.2.2, foreign: true}"},
+		{"m: {site: dc, underlay: 192.0.2.2}", "k: {site: dc, underlay: 192.0.2.2}"},
+		{"m: {site: dc, underlay: 192.0.2.2}", "m: {site: dc, underlay: [192.0.2.2, \"2001:db8::1\"]}"},
+		{"vni: 1,", "vni: 9,"},
+		{"vni: 2,", "vni: 9,"},
+		{"vni: 2,", "vni: 2, flood: true,"},
+		{"l3: {mode: l3, subnets: 10.0.2.0/24}", "l4: {mode: l3, subnets: 10.0.2.0/24}"},
+		{"l3: {mode: l3, subnets: 10.0.2.0/24}", "l3: {mode: l2, vni: 3, subnets: 10.0.2.0/24}"},
+		{"subnets: 10.0.2.0/24", "subnets: 10.0.2.0/25"},
+		{"subnets: 10.0.2.0/24", "subnets: [10.0.2.0/24, 10.0.3.0/24]"},
+		{"gateway: 10.0.1.1", "gateway: 10.0.1.2"},
+		{", gateway: 10.0.1.1", ""},
+		{"node: n,", "node: m,"},
+		{"interface: p", "interface: q"},
+		{"network: t/l2, mac: 02:00:00:00:00:01, addresses: 10.0.1.11",
+		 "network: t/l3, mac: 02:00:00:00:00:01, addresses: 10.0.2.11"},
+		{"mac: 02:00:00:00:00:01", "mac: 02:00:00:00:00:02"},
+		{"addresses: 10.0.1.11", "addresses: 10.0.1.12"},
+		{", addresses: 10.0.1.11", ""},
+		{"addresses: 10.0.1.11", "addresses: 10.0.1.11, port_security: false"},
+		{"addresses: 10.0.1.11", "addresses: 10.0.1.11, allow: tunnel"},
+	};
+	_cleanup_(config) struct config *first = loaded(GOOD, NULL);
+
+	for (size_t i = 0; i < sizeof(edits) / sizeof(edits[0]); i++) {
+		const char *at = strstr(GOOD, edits[i].old);
+		_cleanup_(config) struct config *other = NULL;
+		_cleanup_(free) char *text = NULL;
+
+		assert_non_null(at);
+		assert_true(asprintf(&text, "%.*s%s%s", (int)(at - GOOD), GOOD, edits[i].new,
+				     at + strlen(edits[i].old)) > 0);
+		other = loaded(text, NULL);
+		if (config_equal(first, other) || config_equal(other, first))
+			fail_msg("not seen: %s", edits[i].new);
+	}
+}
+
+static void memory_may_run_out_anywhere(void **state)
+{
+	/* right with run-time ports; wrong in many ways */
+	static const struct {
+		const char *text, *runtime;
+		int r;
+	} cases[] = {
+		{GOOD,
+		 "ports: {q: {node: m, interface: q, network: t/l3, mac: 02:00:00:00:00:01, addresses: 10.0.2.11}}\n",
+		 0},
+		{HEAD TENANT "ports: {a: {node: x, network: t/x, mac: 1}, b: {}, b: *c, d: !e {}}\nf: 1\n",
+		 "version: 1", -EINVAL},
+		{"a: [", NULL, -EINVAL},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		int r = -ENOMEM;
+
+		for (long limit = 0; r == -ENOMEM; limit++) {
+			struct config *c = NULL;
+			struct conf_errors errors = {};
+
+			assert_true(limit < 5000);
+			allocations_left = limit;
+			r = load(cases[i].text, cases[i].runtime, &c, &errors);
+			allocations_left = -1;
+			if (r == -ENOMEM)
+				assert_true(!c && errors.length == 0);
+			conf_errors_fini(&errors);
+			config_free(c);
+		}
+		assert_int_equal(r, cases[i].r);
+	}
+}
+
+/* Cut, turned, repeated and set at random: never a crash, and an error has a place inside the text. */
+static void mutilated_texts_end_in_order(void **state)
+{
+	static const char bytes[] = "{}[]:,-#&*!|>'\"%@` \n\t~0aé.\x01";
+	unsigned wrong = 0;
+
+	srandom(6);
+	for (unsigned i = 0; i < 30000; i++) {
+		char text[sizeof(GOOD) + 64];
+		struct conf_errors errors = {};
+		struct config *c = NULL;
+		size_t size = sizeof(GOOD) - 1;
+		int r;
+
+		memcpy(text, GOOD, size);
+		for (unsigned k = 1 + below(4); k > 0; k--) {
+			size_t at = below((unsigned)size), length = below(20);
+
+			switch (below(4)) {
+			case 0:
+				text[at] = bytes[below(sizeof(bytes) - 1)];
+				break;
+			case 1:
+				size = at + 1;
+				break;
+			case 2:
+				if (at + length < size)
+					memmove(text + at, text + at + length, size - at - length), size -= length;
+				break;
+			case 3:
+				if (at + length < size && size + length < sizeof(text))
+					memmove(text + at + length, text + at, size - at), size += length;
+				break;
+			}
+		}
+		r = conf_load(&(struct conf_source){.name = "x", .text = text, .size = size}, 1, &c, &errors);
+		assert_true(r == 0 || r == -EINVAL);
+		assert_true((r == 0) == (errors.length == 0) && (r == 0) == (c != NULL));
+		for (size_t k = 0; k < errors.length; k++) {
+			unsigned lines = 2;
+
+			for (size_t p = 0; p < size; p++)
+				lines += text[p] == '\n';
+			assert_true(errors.items[k].line >= 1 && errors.items[k].line <= lines);
+			assert_true(errors.items[k].column >= 1 && errors.items[k].column <= size + 1);
+			assert_non_null(conf_code_meaning(errors.items[k].code));
+			assert_true(k == 0 || errors.items[k].line >= errors.items[k - 1].line);
+		}
+		wrong += r < 0;
+		conf_errors_fini(&errors);
+		config_free(c);
+	}
+	assert_true(wrong > 10000 && wrong < 30000);
+}
+
+static void objects_are_sorted_and_know_their_places(void **state)
+{
+	_cleanup_(config) struct config *c =
+		loaded(GOOD "  a: {node: m, interface: a, network: t/l3, mac: 02:00:00:00:00:02, "
+			    "addresses: [10.0.2.12, 10.0.2.11]}\n",
+		       NULL);
+	const struct config_network *l3 = config_network(c, "t/l3");
+	const struct config_port *a = config_port(c, "a");
+
+	assert_int_equal(c->n_ports, 2);
+	assert_string_equal(c->ports[0].name, "a");
+	assert_string_equal(c->ports[1].name, "p");
+	assert_ptr_equal(a, &c->ports[0]);
+	assert_int_equal(a->place.line, 9);
+	assert_int_equal(a->place.column, 3);
+	assert_int_equal(c->ports[1].place.line, 8);
+	assert_ptr_equal(a->network, l3);
+	assert_ptr_equal(l3->tenant, config_tenant(c, "t"));
+	assert_int_equal(l3->place.line, 6);
+	assert_int_equal(l3->vni, 0);
+	assert_ptr_equal(a->node, config_node(c, "m"));
+	assert_string_equal(a->node->site->name, "dc");
+	assert_int_equal(a->n_addresses, 2);
+	assert_int_equal(a->addresses[0].bytes[15], 12); /* in the order of the text */
+	assert_true(a->security && a->allow == 0 && !a->runtime);
+	assert_int_equal(c->vxlan_port, 4789);
+	assert_int_equal(c->gateway_mac.bytes[5], 0x6d);
+	assert_null(config_port(c, "b"));
+	assert_null(config_network(c, "l3"));
+	assert_null(config_node(c, ""));
+}
+
+static void runtime_ports_are_marked_and_emitted_alone(void **state)
+{
+	static const char runtime[] =
+		"ports:\n  q: {node: m, interface: q, network: t/l2, mac: 02:00:00:00:00:02}\n" PORT;
+	_cleanup_(config) struct config *c = loaded(GOOD, runtime), *again = NULL;
+	_cleanup_(free) char *text = emitted(c, true);
+
+	assert_false(config_port(c, "p")->runtime); /* absorbed: the file says the same */
+	assert_true(config_port(c, "q")->runtime);
+	assert_string_equal(text,
+			    "ports:\n  q: {node: m, interface: q, network: t/l2, mac: \"02:00:00:00:00:02\"}\n");
+	again = loaded(GOOD, text);
+	assert_true(config_equal(c, again));
+	free(text);
+	config_free(c);
+	c = loaded(GOOD, NULL);
+	text = emitted(c, true);
+	assert_string_equal(text, "ports: {}\n");
+	config_free(again);
+	again = loaded(GOOD, text);
+	assert_true(config_equal(c, again));
+}
+
+static void a_failure_leaves_the_output_alone(void **state)
+{
+	struct config *c = (struct config *)&c; /* anything */
+	struct conf_errors errors = {};
+
+	assert_int_equal(load("version: 2\n", NULL, &c, &errors), -EINVAL);
+	assert_ptr_equal(c, &c);
+	assert_true(errors.length > 0);
+	assert_string_equal(errors.items[0].file, "fabric.yaml");
+	conf_errors_fini(&errors);
+	assert_int_equal(errors.length, 0);
+	conf_errors_fini(&errors);
+}
+
+static void the_text_need_not_end_with_nul(void **state)
+{
+	_cleanup_(free) char *text = __real_malloc(strlen(GOOD)); /* exactly: the sanitizer sees one byte too far */
+	struct conf_errors errors = {};
+	struct config *c = NULL;
+
+	memcpy(text, GOOD, strlen(GOOD));
+	assert_int_equal(
+		conf_load(&(struct conf_source){.name = "x", .text = text, .size = strlen(GOOD)}, 1, &c, &errors), 0);
+	config_free(c);
+	assert_int_equal(conf_load(&(struct conf_source){.name = "x", .text = NULL, .size = 0}, 1, &c, &errors),
+			 -EINVAL);
+	conf_errors_fini(&errors);
+}
+
+/* ---- the table ---- */
+
+static size_t explain_all(const struct schema_map *m, const char *base, FILE *null)
+{
+	size_t n = 0;
+
+	for (const struct schema_key *k = m->keys; k->name; k++) {
+		_cleanup_(free) char *path = NULL, *deeper = NULL;
+		const char *suggestion = NULL;
+
+		assert_true(asprintf(&path, "%s%s", base, k->name) > 0);
+		if (conf_explain(path, null, &suggestion) < 0 || conf_explain(k->name, null, &suggestion) < 0)
+			fail_msg("%s is not explained", path);
+		assert_true(k->meaning && strlen(k->meaning) > 10);
+		assert_true(!k->type || (k->example && k->type->expected && k->type->check));
+		assert_true(k->required || k->fallback || k->absent || !k->type); /* says what its absence means */
+		n++;
+		if (!k->map)
+			continue;
+		assert_true(asprintf(&deeper, "%s.%s", path, k->shape == SCHEMA_TABLE ? "<name>." : "") > 0);
+		n += explain_all(k->map, deeper, null);
+		free(deeper);
+		assert_true(asprintf(&deeper, "%s.", path) > 0); /* the name may be left out */
+		n += explain_all(k->map, deeper, null);
+	}
+	return n;
+}
+
+static void every_key_is_explained(void **state)
+{
+	_cleanup_(file) FILE *null = fopen("/dev/null", "we");
+	const char *suggestion = NULL;
+
+	assert_true(explain_all(&schema_root, "", null) > 40);
+	assert_int_equal(conf_explain(NULL, null, &suggestion), 0);
+	assert_int_equal(conf_explain("ports.web1.mac", null, &suggestion), 0);
+	assert_int_equal(conf_explain("tenants.red.networks.web", null, &suggestion), 0);
+	assert_int_equal(conf_explain("IST-4001", null, &suggestion), 0);
+	assert_int_equal(conf_explain("IST-9999", null, &suggestion), -ENOENT);
+	assert_int_equal(conf_explain("underlya", null, &suggestion), -ENOENT);
+	assert_string_equal(suggestion, "underlay");
+	assert_int_equal(conf_explain("nodes.n.underlya", null, &suggestion), -ENOENT);
+	assert_string_equal(suggestion, "underlay");
+	assert_int_equal(conf_explain("weather", null, &suggestion), -ENOENT);
+	assert_null(suggestion);
+	assert_int_equal(conf_explain("..", null, &suggestion), -ENOENT);
+}
+
+static void a_type_that_takes_words_names_them_all(void **state)
+{
+	static const char *const keys[] = {"encap", "encryption", "mode", "allow"};
+	const struct schema_map *maps[] = {&schema_fabric, &schema_fabric, &schema_network, &schema_port};
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		const struct schema_type *t = schema_find(maps[i], keys[i])->type;
+
+		for (const struct schema_word *w = t->words; w->word; w++)
+			assert_int_equal(strstr(t->expected, w->word) != NULL, !w->unsupported);
+	}
+}
+
+static void codes_are_unique(void **state)
+{
+	for (unsigned i = 0; i < CONF_CODE_MAX; i++) {
+		assert_true(conf_code_number(i) >= 1000 && conf_code_number(i) < 5000);
+		assert_non_null(conf_code_meaning(conf_code_number(i)));
+		for (unsigned k = 0; k < i; k++)
+			assert_int_not_equal(conf_code_number(i), conf_code_number(k));
+	}
+	assert_null(conf_code_meaning(0));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(random_fabrics_survive_a_round_trip),
+		cmocka_unit_test(every_change_is_seen),
+		cmocka_unit_test(memory_may_run_out_anywhere),
+		cmocka_unit_test(mutilated_texts_end_in_order),
+		cmocka_unit_test(objects_are_sorted_and_know_their_places),
+		cmocka_unit_test(runtime_ports_are_marked_and_emitted_alone),
+		cmocka_unit_test(a_failure_leaves_the_output_alone),
+		cmocka_unit_test(the_text_need_not_end_with_nul),
+		cmocka_unit_test(every_key_is_explained),
+		cmocka_unit_test(a_type_that_takes_words_names_them_all),
+		cmocka_unit_test(codes_are_unique),
+	};
+
+	return cmocka_run_group_tests_name("conf", tests, NULL, NULL);
+}

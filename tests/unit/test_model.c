@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+
+#include "bpf/abi.h"
+#include "model/config.h"
+#include "model/fwd.h"
+#include "model/route.h"
+
+_Static_assert(CONFIG_MAX_FLOOD == ABI_MAX_FLOOD_SLOTS, "admission and the data plane agree");
+_Static_assert((int)FWD_ENCAP_VXLAN == (int)ENCAP_VXLAN, "one number on both sides");
+
+static struct addr address(const char *text)
+{
+	struct addr a;
+
+	assert_int_equal(addr_parse(text, &a), 0);
+	return a;
+}
+
+static void router_mac_depends_on_the_set_of_underlay_addresses(void **state)
+{
+	struct addr one[] = {address("192.0.2.11")}, two[] = {address("192.0.2.11"), address("2001:db8::11")},
+		    turned[] = {two[1], two[0]};
+	struct mac a, b, c;
+	char text[MAC_TEXT_SIZE];
+
+	config_router_mac(&(struct config_node){.underlay = one, .n_underlay = 1}, &a);
+	/* Never changes: every node of a fabric, of any version, has to come to the same one. */
+	assert_string_equal(mac_format(&a, text), "02:49:95:f6:df:28");
+	config_router_mac(&(struct config_node){.underlay = two, .n_underlay = 2}, &b);
+	config_router_mac(&(struct config_node){.underlay = turned, .n_underlay = 2}, &c);
+	assert_true(mac_equal(&b, &c));
+	assert_false(mac_equal(&a, &b));
+	assert_false(mac_is_multicast(&b));
+}
+
+static void paths_prefer_the_order_of_the_far_node(void **state)
+{
+	struct addr both[] = {address("192.0.2.1"), address("2001:db8::1")},
+		    turned[] = {address("2001:db8::2"), address("192.0.2.2")}, four[] = {address("192.0.2.3")},
+		    six[] = {address("2001:db8::4")};
+	struct config_node a = {.underlay = both, .n_underlay = 2}, b = {.underlay = turned, .n_underlay = 2},
+			   c = {.underlay = four, .n_underlay = 1}, d = {.underlay = six, .n_underlay = 1};
+	const struct addr *source = NULL;
+
+	assert_ptr_equal(config_path(&a, &b, &source), &turned[0]);
+	assert_ptr_equal(source, &both[1]);
+	assert_ptr_equal(config_path(&b, &a, &source), &both[0]);
+	assert_ptr_equal(source, &turned[1]);
+	assert_ptr_equal(config_path(&c, &b, &source), &turned[1]);
+	assert_ptr_equal(source, &four[0]);
+	source = NULL;
+	assert_null(config_path(&c, &d, &source));
+	assert_null(source);
+}
+
+static void owners_differ_and_are_never_nobody(void **state)
+{
+	const uint64_t owners[] = {
+		fwd_owner_port("a"),		fwd_owner_port("b"),	     fwd_owner_port(""),
+		fwd_owner_tunnel("a", ""),	fwd_owner_tunnel("", "a"),   fwd_owner_tunnel("ab", "c"),
+		fwd_owner_tunnel("a", "bc"),	fwd_owner_tunnel("red/web", "dc1"), fwd_owner_tunnel("red/web", "dc2"),
+	};
+
+	for (size_t i = 0; i < sizeof(owners) / sizeof(owners[0]); i++) {
+		assert_true(owners[i] != 0);
+		for (size_t k = 0; k < i; k++)
+			assert_true(owners[i] != owners[k]);
+	}
+	/* Never changes: pinned maps hold it over an upgrade. */
+	assert_true(fwd_owner_port("web1") == 0x90c9ed7dda99e86f);
+}
+
+/* For each kind an entry, one that differs in its key and one that differs in its value. */
+static const struct {
+	struct fwd entry, other_key, other_value;
+	bool only_key;
+	const char *text;
+} rows[] = {
+	{{.kind = FWD_NEXTHOP, .nexthop = {.owner = 1, .type = FWD_NEXTHOP_PORT, .ifindex = 7, .mtu = 1500}},
+	 {.kind = FWD_NEXTHOP, .nexthop = {.owner = 2, .type = FWD_NEXTHOP_PORT, .ifindex = 7, .mtu = 1500}},
+	 {.kind = FWD_NEXTHOP, .nexthop = {.owner = 1, .type = FWD_NEXTHOP_PORT, .ifindex = 8, .mtu = 1500}},
+	 .text = "nexthop 0000000000000001 port ifindex 7 mtu 1500"},
+	{{.kind = FWD_NEXTHOP,
+	  .nexthop = {.owner = 1, .type = FWD_NEXTHOP_TUNNEL, .encap = FWD_ENCAP_VXLAN, .mtu = 1450}},
+	 {.kind = FWD_NEXTHOP,
+	  .nexthop = {.owner = 3, .type = FWD_NEXTHOP_TUNNEL, .encap = FWD_ENCAP_VXLAN, .mtu = 1450}},
+	 {.kind = FWD_NEXTHOP,
+	  .nexthop = {.owner = 1, .type = FWD_NEXTHOP_TUNNEL, .encap = FWD_ENCAP_VXLAN, .mtu = 1450, .foreign = true}},
+	 .text = "nexthop 0000000000000001 tunnel :: from :: router 00:00:00:00:00:00 mtu 1450"},
+	{{.kind = FWD_MEMBER, .member = {.vni = 5, .encap = FWD_ENCAP_VXLAN, .vrf = 4}},
+	 {.kind = FWD_MEMBER, .member = {.vni = 6, .encap = FWD_ENCAP_VXLAN, .vrf = 4}},
+	 {.kind = FWD_MEMBER, .member = {.vni = 5, .encap = FWD_ENCAP_VXLAN, .vrf = 4, .flood = true}},
+	 .text = "member :: vni 5 vrf 4"},
+	{{.kind = FWD_PREFIX, .prefix = {.vrf = 4, .prefix = {.length = 64}, .vni = 5}},
+	 {.kind = FWD_PREFIX, .prefix = {.vrf = 4, .prefix = {.length = 65}, .vni = 5}},
+	 {.kind = FWD_PREFIX, .prefix = {.vrf = 4, .prefix = {.length = 64}, .vni = 6}},
+	 .text = "prefix vrf 4 ::/64 vni 5"},
+	{{.kind = FWD_HOST, .host = {.vrf = 4, .nexthop = 1, .vni = 5}},
+	 {.kind = FWD_HOST, .host = {.vrf = 5, .nexthop = 1, .vni = 5}},
+	 {.kind = FWD_HOST, .host = {.vrf = 4, .nexthop = 1, .vni = 5, .l3 = true}},
+	 .text = "host vrf 4 :: via 0000000000000001 vni 5 mac 00:00:00:00:00:00"},
+	{{.kind = FWD_MAC, .mac = {.vni = 5, .nexthop = 1}},
+	 {.kind = FWD_MAC, .mac = {.vni = 5, .mac = {{2}}, .nexthop = 1}},
+	 {.kind = FWD_MAC, .mac = {.vni = 5, .nexthop = 2}},
+	 .text = "mac vni 5 00:00:00:00:00:00 via 0000000000000001"},
+	{{.kind = FWD_PORT, .port = {.ifindex = 7, .owner = 1, .vni = 5, .vrf = 4}},
+	 {.kind = FWD_PORT, .port = {.ifindex = 8, .owner = 1, .vni = 5, .vrf = 4}},
+	 {.kind = FWD_PORT, .port = {.ifindex = 7, .owner = 1, .vni = 5, .vrf = 4, .flags = 1}},
+	 .text = "port ifindex 7 owner 0000000000000001 vni 5 vrf 4 mac 00:00:00:00:00:00 flags 0x0"},
+	{{.kind = FWD_FLOOD, .flood = {.vni = 5, .nexthop = 1}},
+	 {.kind = FWD_FLOOD, .flood = {.vni = 5, .nexthop = 2}},
+	 .only_key = true,
+	 .text = "flood vni 5 via 0000000000000001"},
+};
+
+static void entries_are_told_apart_by_key_and_value(void **state)
+{
+	bool seen[FWD_KIND_MAX] = {};
+	char text[256], cut[8];
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct fwd *e = &rows[i].entry;
+
+		seen[e->kind] = true;
+		assert_true(fwd_same_key(e, e) && fwd_equal(e, e));
+		assert_false(fwd_same_key(e, &rows[i].other_key) || fwd_equal(e, &rows[i].other_key));
+		if (!rows[i].only_key)
+			assert_true(fwd_same_key(e, &rows[i].other_value) && !fwd_equal(e, &rows[i].other_value));
+		for (size_t k = 0; k < sizeof(rows) / sizeof(rows[0]); k++)
+			assert_true(rows[k].entry.kind == e->kind || !fwd_same_key(e, &rows[k].entry));
+		assert_string_equal(fwd_format(e, text, sizeof(text)), rows[i].text);
+		assert_true(strlen(fwd_format(e, cut, sizeof(cut))) < sizeof(cut));
+		assert_memory_equal(rows[i].text, fwd_kind_name(e->kind), strlen(fwd_kind_name(e->kind)));
+	}
+	for (size_t i = 0; i < FWD_KIND_MAX; i++)
+		assert_true(seen[i]);
+}
+
+static void enumerations_have_names(void **state)
+{
+	assert_string_equal(route_source_name(ROUTE_SOURCE_LOCAL), "local");
+	assert_string_equal(route_source_name(ROUTE_SOURCE_CONFIG), "config");
+	assert_string_equal(config_mode_name(CONFIG_MODE_L3), "l3");
+	assert_string_equal(config_encap_name(CONFIG_ENCAP_VXLAN), "vxlan");
+	assert_string_equal(config_encryption_name(CONFIG_ENCRYPTION_NEVER), "never");
+	config_free(NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(router_mac_depends_on_the_set_of_underlay_addresses),
+		cmocka_unit_test(paths_prefer_the_order_of_the_far_node),
+		cmocka_unit_test(owners_differ_and_are_never_nobody),
+		cmocka_unit_test(entries_are_told_apart_by_key_and_value),
+		cmocka_unit_test(enumerations_have_names),
+	};
+
+	return cmocka_run_group_tests_name("model", tests, NULL, NULL);
+}
