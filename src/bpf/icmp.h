@@ -62,9 +62,8 @@ static __always_inline bool may_answer(const struct packet *p)
 	if (!p->ip || (p->dst_mac[0] & 1) || addr_is_multicast(&p->dst) || addr_is_multicast(&p->src) ||
 	    addr_is_unspecified(&p->src))
 		return false;
-	if (p->fragment && !p->has_l4 && (p->l4_proto == IPPROTO_TCP || p->l4_proto == IPPROTO_UDP ||
-					  p->l4_proto == IPPROTO_ICMP || p->l4_proto == PROTO_ICMPV6))
-		return false; /* not the first fragment */
+	if (p->later)
+		return false;
 	if (p->v6 && p->l4_proto == PROTO_ICMPV6)
 		return p->has_l4 && p->icmp_type >= 128 && p->icmp_type != ND_REDIRECT;
 	if (!p->v6 && p->l4_proto == IPPROTO_ICMP)

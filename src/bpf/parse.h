@@ -70,6 +70,7 @@ struct packet {
 	bool ip;          /* IPv4 or IPv6, and the following are valid */
 	bool v6;
 	bool fragment;    /* any fragment */
+	bool later;       /* a fragment, and not the first */
 	bool has_l4;      /* the transport header is in this packet and was looked at */
 	bool extended;    /* IPv6 extension headers were there */
 	bool nd_foreign_mac; /* an ND option carries another MAC than the frame's source */
@@ -300,6 +301,7 @@ static __always_inline int parse_v4(void *data, void *data_end, __u32 size, stru
 	p->l4 = ETH_HLEN + header;
 	p->headers = header;
 	p->fragment = (fragment & (IP_MF | IP_OFFSET)) != 0;
+	p->later = (fragment & IP_OFFSET) != 0;
 	if (fragment & IP_OFFSET) {
 		/* RFC 3128: a second fragment at 8 could overwrite the TCP flags of the first. */
 		if ((fragment & IP_OFFSET) == 1 && ip->protocol == IPPROTO_TCP)
@@ -350,7 +352,8 @@ static __always_inline int parse_v6(void *data, void *data_end, __u32 size, stru
 		if (p->l4_proto == PROTO_FRAGMENT) {
 			length = 8;
 			p->fragment = true;
-			if ((header[2] << 8 | header[3]) & 0xfff8) { /* not the first */
+			if ((header[2] << 8 | header[3]) & 0xfff8) {
+				p->later = true;
 				p->l4_proto = header[0];
 				p->l4 = off + 8;
 				p->headers = off + 8 - ETH_HLEN;
