@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "agent/command.h"
+#include "agent/increment.h"
 #include "agent/snapshot.h"
 #include "agent/state.h"
 #include "api/server.h"
@@ -559,6 +560,7 @@ void agent_close(struct agent *a)
 		loop_io_remove(a->loop, a->state->events_io);
 		loop_timer_remove(a->loop, a->state->tick);
 		loop_timer_remove(a->loop, a->state->paths_timer);
+		increment_forget(a);
 		plan_fini(&a->state->pending);
 		for (unsigned i = 0; i < REASON_MAX; i++)
 			free(a->state->reasons[i]);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/increment.h"
 #include "agent/snapshot.h"
 #include "agent/state.h"
 #include "lib/cleanup.h"
@@ -87,6 +88,7 @@ static int transact(struct agent *a, struct config *next, struct config_node *se
 		*out = steps;
 	if (!dry_run) {
 		wire_note(a->wire, &plan);
+		increment_forget(a);
 		config_free(a->config);
 		a->config = next;
 		a->self = self;
@@ -126,7 +128,7 @@ static void remember_fabric(struct agent *a)
 static void remember_ports(struct agent *a)
 {
 	_cleanup_(free) char *text = NULL;
-	int r = load_emit_ports(a->config, NULL, &text);
+	int r = load_emit_ports(a->config, &text);
 
 	if (r == 0 && (text == NULL) == (a->state->runtime_text == NULL) && (!text || strcmp(text, a->state->runtime_text) == 0))
 		return;
@@ -215,10 +217,21 @@ int agent_apply(struct agent *a, const char *name, const char *text, size_t size
 	return 0;
 }
 
-static int apply_ports(struct agent *a, const struct conf_source *more, const char *runtime, bool dry_run, struct agent_plan *plan,
+static int finish_increment(struct agent *a, int r, bool dry_run)
+{
+	if (r < 0 || dry_run)
+		return r < 0 ? r : 0;
+	a->generation += r > 0;
+	remember_ports(a);
+	return 0;
+}
+
+/* The long way: everything is read again. */
+static int apply_ports(struct agent *a, const struct conf_source *more, bool dry_run, struct agent_plan *plan,
 		       struct conf_errors *errors, char **why)
 {
 	struct conf_source sources[3] = {{.name = a->config_name, .text = a->config_text, .size = strlen(a->config_text)}};
+	const char *runtime = a->state->runtime_text;
 	_cleanup_(config) struct config *next = NULL;
 	struct config_node *self;
 	size_t n = 1;
@@ -226,8 +239,7 @@ static int apply_ports(struct agent *a, const struct conf_source *more, const ch
 
 	if (runtime)
 		sources[n++] = (struct conf_source){.name = "ports.yaml", .text = runtime, .size = strlen(runtime), .runtime = true};
-	if (more)
-		sources[n++] = *more;
+	sources[n++] = *more;
 	r = conf_load(sources, n, &next, errors);
 	if (r < 0)
 		return r;
@@ -238,39 +250,32 @@ static int apply_ports(struct agent *a, const struct conf_source *more, const ch
 	if (r < 0 || dry_run)
 		return r < 0 ? r : 0;
 	TAKE_PTR(next);
-	a->generation += r > 0;
-	remember_ports(a);
-	return 0;
+	return finish_increment(a, r, false);
 }
 
 int agent_port_add(struct agent *a, const char *yaml, size_t size, bool dry_run, struct agent_plan *plan, struct conf_errors *errors,
 		   char **why)
 {
 	const struct conf_source more = {.name = "request", .text = yaml, .size = size, .runtime = true};
+	int r = increment_add(a, &more, dry_run, plan, why);
 
-	return apply_ports(a, &more, a->state->runtime_text, dry_run, plan, errors, why);
+	if (r == -EAGAIN)
+		return apply_ports(a, &more, dry_run, plan, errors, why);
+	return finish_increment(a, r, dry_run);
 }
 
 int agent_port_del(struct agent *a, const char *name, bool dry_run, struct agent_plan *plan, char **why)
 {
 	const struct config_port *port = config_port(a->config, name);
-	_cleanup_(free) char *rest = NULL;
-	struct conf_errors errors = {0};
-	int r;
 
 	if (!port)
 		return -ENOENT;
-	if (!port->runtime) {
-		if (asprintf(why, "port \"%s\" stands in %s, line %u; take it out there and apply the file", name, a->config_name,
-			     port->place.line) < 0)
-			*why = NULL;
-		return -EPERM;
-	}
-	r = load_emit_ports(a->config, port, &rest);
-	if (r == 0)
-		r = apply_ports(a, NULL, rest, dry_run, plan, &errors, why);
-	conf_errors_fini(&errors);
-	return r;
+	if (port->runtime)
+		return finish_increment(a, increment_del(a, port, dry_run, plan, why), dry_run);
+	if (asprintf(why, "port \"%s\" stands in %s, line %u; take it out there and apply the file", name, a->config_name,
+		     port->place.line) < 0)
+		*why = NULL;
+	return -EPERM;
 }
 
 int agent_reload(struct agent *a)

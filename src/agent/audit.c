@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "agent/increment.h"
 #include "agent/state.h"
 #include "rib/rib.h"
 
@@ -82,4 +83,5 @@ void agent_audit(struct agent *a)
 	check_guards(a);
 	retry_failed_ports(a);
 	retry_writes(a);
+	increment_prepare(a);
 }

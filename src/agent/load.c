@@ -61,27 +61,23 @@ int load_self(const struct config *c, const char *name, struct config_node **out
 	return -EINVAL;
 }
 
-int load_emit_ports(struct config *c, const struct config_port *but, char **out)
+int load_emit_ports(const struct config *c, char **out)
 {
-	struct config_port *left_out = but ? config_port(c, but->name) : NULL;
 	_cleanup_(free) char *text = NULL;
-	size_t size = 0, n = 0;
+	bool any = false;
+	size_t size = 0;
 	FILE *f;
 	int r;
 
-	for (size_t i = 0; i < c->n_ports; i++)
-		n += c->ports[i].runtime && &c->ports[i] != left_out;
+	for (size_t i = 0; i < c->n_ports && !any; i++)
+		any = c->ports[i].runtime;
 	*out = NULL;
-	if (n == 0)
+	if (!any)
 		return 0;
 	f = open_memstream(&text, &size);
 	if (!f)
 		return -ENOMEM;
-	if (left_out) /* for the time of the call it counts as one of the file's */
-		left_out->runtime = false;
 	r = conf_emit(c, true, f);
-	if (left_out)
-		left_out->runtime = true;
 	if (fclose(f) != 0 && r == 0)
 		r = -ENOMEM;
 	if (r == 0)

@@ -68,7 +68,7 @@ void ports_free(struct ports *p)
 
 DEFINE_CLEANUP(ports, struct ports *, ports_free)
 
-static int ports_add(struct ports *p, const struct config_port *c)
+int ports_add(struct ports *p, const struct config_port *c)
 {
 	struct port_local *port = calloc(1, sizeof(*port));
 
@@ -83,6 +83,19 @@ static int ports_add(struct ports *p, const struct config_port *c)
 	if (hmap_add(&p->by_interface, port) < 0 || hmap_add(&p->by_owner, port) < 0)
 		return -ENOMEM;
 	return 0;
+}
+
+void ports_remove(struct ports *p, const char *name)
+{
+	struct port_local *port = hmap_remove(&p->by_name, name);
+
+	if (!port)
+		return;
+	if (ports_by_interface(p, port->interface) == port)
+		hmap_remove(&p->by_interface, port->interface);
+	if (ports_by_owner(p, port->owner) == port)
+		hmap_remove(&p->by_owner, &port->owner);
+	port_free(port);
 }
 
 int ports_new(const struct config *c, const struct config_node *self, struct ports **out)
@@ -130,6 +143,15 @@ struct port_local *ports_by_ifindex(const struct ports *p, uint32_t ifindex)
 }
 
 /* ---- binding ---- */
+
+void port_bind(struct port_local *p, const struct kern *kern, struct plan *plan)
+{
+	const struct link *link = kern_link_by_name(kern, p->interface);
+
+	p->ifindex = link ? link->ifindex : 0;
+	if (link)
+		plan_interface(plan, PLAN_GUARD, link->ifindex, p->interface);
+}
 
 void ports_bind(struct ports *now, const struct ports *before, const struct kern *kern, struct plan *plan)
 {

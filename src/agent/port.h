@@ -40,6 +40,9 @@ struct ports {
 int ports_new(const struct config *c, const struct config_node *self, struct ports **out);
 void ports_free(struct ports *p); /* NULL allowed */
 
+int ports_add(struct ports *p, const struct config_port *c); /* a port of this node */
+void ports_remove(struct ports *p, const char *name);       /* unknown names are ignored */
+
 struct port_local *ports_by_owner(const struct ports *p, uint64_t owner);            /* p may be NULL, likewise below */
 struct port_local *ports_by_interface(const struct ports *p, const char *interface);
 struct port_local *ports_by_name(const struct ports *p, const char *name);
@@ -47,6 +50,8 @@ struct port_local *ports_by_ifindex(const struct ports *p, uint32_t ifindex); /*
 
 void ports_bind(struct ports *now, const struct ports *before, const struct kern *kern, struct plan *plan);
 void ports_tell(const struct ports *p, const struct kern *kern, struct rib *rib);
+
+void port_bind(struct port_local *p, const struct kern *kern, struct plan *plan); /* one that is new */
 
 /* After a change of its interface, or of `error`. */
 void port_refresh(struct port_local *p, const struct kern *kern, struct plan *plan, struct rib *rib);

@@ -39,6 +39,7 @@ struct agent_state {
 	char *runtime_text;    /* ports.yaml as it is, NULL = none */
 	uint64_t written;      /* hash of fabric.yaml as it is, 0 = unknown */
 	size_t guard_cursor;   /* of the audit's round */
+	struct increment *increment; /* see increment.h; NULL = to be prepared */
 	struct log_limit repair_limit;
 };
 
@@ -65,8 +66,8 @@ void loaded_fini(struct loaded *l);
 int load_choose(const struct agent_options *o, struct loaded *out);
 /* -EINVAL with *why when `name` is not a node that runs isthmusd in `c`. */
 int load_self(const struct config *c, const char *name, struct config_node **out, char **why);
-/* The run-time ports of `c` but one as YAML; *out NULL when there are none. */
-int load_emit_ports(struct config *c, const struct config_port *but, char **out);
+/* The run-time ports of `c` as YAML; *out NULL when there are none. */
+int load_emit_ports(const struct config *c, char **out);
 
 /* apply.c */
 int apply_first(struct agent *a, struct loaded *l); /* takes what l owns */
