@@ -288,6 +288,22 @@ static void a_changed_value_is_written_once(void **state)
 	assert_int_equal(got.host.nexthop, TUNNEL_OWNER);
 }
 
+/* Pointing elsewhere lets go of the old next hop: with everything else gone it can be removed. */
+static void a_next_hop_is_free_when_nothing_points_at_it(void **state)
+{
+	struct world *w = *state;
+	struct fwd tunnel = a_tunnel(TUNNEL_OWNER, "198.51.100.21", "192.0.2.11"), all[N_FULL];
+	struct fwd host = a_host("fd00:1::12", PORT_OWNER), entry = a_mac("02:00:00:00:00:02", PORT_OWNER);
+
+	load_full(w);
+	full_state(all);
+	assert_int_equal(table_del(w->dp, &all[N_FULL - 1]), 1);
+	assert_int_equal(table_put(w->dp, &host), 1);
+	assert_int_equal(table_del(w->dp, &tunnel), -EBUSY);
+	assert_int_equal(table_put(w->dp, &entry), 1);
+	assert_int_equal(table_del(w->dp, &tunnel), 1);
+}
+
 static void an_unknown_next_hop_is_refused(void **state)
 {
 	struct world *w = *state;
@@ -440,6 +456,47 @@ static void a_removed_copy_leaves_a_hole_that_is_used_again(void **state)
 		table_del(w->dp, &f);
 	}
 	assert_int_equal(slot_value(w, 77, FLOOD_LOCAL, 0), UINT32_MAX);
+	assert_int_equal(datapath_audit(w->dp, SIZE_MAX), 0);
+}
+
+/* A thousand changes; after each the list holds every member once, and its count is its highest slot. */
+static void a_list_is_right_after_any_sequence_of_changes(void **state)
+{
+	enum { MEMBERS = 12 };
+	struct world *w = *state;
+	bool in[MEMBERS + 1] = {false};
+	uint32_t ids[MEMBERS + 1], random = 7;
+	struct fwd f;
+
+	load_full(w);
+	for (uint64_t i = 1; i <= MEMBERS; i++) {
+		f = a_port_nexthop(i, (uint32_t)i);
+		assert_int_equal(table_put(w->dp, &f), 1);
+		ids[i] = id_of(w, i);
+	}
+	for (int step = 0; step < 1000; step++) {
+		uint32_t n = 0, count, highest = 0, seen[MEMBERS + 1] = {0}, member;
+
+		random = random * 1664525 + 1013904223;
+		member = 1 + (random >> 16) % MEMBERS;
+		f = a_flood(77, member);
+		assert_int_equal(in[member] ? table_del(w->dp, &f) : table_put(w->dp, &f), 1);
+		in[member] = !in[member];
+
+		count = slot_value(w, 77, FLOOD_LOCAL, 0);
+		for (uint16_t slot = 1; slot <= MEMBERS + 1; slot++) {
+			uint32_t id = slot_value(w, 77, FLOOD_LOCAL, slot);
+
+			for (uint32_t i = 1; i <= MEMBERS; i++)
+				seen[i] += id == ids[i];
+			highest = id && id != UINT32_MAX ? slot : highest;
+		}
+		for (uint32_t i = 1; i <= MEMBERS; i++) {
+			assert_int_equal(seen[i], in[i]);
+			n += in[i];
+		}
+		assert_int_equal(count, n ? highest : UINT32_MAX);
+	}
 	assert_int_equal(datapath_audit(w->dp, SIZE_MAX), 0);
 }
 
@@ -637,6 +694,7 @@ static void lost_pins_make_a_swap_after_the_tables_are_full(void **state)
 	assert_int_equal(program_on("p0"), program);     /* make before break */
 	assert_int_equal(filters_on("p1"), 2);           /* default deny at birth */
 	assert_int_equal(attach_check(w->dp, ifindex, ATTACH_PORT), 0);
+	assert_int_equal(datapath_audit(w->dp, 65536), 0);
 	assert_false(pin_exists(w, "hosts_v1"));         /* nobody may adopt half of it */
 	assert_int_equal(put_all(w->dp), N_FULL);
 	assert_int_equal(program_on("p0"), program);
@@ -1200,12 +1258,14 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		ROW(every_kind_is_put_read_and_removed),
 		ROW(a_changed_value_is_written_once),
+		ROW(a_next_hop_is_free_when_nothing_points_at_it),
 		ROW(an_unknown_next_hop_is_refused),
 		ROW(a_next_hop_in_use_is_not_removed),
 		ROW(a_waiting_port_keeps_its_number),
 		ROW(a_number_is_not_reused_at_once),
 		ROW(a_full_table_says_so),
 		ROW(a_removed_copy_leaves_a_hole_that_is_used_again),
+		ROW(a_list_is_right_after_any_sequence_of_changes),
 		ROW(a_next_hop_that_changes_family_changes_lists),
 		ROW(a_replication_list_has_an_end),
 		ROW(what_was_left_is_adopted_and_nothing_is_written),
