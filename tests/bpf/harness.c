@@ -16,6 +16,7 @@
 
 static struct datapath *skeleton;
 static int drops_fd, counters_fd, cpus;
+static bool compared; /* harness_disagree knows the counters */
 static struct host_result host; /* large */
 
 struct bpf_object *harness_object(void)
@@ -266,13 +267,14 @@ void run_with(enum host_program program, uint32_t ifindex, const struct frame *i
 		    .ctx_size_in = sizeof(before), .ctx_out = &after, .ctx_size_out = sizeof(after), .repeat = 1);
 	uint64_t drops[2][DROP_MAX];
 	struct abi_counter counters[2][COUNTER_MAX];
-	uint64_t host_drops[2][DROP_MAX];
+	uint64_t host_before[DROP_MAX], host_after[DROP_MAX];
 	struct abi_counter host_counters[2][COUNTER_MAX];
 	int r;
 
-	read_host(host_drops[0], host_counters[0]);
+	compared = false;
+	read_host(host_before, host_counters[0]);
 	host_run(program, &input, &host);
-	read_host(host_drops[1], host_counters[1]);
+	read_host(host_after, host_counters[1]);
 
 	o->copies_length = room_arrivals(o->copies, COPIES_MAX, 0);
 	read_kernel(drops[0], counters[0]);
@@ -289,9 +291,9 @@ void run_with(enum host_program program, uint32_t ifindex, const struct frame *i
 	o->out.size = opts.data_size_out;
 	for (int i = 0; i < DROP_MAX; i++) {
 		o->drops[i] = drops[1][i] - drops[0][i];
-		if (o->drops[i] != host_drops[1][i] - host_drops[0][i])
+		if (o->drops[i] != host_after[i] - host_before[i])
 			fail_msg("drop reason %d: %lu in the kernel, %lu in the host build", i, o->drops[i],
-				 host_drops[1][i] - host_drops[0][i]);
+				 host_after[i] - host_before[i]);
 	}
 	for (int i = 0; i < COUNTER_MAX; i++) {
 		o->counters[i].packets = counters[1][i].packets - counters[0][i].packets;
@@ -315,6 +317,65 @@ void run(enum host_program program, uint32_t ifindex, const struct frame *in, st
 	static const struct run_options none;
 
 	run_with(program, ifindex, in, &none, o);
+}
+
+static void kernel_drops(uint64_t out[DROP_MAX])
+{
+	static uint64_t slots[DROP_MAX * CPUS_MAX];
+	uint32_t keys[DROP_MAX], count = DROP_MAX, batch;
+	int r = bpf_map_lookup_batch(drops_fd, NULL, &batch, keys, slots, &count, NULL);
+
+	assert_true((r == 0 || errno == ENOENT) && count == DROP_MAX);
+	memset(out, 0, DROP_MAX * sizeof(out[0]));
+	for (int i = 0; i < DROP_MAX; i++)
+		for (int cpu = 0; cpu < cpus; cpu++)
+			out[keys[i]] += slots[i * cpus + cpu];
+}
+
+static void host_drops(uint64_t out[DROP_MAX])
+{
+	struct host_map *m = host_map_find("drops");
+
+	for (uint32_t i = 0; i < DROP_MAX; i++)
+		memcpy(&out[i], host_map_get(m, &i), sizeof(out[i]));
+}
+
+const char *harness_disagree(enum host_program program, uint32_t ifindex, const struct frame *in, struct host_result *result)
+{
+	static uint64_t kernel_before[DROP_MAX], host_before[DROP_MAX];
+	static uint8_t out[FRAME_MAX];
+	uint64_t kernel_after[DROP_MAX], host_after[DROP_MAX];
+	struct __sk_buff before = { .ifindex = ifindex, .ingress_ifindex = ifindex };
+	struct host_input input = { .data = in->data, .size = in->size, .ifindex = ifindex };
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in->data, .data_size_in = (uint32_t)in->size, .data_out = out,
+		    .data_size_out = sizeof(out), .ctx_in = &before, .ctx_size_in = sizeof(before), .repeat = 1);
+	const char *what = NULL;
+
+	if (!harness_kernel_takes(in)) {
+		host_run(program, &input, result);
+		host_drops(host_before);
+		return NULL;
+	}
+	host_run(program, &input, result);
+	if (bpf_prog_test_run_opts(harness_program_fd(program), &opts) < 0)
+		return "ability to run";
+	if ((int)opts.retval != result->verdict)
+		what = "verdict";
+	if (!harness_same_frame(out, opts.data_size_out, result->data, result->size)) {
+		frame_print("kernel", out, opts.data_size_out);
+		frame_print("host build", result->data, result->size);
+		what = "bytes";
+	}
+	kernel_drops(kernel_after);
+	host_drops(host_after);
+	/* the first call only learns where the counters stand */
+	for (int i = 0; i < DROP_MAX && compared; i++)
+		if (kernel_after[i] - kernel_before[i] != host_after[i] - host_before[i])
+			what = "drop reason";
+	compared = true;
+	memcpy(kernel_before, kernel_after, sizeof(kernel_before));
+	memcpy(host_before, host_after, sizeof(host_before));
+	return what;
 }
 
 /* ---- expectations ---- */
