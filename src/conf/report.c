@@ -268,8 +268,10 @@ char *report_path(const struct yaml_node *n, const char *child)
 			index++;
 		fprintf(f, "[%zu]", index);
 	}
-	if (child)
-		fprintf(f, "%s%s", depth > 0 ? "." : "", child);
+	if (child) {
+		fputs(depth > 0 ? "." : "", f);
+		write_component(f, child);
+	}
 	if (fclose(f) != 0) {
 		free(text);
 		return NULL;

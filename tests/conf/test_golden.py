@@ -2,8 +2,8 @@
 """Wrong configurations and their exact error texts; right ones and what they mean.
 
 bad/NAME.yaml has its errors in bad/NAME.err.  good/NAME.yaml loads; good/NAME.out, where there is one, is what --emit
-makes of it.  NAME.runtime.yaml holds run-time ports that are loaded with it.  GOLDEN=write writes the expectations anew:
-read the difference before you commit it.
+makes of it.  NAME.runtime.yaml holds run-time ports that are loaded with it.  GOLDEN=write writes the expectations
+anew: read the difference before you commit it.
 """
 import os
 import re

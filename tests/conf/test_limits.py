@@ -20,8 +20,16 @@ def bomb():
     return "\n".join(rows) + "\n"
 
 
-def ports(n, row="  p{i}: {{node: n1, interface: i{i}, network: t/n, mac: \"02:00:00:{a:02x}:{b:02x}:{c:02x}\"}}\n"):
-    return "".join(row.format(i=i, a=i >> 16 & 255, b=i >> 8 & 255, c=i & 255) for i in range(n))
+def mac(i):
+    return f"02:00:00:{i >> 16 & 255:02x}:{i >> 8 & 255:02x}:{i & 255:02x}"
+
+
+def address(first, i):
+    return f"{first}.{i >> 16 & 255}.{i >> 8 & 255}.{i & 255}"
+
+
+def ports(n, node="n1"):
+    return "".join(f"  p{i}: {{node: {node}, interface: i{i}, network: t/n, mac: {mac(i)}}}\n" for i in range(n))
 
 
 FABRIC = HEAD + "  n1: {site: dc, underlay: 192.0.2.1}\ntenants:\n  t: {vni: 1, networks: {n: {mode: l2, vni: 2}}}\nports:\n"
@@ -51,11 +59,11 @@ HOSTILE = {
     "million_quotes": (lambda: "a: " + "'" * (4 * MIB) + "\n", 2001),
     "million_wrong_ports": (lambda: FABRIC + "".join(f"  p{i}: 1\n" for i in range(390000)), 2003),
     "million_empty_ports": (lambda: FABRIC + "".join(f"  p{i}: {{}}\n" for i in range(390000)), 2002),
-    "unknown_nodes": (lambda: FABRIC + ports(45000).replace("node: n1", "node: n" + "x" * 40), 3002),
-    "names_near_each_other": (lambda: HEAD + "".join(f"  {'n' * 55}{i:06}: {{site: {'s' * 60}, underlay: 10.{i >> 16}.{i >> 8 & 255}.{i & 255}}}\n"
-                                                     for i in range(1, 50000)), 3001),
-    "equal_macs": (lambda: FABRIC + "".join(f"  p{i}: {{node: n1, interface: i{i}, network: t/n, mac: 02:00:00:00:00:01}}\n"
-                                            for i in range(45000)), 4006),
+    "unknown_nodes": (lambda: FABRIC + ports(45000, "n" + "x" * 40), 3002),
+    "names_near_each_other": (lambda: HEAD + "".join(
+        f"  {'n' * 55}{i:06}: {{site: {'s' * 60}, underlay: {address(10, i)}}}\n" for i in range(1, 50000)), 3001),
+    "equal_macs": (lambda: FABRIC + "".join(
+        f"  p{i}: {{node: n1, interface: i{i}, network: t/n, mac: 02:00:00:00:00:01}}\n" for i in range(45000)), 4006),
     "overlapping_subnets": (lambda: FABRIC.replace("vni: 2", "vni: 2, subnets: [" + ", ".join(
         f"10.{i >> 8 & 255}.{i & 255}.0/24" for i in range(65536)) + ", 10.0.0.0/8]"), 4002),
 }
@@ -106,13 +114,14 @@ def test_hostile_file_is_refused_within_its_limits(name, idle, tmp_path):
 
 
 def big_fabric(n_nodes, n_ports, network="mode: l2, vni: 2"):
-    nodes = "".join(f"  n{i}: {{site: dc, underlay: 192.{i >> 16 & 255}.{i >> 8 & 255}.{i & 255}}}\n" for i in range(1, n_nodes + 1))
-    rows = "".join(f"  p{i}: {{node: n{i % n_nodes + 1}, interface: i{i}, network: t/n, addresses: 10.{i >> 16 & 255}.{i >> 8 & 255}.{i & 255}, "
-                   f"mac: \"02:00:00:{i >> 16 & 255:02x}:{i >> 8 & 255:02x}:{i & 255:02x}\"}}\n" for i in range(1, n_ports + 1))
-    return HEAD + nodes + "tenants:\n  t: {vni: 1, networks: {n: {%s}}}\nports:\n" % network + rows
+    nodes = "".join(f"  n{i}: {{site: dc, underlay: {address(192, i)}}}\n" for i in range(1, n_nodes + 1))
+    rows = "".join(f"  p{i}: {{node: n{i % n_nodes + 1}, interface: i{i}, network: t/n, mac: {mac(i)}, "
+                   f"addresses: {address(10, i)}}}\n" for i in range(1, n_ports + 1))
+    return f"{HEAD}{nodes}tenants:\n  t: {{vni: 1, networks: {{n: {{{network}}}}}}}\nports:\n{rows}"
 
 
-@pytest.mark.parametrize("nodes, count, right", [(4096, 4096, True), (4097, 4097, False), (1, 4096, True), (1, 4097, False)])
+@pytest.mark.parametrize("nodes, count, right",
+                         [(4096, 4096, True), (4097, 4097, False), (1, 4096, True), (1, 4097, False)])
 def test_members_of_a_network_are_bounded(nodes, count, right, tmp_path):
     path = tmp_path / "fabric.yaml"
     path.write_text(big_fabric(nodes, count))
