@@ -190,6 +190,15 @@ uint64_t harness_counter(enum counter counter)
 	return counters[counter].packets;
 }
 
+uint64_t harness_drops(enum drop_reason reason)
+{
+	uint64_t drops[DROP_MAX];
+	struct abi_counter counters[COUNTER_MAX];
+
+	read_kernel(drops, counters);
+	return drops[reason];
+}
+
 static void read_host(uint64_t drops[DROP_MAX], struct abi_counter counters[COUNTER_MAX])
 {
 	for (uint32_t i = 0; i < DROP_MAX; i++)

@@ -56,6 +56,7 @@ struct bpf_object;
 struct bpf_object *harness_object(void);
 int harness_program_fd(enum host_program program);
 uint64_t harness_counter(enum counter counter); /* packets, in the kernel, of all CPUs */
+uint64_t harness_drops(enum drop_reason reason);
 /* BPF_PROG_TEST_RUN of recent kernels refuses frames that are named IP and have no whole IP header. */
 bool harness_kernel_takes(const struct frame *f);
 /* Equal but for the outer UDP source port: the kernel's flow hash has a random seed. */

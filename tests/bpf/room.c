@@ -16,7 +16,7 @@
 
 #include "fabric.h"
 
-static int capture = -1;
+static int capture = -1, far_ns = -1, node_ns = -1;
 
 static void die(const char *what)
 {
@@ -105,18 +105,39 @@ static void open_far(void)
 		die("SO_RCVBUFFORCE");
 }
 
+static void enter(int ns)
+{
+	if (setns(ns, CLONE_NEWNET) < 0)
+		die("setns");
+}
+
 void room_open(void)
 {
-	int far = new_namespace(), node = new_namespace();
-
-	make_devices(far);
-	if (setns(far, CLONE_NEWNET) < 0)
-		die("setns");
+	far_ns = new_namespace();
+	node_ns = new_namespace();
+	make_devices(far_ns);
+	enter(far_ns);
 	open_far();
-	if (setns(node, CLONE_NEWNET) < 0)
-		die("setns");
-	close(far);
-	close(node);
+	enter(node_ns);
+}
+
+void room_far_ip(const char *commands)
+{
+	enter(far_ns);
+	ip_batch(commands);
+	enter(node_ns);
+}
+
+int room_far_socket(int domain, int type, int protocol)
+{
+	int fd;
+
+	enter(far_ns);
+	fd = socket(domain, type | SOCK_CLOEXEC, protocol);
+	if (fd < 0)
+		die("socket");
+	enter(node_ns);
+	return fd;
 }
 
 /* What the node's own kernel says on the underlay (ARP and ND for its neighbours) is not the data plane's. */
@@ -156,11 +177,27 @@ size_t room_arrivals(struct arrival *out, size_t max, size_t expect)
 	}
 }
 
-void room_send(uint32_t ifindex, const uint8_t *data, size_t size)
+static void send_frame(int fd, uint32_t ifindex, const uint8_t *data, size_t size)
 {
-	struct sockaddr_ll to = { .sll_family = AF_PACKET, .sll_ifindex = (int)(ifindex + IF_FAR), .sll_halen = 6 };
+	struct sockaddr_ll to = { .sll_family = AF_PACKET, .sll_ifindex = (int)ifindex, .sll_halen = 6 };
 
 	memcpy(to.sll_addr, data, 6);
-	if (sendto(capture, data, size, 0, (struct sockaddr *)&to, sizeof(to)) != (ssize_t)size)
+	/* ENOBUFS: an egress hook dropped it */
+	if (sendto(fd, data, size, 0, (struct sockaddr *)&to, sizeof(to)) != (ssize_t)size && errno != ENOBUFS)
 		die("send");
+}
+
+void room_send(uint32_t ifindex, const uint8_t *data, size_t size)
+{
+	send_frame(capture, ifindex + IF_FAR, data, size);
+}
+
+void room_send_from_node(uint32_t ifindex, const uint8_t *data, size_t size)
+{
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		die("packet socket");
+	send_frame(fd, ifindex, data, size);
+	close(fd);
 }

@@ -27,4 +27,10 @@ size_t room_arrivals(struct arrival *out, size_t max, size_t expect);
 /* As if the far side had sent it: the frame comes in at the node's end of device `ifindex`. */
 void room_send(uint32_t ifindex, const uint8_t *data, size_t size);
 
+/* As the node's own kernel would send it out of a device. */
+void room_send_from_node(uint32_t ifindex, const uint8_t *data, size_t size);
+/* In the far namespace: `ip -batch` commands, one a line; a socket. */
+void room_far_ip(const char *commands);
+int room_far_socket(int domain, int type, int protocol);
+
 #endif

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The programs attached to real devices, with frames that really come and go: where a redirect goes, what the egress hook
+ * lets pass, tags that a device keeps beside the frame, runts that BPF_PROG_TEST_RUN does not take, and tunnel packets as
+ * the kernel's own VXLAN device makes them.
+ *
+ *	far namespace                                   node
+ *	x11 .. x24   frames in, frames out   ========   p11 .. p24   port_ingress, port_egress
+ *	x10          underlay                ========   u10          wire_ingress
+ *	vx0 (VXLAN 5002 over x10, 192.0.2.14): a foreign member
+ */
+#include <arpa/inet.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "harness.h"
+
+#define ARRIVALS_MAX 32
+
+static struct frame in, inner, want;
+static struct arrival arrivals[ARRIVALS_MAX];
+static size_t arrived;
+
+static int attach(uint32_t ifindex, enum bpf_tc_attach_point point, enum host_program program)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = harness_program_fd(program), .handle = 1, .priority = 1);
+	int r = point == BPF_TC_INGRESS ? bpf_tc_hook_create(&hook) : 0;
+
+	if (r < 0)
+		return r;
+	hook.attach_point = point;
+	return bpf_tc_attach(&hook, &opts);
+}
+
+static int setup(void **state)
+{
+	if (harness_setup(state) < 0 || attach(IF_UNDERLAY, BPF_TC_INGRESS, HOST_WIRE_INGRESS) < 0)
+		return -1;
+	for (uint32_t i = IF_PORTS; i < IF_PORTS_END; i++)
+		if (attach(i, BPF_TC_INGRESS, HOST_PORT_INGRESS) < 0 || attach(i, BPF_TC_EGRESS, HOST_PORT_EGRESS) < 0)
+			return -1;
+	/* x10 is the foreign node: its stack answers to its address and sends as it */
+	room_far_ip("link set x10 address " FOREIGN_MAC "\n"
+		    "address add " FOREIGN "/24 dev x10\n"
+		    "neighbour add " SELF4 " lladdr " UNDERLAY_MAC " dev x10 nud permanent\n");
+	return 0;
+}
+
+/* Sends `in` at the far end of a device and takes what comes out of any. */
+static void send_in(uint32_t ifindex, size_t expect)
+{
+	room_arrivals(arrivals, ARRIVALS_MAX, 0);
+	room_send(ifindex, in.data, in.size);
+	arrived = room_arrivals(arrivals, ARRIVALS_MAX, expect);
+	assert_int_equal(arrived, expect);
+}
+
+static void expect_arrival(uint32_t ifindex, const struct frame *f)
+{
+	for (size_t i = 0; i < arrived; i++)
+		if (arrivals[i].ifindex == ifindex && arrivals[i].size == f->size &&
+		    memcmp(arrivals[i].data, f->data, f->size) == 0)
+			return;
+	for (size_t i = 0; i < arrived; i++) {
+		fprintf(stderr, "device %u: ", arrivals[i].ifindex);
+		frame_print("came", arrivals[i].data, arrivals[i].size);
+	}
+	frame_print("wanted", f->data, f->size);
+	fail_msg("it did not come out of device %u", ifindex);
+}
+
+static void expect_tunnelled(uint32_t nexthop, uint32_t vni, const struct frame *f)
+{
+	static struct frame outer;
+	uint16_t sport = (uint16_t)(arrivals[0].data[arrivals[0].data[12] == 8 ? 34 : 54] << 8 |
+				    arrivals[0].data[arrivals[0].data[12] == 8 ? 35 : 55]);
+
+	frame_encap(&outer, nexthop, vni, f, sport);
+	expect_arrival(IF_UNDERLAY, &outer);
+}
+
+static void frames_cross_between_ports(void **state)
+{
+	static const struct {
+		enum endpoint_id from, to;
+	} rows[] = { { WEB1, WEB2 }, { FLO2, FLO1 }, { FLO1, FLO2 }, { BLUE1, BLUE2 } };
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		for (int v6 = 0; v6 < 2; v6++) {
+			frame_udp_between(&in, rows[i].from, rows[i].to, v6, 100);
+			send_in(endpoints[rows[i].from].ifindex, 1);
+			expect_arrival(endpoints[rows[i].to].ifindex, &in);
+		}
+	}
+}
+
+static void frames_enter_and_leave_tunnels(void **state)
+{
+	for (int v6 = 0; v6 < 2; v6++) {
+		frame_udp_between(&in, WEB1, WEB4, v6, 100);
+		send_in(endpoints[WEB1].ifindex, 1);
+		expect_tunnelled(NH_WEB4, VNI_WEB, &in);
+		frame_udp_between(&in, WEB1, WEB6, v6, 100);
+		send_in(endpoints[WEB1].ifindex, 1);
+		expect_tunnelled(NH_WEB6, VNI_WEB, &in);
+
+		frame_udp_between(&inner, WEB4, WEB1, v6, 100);
+		frame_from_wire(&in, NODE4, VNI_WEB, &inner);
+		send_in(IF_UNDERLAY, 1);
+		expect_arrival(endpoints[WEB1].ifindex, &inner);
+		frame_udp_between(&inner, WEB6, WEB2, v6, 100);
+		frame_from_wire(&in, NODE6, VNI_WEB, &inner);
+		send_in(IF_UNDERLAY, 1);
+		expect_arrival(endpoints[WEB2].ifindex, &inner);
+	}
+}
+
+static void arp_crosses_in_both_directions(void **state)
+{
+	frame_begin(&in);
+	frame_eth(&in, mac_of(endpoints[WEB4].mac), mac_of(endpoints[WEB1].mac), TYPE_ARP);
+	frame_arp(&in, 2, mac_of(endpoints[WEB1].mac), "10.0.1.11", mac_of(endpoints[WEB4].mac), "10.0.1.41");
+	send_in(endpoints[WEB1].ifindex, 1);
+	expect_tunnelled(NH_WEB4, VNI_WEB, &in);
+
+	frame_begin(&inner);
+	frame_eth(&inner, mac_of(endpoints[WEB1].mac), mac_of(endpoints[WEB4].mac), TYPE_ARP);
+	frame_arp(&inner, 2, mac_of(endpoints[WEB4].mac), "10.0.1.41", mac_of(endpoints[WEB1].mac), "10.0.1.11");
+	frame_from_wire(&in, NODE4, VNI_WEB, &inner);
+	send_in(IF_UNDERLAY, 1);
+	expect_arrival(endpoints[WEB1].ifindex, &inner);
+}
+
+static void replication_passes_the_egress_hooks(void **state)
+{
+	frame_udp_between(&in, FLO1, FLO2, false, 64);
+	memset(in.data, 0xff, 6);
+	send_in(endpoints[FLO1].ifindex, 5);
+	expect_arrival(endpoints[FLO2].ifindex, &in);
+	expect_arrival(endpoints[OPEN1].ifindex, &in);
+}
+
+static void answers_come_back_to_the_asker(void **state)
+{
+	frame_begin(&in);
+	frame_eth(&in, mac_of(BROADCAST), mac_of(endpoints[WEB1].mac), TYPE_ARP);
+	frame_arp(&in, 1, mac_of(endpoints[WEB1].mac), "10.0.1.11", mac_of("00:00:00:00:00:00"), "10.0.1.12");
+	send_in(endpoints[WEB1].ifindex, 1);
+	frame_begin(&want);
+	frame_eth(&want, mac_of(endpoints[WEB1].mac), mac_of(endpoints[WEB2].mac), TYPE_ARP);
+	frame_arp(&want, 2, mac_of(endpoints[WEB2].mac), "10.0.1.12", mac_of(endpoints[WEB1].mac), "10.0.1.11");
+	expect_arrival(endpoints[WEB1].ifindex, &want);
+	/* a port without the short way for veths: through its own egress hook */
+	frame_begin(&in);
+	frame_eth(&in, mac_of(GATEWAY_MAC), mac_of(endpoints[APP2].mac), TYPE_IP4);
+	frame_ip(&in, "10.0.2.14", "10.0.2.1", IP_ICMP);
+	frame_icmp(&in, 8, 0, 7);
+	frame_end(&in);
+	send_in(endpoints[APP2].ifindex, 1);
+	frame_begin(&want);
+	frame_eth(&want, mac_of(endpoints[APP2].mac), mac_of(GATEWAY_MAC), TYPE_IP4);
+	frame_ip(&want, "10.0.2.1", "10.0.2.14", IP_ICMP);
+	frame_icmp(&want, 0, 0, 7);
+	frame_end(&want);
+	expect_arrival(endpoints[APP2].ifindex, &want);
+}
+
+static void tags_beside_the_frame_are_refused(void **state)
+{
+	uint64_t before = harness_drops(DROP_VLAN_TAGGED);
+
+	/* the device takes the tag out of the frame before the program sees it */
+	frame_udp_between(&in, WEB1, WEB2, false, 64);
+	memmove(in.data + 16, in.data + 12, in.size - 12);
+	memcpy(in.data + 12, "\x81\x00\x00\x05", 4);
+	in.size += 4;
+	send_in(endpoints[WEB1].ifindex, 0);
+	assert_int_equal(harness_drops(DROP_VLAN_TAGGED) - before, 1);
+	/* VLAN 0 is a tag too */
+	in.data[15] = 0;
+	send_in(endpoints[WEB1].ifindex, 0);
+	assert_int_equal(harness_drops(DROP_VLAN_TAGGED) - before, 2);
+}
+
+static void runts_are_refused(void **state)
+{
+	uint64_t before = harness_drops(DROP_MALFORMED);
+	size_t sent = 0;
+
+	for (int v6 = 0; v6 < 2; v6++) {
+		for (size_t size = 15; size < (v6 ? 54 : 34); size++, sent++) {
+			frame_udp_between(&in, WEB1, WEB2, v6, 64);
+			in.size = size;
+			room_send(endpoints[WEB1].ifindex, in.data, in.size);
+		}
+	}
+	assert_int_equal(room_arrivals(arrivals, ARRIVALS_MAX, 0), 0);
+	assert_int_equal(harness_drops(DROP_MALFORMED) - before, sent);
+}
+
+static void the_hosts_own_packets_do_not_leave_a_port(void **state)
+{
+	uint64_t before = harness_drops(DROP_NOT_OURS);
+
+	frame_udp_between(&in, WEB2, WEB1, false, 64);
+	room_arrivals(arrivals, ARRIVALS_MAX, 0);
+	room_send_from_node(endpoints[WEB1].ifindex, in.data, in.size);
+	assert_int_equal(harness_drops(DROP_NOT_OURS) - before, 1);
+	assert_int_equal(room_arrivals(arrivals, ARRIVALS_MAX, 0), 0);
+}
+
+/* ---- a foreign member: the kernel's VXLAN device ---- */
+
+static void foreign_up(void)
+{
+	static bool up;
+
+	if (up)
+		return;
+	up = true;
+	room_far_ip("link add vx0 address 02:00:00:00:04:41 mtu 1450 type vxlan id 5002 local " FOREIGN " remote " SELF4
+		    " dstport 4789 dev x10\n"
+		    "link set vx0 up\n"
+		    "address add 10.0.4.41/24 dev vx0\n"
+		    "route add 10.0.2.0/24 via 10.0.4.1\n");
+}
+
+static int foreign_send(const char *dst, int ttl, size_t size)
+{
+	int fd = room_far_socket(AF_INET, SOCK_RAW, IP_ICMP);
+	struct sockaddr_in to = { .sin_family = AF_INET };
+	static struct frame echo;
+
+	frame_begin(&echo);
+	frame_ip(&echo, "10.0.4.41", dst, IP_ICMP);
+	frame_icmp(&echo, 8, 0, 0x77770001);
+	frame_fill(&echo, size);
+	frame_end(&echo);
+	assert_int_equal(inet_pton(AF_INET, dst, &to.sin_addr), 1);
+	assert_int_equal(setsockopt(fd, IPPROTO_IP, IP_TTL, &ttl, sizeof(ttl)), 0);
+	assert_int_equal(sendto(fd, echo.data + 20, echo.size - 20, 0, (struct sockaddr *)&to, sizeof(to)), echo.size - 20);
+	return fd;
+}
+
+/* Type of the ICMP message that answers an echo request of the foreign host, -1 when none comes. */
+static int foreign_ping(const char *dst, int ttl, size_t size)
+{
+	int fd = foreign_send(dst, ttl, size), type = -1;
+	struct pollfd wait = { .fd = fd, .events = POLLIN };
+	uint8_t reply[2048];
+
+	while (type < 0 && poll(&wait, 1, 2000) > 0)
+		if (recv(fd, reply, sizeof(reply), 0) >= 28)
+			type = reply[20];
+	close(fd);
+	return type;
+}
+
+static void a_foreign_host_pings_its_gateway(void **state)
+{
+	foreign_up();
+	assert_int_equal(foreign_ping("10.0.4.1", 64, 56), 0);
+	assert_int_equal(foreign_ping("10.0.4.1", 1, 1400), 0);
+}
+
+static void a_foreign_host_gets_errors(void **state)
+{
+	foreign_up();
+	assert_int_equal(foreign_ping("10.0.2.14", 1, 56), 11);	 /* time exceeded */
+	assert_int_equal(foreign_ping("10.0.2.99", 64, 56), 3);	 /* unreachable */
+	assert_int_equal(foreign_ping("10.0.2.99", 64, 1200), 3); /* with a cut quote */
+}
+
+static void a_foreign_host_is_routed_to_another_node(void **state)
+{
+	uint64_t before = harness_counter(COUNTER_ENCAP), failed = harness_drops(DROP_ENCAP_FAILED);
+
+	foreign_up();
+	room_arrivals(arrivals, ARRIVALS_MAX, 0);
+	close(foreign_send("10.0.2.41", 64, 56));
+	arrived = room_arrivals(arrivals, ARRIVALS_MAX, 2);
+	assert_int_equal(harness_drops(DROP_ENCAP_FAILED) - failed, 0);
+	assert_true(harness_counter(COUNTER_ENCAP) > before);
+	for (size_t i = 0; i < arrived; i++)
+		if (arrivals[i].ifindex == IF_UNDERLAY && !memcmp(arrivals[i].data, mac_of(NODE4_MAC).b, 6))
+			return;
+	fail_msg("nothing went on to the other node");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		DATAPATH_TEST(frames_cross_between_ports),
+		DATAPATH_TEST(frames_enter_and_leave_tunnels),
+		DATAPATH_TEST(arp_crosses_in_both_directions),
+		DATAPATH_TEST(replication_passes_the_egress_hooks),
+		DATAPATH_TEST(answers_come_back_to_the_asker),
+		DATAPATH_TEST(tags_beside_the_frame_are_refused),
+		DATAPATH_TEST(runts_are_refused),
+		DATAPATH_TEST(the_hosts_own_packets_do_not_leave_a_port),
+		DATAPATH_TEST(a_foreign_host_pings_its_gateway),
+		DATAPATH_TEST(a_foreign_host_gets_errors),
+		DATAPATH_TEST(a_foreign_host_is_routed_to_another_node),
+	};
+
+	return cmocka_run_group_tests(tests, setup, harness_teardown);
+}
