@@ -24,6 +24,8 @@
 #define AF_INET_ 2
 #define AF_INET6_ 10
 #define OUTER_TTL 64
+#define RESIZE_MAX 0xff0U /* bpf_skb_adjust_room takes 4,095 bytes at most */
+#define RESIZE_STEPS 17   /* 64 KB in such steps */
 #define VXLAN_FLAG_VNI 0x08
 
 /* Set by the loader when bpf_skb_adjust_room knows the flags above. */
@@ -82,9 +84,9 @@ static __always_inline struct abi_node *node_get(void)
  * taking a VLAN tag off does, from the type that follows the tag in the frame.  So: two tags on (the second push writes
  * the first into the frame), the type rewritten, both off, and the type restored.
  */
-static __noinline int protocol_to_ip(struct __sk_buff *skb)
+__noinline int protocol_set(struct __sk_buff *skb, __be16 ip)
 {
-	__be16 type, ip = bpf_htons(ETH_P_IP);
+	__be16 type;
 
 	if (bpf_skb_load_bytes(skb, 12, &type, 2) || bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), 1) ||
 	    bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), 1) || bpf_skb_store_bytes(skb, 16, &ip, 2, 0) ||
@@ -143,16 +145,53 @@ static __always_inline int write_outer4(struct __sk_buff *skb, const struct abi_
 	return 0;
 }
 
+/*
+ * The kernel marks a packet as encapsulated, and the mark stays on over a veth (and some NICs set it on receipt), also when
+ * all outer headers are off again.  It then refuses to encapsulate (-EALREADY) and to change the tail (-EOPNOTSUPP).
+ * Plain room behind the Ethernet header it always gives; the marks of the first encapsulation fit the second.  Not for a
+ * workload's super-packet in a tunnel of its own: that would be cut as if there were only one tunnel.
+ * Global, as resize, so that the verifier looks at the body once.
+ */
+__noinline int make_room(struct __sk_buff *skb, __u32 overhead, __u64 flags, bool from_wire)
+{
+	__be16 protocol = overhead == OVERHEAD6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP);
+
+	if (bpf_skb_adjust_room(skb, overhead, BPF_ADJ_ROOM_MAC, flags) == 0)
+		return 0;
+	if (skb->gso_size && !from_wire)
+		return -1;
+	if (skb->protocol != protocol && protocol_set(skb, protocol))
+		return -1;
+	return bpf_skb_adjust_room(skb, overhead, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_NO_CSUM_RESET);
+}
+
+/* Makes the frame `size` bytes long, for a caller that writes all of it anew. */
+__noinline int resize(struct __sk_buff *skb, __u32 size)
+{
+	__u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_NO_CSUM_RESET;
+
+	if (bpf_skb_change_tail(skb, size, 0) == 0)
+		return 0;
+	if (skb->gso_size) /* would stay a super-packet */
+		return -1;
+	for (int i = 0; i < RESIZE_STEPS && skb->len > size; i++) {
+		__u32 surplus = skb->len - size;
+
+		if (bpf_skb_adjust_room(skb, -(int)(surplus < RESIZE_MAX ? surplus : RESIZE_MAX), BPF_ADJ_ROOM_MAC, flags))
+			return -1;
+	}
+	if (skb->len < size)
+		return bpf_skb_adjust_room(skb, size - skb->len, BPF_ADJ_ROOM_MAC, flags);
+	return skb->len == size ? 0 : -1;
+}
+
 /* Puts the outer headers on; 0 or -1. The inner Ethernet header must be right already. */
 static __always_inline int encap4(struct __sk_buff *skb, const struct abi_nexthop *nh, __u32 vni, __u8 ecn, __be16 sport,
-				  __be16 dport)
+				  __be16 dport, bool from_wire)
 {
-	__u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_UDP |
-		      BPF_F_ADJ_ROOM_ENCAP_L2_ETH | BPF_F_ADJ_ROOM_ENCAP_L2(sizeof(struct ethhdr)) |
-		      BPF_F_ADJ_ROOM_NO_CSUM_RESET;
 	struct outer4 *h;
 
-	if (bpf_skb_adjust_room(skb, OVERHEAD4, BPF_ADJ_ROOM_MAC, flags))
+	if (make_room(skb, OVERHEAD4, flags, from_wire))
 		return -1;
 	h = (void *)(long)skb->data;
 	if ((void *)(h + 1) > (void *)(long)skb->data_end)
@@ -162,14 +201,11 @@ static __always_inline int encap4(struct __sk_buff *skb, const struct abi_nextho
 }
 
 static __always_inline int encap6(struct __sk_buff *skb, const struct abi_nexthop *nh, __u32 vni, __u8 ecn, __be16 sport,
-				  __be16 dport)
+				  __be16 dport, bool from_wire)
 {
-	__u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 | BPF_F_ADJ_ROOM_ENCAP_L4_UDP |
-		      BPF_F_ADJ_ROOM_ENCAP_L2_ETH | BPF_F_ADJ_ROOM_ENCAP_L2(sizeof(struct ethhdr)) |
-		      BPF_F_ADJ_ROOM_NO_CSUM_RESET;
 	struct outer6 *h;
 
-	if (bpf_skb_adjust_room(skb, OVERHEAD6, BPF_ADJ_ROOM_MAC, flags))
+	if (make_room(skb, OVERHEAD6, flags, from_wire))
 		return -1;
 	h = (void *)(long)skb->data;
 	if ((void *)(h + 1) > (void *)(long)skb->data_end)
@@ -272,10 +308,10 @@ static __noinline int send_tunnel(struct __sk_buff *skb, const struct origin *o,
 	find_way(skb, nh, sport, dport, &way);
 	if (way.reason != DROP_NONE && way.reason != DROP_NO_NEIGHBOUR)
 		return refuse(skb, o, way.reason);
-	if (!p->ip && protocol_to_ip(skb))
+	if (!p->ip && protocol_set(skb, bpf_htons(ETH_P_IP)))
 		return refuse(skb, o, DROP_ENCAP_FAILED);
-	r = addr_is_v4(&nh->remote) ? encap4(skb, nh, vni, ecn, sport, dport) :
-				      encap6(skb, nh, vni, ecn, sport, dport);
+	r = addr_is_v4(&nh->remote) ? encap4(skb, nh, vni, ecn, sport, dport, !o->port) :
+				      encap6(skb, nh, vni, ecn, sport, dport, !o->port);
 	if (r)
 		return refuse(skb, o, DROP_ENCAP_FAILED);
 	count(COUNTER_ENCAP, size);
@@ -308,21 +344,26 @@ static __noinline int decap(struct __sk_buff *skb, const struct packet *p, bool 
 	__u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO;
 	__u32 overhead = outer_v6 ? OVERHEAD6 : OVERHEAD4;
 	bool changes = !p->ip || p->v6 != outer_v6;
+	/* What is left must not be shorter than the header of the family that skb->protocol names. */
+	__u32 least = !have_decap_flags ? (outer_v6 ? 40 : 20) : p->ip ? 0 : 20;
+	__u32 wanted = ETH_HLEN + overhead + least, lack = 0;
+	__u8 body[40] = {};
 	struct ethhdr *eth;
 
 	if (changes && have_decap_flags)
 		flags |= p->v6 ? BPF_F_ADJ_ROOM_DECAP_L3_IPV6 : BPF_F_ADJ_ROOM_DECAP_L3_IPV4;
-	/* What is left must not be shorter than the header of the family that skb->protocol names. */
-	if (outer_v6 && !have_decap_flags && skb->len < ETH_HLEN + OVERHEAD6 + 40 &&
-	    bpf_skb_change_tail(skb, ETH_HLEN + OVERHEAD6 + 40, 0))
+	if (skb->len < wanted && bpf_skb_change_tail(skb, wanted, 0)) { /* see make_room: so fewer bytes come off */
+		__u32 size = skb->len - ETH_HLEN - overhead;
+
+		lack = wanted - skb->len;
+		if (lack > sizeof(body) || size > sizeof(body))
+			return -1;
+		if (size > 0 && bpf_skb_load_bytes(skb, ETH_HLEN + overhead, body, size))
+			return -1;
+	}
+	if (bpf_skb_adjust_room(skb, -(int)(overhead - lack), BPF_ADJ_ROOM_MAC, flags))
 		return -1;
-	if (!have_decap_flags && !outer_v6 && skb->len < ETH_HLEN + OVERHEAD4 + 20 &&
-	    bpf_skb_change_tail(skb, ETH_HLEN + OVERHEAD4 + 20, 0))
-		return -1;
-	if (have_decap_flags && !p->ip && skb->len < ETH_HLEN + overhead + 20 &&
-	    bpf_skb_change_tail(skb, ETH_HLEN + overhead + 20, 0))
-		return -1;
-	if (bpf_skb_adjust_room(skb, -(int)overhead, BPF_ADJ_ROOM_MAC, flags))
+	if (lack && (!least || bpf_skb_store_bytes(skb, ETH_HLEN, body, least, 0)))
 		return -1;
 	eth = (void *)(long)skb->data;
 	if ((void *)(eth + 1) > (void *)(long)skb->data_end)

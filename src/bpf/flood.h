@@ -152,8 +152,8 @@ static __noinline int wrap(struct __sk_buff *skb, const struct packet *p, __u32 
 
 	if (!scratch || !n)
 		return -1;
-	return kind == FLOOD_TUNNEL6 ? encap6(skb, &scratch->blank, vni, ecn, sport, n->vxlan_port) :
-				       encap4(skb, &scratch->blank, vni, ecn, sport, n->vxlan_port);
+	return kind == FLOOD_TUNNEL6 ? encap6(skb, &scratch->blank, vni, ecn, sport, n->vxlan_port, false) :
+				       encap4(skb, &scratch->blank, vni, ecn, sport, n->vxlan_port, false);
 }
 
 /*
@@ -186,7 +186,7 @@ static __noinline int flood(struct __sk_buff *skb, const struct origin *o, const
 	if (!v4 && !v6)
 		return TC_ACT_STOLEN;
 	sport = source_port(bpf_get_hash_recalc(skb));
-	if (!p->ip && protocol_to_ip(skb))
+	if (!p->ip && protocol_set(skb, bpf_htons(ETH_P_IP)))
 		return refuse(skb, o, DROP_ENCAP_FAILED);
 	if (v6) {
 		if (wrap(skb, p, o->vni, FLOOD_TUNNEL6, sport))

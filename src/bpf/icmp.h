@@ -107,7 +107,7 @@ static __noinline int build4(struct __sk_buff *skb, const struct packet *p, cons
 	sum = bpf_csum_diff(NULL, 0, (__be32 *)&a.type, 8, 0);
 	sum = bpf_csum_diff(NULL, 0, (__be32 *)scratch->quote, QUOTE4_MAX, sum);
 	a.check = fold(sum);
-	if (bpf_skb_change_tail(skb, sizeof(a) + quote, 0))
+	if (resize(skb, sizeof(a) + quote))
 		return -1;
 	return bpf_skb_store_bytes(skb, 0, &a, sizeof(a), BPF_F_RECOMPUTE_CSUM | BPF_F_INVALIDATE_HASH) ||
 	       bpf_skb_store_bytes(skb, sizeof(a), scratch->quote, quote, BPF_F_RECOMPUTE_CSUM);
@@ -151,7 +151,7 @@ static __noinline int build6(struct __sk_buff *skb, const struct packet *p, cons
 	sum = bpf_csum_diff(NULL, 0, (__be32 *)scratch->quote, 512, sum); /* 512 is the helper's limit */
 	sum = bpf_csum_diff(NULL, 0, (__be32 *)(scratch->quote + 512), 512, sum);
 	a.check = fold(sum);
-	if (bpf_skb_change_tail(skb, sizeof(a) + quote, 0))
+	if (resize(skb, sizeof(a) + quote))
 		return -1;
 	return bpf_skb_store_bytes(skb, 0, &a, sizeof(a), BPF_F_RECOMPUTE_CSUM | BPF_F_INVALIDATE_HASH) ||
 	       bpf_skb_store_bytes(skb, sizeof(a), scratch->quote, quote, BPF_F_RECOMPUTE_CSUM);

@@ -132,7 +132,7 @@ static __noinline int nd_build(struct __sk_buff *skb, const struct packet *p, co
 	sum = bpf_csum_diff(NULL, 0, pseudo, 8, sum);
 	sum = bpf_csum_diff(NULL, 0, (__be32 *)&f.type, 32, sum);
 	f.check = fold(sum);
-	if (bpf_skb_change_tail(skb, sizeof(f), 0) ||
+	if (resize(skb, sizeof(f)) ||
 	    bpf_skb_store_bytes(skb, 0, &f, sizeof(f), BPF_F_RECOMPUTE_CSUM | BPF_F_INVALIDATE_HASH))
 		return -1;
 	count(COUNTER_ND_ANSWERED, skb->len);
