@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import subprocess
+import threading
 
 from lab.run import LabError, wait_until
 
@@ -36,9 +37,12 @@ class Daemon:
         self.log_path = os.path.join(d, "log")
         for path in (d, self.run_dir, self.state_dir):
             os.makedirs(path, exist_ok=True)
+        self.notified = []  # what it said since its start, "READY=1" and the like
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notify.bind(os.path.join(d, "notify"))
-        self._notify.setblocking(False)
+        # As the service manager does: always listening, or the daemon would wait for us.
+        threading.Thread(target=self._listen, daemon=True).start()
+        node.run.on_close(self._stop_listening)
 
     def write_config(self, text):
         with open(self.config + ".new", "w") as f:
@@ -52,7 +56,7 @@ class Daemon:
         return [binary("isthmusd"), "--node", self.node.name, "--config", self.config, *self.directories(), *more]
 
     def start(self, wait=True, environment=None):
-        self._drain()
+        self.notified = []
         with open(self.log_path, "a") as log:
             self.process = self.node.ns.spawn(
                 *self.argv(),
@@ -68,13 +72,13 @@ class Daemon:
             self.wait_ready()
         return self
 
-    def _drain(self):
-        messages = []
-        while True:
-            try:
-                messages.append(self._notify.recv(4096).decode())
-            except BlockingIOError:
-                return messages
+    def _listen(self):
+        while message := self._notify.recv(4096):
+            self.notified += message.decode(errors="replace").split("\n")
+
+    def _stop_listening(self):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+            s.sendto(b"", os.path.join(os.path.dirname(self.config), "notify"))
 
     def wait_for_notify(self, word, timeout=10):
         """Wait for a line like READY=1 on the notification socket."""
@@ -82,7 +86,7 @@ class Daemon:
         def seen():
             if self.process.poll() is not None:
                 raise SystemError
-            return any(word in m.split("\n") for m in self._drain())
+            return word in self.notified
 
         try:
             wait_until(seen, timeout, f"{word} from isthmusd on {self.node.name}")

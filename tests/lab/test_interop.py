@@ -3,7 +3,7 @@
 
     w1 (web), r1 (app, l3) -- dc1 -- wan -- linux1 -- k1 (web)          macs:  the file lists k1 as a port of linux1
                                |          \\ ovs1  -- o1 (web)           flood: the network floods, MACs are learned by the peer
-                              aws1 -- w2 (web)
+                              aws1 -- w2 (web), r2 (app, l3)
 """
 import pytest
 from helpers import copies, has, ping_all
@@ -44,6 +44,7 @@ def make_fabric(family, way):
     fabric.port("w1", "dc1", "red/web", ["10.0.1.11", "fd00:1::11"])
     fabric.port("w2", "aws1", "red/web", ["10.0.1.12", "fd00:1::12"])
     fabric.port("r1", "dc1", "red/app", ["10.0.2.11", "fd00:2::11"])
+    fabric.port("r2", "aws1", "red/app", ["10.0.2.12", "fd00:2::12"])
     fabric.port("b1", "dc1", "blue/web", ["10.0.1.11", "fd00:1::11"])
     # Nobody answers "too big" inside the peer: its workloads must know their MTU.
     mtu = {"mtu": 1450 if family == 4 else 1430}
@@ -116,7 +117,11 @@ def test_the_gateway_serves_the_foreign_member(lab):
     k1.ns.ip("route replace default via 10.0.1.1 dev eth0\nroute replace default via fd00:1::1 dev eth0")
     assert k1.ping("10.0.1.1") and k1.ping("fd00:1::1")
     assert k1.ping(r1.ip4) and r1.ping(k1.ip4) and r1.ping(k1.ip6)
-    assert k1.tcp_to(r1, 1 << 20, timeout=5) == 1 << 20
+    # r1 and r2 are on two nodes: from one of them what came out of a tunnel goes into another, super-packets too.
+    for other in (r1, lab.host("r2")):
+        for a, b in ((k1, other), (other, k1)):
+            assert a.tcp_to(b, 1 << 20, timeout=5) == 1 << 20, f"{a} -> {b}"
+            assert a.tcp_to(b, 1 << 20, v6=True, timeout=5) == 1 << 20, f"{a} -> {b}, v6"
 
 
 def test_a_foreign_member_stays_in_its_network(lab):

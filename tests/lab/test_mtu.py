@@ -6,6 +6,7 @@
 
 The inner packet may be 1450 bytes over an IPv4 underlay (20 + 8 + 8 + 14 less), 1430 over IPv6.
 """
+import re
 import socket
 
 import pytest
@@ -60,11 +61,17 @@ def probe(source, target, to_mac, size, df):
 
 def sweep(lab, source, target, to_mac, sizes, address, df):
     """Send one packet of every size.  Returns sizes delivered, {size: (source, mtu)} answered."""
-    number = lambda data: int(data[data.index(b"<") + 1 :][:5])  # noqa: E731
+    number = lambda data: int(re.search(rb"<(\d{5})>", data)[1])  # noqa: E731
     delivered, answered = [], {}
-    marked = lambda f: b"<0" in f.data  # noqa: E731
+    marked = lambda f: re.search(rb"<\d{5}>", f.data)  # noqa: E731
     sizes = list(sizes)
-    with target.tap(incoming_only=True, keep=marked) as there, source.tap(incoming_only=True, keep=marked) as back:
+    family = socket.AF_INET6 if packet.is_v6(address) else socket.AF_INET
+    with (
+        target.socket(family, socket.SOCK_DGRAM) as taker,
+        target.tap(incoming_only=True, keep=marked) as there,
+        source.tap(incoming_only=True, keep=marked) as back,
+    ):
+        taker.bind((address, 2000))  # or its kernel would answer "port unreachable"
         with source.raw() as port:
             for size in sizes:
                 port.send(probe(source, address, to_mac, size, df))

@@ -61,6 +61,7 @@ def add_one(lab, i):
     """Seconds from `port add` to its end, for a port whose interface is there."""
     node = lab.node("dc1")
     node.ns.ip(f"link add x{i} up type veth peer name y{i} netns {lab.host('w1').ns.full_name}")
+    lab.host("w1").ns.ip(f"link set dev y{i} up")
     line = f"port add x{i} --interface x{i} --network red/web --mac 02:00:00:00:f0:{i:02x} --address 10.0.7.{i + 1}"
     t = timed(lambda: node.isthmus(*line.split()))
     assert next(p for p in node.get("ports") if p["name"] == f"x{i}")["state"] == "up"
