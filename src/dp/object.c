@@ -51,13 +51,16 @@ static int refuse(int r, const char *what)
 			return error_set(r, "%s: not permitted; run as root (CAP_BPF, CAP_NET_ADMIN, CAP_SYS_ADMIN)", what);
 		return error_set(r, "%s: not permitted although root; a container without CAP_BPF and CAP_SYS_ADMIN, a seccomp "
 				    "filter or kernel lockdown forbids bpf()", what);
+	case EACCES:
+		return error_set(r, "%s: the verifier of kernel %s refused a program; Linux 5.15 or newer is needed, else it is a "
+				    "fault of this build: report it with the verifier's words (--log-level debug)", what, name.release);
 	case ENOSYS:
 		return error_set(r, "%s: kernel %s has no bpf(); it needs CONFIG_BPF_SYSCALL", what, name.release);
 	case ENOMEM:
 		return error_set(r, "%s: no memory; the maps need about 100 MB, raise the memory limit (MemoryMax)", what);
 	default:
 		return error_set(r, "%s: kernel %s refused: %s; Linux 5.15 or newer with CONFIG_BPF_JIT and CONFIG_NET_CLS_BPF is "
-				    "needed (run with debug logging for the verifier's words)", what, name.release, strerror(-r));
+				    "needed (--log-level debug shows the verifier's words)", what, name.release, strerror(-r));
 	}
 }
 
