@@ -76,6 +76,7 @@ struct host_input {
 	uint32_t mark;
 	uint32_t gso_size, gso_segs;
 	bool gso_tcp; /* BPF_PROG_TEST_RUN cannot say so: there a super-packet has no type, and room is refused */
+	bool encapsulated; /* as a packet that crossed a veth with its encapsulation on; not in BPF_PROG_TEST_RUN either */
 	uint32_t vlan_tci; /* a tag beside the frame, as a device leaves it; | 1 << 16: present */
 };
 

@@ -194,7 +194,7 @@ __s64 bpf_csum_diff(__be32 *from, __u32 from_size, __be32 *to, __u32 to_size, __
 	uint64_t sum = seed;
 	uint32_t word;
 
-	if ((from_size | to_size) & 3)
+	if ((from_size | to_size) & 3 || from_size + to_size > 512) /* the limit of kernels before 6.12 */
 		return -EINVAL;
 	for (uint32_t i = 0; i < from_size / 4; i++) {
 		memcpy(&word, (uint8_t *)from + i * 4, 4);

@@ -86,7 +86,8 @@ void skb_start(struct skb *s, const struct host_input *in)
 	memcpy(frame, in->data, in->size);
 	*s = (struct skb){ .arena = arena, .data = HEADROOM + 2, .end = HEADROOM + 2 + (uint32_t)in->size,
 			   .mac = HEADROOM + 2, .network = HEADROOM + 2 + ETH_HLEN, .transport = -1,
-			   .gso_tcp = in->gso_tcp, .vlan_present = in->vlan_tci >> 16,
+			   .gso_tcp = in->gso_tcp, .encapsulation = in->encapsulated,
+			   .vlan_present = in->vlan_tci >> 16,
 			   .vlan_tci = (uint16_t)in->vlan_tci, .vlan_proto = htons(ETH_P_8021Q) };
 	if (!s->vlan_present)
 		s->vlan_proto = 0;

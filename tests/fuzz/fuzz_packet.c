@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Frames into the data plane's programs, compiled for the host, with the tables of tests/bpf/fabric.c.
+ *
+ *	byte 0	program (port_ingress, wire_ingress, port_egress)
+ *	byte 1	which local endpoint's port
+ *	byte 2	1 no members, 2 super-packet, 4 no decapsulation flags, 8 marked as encapsulated already
+ *	rest	the frame
+ *
+ * Beyond sanitizers, on every frame: nothing reaches a port or a tunnel of another tenant; copies stay in their network;
+ * nothing from the wire is delivered unless (outer source, VNI) is a member; what leaves a secured port has that port's
+ * addresses; every refusal is counted.
+ */
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fabric.h"
+#include "host/host.h"
+
+#define HEAD 3
+#define FRAME_LIMIT 4096
+#define VERDICT_UNSPEC -1
+#define VERDICT_OK 0
+#define VERDICT_SHOT 2
+#define VERDICT_STOLEN 4
+#define VERDICT_REDIRECT 7
+
+enum {
+	OPTION_NO_MEMBERS = 1,
+	OPTION_SUPER = 2,
+	OPTION_NO_DECAP_FLAGS = 4,
+	OPTION_ENCAPSULATED = 8,
+};
+
+/* What the frame is and where it came from, by this file's own reading. */
+struct view {
+	const struct endpoint *from; /* NULL: from the wire */
+	uint32_t vni, vrf;
+};
+
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void violated(const char *rule)
+{
+	fprintf(stderr, "violated: %s\n", rule);
+	abort();
+}
+
+static void put(void *arg, const char *map, const void *key, const void *value)
+{
+	host_map_put(host_map_find(map), key, value);
+}
+
+static void routes(void)
+{
+	struct host_route r = { .ifindex = IF_UNDERLAY, .mtu = UNDERLAY_MTU, .smac = { 2 }, .dmac = { 2, 1 } };
+
+	r.prefix = addr_of("192.0.2.0");
+	r.length = 120;
+	host_route_add(&r);
+	r.prefix = addr_of("2001:db8::");
+	r.length = 64;
+	host_route_add(&r);
+	r.prefix = addr_of(NO_NEIGHBOUR4);
+	r.length = 128;
+	r.result = BPF_FIB_LKUP_RET_NO_NEIGH;
+	host_route_add(&r);
+}
+
+/* The programs write no table, so that one filling serves many frames. */
+static void fill(bool with_members)
+{
+	static int now = -1;
+
+	if (now == with_members)
+		return;
+	now = with_members;
+	fabric_fill(put, NULL);
+	if (!with_members)
+		host_map_clear(host_map_find("members"));
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	host_init();
+	routes();
+	return 0;
+}
+
+static uint32_t be32_at(const uint8_t *p)
+{
+	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+/* Outer headers of a VXLAN packet: source, destination, VNI; where the inner frame starts, 0 when it is none. */
+static size_t read_outer(const uint8_t *p, size_t size, struct abi_addr *src, struct abi_addr *dst, uint32_t *vni)
+{
+	bool v6 = size > 14 && p[12] == 0x86 && p[13] == 0xdd;
+	size_t l4 = v6 ? 54 : 34;
+
+	if (size < l4 + 16 || (!v6 && (p[12] != 0x08 || p[13] != 0)) || p[v6 ? 20 : 23] != IP_UDP)
+		return 0;
+	if (!v6 && p[14] != 0x45)
+		return 0;
+	*src = (struct abi_addr){ .bytes = { [10] = 0xff, [11] = 0xff } };
+	*dst = *src;
+	memcpy(src->bytes + (v6 ? 0 : 12), p + (v6 ? 22 : 26), v6 ? 16 : 4);
+	memcpy(dst->bytes + (v6 ? 0 : 12), p + (v6 ? 38 : 30), v6 ? 16 : 4);
+	if ((p[l4 + 2] << 8 | p[l4 + 3]) != VXLAN_PORT || p[l4 + 8] != 0x08)
+		return 0;
+	*vni = be32_at(p + l4 + 12) >> 8;
+	return l4 + 16;
+}
+
+static bool vni_is_of(uint32_t vni, uint32_t vrf)
+{
+	return vrf == VNI_RED ? vni >= VNI_RED && vni <= VNI_BARE : vni == VNI_BLUE || vni == VNI_BLUE_WEB;
+}
+
+static bool is_node(const struct abi_addr *a)
+{
+	static const char *const nodes[] = { NODE4, NODE6, FOREIGN, NO_NEIGHBOUR4 };
+
+	for (size_t i = 0; i < sizeof(nodes) / sizeof(nodes[0]); i++) {
+		struct abi_addr n = addr_of(nodes[i]);
+
+		if (memcmp(&n, a, sizeof(n)) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* A secured port with declared addresses sends under these and no others. */
+static void check_sender(const struct endpoint *e, const uint8_t *p, size_t size)
+{
+	struct abi_addr own4 = addr_of(e->ip4), own6 = addr_of(e->ip6);
+	struct mac6 m = mac_of(e->mac);
+	const uint8_t link_local[16] = { 0xfe, 0x80, [8] = m.b[0] ^ 2, m.b[1], m.b[2], 0xff, 0xfe, m.b[3], m.b[4], m.b[5] };
+	static const uint8_t zero[16];
+
+	if (!(e->flags & PORT_SECURITY) || e->learned || size < 14)
+		return;
+	if (p[12] == 0x08 && p[13] == 0x00 && size >= 34) {
+		if (memcmp(p + 26, own4.bytes + 12, 4) != 0 && memcmp(p + 26, zero, 4) != 0)
+			violated("an IPv4 packet left a secured port under another's address");
+	} else if (p[12] == 0x86 && p[13] == 0xdd && size >= 54) {
+		if (memcmp(p + 22, own6.bytes, 16) != 0 && memcmp(p + 22, zero, 16) != 0 && memcmp(p + 22, link_local, 16) != 0)
+			violated("an IPv6 packet left a secured port under another's address");
+	} else if (p[12] == 0x08 && p[13] == 0x06 && size >= 42) {
+		if (memcmp(p + 28, own4.bytes + 12, 4) != 0 && memcmp(p + 28, zero, 4) != 0)
+			violated("ARP left a secured port for another's address");
+	} else if (p[12] == 0x81 && p[13] == 0x00) {
+		violated("a tagged frame left a secured port");
+	}
+}
+
+static void check_exit(const struct view *v, uint32_t ifindex, const uint8_t *p, size_t size, bool copy)
+{
+	struct abi_addr src, dst;
+	uint32_t vni;
+	size_t inner;
+
+	if (ifindex == IF_UNDERLAY) {
+		inner = read_outer(p, size, &src, &dst, &vni);
+		if (!inner)
+			violated("something that is no tunnel packet went to the underlay");
+		if (!is_node(&dst))
+			violated("a tunnel packet to an address that no next hop has");
+		if (!vni_is_of(vni, v->vrf))
+			violated("a tunnel packet in another tenant's VNI");
+		if (copy && (vni != v->vni || !v->from))
+			violated("a copy left its network");
+		if (v->from)
+			check_sender(v->from, p + inner, size - inner);
+		return;
+	}
+	for (size_t i = 0; i < ENDPOINT_MAX; i++) {
+		const struct endpoint *to = &endpoints[i];
+
+		if (!to->ifindex || to->ifindex != ifindex)
+			continue;
+		if (to->vrf != v->vrf)
+			violated("a frame reached another tenant's port");
+		if (copy && to->vni != v->vni)
+			violated("a copy reached another network's port");
+		if (copy && to == v->from)
+			violated("a copy came back to its port");
+		if (v->from && to != v->from)
+			check_sender(v->from, p, size);
+		return;
+	}
+	violated("a redirect to a device that is nobody's");
+}
+
+static uint64_t all_drops(void)
+{
+	uint64_t n = 0, one;
+
+	for (uint32_t i = 0; i < DROP_MAX; i++) {
+		memcpy(&one, host_map_get(host_map_find("drops"), &i), sizeof(one));
+		n += one;
+	}
+	return n;
+}
+
+/* From the wire: the tenant that the member table gives, or nobody may receive. */
+static bool read_member(const uint8_t *p, size_t size, struct view *v)
+{
+	struct abi_member_key k = { .encap = ENCAP_VXLAN };
+	struct abi_addr dst;
+	const struct abi_member *m;
+
+	if (!read_outer(p, size, &k.source, &dst, &k.vni))
+		return false;
+	m = host_map_get(host_map_find("members"), &k);
+	if (!m)
+		return false;
+	v->vni = k.vni;
+	v->vrf = m->vrf;
+	return true;
+}
+
+static void check(enum host_program program, struct view *v, const struct host_input *in, const struct host_result *r,
+		  uint64_t drops)
+{
+	bool may = program == HOST_WIRE_INGRESS ? read_member(in->data, in->size, v) : true;
+
+	if ((r->verdict == VERDICT_REDIRECT || r->copies_length) && !may)
+		violated("delivered from the wire without a member");
+	for (size_t i = 0; i < r->copies_length; i++)
+		check_exit(v, r->copies[i].ifindex, r->copies[i].data, r->copies[i].size, true);
+	switch (r->verdict) {
+	case VERDICT_REDIRECT:
+		/* a neighbour that does not resolve: the kernel writes the MACs */
+		check_exit(v, r->redirect_ifindex, r->data, r->size, false);
+		if (drops > 1)
+			violated("one packet was counted as dropped twice");
+		break;
+	case VERDICT_SHOT:
+		if (!drops)
+			violated("a drop that nobody counted");
+		break;
+	case VERDICT_STOLEN:
+		break;
+	case VERDICT_UNSPEC:
+		if (program != HOST_WIRE_INGRESS || drops || r->size != in->size || memcmp(r->data, in->data, in->size) != 0)
+			violated("a packet of the host's own was touched");
+		break;
+	case VERDICT_OK:
+		if (program != HOST_PORT_EGRESS || in->mark != ABI_MARK || r->mark)
+			violated("passed without being ours");
+		break;
+	default:
+		violated("a verdict that no program gives");
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct host_result result;
+	static const enum host_program programs[] = { HOST_PORT_INGRESS, HOST_WIRE_INGRESS, HOST_PORT_EGRESS };
+	static uint8_t frame[FRAME_LIMIT];
+	struct view v = { 0 };
+	struct host_input in = { .data = frame, .ifindex = IF_UNDERLAY };
+	enum host_program program;
+	uint64_t before;
+
+	if (size < HEAD + 14 || size > HEAD + FRAME_LIMIT)
+		return 0;
+	program = programs[data[0] % 3];
+	if (program != HOST_WIRE_INGRESS) {
+		v.from = &endpoints[data[1] % WEB4]; /* the endpoints before it are local */
+		v.vni = v.from->vni;
+		v.vrf = v.from->vrf;
+		in.ifindex = v.from->ifindex;
+		in.mark = data[1] & 0x80 ? ABI_MARK : 0;
+	}
+	in.size = size - HEAD;
+	memcpy(frame, data + HEAD, in.size);
+	if (data[2] & OPTION_SUPER) {
+		in.gso_size = 536;
+		in.gso_segs = (uint32_t)(in.size / 536 + 1);
+		in.gso_tcp = true;
+	}
+	in.encapsulated = data[2] & OPTION_ENCAPSULATED;
+	host_set_decap_flags(!(data[2] & OPTION_NO_DECAP_FLAGS));
+	fill(!(data[2] & OPTION_NO_MEMBERS));
+	before = all_drops();
+	host_run(program, &in, &result);
+	check(program, &v, &in, &result, all_drops() - before);
+	return 0;
+}
