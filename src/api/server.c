@@ -430,7 +430,7 @@ static int socket_listen(struct server *s)
 		if (chown(s->path, (uid_t)-1, s->group) < 0)
 			return -errno;
 	}
-	if (chmod(s->path, 0660) < 0 || stat(s->path, &st) < 0 || listen(fd, 128) < 0)
+	if (chmod(s->path, 0660) < 0 || stat(s->path, &st) < 0 || listen(fd, 1024) < 0)
 		return -errno;
 	s->dev = st.st_dev;
 	s->ino = st.st_ino;
