@@ -62,7 +62,7 @@ static void check_list(struct report *r, struct yaml_node *n, const struct schem
 		check_value(r, n, k->type);
 		return;
 	}
-	for (struct yaml_node *item = n->first; item; item = item->next) {
+	for (struct yaml_node *item = n->first; item && !report_is_full(r); item = item->next) {
 		length++;
 		if (!item->broken)
 			check_value(r, item, k->type);
@@ -132,7 +132,7 @@ static void check_table(struct report *r, struct yaml_node *n, const struct sche
 		wrong_kind(r, n, expected);
 		return;
 	}
-	for (struct yaml_node *entry = n->first; entry; entry = entry->next) {
+	for (struct yaml_node *entry = n->first; entry && !report_is_full(r); entry = entry->next) {
 		struct schema_problem p = {};
 
 		if (entry->broken)
@@ -177,7 +177,7 @@ static void check_map(struct report *r, struct yaml_node *n, const struct schema
 		wrong_kind(r, n, expected);
 		return;
 	}
-	for (struct yaml_node *child = n->first; child; child = child->next) {
+	for (struct yaml_node *child = n->first; child && !report_is_full(r); child = child->next) {
 		const struct schema_key *k = child->broken ? NULL : schema_find(m, child->key);
 
 		if (k)

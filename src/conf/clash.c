@@ -216,10 +216,8 @@ struct subnet_at {
 static int subnet_compare(const void *a, const void *b)
 {
 	const struct subnet_at *x = a, *y = b;
-	int order = (int)addr_is_v4(&x->prefix.addr) - (int)addr_is_v4(&y->prefix.addr);
+	int order = addr_compare(&x->prefix.addr, &y->prefix.addr);
 
-	if (order == 0)
-		order = addr_compare(&x->prefix.addr, &y->prefix.addr);
 	if (order == 0)
 		order = (int)x->prefix.length - (int)y->prefix.length;
 	if (order == 0)

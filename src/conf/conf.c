@@ -38,7 +38,7 @@ static int load(const struct conf_source *sources, size_t n_sources, struct yaml
 	int r = read_all(sources, n_sources, report, yamls);
 
 	/* Without its text nothing can be said of the objects in it, and with a full report nothing more is told. */
-	if (r == -EINVAL || report->total >= REPORT_MAX)
+	if (r == -EINVAL || report_is_full(report))
 		return report_finish(report, errors);
 	if (r >= 0)
 		r = build_objects(cleanup);

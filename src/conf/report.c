@@ -115,9 +115,10 @@ static void note_rest(struct report *r)
 	if (r->length < REPORT_MAX || r->total <= REPORT_MAX)
 		return;
 	path = strdup("(file)");
-	if (!path || asprintf(&what, "%zu more errors are not shown; expected these to be mended first",
-			      r->total - REPORT_MAX + 1) < 0) {
+	what = strdup("more errors are not shown; expected these to be mended first");
+	if (!path || !what) {
 		free(path);
+		free(what);
 		return;
 	}
 	free(last->what);

@@ -31,6 +31,12 @@ struct report {
 	bool no_memory;
 };
 
+/* There is at least one that is not told: looking for more would be for nothing. */
+static inline bool report_is_full(const struct report *r)
+{
+	return r->total > REPORT_MAX;
+}
+
 /* At a place of a source.  `path` NULL: the file. */
 void report_at(struct report *r, unsigned source, struct config_place at, const char *path, enum conf_code code,
 	       const char *format, ...) __attribute__((format(printf, 6, 7)));

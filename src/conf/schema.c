@@ -94,7 +94,8 @@ static const struct schema_key fabric_keys[] = {
 	{"vxlan_port", SCHEMA_VALUE, &udp_port, .fallback = "4789", .example = "4789",
 	 .meaning = "The UDP port that VXLAN packets go to, the same on every node, foreign ones included."},
 	{"gateway_mac", SCHEMA_VALUE, &mac, .fallback = "02:69:73:74:68:6d", .example = "\"02:69:73:74:68:6d\"",
-	 .meaning = "The MAC address of every gateway on every node, so that a workload that moves finds its gateway again."},
+	 .meaning = "The MAC address of every gateway on every node, so that a workload that moves finds its gateway "
+		    "again."},
 	{},
 };
 
@@ -107,15 +108,16 @@ static const struct schema_key node_keys[] = {
 	{"site", SCHEMA_VALUE, &site_name, .required = true, .example = "dc",
 	 .meaning = "The site, one of the table sites, that the node is in."},
 	{"underlay", SCHEMA_LIST, &underlay, .required = true, .min_items = 1, .max_items = 2, .example = "192.0.2.11",
-	 .meaning = "The addresses that the other nodes send tunnel packets to, at most one of each family, the preferred "
-		    "one first.  No two nodes share one."},
-	{"interfaces", SCHEMA_LIST, &interface, .absent = "found from the addresses and routes", .example = "[eth0, eth1]",
+	 .meaning = "The addresses that the other nodes send tunnel packets to, at most one of each family, the "
+		    "preferred one first.  No two nodes share one."},
+	{"interfaces", SCHEMA_LIST, &interface, .absent = "found from the addresses and routes",
+	 .example = "[eth0, eth1]",
 	 .meaning = "The devices that tunnel packets arrive on."},
 	{"mtu", SCHEMA_VALUE, &mtu, .absent = "from the interface and the route", .example = "9000",
 	 .meaning = "The largest packet in bytes that the underlay carries from and to this node."},
 	{"foreign", SCHEMA_VALUE, &boolean, .fallback = "false", .example = "true",
-	 .meaning = "True for a member that does not run isthmusd, such as a kernel VXLAN device or a switch.  It bridges "
-		    "only: its ports are in l2 networks."},
+	 .meaning = "True for a member that does not run isthmusd, such as a kernel VXLAN device or a switch.  It "
+		    "bridges only: its ports are in l2 networks."},
 	{"networks", SCHEMA_LIST, &network_name, .absent = "those of its ports", .example = "[red/web]",
 	 .meaning = "The l2 networks that a foreign node is a member of, beside those of its ports."},
 	{},
@@ -132,9 +134,12 @@ static const struct schema_key network_keys[] = {
 	{"mode", SCHEMA_VALUE, &mode, .required = true, .example = "l2", .meaning = "What kind of network it is."},
 	{"vni", SCHEMA_VALUE, &vni, .absent = "required in an l2 network, refused in an l3 network", .example = "5001",
 	 .meaning = "The VNI of an l2 network, used nowhere else in the fabric.  An l3 network uses its tenant's."},
-	{"subnets", SCHEMA_LIST, &subnet, .absent = "required in an l3 network", .example = "[10.0.1.0/24, \"fd00:1::/64\"]",
-	 .meaning = "The addresses of the network; subnets of one tenant do not overlap.  Tenants may use the same ones."},
-	{"gateway", SCHEMA_LIST, &address, .max_items = 2, .absent = "no gateway address", .example = "[10.0.1.1, \"fd00:1::1\"]",
+	{"subnets", SCHEMA_LIST, &subnet, .absent = "required in an l3 network",
+	 .example = "[10.0.1.0/24, \"fd00:1::/64\"]",
+	 .meaning = "The addresses of the network; subnets of one tenant do not overlap.  Tenants may use the same "
+		    "ones."},
+	{"gateway", SCHEMA_LIST, &address, .max_items = 2, .absent = "no gateway address",
+	 .example = "[10.0.1.1, \"fd00:1::1\"]",
 	 .meaning = "The addresses of the gateway, at most one of each family, inside the subnets.  Every node answers "
 		    "for them."},
 	{"encap", SCHEMA_VALUE, &encap, .absent = "fabric.encap", .example = "vxlan",
@@ -157,7 +162,8 @@ const struct schema_map schema_network = {
 
 static const struct schema_key tenant_keys[] = {
 	{"vni", SCHEMA_VALUE, &vni, .required = true, .example = "5000",
-	 .meaning = "The VNI that packets routed inside the tenant cross the underlay with, used nowhere else in the fabric."},
+	 .meaning = "The VNI that packets routed inside the tenant cross the underlay with, used nowhere else in the "
+		    "fabric."},
 	{"networks", SCHEMA_TABLE, .map = &schema_network, .meaning = "The networks of the tenant."},
 	{},
 };
@@ -168,13 +174,15 @@ static const struct schema_key port_keys[] = {
 	{"node", SCHEMA_VALUE, &node_name, .required = true, .example = "dc1",
 	 .meaning = "The node, one of the table nodes, that the workload is attached to."},
 	{"interface", SCHEMA_VALUE, &interface, .absent = "required, but refused on a foreign node", .example = "web1",
-	 .meaning = "The interface on the node that the workload is behind: the node's end of a veth pair, or a tap.  It "
-		    "may appear later; the port waits for it."},
+	 .meaning = "The interface on the node that the workload is behind: the node's end of a veth pair, or a tap.  "
+		    "It may appear later; the port waits for it."},
 	{"network", SCHEMA_VALUE, &network_name, .required = true, .example = "red/web",
 	 .meaning = "The network that the port is in."},
 	{"mac", SCHEMA_VALUE, &mac, .required = true, .example = "\"02:00:00:00:00:01\"",
-	 .meaning = "The MAC address of the workload.  One owner in an l2 network, and one among the l3 networks of a tenant."},
-	{"addresses", SCHEMA_LIST, &address, .absent = "any address of the subnets that nobody else has; required in an l3 network",
+	 .meaning = "The MAC address of the workload.  One owner in an l2 network, and one among the l3 networks of a "
+		    "tenant."},
+	{"addresses", SCHEMA_LIST, &address,
+	 .absent = "any address of the subnets that nobody else has; required in an l3 network",
 	 .example = "[10.0.1.11, \"fd00:1::11\"]",
 	 .meaning = "The IP addresses of the workload, inside the subnets of its network; IPv6 link-local ones may be "
 		    "added.  One owner in a tenant."},

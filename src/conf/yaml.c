@@ -258,7 +258,7 @@ static int refuse_duplicates(struct reader *r, struct yaml_node *map)
 	struct hmap seen = SMAP_INIT(struct yaml_node, key);
 	int v = 0;
 
-	for (struct yaml_node *n = map->first; n && v >= 0; n = n->next) {
+	for (struct yaml_node *n = map->first; n && v >= 0 && !report_is_full(r->report); n = n->next) {
 		const struct yaml_node *first;
 
 		if (n->broken)
@@ -423,6 +423,8 @@ static int read_events(struct reader *r, const char *text, size_t size)
 		if (yaml_parser_parse(&parser, &event)) {
 			v = on_event(r, &event, &n_documents);
 			yaml_event_delete(&event);
+			if (report_is_full(r->report))
+				v = -EINVAL;
 		} else if (parser.error == YAML_MEMORY_ERROR) {
 			v = -ENOMEM;
 		} else {

@@ -136,12 +136,12 @@ static void place(struct hmap *m, void *item)
 	m->slots[i] = item;
 }
 
-/* A table with room for one more, at most half full of live items; removed ones are left behind. */
+/* A table that a quarter of is live at most; removed items are left behind. */
 static int rebuild(struct hmap *m)
 {
 	struct hmap bigger = {.key_offset = m->key_offset, .key_size = m->key_size, .n_slots = MIN_SLOTS};
 
-	while (bigger.n_slots < 2 * (m->length + 1))
+	while (bigger.n_slots < 4 * (m->length + 1))
 		bigger.n_slots *= 2;
 	bigger.slots = calloc(bigger.n_slots, sizeof(*bigger.slots));
 	if (!bigger.slots)
@@ -172,7 +172,7 @@ int hmap_add(struct hmap *m, void *item)
 	seed_once();
 	if (find(m, item_key(m, item)))
 		return -EEXIST;
-	if (4 * (m->n_used + 1) > 3 * m->n_slots) {
+	if (2 * (m->n_used + 1) > m->n_slots) { /* each slot passed by costs a look into its item: 2.5 at half full */
 		int r = rebuild(m);
 
 		if (r < 0)

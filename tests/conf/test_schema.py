@@ -53,6 +53,8 @@ NOT_SAID = {"missing_interface", "missing_l3_addresses", "empty_l3_addresses", "
 
 
 def codes(path):
+    if not path.with_suffix(".err").exists():
+        return {0}  # test_golden.py has something to say about that
     return {int(c) for c in re.findall(r"\(IST-(\d+)\)$", path.with_suffix(".err").read_text(), re.M)}
 
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Any bytes as a configuration; what stands after a NUL byte is a source of run-time ports.  What loads must come out of
- * conf_emit as text that loads as its equal; what does not must name its errors in order.
+ * Any bytes as a configuration; what stands after a NUL byte is a source of run-time ports.  What loads must come out
+ * of conf_emit as text that loads as its equal; what does not must name its errors in order.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -34,17 +34,17 @@ static void check_errors(const struct conf_errors *errors)
 
 static void check_round_trip(const struct config *c)
 {
+	struct conf_source source = {.name = "again"};
 	struct conf_errors errors;
 	struct config *again = NULL;
 	char *text = NULL;
-	size_t size;
-	FILE *f = open_memstream(&text, &size);
+	FILE *f = open_memstream(&text, &source.size);
 
 	require(f && conf_emit(c, false, f) == 0);
 	fclose(f);
-	if (size <= CONF_TEXT_MAX)
-		require(conf_load(&(struct conf_source){.name = "again", .text = text, .size = size}, 1, &again, &errors) == 0 &&
-			config_equal(c, again));
+	source.text = text;
+	if (source.size <= CONF_TEXT_MAX)
+		require(conf_load(&source, 1, &again, &errors) == 0 && config_equal(c, again));
 	config_free(again);
 	free(text);
 }
