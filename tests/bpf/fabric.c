@@ -15,18 +15,17 @@ const struct endpoint endpoints[ENDPOINT_MAX] = {
 		   "fd00:1::11", WEB_GATEWAY, .mtu = 1500, .peer = true },
 	[WEB2] = { "web2", 12, NH_PORT + 12, VNI_WEB, VNI_RED, PORT_SECURITY, "02:00:00:00:01:02", "10.0.1.12",
 		   "fd00:1::12", WEB_GATEWAY, .mtu = 1500, .peer = true },
-	[APP1] = { "app1", 13, NH_PORT + 13, VNI_RED, VNI_RED, PORT_SECURITY | PORT_L3, "02:00:00:00:02:01", "10.0.2.13",
-		   "fd00:2::13", APP_GATEWAY, .mtu = 1500, .peer = true },
-	[APP2] = { "app2", 14, NH_PORT + 14, VNI_RED, VNI_RED, PORT_SECURITY | PORT_L3, "02:00:00:00:02:02", "10.0.2.14",
-		   "fd00:2::14", APP_GATEWAY, .mtu = 1500 },
+	[APP1] = { "app1", 13, NH_PORT + 13, VNI_RED, VNI_RED, PORT_SECURITY | PORT_L3, "02:00:00:00:02:01",
+		   "10.0.2.13", "fd00:2::13", APP_GATEWAY, .mtu = 1500, .peer = true },
+	[APP2] = { "app2", 14, NH_PORT + 14, VNI_RED, VNI_RED, PORT_SECURITY | PORT_L3, "02:00:00:00:02:02",
+		   "10.0.2.14", "fd00:2::14", APP_GATEWAY, .mtu = 1500 },
 	[FLO1] = { "flo1", 15, NH_PORT + 15, VNI_FLO, VNI_RED, PORT_SECURITY | PORT_FLOOD, "02:00:00:00:04:01",
 		   "10.0.4.15", "fd00:4::15", FLO_GATEWAY, .mtu = 1500 },
 	[FLO2] = { "flo2", 16, NH_PORT + 16, VNI_FLO, VNI_RED, PORT_SECURITY | PORT_FLOOD, "02:00:00:00:04:02",
 		   "10.0.4.16", "fd00:4::16", FLO_GATEWAY, .mtu = 1500, .peer = true },
 	[ANY1] = { "any1", 17, NH_PORT + 17, VNI_ANY, VNI_RED, PORT_SECURITY | PORT_ANY_SOURCE | PORT_SUBNETS,
-		   "02:00:00:00:05:01",
-		   "10.0.5.17", "fd00:5::17", .gateway4 = "10.0.5.1", .gateway6 = "fd00:5::1", .mtu = 1500,
-		   .learned = true },
+		   "02:00:00:00:05:01", "10.0.5.17", "fd00:5::17", .gateway4 = "10.0.5.1", .gateway6 = "fd00:5::1",
+		   .mtu = 1500, .learned = true },
 	[BARE1] = { "bare1", 18, NH_PORT + 18, VNI_BARE, VNI_RED, PORT_SECURITY | PORT_ANY_SOURCE, "02:00:00:00:06:01",
 		    "172.16.0.18", "fd00:66::18", .mtu = 1500, .learned = true },
 	[BARE2] = { "bare2", 23, NH_PORT + 23, VNI_BARE, VNI_RED, PORT_SECURITY | PORT_ANY_SOURCE, "02:00:00:00:06:02",
@@ -57,8 +56,8 @@ const struct endpoint endpoints[ENDPOINT_MAX] = {
 		   FLO_GATEWAY },
 	[NOROUTE] = { "noroute", 0, NH_NO_ROUTE, VNI_WEB, VNI_RED, 0, "02:00:00:00:01:43", "10.0.1.43", "fd00:1::43",
 		      WEB_GATEWAY },
-	[NONEIGH] = { "noneigh", 0, NH_NO_NEIGHBOUR, VNI_WEB, VNI_RED, 0, "02:00:00:00:01:44", "10.0.1.44", "fd00:1::44",
-		      WEB_GATEWAY },
+	[NONEIGH] = { "noneigh", 0, NH_NO_NEIGHBOUR, VNI_WEB, VNI_RED, 0, "02:00:00:00:01:44", "10.0.1.44",
+		      "fd00:1::44", WEB_GATEWAY },
 };
 
 /* Tunnels by id. */
@@ -194,7 +193,8 @@ struct abi_nexthop nexthop_of(uint32_t id)
 	return nh;
 }
 
-static void fill_endpoint(const struct endpoint *e, void (*put)(void *, const char *, const void *, const void *), void *arg)
+static void fill_endpoint(const struct endpoint *e, void (*put)(void *, const char *, const void *, const void *),
+			  void *arg)
 {
 	struct mac6 m = mac_of(e->mac);
 	struct abi_mac_key mac = mac_key(e->vni, e->mac);
@@ -245,7 +245,8 @@ void fabric_fill(void (*put)(void *arg, const char *map, const void *key, const 
 	}
 	for (size_t i = 0; i < sizeof(subnets) / sizeof(subnets[0]); i++) {
 		bool v6 = strchr(subnets[i].prefix, ':');
-		struct abi_prefix_key k = { .length = 32 + (v6 ? 0 : 96) + subnets[i].length, .vrf = htonl(subnets[i].vrf),
+		struct abi_prefix_key k = { .length = 32 + (v6 ? 0 : 96) + subnets[i].length,
+					    .vrf = htonl(subnets[i].vrf),
 					    .addr = addr_of(subnets[i].prefix) };
 		struct abi_prefix v = { .vni = subnets[i].vni };
 
@@ -291,8 +292,8 @@ void frame_udp_between(struct frame *f, enum endpoint_id from, enum endpoint_id 
 	frame_end(f);
 }
 
-static void wrap(struct frame *out, const char *dst_mac, const char *src_mac, const char *src, const char *dst, uint32_t vni,
-		 const struct frame *inner, uint16_t sport)
+static void wrap(struct frame *out, const char *dst_mac, const char *src_mac, const char *src, const char *dst,
+		 uint32_t vni, const struct frame *inner, uint16_t sport)
 {
 	bool v6 = strchr(src, ':');
 

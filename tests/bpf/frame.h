@@ -2,8 +2,9 @@
 /*
  * frame.h - builds Ethernet frames for tests, independently of the code under test.
  *
- * Headers are appended from the outside in; frame_end fills lengths and checksums from the inside out.  What a test wants
- * to be wrong it breaks afterwards: frame_at gives the bytes of a layer, frame_sum4 repairs an IPv4 header's checksum.
+ * Headers are appended from the outside in; frame_end fills lengths and checksums from the inside out.  What a test
+ *wants to be wrong it breaks afterwards: frame_at gives the bytes of a layer, frame_sum4 repairs an IPv4 header's
+ *checksum.
  *
  *	frame_begin(&f);
  *	frame_eth(&f, dst, src, 0x0800);
@@ -66,7 +67,8 @@ void frame_eth(struct frame *f, struct mac6 dst, struct mac6 src, uint16_t type)
 void frame_arp(struct frame *f, uint16_t op, struct mac6 sha, const char *spa, struct mac6 tha, const char *tpa);
 /* The family is that of src; TTL 64, no options, DF clear. */
 void frame_ip(struct frame *f, const char *src, const char *dst, uint8_t proto);
-void frame_ext(struct frame *f, uint8_t next, uint8_t length8, const uint8_t body[static 6]); /* (length8 + 1) * 8 bytes */
+void frame_ext(struct frame *f, uint8_t next, uint8_t length8,
+	       const uint8_t body[static 6]); /* (length8 + 1) * 8 bytes */
 void frame_udp(struct frame *f, uint16_t sport, uint16_t dport);
 void frame_udp_unsummed(struct frame *f, uint16_t sport, uint16_t dport);
 void frame_tcp(struct frame *f, uint16_t sport, uint16_t dport);

@@ -67,7 +67,7 @@ static bool quiet_print(void)
 	return !getenv("BPF_VERBOSE");
 }
 
-static int print_libbpf(enum libbpf_print_level level, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static int print_libbpf(enum libbpf_print_level level, const char *format, va_list args)
 {
 	return level == LIBBPF_DEBUG && quiet_print() ? 0 : vfprintf(stderr, format, args);
 }
@@ -258,7 +258,8 @@ static void compare_copies(const struct outcome *o)
 
 	assert_true(host.copies_length <= COPIES_MAX);
 	if (o->copies_length != host.copies_length)
-		fail_msg("%zu copies came out of the kernel, the host build made %u", o->copies_length, host.copies_length);
+		fail_msg("%zu copies came out of the kernel, the host build made %u", o->copies_length,
+			 host.copies_length);
 	for (size_t i = 0; i < host.copies_length; i++) {
 		const struct host_copy *c = &host.copies[i];
 		size_t j;
@@ -360,7 +361,8 @@ static void host_drops(uint64_t out[DROP_MAX])
 		memcpy(&out[i], host_map_get(m, &i), sizeof(out[i]));
 }
 
-const char *harness_disagree(enum host_program program, uint32_t ifindex, const struct frame *in, struct host_result *result)
+const char *harness_disagree(enum host_program program, uint32_t ifindex, const struct frame *in,
+			     struct host_result *result)
 {
 	static uint64_t kernel_before[DROP_MAX], host_before[DROP_MAX];
 	static uint8_t out[FRAME_MAX];
@@ -408,7 +410,8 @@ void expect_bytes(const struct outcome *o, const struct frame *want)
 	frame_print("wanted", want->data, want->size);
 	for (size_t i = 0; i < want->size && i < o->out.size; i++)
 		if (o->out.data[i] != want->data[i])
-			fail_msg("first difference at offset %zu: got %02x, wanted %02x", i, o->out.data[i], want->data[i]);
+			fail_msg("first difference at offset %zu: got %02x, wanted %02x", i, o->out.data[i],
+				 want->data[i]);
 	fail_msg("got %zu bytes, wanted %zu", o->out.size, want->size);
 }
 

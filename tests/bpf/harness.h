@@ -67,10 +67,11 @@ void table_put(const char *map, const void *key, const void *value);
 void table_remove(const char *map, const void *key);
 
 /*
- * The short way for very many frames: verdict, bytes and drop reasons of both runs, NULL when they agree or what differs.
- * The host's result stays in *host.  A frame that the kernel does not take is only run by the host build.
+ * The short way for very many frames: verdict, bytes and drop reasons of both runs, NULL when they agree or what
+ * differs. The host's result stays in *host.  A frame that the kernel does not take is only run by the host build.
  */
-const char *harness_disagree(enum host_program program, uint32_t ifindex, const struct frame *in, struct host_result *host);
+const char *harness_disagree(enum host_program program, uint32_t ifindex, const struct frame *in,
+			     struct host_result *host);
 
 void run(enum host_program program, uint32_t ifindex, const struct frame *in, struct outcome *o);
 void run_with(enum host_program program, uint32_t ifindex, const struct frame *in, const struct run_options *options,

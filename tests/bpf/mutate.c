@@ -6,8 +6,8 @@
 #define SIZE_LIMIT 1900
 
 /* Values at which length and type checks turn. */
-static const uint8_t edges[] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 17, 20, 40, 43, 44, 45, 46, 50, 51, 58, 60, 64, 127, 128, 133, 134,
-				 135, 136, 137, 254, 255 };
+static const uint8_t edges[] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 17, 20, 40, 43, 44, 45, 46, 50, 51, 58, 60, 64, 127, 128,
+				 133, 134, 135, 136, 137, 254, 255 };
 
 static void flip_bit(struct prng *r, struct frame *f)
 {
@@ -58,7 +58,8 @@ static void nudge(struct prng *r, struct frame *f)
 
 static void copy_inside(struct prng *r, struct frame *f)
 {
-	uint32_t size = 1 + prng_below(r, 16), from = prng_below(r, (uint32_t)f->size), to = prng_below(r, (uint32_t)f->size);
+	uint32_t size = 1 + prng_below(r, 16), from = prng_below(r, (uint32_t)f->size),
+		 to = prng_below(r, (uint32_t)f->size);
 
 	if (from + size <= f->size && to + size <= f->size)
 		memmove(f->data + to, f->data + from, size);

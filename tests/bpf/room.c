@@ -68,8 +68,8 @@ static void make_devices(int far)
 	for (int i = IF_UNDERLAY; i < IF_PORTS_END; i++) {
 		const char *kind = i == IF_UNDERLAY ? "u" : "p";
 
-		SAY("link add %s%d index %d mtu %d address %s type veth peer name x%d index %d\n", kind, i, i, UNDERLAY_MTU,
-		    i == IF_UNDERLAY ? UNDERLAY_MAC : "02:fd:00:00:00:01", i, i + IF_FAR);
+		SAY("link add %s%d index %d mtu %d address %s type veth peer name x%d index %d\n", kind, i, i,
+		    UNDERLAY_MTU, i == IF_UNDERLAY ? UNDERLAY_MAC : "02:fd:00:00:00:01", i, i + IF_FAR);
 		SAY("link set x%d netns /proc/%d/fd/%d\n", i, pid, far);
 		SAY("link set %s%d up multicast off\n", kind, i);
 	}
@@ -147,8 +147,10 @@ static bool is_own(const struct arrival *a)
 
 	if (a->ifindex != IF_UNDERLAY || a->size < 14)
 		return false;
-	return !(p[12] == 0x08 && p[13] == 0 && a->size > 42 && p[23] == IP_UDP && (p[36] << 8 | p[37]) == VXLAN_PORT) &&
-	       !(p[12] == 0x86 && p[13] == 0xdd && a->size > 62 && p[20] == IP_UDP && (p[56] << 8 | p[57]) == VXLAN_PORT);
+	return !(p[12] == 0x08 && p[13] == 0 && a->size > 42 && p[23] == IP_UDP &&
+		 (p[36] << 8 | p[37]) == VXLAN_PORT) &&
+	       !(p[12] == 0x86 && p[13] == 0xdd && a->size > 62 && p[20] == IP_UDP &&
+		 (p[56] << 8 | p[57]) == VXLAN_PORT);
 }
 
 size_t room_arrivals(struct arrival *out, size_t max, size_t expect)
@@ -159,7 +161,8 @@ size_t room_arrivals(struct arrival *out, size_t max, size_t expect)
 		struct sockaddr_ll from;
 		socklen_t length = sizeof(from);
 		struct arrival *a = &out[n < max ? n : max - 1];
-		ssize_t size = recvfrom(capture, a->data, sizeof(a->data), MSG_TRUNC, (struct sockaddr *)&from, &length);
+		ssize_t size =
+			recvfrom(capture, a->data, sizeof(a->data), MSG_TRUNC, (struct sockaddr *)&from, &length);
 
 		if (size < 0) {
 			struct pollfd wait = { .fd = capture, .events = POLLIN };

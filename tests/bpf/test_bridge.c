@@ -177,7 +177,8 @@ static void the_hosts_own_packets_do_not_reach_a_workload(void **state)
 
 static void a_super_packet_goes_to_a_port_whole(void **state)
 {
-	const struct run_options fits = { .gso_size = 1460, .gso_segs = 2 }, large = { .gso_size = 1461, .gso_segs = 2 };
+	const struct run_options fits = { .gso_size = 1460, .gso_segs = 2 },
+				 large = { .gso_size = 1461, .gso_segs = 2 };
 
 	frame_between(&in, WEB1, WEB2, false, IP_TCP);
 	frame_tcp(&in, 1000, 2000);

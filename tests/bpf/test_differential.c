@@ -18,8 +18,8 @@ static uint64_t frames = FRAMES, prng_seed = 1;
 
 static void differ(const char *what, uint64_t number, size_t seed, const struct seed *s, const struct frame *f)
 {
-	fprintf(stderr, "PRNG seed %lu, frame %lu, from packet seed %zu, program %d, device %u\n", prng_seed, number, seed,
-		s->program, s->ifindex);
+	fprintf(stderr, "PRNG seed %lu, frame %lu, from packet seed %zu, program %d, device %u\n", prng_seed, number,
+		seed, s->program, s->ifindex);
 	frame_print("frame", f->data, f->size);
 	fail_msg("the kernel and the host build differ in the %s", what);
 }
@@ -51,12 +51,14 @@ static void kernel_and_host_agree_on_mutated_frames(void **state)
 	}
 	clock_gettime(CLOCK_MONOTONIC, &end);
 	assert_int_equal(harness_counter(COUNTER_FLOODED) - kernel_copies, copies);
-	fprintf(stderr, "# %lu frames in %.1f s: %lu redirected, %lu dropped, %lu not ours, %lu replicated (%lu copies)\n",
+	fprintf(stderr,
+		"# %lu frames in %.1f s: %lu redirected, %lu dropped, %lu not ours, %lu replicated (%lu copies)\n",
 		frames, (double)(end.tv_sec - start.tv_sec) + (double)(end.tv_nsec - start.tv_nsec) / 1e9,
 		verdicts[VERDICT_REDIRECT], verdicts[VERDICT_SHOT], verdicts[VERDICT_UNSPEC & 15],
 		verdicts[VERDICT_STOLEN], copies);
 	/* frames that all die at the first check would prove nothing */
-	assert_true(frames < FRAMES || (verdicts[VERDICT_REDIRECT] > frames / 20 && verdicts[VERDICT_STOLEN] > frames / 50));
+	assert_true(frames < FRAMES ||
+		    (verdicts[VERDICT_REDIRECT] > frames / 20 && verdicts[VERDICT_STOLEN] > frames / 50));
 }
 
 int main(int argc, char **argv)

@@ -303,8 +303,8 @@ static int on_event(void *ctx, void *data, size_t size)
 
 static struct ring_buffer *ring(void)
 {
-	struct ring_buffer *r = ring_buffer__new(bpf_object__find_map_fd_by_name(harness_object(), "events"), on_event, NULL,
-						 NULL);
+	struct ring_buffer *r =
+		ring_buffer__new(bpf_object__find_map_fd_by_name(harness_object(), "events"), on_event, NULL, NULL);
 
 	assert_non_null(r);
 	ring_buffer__consume(r);

@@ -56,7 +56,9 @@ static void a_broadcast_reaches_each_port_and_node_once(void **state)
 		from_port(WEB1, &in, &o);
 		expect_no_drop(&o);
 		assert_int_equal(o.verdict, VERDICT_STOLEN);
-		expect_copies(&o, 5); /* web2, allow1, small1, NODE4, NODE6; not web1, not the hole, not the port that waits */
+		expect_copies(
+			&o,
+			5); /* web2, allow1, small1, NODE4, NODE6; not web1, not the hole, not the port that waits */
 		copied_to_port(WEB2);
 		copied_to_port(ALLOW1);
 		copied_to_port(SMALL1);

@@ -50,7 +50,11 @@ static void too_big_for_the_tunnel_of_a_routed_packet(void **state)
 	static const struct {
 		enum endpoint_id from, to;
 		uint32_t mtu;
-	} rows[] = { { APP1, APP4, 1450 }, { APP1, APP6, 1430 }, { WEB1, APP4, 1450 }, { WEB1, APP6, 1430 }, { APP1, SMALL1, 1300 } };
+	} rows[] = { { APP1, APP4, 1450 },
+		     { APP1, APP6, 1430 },
+		     { WEB1, APP4, 1450 },
+		     { WEB1, APP6, 1430 },
+		     { APP1, SMALL1, 1300 } };
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		const struct endpoint *e = &endpoints[rows[i].from];

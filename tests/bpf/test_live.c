@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The programs attached to real devices, with frames that really come and go: where a redirect goes, what the egress hook
- * lets pass, tags that a device keeps beside the frame, runts that BPF_PROG_TEST_RUN does not take, and tunnel packets as
- * the kernel's own VXLAN device makes them.
+ * The programs attached to real devices, with frames that really come and go: where a redirect goes, what the egress
+ *hook lets pass, tags that a device keeps beside the frame, runts that BPF_PROG_TEST_RUN does not take, and tunnel
+ *packets as the kernel's own VXLAN device makes them.
  *
  *	far namespace                                   node
  *	x11 .. x24   frames in, frames out   ========   p11 .. p24   port_ingress, port_egress
@@ -244,7 +244,8 @@ static int foreign_send(const char *dst, int ttl, size_t size)
 	frame_end(&echo);
 	assert_int_equal(inet_pton(AF_INET, dst, &to.sin_addr), 1);
 	assert_int_equal(setsockopt(fd, IPPROTO_IP, IP_TTL, &ttl, sizeof(ttl)), 0);
-	assert_int_equal(sendto(fd, echo.data + 20, echo.size - 20, 0, (struct sockaddr *)&to, sizeof(to)), echo.size - 20);
+	assert_int_equal(sendto(fd, echo.data + 20, echo.size - 20, 0, (struct sockaddr *)&to, sizeof(to)),
+			 echo.size - 20);
 	return fd;
 }
 

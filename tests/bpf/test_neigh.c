@@ -50,7 +50,8 @@ static void ask6(enum endpoint_id from, const char *src, const char *dst, const 
 	from_port(from, &in, &o);
 }
 
-static void answered6(enum endpoint_id asker, const char *asker_ip, const char *target, const char *answer_mac, bool router)
+static void answered6(enum endpoint_id asker, const char *asker_ip, const char *target, const char *answer_mac,
+		      bool router)
 {
 	bool probe = !strcmp(asker_ip, "::");
 	uint32_t flags = 0x20000000u | (probe ? 0 : 0x40000000u) | (router ? 0x80000000u : 0);
@@ -95,7 +96,9 @@ static void the_gateway_is_answered_with_its_mac(void **state)
 static void the_other_tenants_neighbour_has_the_other_tenants_mac(void **state)
 {
 	struct abi_host_key k = host_key(VNI_BLUE, "10.0.1.12");
-	struct abi_host v = { .nexthop = endpoints[BLUE2].nexthop, .vni = VNI_BLUE_WEB, .mac = { 2, 0xb, 0xb, 0xb, 0xb, 0xb } };
+	struct abi_host v = { .nexthop = endpoints[BLUE2].nexthop,
+			      .vni = VNI_BLUE_WEB,
+			      .mac = { 2, 0xb, 0xb, 0xb, 0xb, 0xb } };
 
 	table_put("hosts", &k, &v);
 	ask4(BLUE1, "10.0.1.11", "10.0.1.12");
@@ -157,9 +160,10 @@ static void unknown_neighbours_are_asked_everywhere(void **state)
 
 static void in_l3_networks_every_address_is_the_gateways(void **state)
 {
-	static const char *const four[] = { "10.0.2.1", "10.0.2.14", "10.0.2.41", "10.0.2.99", "10.0.1.11", "198.51.100.1" };
-	static const char *const six[] = { "fd00:2::1", "fd00:2::14", "fd00:2::41", "fd00:2::99", "fd00:1::11", "fe80::1",
-					   "2001:db8:5::1" };
+	static const char *const four[] = { "10.0.2.1",	 "10.0.2.14", "10.0.2.41",
+					    "10.0.2.99", "10.0.1.11", "198.51.100.1" };
+	static const char *const six[] = { "fd00:2::1",	 "fd00:2::14", "fd00:2::41",   "fd00:2::99",
+					   "fd00:1::11", "fe80::1",    "2001:db8:5::1" };
 
 	for (size_t i = 0; i < sizeof(four) / sizeof(four[0]); i++) {
 		ask4(APP1, "10.0.2.13", four[i]);

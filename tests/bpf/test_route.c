@@ -108,11 +108,11 @@ static void checksums_at_the_edges_stay_right(void **state)
 
 		frame_udp_between(&in, APP1, APP2, false, 8);
 		ip = frame_at(&in, LAYER_IP4);
-		/* make the checksum 0xff00 + low, mod 0x10000, by choosing the identification */
+		/* make the checksum 0xfe00 + low, by choosing the identification */
 		ip[4] = ip[5] = 0;
 		frame_sum4(&in);
 		sum = (unsigned)(ip[10] << 8 | ip[11]);
-		unsigned goal = (0xff00u + (unsigned)low) & 0xffff, id = (sum + 0xffff - goal) % 0xffff;
+		unsigned goal = (0xfe00u + (unsigned)low) & 0xffff, id = (sum + 0xffff - goal) % 0xffff;
 
 		ip[4] = (uint8_t)(id >> 8);
 		ip[5] = (uint8_t)id;
@@ -209,7 +209,8 @@ static void packets_to_the_gateway_that_are_no_ping_are_dropped(void **state)
 static void the_gateway_answers_ping(void **state)
 {
 	static const size_t sizes[] = { 0, 1, 56, 57, 1400 };
-	static const char *const gateways4[] = { "10.0.1.1", "10.0.2.1", "10.0.4.1" }; /* of any network of the tenant */
+	static const char *const gateways4[] = { "10.0.1.1", "10.0.2.1",
+						 "10.0.4.1" }; /* of any network of the tenant */
 	static const char *const gateways6[] = { "fd00:1::1", "fd00:2::1", "fd00:4::1" };
 
 	for (size_t g = 0; g < 3; g++) {

@@ -228,7 +228,8 @@ static void arp_speaks_only_for_itself(void **state)
 	refused(ANY1, DROP_ARP_SPOOFED);
 }
 
-static void nd(enum endpoint_id from, uint8_t type, const char *src, const char *target, uint8_t option, const char *option_mac)
+static void nd(enum endpoint_id from, uint8_t type, const char *src, const char *target, uint8_t option,
+	       const char *option_mac)
 {
 	frame_begin(&in);
 	frame_eth(&in, mac_multicast6("ff02::1"), mac(from), TYPE_IP6);

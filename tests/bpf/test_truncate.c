@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every seed cut at every length (row C6): a packet that is not whole is never delivered, and nobody disagrees on it. */
+/* Every seed cut at every length (row C6): a packet that is not whole is never delivered, and nobody disagrees on it.
+ */
 #include <stdio.h>
 
 #include "harness.h"
@@ -45,7 +46,8 @@ static void cut_packets_are_never_delivered(void **state)
 			runs++;
 			if (what) {
 				frame_print("frame", f.data, f.size);
-				fail_msg("seed %zu cut to %zu bytes: the kernel and the host build differ in the %s", i, f.size, what);
+				fail_msg("seed %zu cut to %zu bytes: the kernel and the host build differ in the %s", i,
+					 f.size, what);
 			}
 			if (has_a_length(s) && f.size < whole_size(s) &&
 			    (host.verdict == VERDICT_REDIRECT || host.copies_length)) {

@@ -68,7 +68,8 @@ static void arp_and_short_frames_come_out_as_they_went_in(void **state)
 	for (size_t i = 0; i < 2; i++) {
 		frame_begin(&inner);
 		frame_eth(&inner, mac_of(endpoints[WEB1].mac), mac_of(endpoints[WEB4].mac), TYPE_ARP);
-		frame_arp(&inner, 2, mac_of(endpoints[WEB4].mac), "10.0.1.41", mac_of(endpoints[WEB1].mac), "10.0.1.11");
+		frame_arp(&inner, 2, mac_of(endpoints[WEB4].mac), "10.0.1.41", mac_of(endpoints[WEB1].mac),
+			  "10.0.1.11");
 		frame_from_wire(&in, nodes[i], VNI_WEB, &inner);
 		from_wire(&in, &o);
 		came_out_padded_at_most();
@@ -89,7 +90,9 @@ static void routed_traffic_reaches_the_port_without_another_hop(void **state)
 	static const struct {
 		const char *node, *router;
 		enum endpoint_id from, to;
-	} rows[] = { { NODE4, ROUTER_MAC4, APP4, APP1 }, { NODE6, ROUTER_MAC6, APP6, WEB1 }, { NODE4, ROUTER_MAC4, APP4, FLO1 } };
+	} rows[] = { { NODE4, ROUTER_MAC4, APP4, APP1 },
+		     { NODE6, ROUTER_MAC6, APP6, WEB1 },
+		     { NODE4, ROUTER_MAC4, APP4, FLO1 } };
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		for (int v6 = 0; v6 < 2; v6++) {
@@ -109,8 +112,8 @@ static void routed_traffic_reaches_the_port_without_another_hop(void **state)
 
 static void only_members_inject(void **state)
 {
-	static const char *const strangers[] = { "192.0.2.13", "192.0.2.77", "203.0.113.9", "10.0.1.41", "127.0.0.1", "2001:db8::14",
-						 "fd00:1::41", SELF4, SELF6 };
+	static const char *const strangers[] = { "192.0.2.13", "192.0.2.77", "203.0.113.9", "10.0.1.41", "127.0.0.1",
+						 "2001:db8::14", "fd00:1::41", SELF4, SELF6 };
 
 	frame_udp_between(&inner, WEB4, WEB1, false, 64);
 	for (size_t i = 0; i < sizeof(strangers) / sizeof(strangers[0]); i++) {
@@ -329,7 +332,10 @@ static void routed_traffic_goes_to_local_hosts_only(void **state)
 	static const struct {
 		enum endpoint_id to;
 		enum drop_reason reason;
-	} rows[] = { { APP6, DROP_NOT_LOCAL }, { WEB6, DROP_NOT_LOCAL }, { FOREIGN1, DROP_NOT_LOCAL }, { DOWN1, DROP_PORT_DOWN } };
+	} rows[] = { { APP6, DROP_NOT_LOCAL },
+		     { WEB6, DROP_NOT_LOCAL },
+		     { FOREIGN1, DROP_NOT_LOCAL },
+		     { DOWN1, DROP_PORT_DOWN } };
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		frame_udp_between(&inner, APP4, rows[i].to, false, 64);

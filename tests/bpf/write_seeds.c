@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* write_seeds DIR - the seeds as inputs of tests/fuzz/fuzz_packet.c, one file each; large and repetitive ones left out. */
+/* write_seeds DIR - the seeds as inputs of tests/fuzz/fuzz_packet.c, one file each; large and repetitive ones left out.
+ */
 #include <stdio.h>
 #include <string.h>
 

@@ -7,9 +7,9 @@
  *	byte 2	1 no members, 2 super-packet, 4 no decapsulation flags, 8 marked as encapsulated already
  *	rest	the frame
  *
- * Beyond sanitizers, on every frame: nothing reaches a port or a tunnel of another tenant; copies stay in their network;
- * nothing from the wire is delivered unless (outer source, VNI) is a member; what leaves a secured port has that port's
- * addresses; every refusal is counted.
+ * Beyond sanitizers, on every frame: nothing reaches a port or a tunnel of another tenant; copies stay in their
+ *network; nothing from the wire is delivered unless (outer source, VNI) is a member; what leaves a secured port has
+ *that port's addresses; every refusal is counted.
  */
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -138,7 +138,8 @@ static void check_sender(const struct endpoint *e, const uint8_t *p, size_t size
 {
 	struct abi_addr own4 = addr_of(e->ip4), own6 = addr_of(e->ip6);
 	struct mac6 m = mac_of(e->mac);
-	const uint8_t link_local[16] = { 0xfe, 0x80, [8] = m.b[0] ^ 2, m.b[1], m.b[2], 0xff, 0xfe, m.b[3], m.b[4], m.b[5] };
+	const uint8_t link_local[16] = { 0xfe, 0x80, [8] = m.b[0] ^ 2, m.b[1], m.b[2],
+					 0xff, 0xfe, m.b[3],	       m.b[4], m.b[5] };
 	static const uint8_t zero[16];
 
 	if (!(e->flags & PORT_SECURITY) || e->learned || size < 14)
@@ -147,7 +148,8 @@ static void check_sender(const struct endpoint *e, const uint8_t *p, size_t size
 		if (memcmp(p + 26, own4.bytes + 12, 4) != 0 && memcmp(p + 26, zero, 4) != 0)
 			violated("an IPv4 packet left a secured port under another's address");
 	} else if (p[12] == 0x86 && p[13] == 0xdd && size >= 54) {
-		if (memcmp(p + 22, own6.bytes, 16) != 0 && memcmp(p + 22, zero, 16) != 0 && memcmp(p + 22, link_local, 16) != 0)
+		if (memcmp(p + 22, own6.bytes, 16) != 0 && memcmp(p + 22, zero, 16) != 0 &&
+		    memcmp(p + 22, link_local, 16) != 0)
 			violated("an IPv6 packet left a secured port under another's address");
 	} else if (p[12] == 0x08 && p[13] == 0x06 && size >= 42) {
 		if (memcmp(p + 28, own4.bytes + 12, 4) != 0 && memcmp(p + 28, zero, 4) != 0)
@@ -246,7 +248,8 @@ static void check(enum host_program program, struct view *v, const struct host_i
 	case VERDICT_STOLEN:
 		break;
 	case VERDICT_UNSPEC:
-		if (program != HOST_WIRE_INGRESS || drops || r->size != in->size || memcmp(r->data, in->data, in->size) != 0)
+		if (program != HOST_WIRE_INGRESS || drops || r->size != in->size ||
+		    memcmp(r->data, in->data, in->size) != 0)
 			violated("a packet of the host's own was touched");
 		break;
 	case VERDICT_OK:

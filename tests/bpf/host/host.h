@@ -2,12 +2,12 @@
 /*
  * host.h - the data plane's programs as ordinary functions, with the kernel's helpers played by this folder.
  *
- * Why: a second run of the same source outside the kernel shows what BPF_PROG_TEST_RUN hides (where a redirect goes, the
- * copies of a replication), runs under sanitizers, and can be fuzzed.  test_differential.c holds both to the same result
- * on every frame, so the helpers here must do what the kernel's do, refusals included.
+ * Why: a second run of the same source outside the kernel shows what BPF_PROG_TEST_RUN hides (where a redirect goes,
+ * the copies of a replication), runs under sanitizers, and can be fuzzed.  test_differential.c holds both to the same
+ * result on every frame, so the helpers here must do what the kernel's do, refusals included.
  *
- * Call order: host_init once, host_map_* and host_route_add to fill the tables, host_run per frame.  A result points into
- * buffers that the next host_run reuses.  One thread.
+ * Call order: host_init once, host_map_* and host_route_add to fill the tables, host_run per frame.  A result points
+ * into buffers that the next host_run reuses.  One thread.
  */
 #ifndef ISTHMUS_HOST_H
 #define ISTHMUS_HOST_H
@@ -76,7 +76,7 @@ struct host_input {
 	uint32_t mark;
 	uint32_t gso_size, gso_segs;
 	bool gso_tcp; /* BPF_PROG_TEST_RUN cannot say so: there a super-packet has no type, and room is refused */
-	bool encapsulated; /* as a packet that crossed a veth with its encapsulation on; not in BPF_PROG_TEST_RUN either */
+	bool encapsulated; /* marked as in a tunnel already, as what crossed a veth is; nor can it say this */
 	uint32_t vlan_tci; /* a tag beside the frame, as a device leaves it; | 1 << 16: present */
 };
 

@@ -55,8 +55,13 @@ void host_map_register(void *decl, const char *name, uint32_t type, size_t key_s
 	struct host_map *m = &maps[maps_length++];
 
 	assert(maps_length <= MAPS_MAX);
-	*m = (struct host_map){ .decl = decl, .name = name, .type = type, .key_size = key_size,
-				.key_room = round8(key_size), .value_size = value_size, .value_room = round8(value_size),
+	*m = (struct host_map){ .decl = decl,
+				.name = name,
+				.type = type,
+				.key_size = key_size,
+				.key_room = round8(key_size),
+				.value_size = value_size,
+				.value_room = round8(value_size),
 				.max = max_elements };
 	if (is_array(m)) {
 		if (m->max > ARRAY_MAX)

@@ -219,7 +219,8 @@ long bpf_csum_level(struct __sk_buff *skb, __u64 level)
 }
 
 /* RFC 1624 on the 16 bits at offset */
-static long replace(struct __sk_buff *ctx, uint32_t offset, uint64_t from, uint64_t to, uint32_t size, bool zero_is_none)
+static long replace(struct __sk_buff *ctx, uint32_t offset, uint64_t from, uint64_t to, uint32_t size,
+		    bool zero_is_none)
 {
 	uint16_t sum;
 	uint32_t diff;

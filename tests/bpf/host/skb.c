@@ -214,8 +214,9 @@ static int shrink(struct skb *s, uint32_t off, uint32_t len, uint64_t flags)
 long bpf_skb_adjust_room(struct __sk_buff *ctx, __s32 len_diff, __u32 mode, __u64 flags)
 {
 	const uint64_t known = BPF_F_ADJ_ROOM_FIXED_GSO | ENCAP_L3 | BPF_F_ADJ_ROOM_ENCAP_L4_GRE |
-			       BPF_F_ADJ_ROOM_ENCAP_L4_UDP | BPF_F_ADJ_ROOM_ENCAP_L2_ETH | BPF_F_ADJ_ROOM_ENCAP_L2(0xff) |
-			       BPF_F_ADJ_ROOM_NO_CSUM_RESET | DECAP_L3_IPV4 | DECAP_L3_IPV6;
+			       BPF_F_ADJ_ROOM_ENCAP_L4_UDP | BPF_F_ADJ_ROOM_ENCAP_L2_ETH |
+			       BPF_F_ADJ_ROOM_ENCAP_L2(0xff) | BPF_F_ADJ_ROOM_NO_CSUM_RESET | DECAP_L3_IPV4 |
+			       DECAP_L3_IPV6;
 	struct skb *s = skb_of(ctx);
 	uint32_t len = (uint32_t)(len_diff < 0 ? -len_diff : len_diff);
 	uint32_t base = s->protocol == htons(ETH_P_IP) ? 20 : 40, least = base;
