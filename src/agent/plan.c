@@ -132,12 +132,11 @@ static int guard(struct datapath *dp, const struct kern *kern, const struct plan
 
 static int unguard(struct datapath *dp, const struct kern *kern, const struct plan_step *s)
 {
-	int r = attach_remove(dp, s->interface.ifindex, ATTACH_PORT);
+	const struct link *link = kern_link_by_index(kern, s->interface.ifindex);
 
-	/* The name may be another device's by now, or nobody's. */
-	if (if_nametoindex(s->interface.name) == s->interface.ifindex)
-		kern_port_unguard(kern, s->interface.name);
-	return r;
+	if (link) /* by the name that it has now */
+		kern_port_unguard(kern, link->name);
+	return attach_remove(dp, s->interface.ifindex, ATTACH_PORT);
 }
 
 static int step_do(const struct plan_step *s, struct datapath *dp, const struct kern *kern)
