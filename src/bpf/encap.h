@@ -189,6 +189,9 @@ __noinline int resize(struct __sk_buff *skb, __u32 size)
 static __always_inline int encap4(struct __sk_buff *skb, const struct abi_nexthop *nh, __u32 vni, __u8 ecn, __be16 sport,
 				  __be16 dport, bool from_wire)
 {
+	__u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_UDP |
+		      BPF_F_ADJ_ROOM_ENCAP_L2_ETH | BPF_F_ADJ_ROOM_ENCAP_L2(sizeof(struct ethhdr)) |
+		      BPF_F_ADJ_ROOM_NO_CSUM_RESET;
 	struct outer4 *h;
 
 	if (make_room(skb, OVERHEAD4, flags, from_wire))
@@ -203,6 +206,9 @@ static __always_inline int encap4(struct __sk_buff *skb, const struct abi_nextho
 static __always_inline int encap6(struct __sk_buff *skb, const struct abi_nexthop *nh, __u32 vni, __u8 ecn, __be16 sport,
 				  __be16 dport, bool from_wire)
 {
+	__u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 | BPF_F_ADJ_ROOM_ENCAP_L4_UDP |
+		      BPF_F_ADJ_ROOM_ENCAP_L2_ETH | BPF_F_ADJ_ROOM_ENCAP_L2(sizeof(struct ethhdr)) |
+		      BPF_F_ADJ_ROOM_NO_CSUM_RESET;
 	struct outer6 *h;
 
 	if (make_room(skb, OVERHEAD6, flags, from_wire))
