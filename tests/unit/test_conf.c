@@ -381,6 +381,29 @@ static void runtime_ports_are_marked_and_emitted_alone(void **state)
 	assert_true(config_equal(c, again));
 }
 
+/* What is asked for just now cannot be deleted; what stands in its way may be. */
+static void a_request_is_not_advised_to_be_deleted(void **state)
+{
+	static const char remembered[] = "ports: {q: {node: m, interface: q, network: t/l2, mac: 02:00:00:00:00:02}}\n";
+	static const char request[] = "ports: {r: {node: m, interface: q, network: t/l2, mac: 02:00:00:00:00:01}}\n";
+	const struct conf_source sources[] = {
+		{.name = "fabric.yaml", .text = GOOD, .size = strlen(GOOD)},
+		{.name = "ports.yaml", .text = remembered, .size = strlen(remembered), .runtime = true},
+		{.name = "request", .text = request, .size = strlen(request), .runtime = true, .request = true},
+	};
+	struct conf_errors errors = {};
+	struct config *c = NULL;
+
+	assert_int_equal(conf_load(sources, 3, &c, &errors), -EINVAL);
+	assert_int_equal(errors.length, 2);
+	assert_string_equal(errors.items[0].path, "ports.r.interface");
+	assert_non_null(strstr(errors.items[0].what, "(ports.yaml line 1) already"));
+	assert_non_null(strstr(errors.items[0].what, ", or \"isthmus port del q\""));
+	assert_string_equal(errors.items[1].path, "ports.r.mac"); /* of p, which is in the file */
+	assert_null(strstr(errors.items[1].what, "port del"));
+	conf_errors_fini(&errors);
+}
+
 static void a_failure_leaves_the_output_alone(void **state)
 {
 	struct config *c = (struct config *)&c; /* anything */
@@ -491,6 +514,7 @@ int main(void)
 		cmocka_unit_test(mutilated_texts_end_in_order),
 		cmocka_unit_test(objects_are_sorted_and_know_their_places),
 		cmocka_unit_test(runtime_ports_are_marked_and_emitted_alone),
+		cmocka_unit_test(a_request_is_not_advised_to_be_deleted),
 		cmocka_unit_test(a_failure_leaves_the_output_alone),
 		cmocka_unit_test(the_text_need_not_end_with_nul),
 		cmocka_unit_test(every_key_is_explained),
