@@ -2,7 +2,6 @@
 """A workload: a namespace with one interface, eth0, plugged into a port; and what it can do."""
 import itertools
 import json
-import math
 import os
 import re
 import socket
@@ -45,7 +44,7 @@ class Host:
 
     def ping(self, address, count=1, timeout=2, size=None, df=None, ttl=None, interval=0.01, check=True):
         """True when every echo came back.  With check, anything else is an error that shows what ping said."""
-        argv = ["ping", "-n", "-c", count, "-i", interval, "-W", timeout, "-w", math.ceil(count * interval + timeout)]
+        argv = ["ping", "-n", "-c", count, "-i", interval, "-W", timeout]
         if size is not None:
             argv += ["-s", size]
         if df is not None:

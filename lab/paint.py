@@ -22,7 +22,7 @@ class Step:
 
     def __enter__(self):
         self.start = time.monotonic()
-        print(f"  {self.text:<58}", end="", flush=True)
+        print(f"  {self.text:<64}", end="", flush=True)
         return self
 
     def done(self, result, good=True):
