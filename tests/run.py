@@ -54,7 +54,7 @@ def meson_suite(suite):
     rows = []
     for test in tests:
         if any(s.split(":")[-1] == suite for s in test["suite"]):
-            rows += program(test["name"], test["cmd"], test.get("env"), max(test["timeout"], 30))
+            rows += program(test["name"], test["cmd"], test.get("env"), max(test["timeout"], 180))
     return rows
 
 
