@@ -257,6 +257,8 @@ static void compare_copies(const struct outcome *o)
 	bool seen[COPIES_MAX] = { false };
 
 	assert_true(host.copies_length <= COPIES_MAX);
+	for (size_t i = 0; i < o->copies_length && o->copies_length != host.copies_length; i++)
+		frame_print("a copy of the kernel's", o->copies[i].data, o->copies[i].size);
 	if (o->copies_length != host.copies_length)
 		fail_msg("%zu copies came out of the kernel, the host build made %u", o->copies_length,
 			 host.copies_length);

@@ -16,6 +16,9 @@
 
 #include "fabric.h"
 
+/* Only a test that fails waits so long. */
+#define PATIENCE_MS 5000
+
 static int capture = -1, far_ns = -1, node_ns = -1;
 
 static void die(const char *what)
@@ -167,7 +170,7 @@ size_t room_arrivals(struct arrival *out, size_t max, size_t expect)
 		if (size < 0) {
 			struct pollfd wait = { .fd = capture, .events = POLLIN };
 
-			if (n >= expect || poll(&wait, 1, 1000) <= 0)
+			if (n >= expect || poll(&wait, 1, PATIENCE_MS) <= 0)
 				return n;
 			continue;
 		}

@@ -22,7 +22,7 @@ struct arrival {
 };
 
 void room_open(void); /* exits with a message when it cannot */
-/* Frames that came out of the node's devices since the last call; waits until `expect` came or 1 s went by. */
+/* Frames that came out of the node's devices since the last call; waits until `expect` came or 5 s went by without one. */
 size_t room_arrivals(struct arrival *out, size_t max, size_t expect);
 /* As if the far side had sent it: the frame comes in at the node's end of device `ifindex`. */
 void room_send(uint32_t ifindex, const uint8_t *data, size_t size);
