@@ -496,8 +496,11 @@ static int open_offline(struct agent *a)
 	struct loaded loaded = {0};
 	int r = load_choose(&a->options, &loaded);
 
-	if (r < 0)
+	/* Without a configuration there is still much to answer: counters, and what the doctor sees. */
+	if (r == -ENOMEM)
 		return r;
+	if (r < 0)
+		agent_degrade(a, REASON_CONFIG, "there is no configuration to tell of");
 	a->config = TAKE_PTR(loaded.config);
 	a->self = loaded.self;
 	a->config_text = TAKE_PTR(loaded.text);
@@ -510,8 +513,8 @@ static int open_offline(struct agent *a)
 		return r;
 	if (r < 0)
 		agent_degrade(a, REASON_DATAPLANE, "there is no data plane in %s: %s", a->options.bpf_dir, datapath_error());
-	r = ports_new(a->config, a->self, &a->ports);
-	if (r == 0)
+	r = a->config ? ports_new(a->config, a->self, &a->ports) : 0;
+	if (r == 0 && a->ports)
 		ports_bind(a->ports, NULL, a->kern, &nothing);
 	plan_fini(&nothing);
 	return r;

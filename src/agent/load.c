@@ -173,7 +173,8 @@ int load_choose(const struct agent_options *o, struct loaded *out)
 	saved = snapshot_read(o->state_dir, &snapshot);
 	file = file_read(o->config_path, CONF_TEXT_MAX, &text, &size);
 
-	if (saved == 0 && file == 0 && snapshot.has_file && snapshot.file_hash == hash_stable(text, size)) {
+	/* Without a daemon the question is what runs: what was applied last, whatever the file says by now. */
+	if (saved == 0 && (o->offline || (file == 0 && snapshot.has_file && snapshot.file_hash == hash_stable(text, size)))) {
 		r = from_snapshot(o, &snapshot, ports, NULL, &l);
 		if (r == 0)
 			goto out;

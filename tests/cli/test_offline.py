@@ -91,9 +91,10 @@ def test_version_is_known_without_a_daemon(dead):
 
 
 def test_no_trace_of_a_daemon(cli, tmp_path):
-    """Never started here: nothing to read, exit 3, and the next step."""
-    p = cli.run("status", env={"ISTHMUS_RUN_DIR": str(tmp_path), "ISTHMUS_BPF_DIR": str(tmp_path), "ISTHMUS_STATE_DIR": str(tmp_path)})
-    assert p.returncode == 3 and p.stdout == "" and p.stderr
+    """Never started here: it says what is missing, and exits with 3."""
+    p = cli.run("status", env={"ISTHMUS_RUN_DIR": str(tmp_path), "ISTHMUS_BPF_DIR": str(tmp_path), "ISTHMUS_STATE_DIR": str(tmp_path),
+                               "ISTHMUS_CONFIG": str(tmp_path / "none")})
+    assert p.returncode == 3 and "there is no configuration" in p.stdout and "there is no data plane" in p.stdout
 
 
 def test_check_explain_and_schema_need_nobody(cli, tmp_path):
