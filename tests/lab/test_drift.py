@@ -231,12 +231,7 @@ def test_removed_pins_come_back(lab):
     assert pins
     for p in pins:
         os.unlink(p)
-    repaired(
-        lab,
-        node,
-        lambda: pins_of(node) == pins,
-        "the pins",
-    )
+    repaired(lab, node, lambda: pins_of(node) == pins, "the pins")
     assert works(lab)
     node.daemon.restart()  # and they are the right ones: a restart adopts them
     assert works(lab)
