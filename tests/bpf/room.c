@@ -6,6 +6,8 @@
 #include <fcntl.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
+#include <linux/virtio_net.h>
+#include <net/if.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
@@ -206,4 +208,42 @@ void room_send_from_node(uint32_t ifindex, const uint8_t *data, size_t size)
 		die("packet socket");
 	send_frame(fd, ifindex, data, size);
 	close(fd);
+}
+
+/* The kernel gets the segment size and what is left to sum up in a header before the frame. */
+static void send_super(uint32_t far_ifindex, const uint8_t *data, size_t size, uint16_t gso_size)
+{
+	bool v6 = data[12] == 0x86;
+	struct virtio_net_hdr head = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+				       .gso_type = v6 ? VIRTIO_NET_HDR_GSO_TCPV6 : VIRTIO_NET_HDR_GSO_TCPV4,
+				       .hdr_len = v6 ? 74 : 54,
+				       .gso_size = gso_size,
+				       .csum_start = v6 ? 54 : 34,
+				       .csum_offset = 16 };
+	struct iovec parts[] = { { &head, sizeof(head) }, { (void *)(uintptr_t)data, size } };
+	struct sockaddr_ll to = { .sll_family = AF_PACKET, .sll_ifindex = (int)far_ifindex, .sll_halen = 6,
+				  .sll_protocol = v6 ? htons(ETH_P_IPV6) : htons(ETH_P_IP) };
+	struct msghdr message = { .msg_name = &to, .msg_namelen = sizeof(to), .msg_iov = parts, .msg_iovlen = 2 };
+	int one = 1, fd = room_far_socket(AF_PACKET, SOCK_RAW, 0);
+
+	if (setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &one, sizeof(one)) < 0 || sendmsg(fd, &message, 0) < 0)
+		die("send of a super-packet");
+	close(fd);
+}
+
+void room_send_super(uint32_t ifindex, const uint8_t *data, size_t size, uint16_t gso_size)
+{
+	send_super(ifindex + IF_FAR, data, size, gso_size);
+}
+
+void room_send_super_by(const char *far_name, const uint8_t *data, size_t size, uint16_t gso_size)
+{
+	uint32_t ifindex;
+
+	enter(far_ns);
+	ifindex = if_nametoindex(far_name);
+	enter(node_ns);
+	if (!ifindex)
+		die(far_name);
+	send_super(ifindex, data, size, gso_size);
 }

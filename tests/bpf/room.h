@@ -27,6 +27,9 @@ size_t room_arrivals(struct arrival *out, size_t max, size_t expect);
 /* As if the far side had sent it: the frame comes in at the node's end of device `ifindex`. */
 void room_send(uint32_t ifindex, const uint8_t *data, size_t size);
 
+/* The same for a TCP super-packet that becomes segments of gso_size; `far_name`: another device of the far namespace. */
+void room_send_super(uint32_t ifindex, const uint8_t *data, size_t size, uint16_t gso_size);
+void room_send_super_by(const char *far_name, const uint8_t *data, size_t size, uint16_t gso_size);
 /* As the node's own kernel would send it out of a device. */
 void room_send_from_node(uint32_t ifindex, const uint8_t *data, size_t size);
 /* In the far namespace: `ip -batch` commands, one a line; a socket. */

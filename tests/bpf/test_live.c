@@ -215,6 +215,76 @@ static void the_hosts_own_packets_do_not_leave_a_port(void **state)
 	assert_int_equal(room_arrivals(arrivals, ARRIVALS_MAX, 0), 0);
 }
 
+/* ---- super-packets ---- */
+
+static void super_between(enum endpoint_id from, enum endpoint_id to, bool v6, size_t payload)
+{
+	frame_between(&in, from, to, v6, IP_TCP);
+	frame_tcp(&in, 1000, 80);
+	frame_fill(&in, payload);
+	frame_end(&in);
+}
+
+/* One frame, of this whole size, with these first bytes. */
+static void expect_whole(uint32_t ifindex, const uint8_t *data, size_t size)
+{
+	assert_int_equal(arrived, 1);
+	assert_int_equal(arrivals[0].ifindex, ifindex);
+	assert_int_equal(arrivals[0].size, size);
+	assert_memory_equal(arrivals[0].data, data, 1000);
+}
+
+static void super_packets_cross_whole(void **state)
+{
+	static const struct {
+		enum endpoint_id from, to;
+		uint32_t nexthop; /* 0: a local port */
+	} rows[] = { { WEB1, WEB2, 0 }, { FLO2, FLO1, 0 }, { WEB1, WEB4, NH_WEB4 }, { WEB1, WEB6, NH_WEB6 } };
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		for (int v6 = 0; v6 < 2; v6++) {
+			super_between(rows[i].from, rows[i].to, v6, 7 * 1300 + 5);
+			room_arrivals(arrivals, ARRIVALS_MAX, 0);
+			room_send_super(endpoints[rows[i].from].ifindex, in.data, in.size, 1300);
+			arrived = room_arrivals(arrivals, ARRIVALS_MAX, 1);
+			if (!rows[i].nexthop) {
+				expect_whole(endpoints[rows[i].to].ifindex, in.data, in.size);
+				continue;
+			}
+			bool six = arrivals[0].data[12] == 0x86;
+
+			frame_encap(&want, rows[i].nexthop, VNI_WEB, &in,
+				    (uint16_t)(arrivals[0].data[six ? 54 : 34] << 8 | arrivals[0].data[six ? 55 : 35]));
+			expect_whole(IF_UNDERLAY, want.data, want.size);
+		}
+	}
+}
+
+static void super_packets_of_large_segments_are_answered(void **state)
+{
+	for (int v6 = 0; v6 < 2; v6++) {
+		const struct endpoint *e = &endpoints[WEB4];
+		uint64_t before = harness_drops(DROP_TOO_BIG);
+		size_t most = v6 ? 1024 : 512;
+
+		super_between(WEB1, WEB4, v6, 5 * 1440);
+		room_arrivals(arrivals, ARRIVALS_MAX, 0);
+		room_send_super(endpoints[WEB1].ifindex, in.data, in.size, 1440);
+		arrived = room_arrivals(arrivals, ARRIVALS_MAX, 1);
+		assert_int_equal(harness_drops(DROP_TOO_BIG) - before, 1);
+		frame_begin(&want);
+		frame_eth(&want, mac_of(endpoints[WEB1].mac), mac_of(e->mac), v6 ? TYPE_IP6 : TYPE_IP4);
+		frame_ip(&want, v6 ? e->ip6 : e->ip4, v6 ? "fd00:1::11" : "10.0.1.11", v6 ? IP_ICMP6 : IP_ICMP);
+		if (!v6)
+			frame_at(&want, LAYER_IP4)[1] = 0xc0;
+		frame_icmp(&want, v6 ? 2 : 3, v6 ? 0 : 4, 1450);
+		frame_bytes(&want, in.data + 14, most);
+		frame_end(&want);
+		assert_int_equal(arrived, 1);
+		expect_arrival(endpoints[WEB1].ifindex, &want);
+	}
+}
+
 /* ---- a foreign member: the kernel's VXLAN device ---- */
 
 static void foreign_up(void)
@@ -330,6 +400,16 @@ static void a_foreign_host_gets_errors_about_offloaded_packets(void **state)
 	assert_true(came_out_towards(FOREIGN_MAC));
 }
 
+static void super_packets_of_a_foreign_host_come_in_whole(void **state)
+{
+	foreign_up();
+	super_between(FOREIGN1, FLO1, false, 7 * 1300);
+	room_arrivals(arrivals, ARRIVALS_MAX, 0);
+	room_send_super_by("vx0", in.data, in.size, 1300);
+	arrived = room_arrivals(arrivals, ARRIVALS_MAX, 1);
+	expect_whole(endpoints[FLO1].ifindex, in.data, in.size);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -341,10 +421,13 @@ int main(void)
 		DATAPATH_TEST(tags_beside_the_frame_are_refused),
 		DATAPATH_TEST(runts_are_refused),
 		DATAPATH_TEST(the_hosts_own_packets_do_not_leave_a_port),
+		DATAPATH_TEST(super_packets_cross_whole),
+		DATAPATH_TEST(super_packets_of_large_segments_are_answered),
 		DATAPATH_TEST(a_foreign_host_pings_its_gateway),
 		DATAPATH_TEST(a_foreign_host_gets_errors),
 		DATAPATH_TEST(a_foreign_host_is_routed_to_another_node),
 		DATAPATH_TEST(a_foreign_host_gets_errors_about_offloaded_packets),
+		DATAPATH_TEST(super_packets_of_a_foreign_host_come_in_whole),
 	};
 
 	return cmocka_run_group_tests(tests, setup, harness_teardown);
