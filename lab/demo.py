@@ -208,19 +208,18 @@ def throughput(say):
 def what_to_try(lab):
     host, node = lab.host("red-web1"), lab.node("dc1")
     inside = f"nsenter --net={host.ns.path}"
-    cli = f"{os.path.relpath(binary('isthmus'))} {' '.join(node.daemon.directories())}"
-    heading("It is still up.  Try:")
-    for what, line in (
-        ("from a workload of red to the other cloud", f"{inside} ping -c3 10.0.1.13"),
-        ("the way there", f"{inside} traceroute -n 10.0.2.13"),
-        ("what the first node says", f"{cli} status"),
-        ("its ports", f"{cli} get ports"),
-        ("what it refused", f"{cli} drops"),
+    lines = (
+        ("from a workload of red to the other cloud, and the way there", f"{inside} ping -c3 10.0.1.13"),
+        (None, f"{inside} traceroute -n 10.0.2.13"),
+        ("what node dc1 says", f"alias i='{os.path.relpath(binary('isthmus'))} --run-dir {node.daemon.run_dir}'"),
+        (None, "i status; i get ports; i get routes; i drops; i explain tenants"),
         ("the wire", f"nsenter --net={lab.wan.path} tcpdump -ni w-dc1 udp port 4789"),
-        ("the file all nodes read", f"cat {node.daemon.config}"),
+        ("the file that all nodes read", f"cat {node.daemon.config}"),
         ("take it down", "/usr/bin/python3 -m lab clean --kept"),
-    ):
-        print(f"  {paint('dim', '# ' + what)}\n  {line}")
+    )
+    heading("It is still up.  Try:")
+    for what, line in lines:
+        print((f"  {paint('dim', '# ' + what)}\n" if what else "") + f"  {line}")
 
 
 def main():

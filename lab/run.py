@@ -94,6 +94,14 @@ def _remove_namespaces(names):
         )
 
 
+def _forget(record):
+    for remove, path in ((os.unlink, record), (os.rmdir, RECORDS)):
+        try:
+            remove(path)
+        except OSError:  # gone already, or another run has its record there
+            pass
+
+
 class Run:
     """One lab's names, files, processes, and the way back."""
 
@@ -174,10 +182,7 @@ class Run:
             self.end(p)
         _remove_namespaces(self.namespaces)
         _remove_directory(self.directory)
-        try:
-            os.unlink(self._record)
-        except FileNotFoundError:
-            pass
+        _forget(self._record)
 
     def leave(self):
         """KEEP=1: forget the run without undoing it; `python3 -m lab clean --kept` removes it."""
@@ -222,7 +227,7 @@ def clean(kept=False, out=print):
                 wait_until(lambda pid=pid, started=started: _start_time(pid) != started, 5, f"process {pid} gone")
         _remove_namespaces(r["namespaces"])
         _remove_directory(r["directory"])
-        os.unlink(os.path.join(RECORDS, name))
+        _forget(os.path.join(RECORDS, name))
         out(f"removed {name[:-5]}: {len(r['namespaces'])} namespaces")
         removed += 1
     return removed
