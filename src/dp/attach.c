@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Programs on devices: BPF filters of the clsact qdisc, at a fixed priority, and a handle that follows from the BPF directory,
- * so that a filter is found again without any pin, never taken for another daemon's, and swapped in place by one message.  While fresh maps are being filled, a device that still has the filter of
- * an earlier run keeps it until they are full (make before break); one without gets ours at once, which denies.
+ * Programs on devices: BPF filters of the clsact qdisc, at a fixed priority, and a handle that follows from the BPF
+ * directory, so that a filter is found again without any pin, never taken for another daemon's, and swapped in place by
+ * one message.  While maps are being filled, a device that still has the filter of an earlier run keeps it until they
+ * are full (make before break); one without gets ours at once, which denies.
  */
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -76,14 +77,16 @@ static int attach_failed(int r, uint32_t ifindex, const struct hook *h)
 	device_name(ifindex, name);
 	switch (-r) {
 	case ENODEV:
-		return error_set(r, "attaching %s: interface %s does not exist any more", program_names[h->program], name);
+		return error_set(r, "attaching %s: interface %s does not exist any more", program_names[h->program],
+				 name);
 	case EPERM:
-		return error_set(r, "attaching %s to %s: not permitted; CAP_NET_ADMIN is needed", program_names[h->program], name);
+		return error_set(r, "attaching %s to %s: not permitted; CAP_NET_ADMIN is needed",
+				 program_names[h->program], name);
 	case ENOENT:
 	case EOPNOTSUPP:
-		return error_set(r, "attaching %s to %s: the kernel has no clsact or no BPF classifier (CONFIG_NET_SCH_INGRESS, "
-				    "CONFIG_NET_CLS_BPF), or an ingress qdisc is in the way: tc qdisc del dev %s ingress",
-				 program_names[h->program], name, name);
+		return error_set(r, "attaching %s to %s: the kernel has no clsact or no BPF classifier "
+				    "(CONFIG_NET_SCH_INGRESS, CONFIG_NET_CLS_BPF), or an ingress qdisc is in the way: "
+				    "tc qdisc del dev %s ingress", program_names[h->program], name, name);
 	default:
 		return error_set(r, "attaching %s to %s: %s; see what is there: tc filter show dev %s ingress",
 				 program_names[h->program], name, strerror(-r), name);
@@ -111,8 +114,8 @@ static bool is_ours(const struct filter *f)
 static int set(struct datapath *dp, uint32_t ifindex, const struct hook *h, bool replace)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = h->point);
-	LIBBPF_OPTS(bpf_tc_opts, options, .handle = dp->handle, .priority = h->priority, .prog_fd = dp->programs[h->program].fd,
-		    .flags = replace ? BPF_TC_F_REPLACE : 0);
+	LIBBPF_OPTS(bpf_tc_opts, options, .handle = dp->handle, .priority = h->priority,
+		    .prog_fd = dp->programs[h->program].fd, .flags = replace ? BPF_TC_F_REPLACE : 0);
 	int r;
 
 	if (!replace) {
@@ -242,7 +245,7 @@ int attach_add(struct datapath *dp, uint32_t ifindex, enum attach_role role)
 	a = remember(dp, ifindex, role);
 	if (!a)
 		return error_set(-ENOMEM, "attaching: no memory");
-	if (dp->fresh && dp->syncing && is_served(dp, ifindex, role)) {
+	if (dp->syncing && is_served(dp, ifindex, role)) {
 		a->pending = true;
 		return 1;
 	}

@@ -133,113 +133,17 @@ static int take_map(struct datapath *dp, enum map_id i, int from_fd)
 	return 0;
 }
 
-/* ---- programs ---------------------------------------------------------------------------------------------------- */
-
-#define PROGRAM_MAPS_MAX 64
-
-struct program_facts {
-	struct bpf_prog_info info;
-	uint32_t maps[PROGRAM_MAPS_MAX];
-};
-
-static int program_facts(int fd, struct program_facts *out)
-{
-	uint32_t size = sizeof(out->info);
-
-	memset(out, 0, sizeof(*out));
-	out->info.nr_map_ids = PROGRAM_MAPS_MAX;
-	out->info.map_ids = (uintptr_t)out->maps;
-	return bpf_obj_get_info_by_fd(fd, &out->info, &size);
-}
-
-static bool uses(const struct program_facts *p, uint32_t map)
-{
-	for (uint32_t i = 0; i < p->info.nr_map_ids && i < PROGRAM_MAPS_MAX; i++) {
-		if (p->maps[i] == map)
-			return true;
-	}
-	return false;
-}
-
-static bool same_constants(int a, int b, uint32_t size)
-{
-	_cleanup_(free) uint8_t *value_a = malloc(size);
-	_cleanup_(free) uint8_t *value_b = malloc(size);
-	const uint32_t zero = 0;
-
-	return value_a && value_b && bpf_map_lookup_elem(a, &zero, value_a) == 0 &&
-	       bpf_map_lookup_elem(b, &zero, value_b) == 0 && memcmp(value_a, value_b, size) == 0;
-}
-
-/* A map of the program's own (constants, scratch space): may the one stand for the other? */
-static bool interchangeable(uint32_t map_a, uint32_t map_b)
-{
-	_cleanup_(fd) int a = bpf_map_get_fd_by_id(map_a);
-	_cleanup_(fd) int b = bpf_map_get_fd_by_id(map_b);
-	struct bpf_map_info info_a = {0}, info_b = {0};
-	uint32_t size_a = sizeof(info_a), size_b = sizeof(info_b);
-
-	if (a < 0 || b < 0 || bpf_obj_get_info_by_fd(a, &info_a, &size_a) < 0 ||
-	    bpf_obj_get_info_by_fd(b, &info_b, &size_b) < 0)
-		return false;
-	if (strcmp(info_a.name, info_b.name) != 0 || info_a.type != info_b.type || info_a.key_size != info_b.key_size ||
-	    info_a.value_size != info_b.value_size || info_a.max_entries != info_b.max_entries)
-		return false;
-	return !(info_a.map_flags & BPF_F_RDONLY_PROG) || same_constants(a, b, info_a.value_size);
-}
-
-/* The same instructions over the same maps with the same constants. */
-static bool same_program(int old_fd, int new_fd)
-{
-	struct program_facts old, new;
-
-	if (program_facts(old_fd, &old) < 0 || program_facts(new_fd, &new) < 0 ||
-	    memcmp(old.info.tag, new.info.tag, sizeof(new.info.tag)) != 0 || old.info.nr_map_ids != new.info.nr_map_ids)
-		return false;
-	for (uint32_t i = 0; i < new.info.nr_map_ids && i < PROGRAM_MAPS_MAX; i++) {
-		bool found = uses(&old, new.maps[i]);
-
-		for (uint32_t j = 0; !found && j < old.info.nr_map_ids && j < PROGRAM_MAPS_MAX; j++)
-			found = !uses(&new, old.maps[j]) && interchangeable(old.maps[j], new.maps[i]);
-		if (!found)
-			return false;
-	}
-	return true;
-}
-
-static int take_program(struct datapath *dp, enum program_id i, int from_fd)
-{
-	_cleanup_(fd) int pinned = pin_open(dp->bpf_dir, program_names[i], false);
-	struct program_facts facts;
-	int r;
-
-	if (pinned >= 0 && !dp->fresh && same_program(pinned, from_fd))
-		dp->programs[i].fd = TAKE_FD(pinned);
-	else
-		dp->programs[i].fd = fcntl(from_fd, F_DUPFD_CLOEXEC, 3);
-	if (dp->programs[i].fd < 0)
-		return error_set(-errno, "program %s: %s", program_names[i], strerror(errno));
-	r = program_facts(dp->programs[i].fd, &facts);
-	if (r < 0)
-		return error_set(r, "program %s: %s", program_names[i], strerror(-r));
-	dp->programs[i].id = facts.info.id;
-	return 0;
-}
-
 /* ---- pins -------------------------------------------------------------------------------------------------------- */
 
 static uint32_t pinned_id(const struct datapath *dp, const char *name, bool program)
 {
 	_cleanup_(fd) int fd = pin_open(dp->bpf_dir, name, false);
-	struct program_facts facts;
 	struct map_shape shape;
 	uint32_t id;
 
 	if (fd < 0)
 		return 0;
-	if (program)
-		return program_facts(fd, &facts) < 0 ? 0 : facts.info.id;
-	return map_info(fd, &shape, &id) < 0 ? 0 : id;
+	return (program ? program_info(fd, &id) : map_info(fd, &shape, &id)) < 0 ? 0 : id;
 }
 
 int pins_audit(struct datapath *dp)
@@ -262,12 +166,16 @@ int pins_audit(struct datapath *dp)
 
 		if (pinned_id(dp, name, program) == (program ? dp->programs[p].id : dp->map_ids[i]))
 			continue;
-		r = pin_put(dp->bpf_dir, name, program ? dp->programs[p].fd : dp->maps[i].fd);
+		/* From here to the end the pins do not belong together, and nobody may take it that they do. */
+		r = pin_remove(dp->bpf_dir, PROGRAM_BUILD_PIN);
+		if (r == 0)
+			r = pin_put(dp->bpf_dir, name, program ? dp->programs[p].fd : dp->maps[i].fd);
 		if (r < 0)
 			return r;
 		repairs++;
 	}
-	return repairs;
+	r = program_stamp(dp);
+	return r < 0 ? r : repairs + (repairs == 0 ? r : 0);
 }
 
 /* "hosts_v3" -> 3; 0 = not the name of a map of ours */
@@ -297,7 +205,7 @@ static bool is_half_put(const char *name)
 		if (strncmp(name, known, strlen(known)) == 0)
 			return true;
 	}
-	return false;
+	return strcmp(name, PROGRAM_BUILD_PIN "_next") == 0;
 }
 
 struct removal {
@@ -314,6 +222,7 @@ static void remove_pin(void *arg, const char *name)
 	bool unwanted = is_half_put(name) || (version && (r->all || version != ABI_VERSION + 1));
 	int error;
 
+	unwanted = unwanted || (r->all && strcmp(name, PROGRAM_BUILD_PIN) == 0);
 	for (enum program_id p = 0; r->all && p < PROGRAM_MAX; p++)
 		unwanted = unwanted || strcmp(name, program_names[p]) == 0;
 	if (!unwanted)
@@ -340,42 +249,59 @@ static int remove_pins(const char *dir, bool all)
 
 /* ---- opening ----------------------------------------------------------------------------------------------------- */
 
+/* Maps that the object is to use instead of its own. */
+static int reuse_maps(const struct datapath *dp, struct bpf_object *object)
+{
+	for (enum map_id i = 0; i < MAP_MAX; i++) {
+		int r = bpf_map__reuse_fd(bpf_object__find_map_by_name(object, map_names[i]), dp->maps[i].fd);
+
+		if (r < 0)
+			return error_set(r, "taking over the pinned table %s: %s", map_names[i], strerror(-r));
+	}
+	return 0;
+}
+
+static int take_pinned(struct datapath *dp, const struct map_shape wanted[MAP_MAX])
+{
+	int pinned[MAP_MAX], r = 0;
+
+	dp->fresh = !open_pinned(dp, wanted, pinned);
+	for (enum map_id i = 0; r == 0 && !dp->fresh && i < MAP_MAX; i++)
+		r = take_map(dp, i, pinned[i]);
+	close_all(pinned);
+	return r;
+}
+
 static int load(struct datapath *dp)
 {
 	_cleanup_(object) struct object *object = NULL;
-	struct map_shape shapes[MAP_MAX];
-	int pinned[MAP_MAX], r;
+	struct map_shape wanted[MAP_MAX];
+	int r;
 
 	r = object_open(&object);
 	if (r < 0)
 		return r;
-	r = shapes_wanted(object_bpf(object), shapes);
+	dp->build = object_build(object);
+	r = shapes_wanted(object_bpf(object), wanted);
 	if (r < 0)
 		return r;
-	dp->fresh = !open_pinned(dp, shapes, pinned);
-	for (enum map_id i = 0; r >= 0 && !dp->fresh && i < MAP_MAX; i++)
-		r = bpf_map__reuse_fd(bpf_object__find_map_by_name(object_bpf(object), map_names[i]), pinned[i]);
-	close_all(pinned); /* the object has its own */
+	r = take_pinned(dp, wanted);
 	if (r < 0)
-		return error_set(r, "taking over the pinned maps: %s", strerror(-r));
+		return r;
+	if (!dp->fresh && program_adopt(dp))
+		return 0;
+	r = dp->fresh ? 0 : reuse_maps(dp, object_bpf(object));
+	if (r < 0)
+		return r;
 	r = object_load(object);
 	if (r < 0)
 		return r;
-	for (enum map_id i = 0; i < MAP_MAX; i++) {
+	for (enum map_id i = 0; dp->fresh && i < MAP_MAX; i++) {
 		r = take_map(dp, i, bpf_map__fd(bpf_object__find_map_by_name(object_bpf(object), map_names[i])));
 		if (r < 0)
 			return r;
 	}
-	for (enum program_id i = 0; i < PROGRAM_MAX; i++) {
-		struct bpf_program *p = bpf_object__find_program_by_name(object_bpf(object), program_names[i]);
-
-		if (!p)
-			return error_set(-EINVAL, "the BPF object of this build has no program \"%s\"", program_names[i]);
-		r = take_program(dp, i, bpf_program__fd(p));
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	return program_take(dp, object_bpf(object));
 }
 
 static int load_shadow(struct datapath *dp)
@@ -517,8 +443,8 @@ void datapath_sync_begin(struct datapath *dp)
 }
 
 /*
- * The tables are full now.  Programs that wait for that are swapped in, then what nobody asked for goes, and only then do
- * the pins say that this is the data plane: a daemon that dies earlier finds the old one, whole.
+ * The tables are full now.  Programs that wait for that are swapped in, then what nobody asked for goes, and only then
+ * do the pins say that this is the data plane: a daemon that dies earlier finds the old one, whole.
  */
 int datapath_sync_end(struct datapath *dp)
 {

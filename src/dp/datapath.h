@@ -6,9 +6,9 @@
  * datapath_sync_end (what was adopted and not put again is removed), then changes as they come, datapath_audit every
  * second, datapath_close (leaves everything running) or datapath_teardown (removes every trace).
  *
- * The datapath owns its map and program descriptors and a shadow copy of every entry, which is the intent that the audit
- * compares the kernel with.  Control thread only.  Errors: negative errno; the text of the last one, for people, from
- * datapath_error().
+ * The datapath owns its map and program descriptors and a shadow copy of every entry, which is the intent that the
+ * audit compares the kernel with.  Control thread only.  Errors: negative errno; the text of the last one, for people,
+ * from datapath_error().
  */
 #ifndef ISTHMUS_DATAPATH_H
 #define ISTHMUS_DATAPATH_H
@@ -30,7 +30,8 @@ struct datapath_options {
 
 int datapath_open(const struct datapath_options *options, struct datapath **out);
 void datapath_close(struct datapath *dp); /* NULL allowed; kernel state stays */
-int datapath_teardown(const char *bpf_dir); /* detaches every program of these pins from every device, unpins, unmounts */
+/* Takes the programs of this directory off every device of the network namespace, unpins, unmounts. */
+int datapath_teardown(const char *bpf_dir);
 const char *datapath_error(void); /* what failed last and what to do about it */
 
 /* True when maps with content were found and taken over. */
@@ -60,13 +61,13 @@ void attach_forget(struct datapath *dp, uint32_t ifindex); /* the device is gone
 /* 1 = written, 0 = the kernel has exactly this already; -ENOSPC full table */
 int table_put(struct datapath *dp, const struct fwd *f);
 int table_del(struct datapath *dp, const struct fwd *f); /* by key; 1 removed, 0 was not there */
+/* Both look at the shadow, or with read_only at the pinned maps themselves; fn returns false to stop. */
 bool table_get(const struct datapath *dp, const struct fwd *key, struct fwd *out);
-/* table_get and table_each look at the shadow, or with read_only at the pinned maps themselves; fn returns false to stop. */
 void table_each(const struct datapath *dp, enum fwd_kind kind, bool (*fn)(void *arg, const struct fwd *f), void *arg);
 size_t table_length(const struct datapath *dp, enum fwd_kind kind);
 size_t table_capacity(const struct datapath *dp, enum fwd_kind kind);
 
-/* Compares up to `budget` entries with the kernel, going round; also pins and programs.  Number of repairs, or -errno. */
+/* Compares up to `budget` entries with the kernel, going round; also pins and filters.  Number of repairs, -errno. */
 int datapath_audit(struct datapath *dp, size_t budget);
 
 /* ---- stats.c ---- */
@@ -79,6 +80,7 @@ const char *counter_name(enum counter c);
 const char *counter_meaning(enum counter c);
 
 int stats_events_fd(const struct datapath *dp); /* epoll descriptor of the ring */
-int stats_events_read(struct datapath *dp, void (*fn)(void *arg, const struct abi_event *e), void *arg); /* number read */
+/* Number read. */
+int stats_events_read(struct datapath *dp, void (*fn)(void *arg, const struct abi_event *e), void *arg);
 
 #endif

@@ -86,7 +86,8 @@ static void decode(const struct nlmsghdr *h, const struct tcmsg *tc, struct filt
 		memcpy(&out->program_id, RTA_DATA(a), sizeof(out->program_id));
 	a = find(RTA_DATA(options), RTA_PAYLOAD(options), TCA_BPF_NAME);
 	if (a)
-		memcpy(out->name, RTA_DATA(a), RTA_PAYLOAD(a) < sizeof(out->name) ? RTA_PAYLOAD(a) : sizeof(out->name) - 1);
+		memcpy(out->name, RTA_DATA(a),
+		       RTA_PAYLOAD(a) < sizeof(out->name) ? RTA_PAYLOAD(a) : sizeof(out->name) - 1);
 }
 
 /* ---- questions --------------------------------------------------------------------------------------------------- */

@@ -2,8 +2,8 @@
 /*
  * filter.h - which tc filters are where; private to dp/.
  *
- * libbpf attaches and detaches; it cannot list, and it opens a socket for every question, which is too slow to look after a
- * thousand ports every second.  So the questions are asked here, over one socket.
+ * libbpf attaches and detaches; it cannot list, and it opens a socket for every question, which is too slow to look
+ * after a thousand ports every second.  So the questions are asked here, over one socket.
  */
 #ifndef ISTHMUS_DP_FILTER_H
 #define ISTHMUS_DP_FILTER_H

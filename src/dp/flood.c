@@ -131,7 +131,8 @@ static int list_add(struct datapath *dp, struct list *l, uint32_t id)
 	} else {
 		slot = l->n + 1;
 		if (slot > ABI_MAX_FLOOD_SLOTS)
-			return error_set(-ENOSPC, "table floods: the list of VNI %u is full: it holds %u next hops at most",
+			return error_set(-ENOSPC,
+					 "table floods: the list of VNI %u is full: it holds %u next hops at most",
 					 l->key.vni, ABI_MAX_FLOOD_SLOTS);
 		r = reserve(l, slot);
 		if (r < 0)
@@ -223,8 +224,8 @@ int flood_put(struct datapath *dp, const struct fwd *f)
 		return 0;
 	}
 	if (!id)
-		return error_set(-EINVAL, "table floods: VNI %u names next hop %016llx, which does not exist", f->flood.vni,
-				 (unsigned long long)f->flood.nexthop);
+		return error_set(-EINVAL, "table floods: VNI %u names next hop %016llx, which does not exist",
+				 f->flood.vni, (unsigned long long)f->flood.nexthop);
 	l = get_list(dp, f->flood.vni, nexthop_flood_kind(dp, id));
 	flood = l ? add_flood(dp, &key) : NULL;
 	if (!flood)

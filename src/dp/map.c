@@ -109,7 +109,7 @@ int map_put(struct map *m, const void *key, const void *value)
 		memcpy(map_cell_value(m, cell), value, m->shape.value_size);
 		cell->stale = false;
 	} else {
-		/* The shadow first: it can be taken back without a trace, an entry in the kernel has been seen by packets. */
+		/* The shadow first: it can be taken back without a trace, an entry in the kernel has met packets. */
 		cell = new_cell(m, key, value);
 		if (!cell || hmap_add(&m->cells, cell) < 0) {
 			free(cell);

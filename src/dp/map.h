@@ -3,8 +3,8 @@
  * map.h - one kernel map and the shadow of what belongs in it; private to dp/.
  *
  * Keys and values are raw bytes here; what they mean is known to table.c, nexthop.c and flood.c.  The shadow is the
- * intent: map_put and map_del change it together with the kernel, map_audit brings the kernel back to it.  map_load fills
- * it from an adopted map, everything marked stale until it is put again.
+ * intent: map_put and map_del change it together with the kernel, map_audit brings the kernel back to it.  map_load
+ * fills it from an adopted map, everything marked stale until it is put again.
  */
 #ifndef ISTHMUS_DP_MAP_H
 #define ISTHMUS_DP_MAP_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Next hops: an array that the programs index, so that a change of where (or how) is one write.  The model names them by
- * owner; the number is found again after a restart by the owner inside the value.  Numbers go round, because a packet may
- * still carry one that was given up a moment ago.
+ * Next hops: an array that the programs index, so that a change of where (or how) is one write.  The model names them
+ * by owner; the number is found again after a restart by the owner inside the value.  Numbers go round, because a
+ * packet may still carry one that was given up a moment ago.
  */
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -33,7 +33,7 @@ static void encode(const struct fwd_nexthop *n, struct abi_nexthop *out)
 	out->owner = n->owner;
 	out->mtu = n->mtu;
 	if (n->type == FWD_NEXTHOP_PORT) {
-		/* A waiting port keeps its number, and its hosts: they are dropped as "port_down" instead of "no_host". */
+		/* A waiting port keeps its number and its hosts: packets are dropped as "port_down", not "no_host". */
 		out->type = n->ifindex ? NEXTHOP_PORT : NEXTHOP_NONE;
 		out->ifindex = n->ifindex;
 		out->flags = n->peer ? NEXTHOP_PEER : 0;
@@ -276,7 +276,8 @@ static int remove_nexthop(struct datapath *dp, struct nexthop *n)
 
 	/* Its number will be another's one day: nothing may point at it then, least of all in another tenant. */
 	if (n->n_refs)
-		return error_set(-EBUSY, "table nexthops: entry %u is to be removed, but %u others point at it", n->id, n->n_refs);
+		return error_set(-EBUSY, "table nexthops: entry %u is to be removed, but %u others point at it", n->id,
+				 n->n_refs);
 	r = write_value(dp, n->id, &hole);
 	if (r < 0)
 		return r;

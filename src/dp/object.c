@@ -12,6 +12,7 @@
 #include "datapath.skel.h" /* its struct datapath is the skeleton; ours is not visible here */
 #include "dp/error.h"
 #include "lib/cleanup.h"
+#include "lib/hmap.h"
 
 struct object {
 	struct datapath *skeleton;
@@ -48,19 +49,23 @@ static int refuse(int r, const char *what)
 	switch (-r) {
 	case EPERM:
 		if (geteuid() != 0)
-			return error_set(r, "%s: not permitted; run as root (CAP_BPF, CAP_NET_ADMIN, CAP_SYS_ADMIN)", what);
-		return error_set(r, "%s: not permitted although root; a container without CAP_BPF and CAP_SYS_ADMIN, a seccomp "
-				    "filter or kernel lockdown forbids bpf()", what);
+			return error_set(r, "%s: not permitted; run as root (CAP_BPF, CAP_NET_ADMIN, CAP_SYS_ADMIN)",
+					 what);
+		return error_set(r, "%s: not permitted although root; a container without CAP_BPF and CAP_SYS_ADMIN, "
+				    "a seccomp filter or kernel lockdown forbids bpf()", what);
 	case EACCES:
-		return error_set(r, "%s: the verifier of kernel %s refused a program; Linux 5.15 or newer is needed, else it is a "
-				    "fault of this build: report it with the verifier's words (--log-level debug)", what, name.release);
+		return error_set(r, "%s: the verifier of kernel %s refused a program; Linux 5.15 or newer is needed, "
+				    "else it is a fault of this build: report it with the verifier's words "
+				    "(--log-level debug)", what, name.release);
 	case ENOSYS:
 		return error_set(r, "%s: kernel %s has no bpf(); it needs CONFIG_BPF_SYSCALL", what, name.release);
 	case ENOMEM:
-		return error_set(r, "%s: no memory; the maps need about 100 MB, raise the memory limit (MemoryMax)", what);
+		return error_set(r, "%s: no memory; the maps need about 100 MB, raise the memory limit (MemoryMax)",
+				 what);
 	default:
-		return error_set(r, "%s: kernel %s refused: %s; Linux 5.15 or newer with CONFIG_BPF_JIT and CONFIG_NET_CLS_BPF is "
-				    "needed (--log-level debug shows the verifier's words)", what, name.release, strerror(-r));
+		return error_set(r, "%s: kernel %s refused: %s; Linux 5.15 or newer with CONFIG_BPF_JIT and "
+				    "CONFIG_NET_CLS_BPF is needed (--log-level debug shows the verifier's words)",
+				 what, name.release, strerror(-r));
 	}
 }
 
@@ -95,6 +100,15 @@ int object_load(struct object *o)
 	int r = datapath__load(o->skeleton);
 
 	return r < 0 ? refuse(r, "loading the BPF programs") : 0;
+}
+
+uint64_t object_build(const struct object *o)
+{
+	size_t size;
+	const void *bytes = datapath__elf_bytes(&size);
+	uint64_t words[2] = {hash_stable(bytes, size), hash_stable(o->skeleton->rodata, sizeof(*o->skeleton->rodata))};
+
+	return hash_stable(words, sizeof(words)) | 1;
 }
 
 struct bpf_object *object_bpf(const struct object *o)

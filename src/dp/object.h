@@ -9,6 +9,7 @@
 
 #include <bpf/libbpf.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 struct object;
 
@@ -16,6 +17,8 @@ int object_open(struct object **out); /* flags for the programs are set from pro
 void object_close(struct object *o);  /* NULL allowed */
 int object_load(struct object *o);
 struct bpf_object *object_bpf(const struct object *o);
+/* Stands for the bytes of the programs and the flags that they are given; never 0. */
+uint64_t object_build(const struct object *o);
 
 /* Does bpf_skb_adjust_room know BPF_F_ADJ_ROOM_DECAP_L3_IPV4 (Linux 6.3)? */
 bool object_probe_decap_flags(void);

@@ -64,7 +64,8 @@ static int mount_bpffs(const char *where)
 	if (mount(MOUNT_SOURCE, where, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") == 0)
 		return 0;
 	if (errno == ENODEV)
-		return error_set(-ENODEV, "mounting a bpffs at %s: this kernel has none; it needs CONFIG_BPF_SYSCALL", where);
+		return error_set(-ENODEV, "mounting a bpffs at %s: this kernel has none; it needs CONFIG_BPF_SYSCALL",
+				 where);
 	return error_set(-errno, "mounting a bpffs at %s: %s%s", where, strerror(errno),
 			 errno == EPERM || errno == EACCES ? "; run as root (CAP_SYS_ADMIN)" : "");
 }
@@ -83,7 +84,9 @@ int pin_prepare(const char *dir)
 	r = make_directories(dir);
 	if (r < 0)
 		return error_set(r, "making the BPF directory %s: %s%s", dir, strerror(-r),
-				 r == -EPERM || r == -EACCES ? "; run as root, and below a bpffs or a directory that may be written" : "");
+				 r == -EPERM || r == -EACCES
+					 ? "; run as root, and below a bpffs or a directory that may be written"
+					 : "");
 	r = pin_is_bpffs(dir);
 	if (r < 0)
 		return error_set(r, "looking at the BPF directory %s: %s", dir, strerror(-r));
@@ -181,8 +184,8 @@ static bool is_unused(const char *mount)
 	struct dirent *e;
 
 	while (d && (e = readdir(d))) {
-		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 && strcmp(e->d_name, "maps.debug") != 0 &&
-		    strcmp(e->d_name, "progs.debug") != 0)
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
+		    strcmp(e->d_name, "maps.debug") != 0 && strcmp(e->d_name, "progs.debug") != 0)
 			return false;
 	}
 	return d;

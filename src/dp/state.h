@@ -2,8 +2,8 @@
 /*
  * state.h - what a datapath holds; private to dp/.
  *
- * datapath.c opens, adopts and lets go; pin.c knows the bpffs; table.c, nexthop.c and flood.c give meaning to the maps;
- * attach.c puts programs on devices; audit.c goes round; stats.c reads counters.
+ * datapath.c opens, adopts and lets go; program.c chooses programs, pin.c knows the bpffs; table.c, nexthop.c and
+ * flood.c give meaning to the maps; attach.c puts programs on devices; audit.c goes round; stats.c reads counters.
  */
 #ifndef ISTHMUS_DP_STATE_H
 #define ISTHMUS_DP_STATE_H
@@ -57,6 +57,7 @@ struct datapath {
 	struct map maps[MAP_MAX];
 	uint32_t map_ids[MAP_MAX];
 	struct program programs[PROGRAM_MAX];
+	uint64_t build; /* of what this binary carries */
 
 	struct abi_node node;
 	bool node_set;
@@ -132,6 +133,17 @@ int attach_teardown(const char *bpf_dir);    /* every filter of this directory's
 
 int stats_init(struct datapath *dp);
 void stats_fini(struct datapath *dp);
+
+/* ---- program.c ---- */
+
+#define PROGRAM_BUILD_PIN "build"
+
+struct bpf_object;
+
+int program_info(int fd, uint32_t *id);
+bool program_adopt(struct datapath *dp); /* true when the pinned ones serve, unloaded and unverified anew */
+int program_take(struct datapath *dp, const struct bpf_object *object); /* of a loaded object */
+int program_stamp(struct datapath *dp); /* all pins are in place: 1 = said so, 0 = it said so already */
 
 /* ---- datapath.c ---- */
 

@@ -204,7 +204,8 @@ static const struct plain plain[FWD_KIND_MAX] = {
 	[FWD_PORT] = {MAP_PORTS, offsetof(struct abi_port, nexthop), port_key, port_value, port_owner, port_decode},
 };
 
-_Static_assert(sizeof(struct abi_member_key) <= PLAIN_KEY_MAX && sizeof(struct abi_prefix_key) <= PLAIN_KEY_MAX, "room");
+_Static_assert(sizeof(struct abi_member_key) <= PLAIN_KEY_MAX && sizeof(struct abi_prefix_key) <= PLAIN_KEY_MAX,
+	       "room");
 _Static_assert(sizeof(struct abi_port) <= PLAIN_VALUE_MAX && sizeof(struct abi_host) <= PLAIN_VALUE_MAX, "room");
 
 union plain_key {
@@ -376,7 +377,8 @@ static bool read_one(void *arg, const void *key, const void *value)
 	return r->fn(r->arg, &f);
 }
 
-static void plain_each(const struct datapath *dp, enum fwd_kind kind, bool (*fn)(void *arg, const struct fwd *f), void *arg)
+static void plain_each(const struct datapath *dp, enum fwd_kind kind, bool (*fn)(void *arg, const struct fwd *f),
+		       void *arg)
 {
 	struct reading reading = {.dp = dp, .kind = kind, .fn = fn, .arg = arg};
 	const struct map *m = &dp->maps[plain[kind].map];

@@ -41,8 +41,8 @@ struct link {
 struct kern_callbacks {
 	void (*on_link)(void *arg, const struct link *link);                      /* new or changed */
 	void (*on_link_gone)(void *arg, uint32_t ifindex, const char *name);
-	void (*on_filter_gone)(void *arg, uint32_t ifindex);                      /* a tc filter or clsact of it was removed or replaced */
-	void (*on_route_change)(void *arg);                                       /* routes, addresses or forwarding changed: paths, kern_fib_enable */
+	void (*on_filter_gone)(void *arg, uint32_t ifindex); /* a tc filter or clsact of it was removed or replaced */
+	void (*on_route_change)(void *arg); /* routes, addresses or forwarding changed: paths, kern_fib_enable */
 };
 
 int kern_open(const struct kern_callbacks *callbacks, void *arg, struct kern **out);
@@ -72,8 +72,8 @@ int kern_neighbour_keep(struct kern *k, uint32_t ifindex, const struct addr *nex
 int kern_neighbours_release(struct kern *k); /* all of ours go back to the kernel's own care; for a teardown */
 
 /*
- * A workload's interface must never reach the node's own stack: should our program be torn off it, the kernel drops what
- * comes in (no IPv6, strict reverse path filter, no forwarding, no ARP).  Also the inverse, for `port del`.
+ * A workload's interface must never reach the node's own stack: should our program be torn off it, the kernel drops
+ * what comes in (no IPv6, strict reverse path filter, no forwarding, no ARP).  Also the inverse, for `port del`.
  */
 int kern_port_guard(const struct kern *k, const char *name);
 int kern_port_unguard(const struct kern *k, const char *name);
@@ -87,7 +87,7 @@ struct kern_filter {
 /* The filters of a link's clsact in their order: the number of them, at most n; -errno. Needs no struct kern. */
 int kern_filters(uint32_t ifindex, bool ingress, struct kern_filter *out, size_t n);
 
-/* lo forwards (and nothing else): bpf_fib_lookup answers only for an ingress device that may forward. 1 changed, 0 was so. */
+/* lo forwards (and nothing else): bpf_fib_lookup answers only for an ingress device that may. 1 changed, 0 was so. */
 int kern_fib_enable(const struct kern *k);
 int kern_fib_disable(const struct kern *k); /* back to what conf/all says; for a teardown */
 

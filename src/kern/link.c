@@ -225,7 +225,7 @@ void kern_link_each(const struct kern *k, bool (*fn)(void *arg, const struct lin
 	}
 }
 
-/* An address may be on several interfaces (a link-local one, an anycast one on a dummy): one that is up is preferred. */
+/* An address may be on several interfaces (a link-local or an anycast one): one that is up is preferred. */
 const struct link *kern_link_with_address(const struct kern *k, const struct addr *a)
 {
 	const struct link *found = NULL;

@@ -108,8 +108,8 @@ static void on_neighbour(void *arg, const struct rtnl_message *m)
 }
 
 /*
- * NTF_USE makes the kernel resolve now, NTF_EXT_MANAGED (5.16) again and again; an older kernel ignores the attribute it
- * does not know, and the entry is resolved this once.
+ * NTF_USE makes the kernel resolve now, NTF_EXT_MANAGED (5.16) again and again; an older kernel ignores the attribute
+ * it does not know, and the entry is resolved this once.
  */
 static int neighbour_set(struct kern *k, uint32_t ifindex, const struct addr *a, uint8_t protocol, uint32_t flags)
 {

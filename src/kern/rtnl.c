@@ -52,7 +52,11 @@ static uint32_t get_u32(const struct nlattr *attribute)
 
 static uint8_t get_u8(const struct nlattr *attribute)
 {
-	return attribute && mnl_attr_get_payload_len(attribute) >= 1 ? *(const uint8_t *)mnl_attr_get_payload(attribute) : 0;
+	uint8_t v = 0;
+
+	if (attribute && mnl_attr_get_payload_len(attribute) >= sizeof(v))
+		memcpy(&v, mnl_attr_get_payload(attribute), sizeof(v));
+	return v;
 }
 
 static bool get_text(const struct nlattr *attribute, char *out, size_t size)
@@ -131,7 +135,7 @@ static int decode_link(const struct nlmsghdr *h, const void *body, const struct 
 	struct link *link = &out->link;
 	struct attributes info;
 
-	/* A bridge speaks of its ports in the same messages under its own family; DELLINK then means "left the bridge". */
+	/* A bridge speaks of its ports in the same messages under its family: DELLINK is "left the bridge" there. */
 	if (i->ifi_family != AF_UNSPEC)
 		return 0;
 	if (i->ifi_index <= 0)
@@ -154,7 +158,8 @@ static int decode_link(const struct nlmsghdr *h, const void *body, const struct 
 	return 0;
 }
 
-static int decode_address(const struct nlmsghdr *h, const void *body, const struct attributes *a, struct rtnl_message *out)
+static int decode_address(const struct nlmsghdr *h, const void *body, const struct attributes *a,
+			  struct rtnl_message *out)
 {
 	const struct ifaddrmsg *i = body;
 	/* On a point-to-point link IFA_ADDRESS is the other end; our own is IFA_LOCAL, where there is one. */
@@ -182,7 +187,8 @@ static void decode_via(const struct nlattr *attribute, struct addr *out)
 				   size - sizeof(uint16_t), out);
 }
 
-static int decode_route(const struct nlmsghdr *h, const void *body, const struct attributes *a, struct rtnl_message *out)
+static int decode_route(const struct nlmsghdr *h, const void *body, const struct attributes *a,
+			struct rtnl_message *out)
 {
 	const struct rtmsg *r = body;
 	struct attributes metrics;
@@ -207,14 +213,16 @@ static int decode_routing_change(const struct nlmsghdr *h, const void *body, con
 }
 
 /* net.*.conf.*.forwarding was written: that of "all" also switches lo, which kern_fib_enable needs. */
-static int decode_netconf(const struct nlmsghdr *h, const void *body, const struct attributes *a, struct rtnl_message *out)
+static int decode_netconf(const struct nlmsghdr *h, const void *body, const struct attributes *a,
+			  struct rtnl_message *out)
 {
 	if (a->of[NETCONFA_FORWARDING])
 		out->kind = RTNL_ROUTING_CHANGE;
 	return 0;
 }
 
-static int decode_filter(const struct nlmsghdr *h, const void *body, const struct attributes *a, struct rtnl_message *out)
+static int decode_filter(const struct nlmsghdr *h, const void *body, const struct attributes *a,
+			 struct rtnl_message *out)
 {
 	const struct tcmsg *t = body;
 
@@ -292,10 +300,11 @@ int rtnl_decode(const void *data, size_t size, struct rtnl_message *out)
 	payload_size = h->nlmsg_len - sizeof(*h);
 	if (payload_size < d->body_size)
 		return -EBADMSG;
-	/* A tail too short for an attribute is padding; one whose length field lies ends the walk without being read. */
+	/* A tail too short for an attribute is padding; a length that lies ends the walk without being followed. */
 	body_size = MNL_ALIGN((size_t)d->body_size);
 	if (payload_size > body_size)
-		mnl_attr_parse_payload((const uint8_t *)mnl_nlmsg_get_payload(h) + body_size, payload_size - body_size, collect, &a);
+		mnl_attr_parse_payload((const uint8_t *)mnl_nlmsg_get_payload(h) + body_size, payload_size - body_size,
+				       collect, &a);
 	r = d->decode(h, mnl_nlmsg_get_payload(h), &a, &m);
 	if (r < 0)
 		return r;

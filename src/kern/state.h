@@ -39,7 +39,7 @@ int links_put(struct links *l, const struct link *link, const struct link **out)
 void links_count(struct links *l, const struct link *link); /* takes over the counters of a known link */
 /* False when there was none. */
 bool links_remove(struct links *l, uint32_t ifindex);
-/* A new dump begins; afterwards links_sweep gives one link after the other that it did not mention (cursor starts at 0). */
+/* A new dump begins; afterwards links_sweep gives, one by one, the links that it did not mention (cursor from 0). */
 void links_round_begin(struct links *l);
 const struct link *links_sweep(struct links *l, size_t *cursor);
 

@@ -18,7 +18,7 @@ struct setting {
 	const char *value;
 };
 
-/* Each of them alone keeps the node's own stack from a workload that got past our programs; together they leave nothing. */
+/* Together they keep the node's own stack from a workload that got past our programs. */
 static const struct setting guard[] = {
 	{"ipv6", "disable_ipv6", "1"},
 	{"ipv4", "rp_filter", "1"}, /* no route leads back to the port, so any IPv4 source is refused */

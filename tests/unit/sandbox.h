@@ -2,8 +2,8 @@
 /*
  * sandbox.h - a test's own network and mount namespace, and a directory that goes away with it.
  *
- * sandbox_enter in a test's setup, sandbox_leave in its teardown.  Nothing done inside is seen outside; the namespaces end
- * with the next sandbox_enter or with the process.
+ * sandbox_enter in a test's setup, sandbox_leave in its teardown.  Nothing done inside is seen outside; the namespaces
+ * end with the next sandbox_enter or with the process.
  */
 #ifndef ISTHMUS_TEST_SANDBOX_H
 #define ISTHMUS_TEST_SANDBOX_H

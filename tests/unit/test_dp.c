@@ -47,8 +47,9 @@ static struct mac mac(const char *text)
 
 static struct fwd a_port_nexthop(uint64_t owner, uint32_t ifindex)
 {
-	return (struct fwd){.kind = FWD_NEXTHOP,
-			    .nexthop = {.owner = owner, .type = FWD_NEXTHOP_PORT, .ifindex = ifindex, .peer = true, .mtu = 1500}};
+	return (struct fwd){
+		.kind = FWD_NEXTHOP,
+		.nexthop = {.owner = owner, .type = FWD_NEXTHOP_PORT, .ifindex = ifindex, .peer = true, .mtu = 1500}};
 }
 
 static struct fwd a_tunnel(uint64_t owner, const char *remote, const char *local)
@@ -65,9 +66,12 @@ static struct fwd a_tunnel(uint64_t owner, const char *remote, const char *local
 
 static struct fwd a_member(const char *source)
 {
-	return (struct fwd){
-		.kind = FWD_MEMBER,
-		.member = {.source = address(source), .vni = 5001, .encap = FWD_ENCAP_VXLAN, .vrf = 5000, .foreign = true}};
+	return (struct fwd){.kind = FWD_MEMBER,
+			    .member = {.source = address(source),
+				       .vni = 5001,
+				       .encap = FWD_ENCAP_VXLAN,
+				       .vrf = 5000,
+				       .foreign = true}};
 }
 
 static struct fwd a_prefix(const char *text)
@@ -215,7 +219,8 @@ static int filters_on(const char *device)
 	FILE *f;
 	int n = 0;
 
-	snprintf(command, sizeof(command), "tc filter show dev %s ingress; tc filter show dev %s egress", device, device);
+	snprintf(command, sizeof(command), "tc filter show dev %s ingress; tc filter show dev %s egress", device,
+		 device);
 	f = popen(command, "r");
 	assert_non_null(f);
 	while (fgets(line, sizeof(line), f))
@@ -612,7 +617,8 @@ static uint32_t program_on(const char *device)
 	uint32_t id = 0;
 	FILE *f;
 
-	snprintf(command, sizeof(command), "tc filter show dev %s ingress | sed -n 's/.* id \\([0-9]*\\) .*/\\1/p' | head -1", device);
+	snprintf(command, sizeof(command),
+		 "tc filter show dev %s ingress | sed -n 's/.* id \\([0-9]*\\) .*/\\1/p' | head -1", device);
 	f = popen(command, "r");
 	assert_non_null(f);
 	assert_int_equal(fscanf(f, "%u", &id), 1);
@@ -635,6 +641,29 @@ static void programs_stay_when_they_are_the_same(void **state)
 	assert_int_equal(attach_add(w->dp, ifindex, ATTACH_PORT), 0);
 	assert_int_equal(datapath_sync_end(w->dp), 0);
 	assert_int_equal(program_on("p0"), program);
+}
+
+/* The stamp says that nothing need be loaded; without it the programs are loaded, found equal, and dropped again. */
+static void programs_stay_when_the_stamp_is_gone(void **state)
+{
+	struct world *w = *state;
+	uint32_t ifindex = make_veth("p0", "w0"), program;
+
+	load_full(w);
+	assert_int_equal(attach_add(w->dp, ifindex, ATTACH_PORT), 1);
+	program = program_on("p0");
+	close_it(w);
+	assert_int_equal(run("rm %s/build", w->bpf_dir), 0);
+	w->dp = open_it(w, false);
+	datapath_sync_begin(w->dp);
+	put_all(w->dp);
+	assert_int_equal(attach_add(w->dp, ifindex, ATTACH_PORT), 0);
+	assert_int_equal(datapath_sync_end(w->dp), 0);
+	assert_int_equal(program_on("p0"), program);
+	assert_true(pin_exists(w, "build"));
+	assert_int_equal(run("rm %s/build", w->bpf_dir), 0);
+	assert_int_equal(datapath_audit(w->dp, 65536), 1);
+	assert_true(pin_exists(w, "build"));
 }
 
 static uint32_t map_of_program(uint32_t program, const char *name)
@@ -749,6 +778,40 @@ static void a_map_of_another_shape_is_not_used(void **state)
 	close_it(w);
 	assert_int_equal(load_full(w), 0);
 	assert_true(datapath_adopted(w->dp));
+}
+
+/* The pin of one map was replaced by another of the same shape: programs must look into what we write. */
+static void a_namesake_of_a_map_brings_new_programs(void **state)
+{
+	struct world *w = *state;
+	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_NO_PREALLOC);
+	uint32_t ifindex = make_veth("p0", "w0"), program;
+	struct bpf_map_info info = {0};
+	uint32_t size = sizeof(info);
+	char path[160];
+	int fd;
+
+	load_full(w);
+	assert_int_equal(attach_add(w->dp, ifindex, ATTACH_PORT), 1);
+	program = program_on("p0");
+	close_it(w);
+	snprintf(path, sizeof(path), "%s/hosts_v1", w->bpf_dir);
+	fd = pinned(w, "hosts_v1");
+	assert_int_equal(bpf_obj_get_info_by_fd(fd, &info, &size), 0);
+	close(fd);
+	assert_int_equal(unlink(path), 0);
+	fd = bpf_map_create(BPF_MAP_TYPE_HASH, "hosts", info.key_size, info.value_size, info.max_entries, &options);
+	assert_int_equal(bpf_obj_pin(fd, path), 0);
+	assert_int_equal(bpf_obj_get_info_by_fd(fd, &info, &size), 0);
+	close(fd);
+
+	w->dp = open_it(w, false);
+	datapath_sync_begin(w->dp);
+	assert_int_equal(put_all(w->dp), 3);
+	assert_int_equal(attach_add(w->dp, ifindex, ATTACH_PORT), 1);
+	assert_int_equal(datapath_sync_end(w->dp), 0);
+	assert_int_not_equal(program_on("p0"), program);
+	assert_int_equal(map_of_program(program_on("p0"), "hosts"), info.id);
 }
 
 static void a_daemon_that_dies_while_it_fills_leaves_the_old_plane(void **state)
@@ -998,9 +1061,11 @@ static void a_removed_or_replaced_filter_is_put_back(void **state)
 	assert_int_equal(filters_on("p0"), 2);
 
 	/* another program under our handle */
-	assert_int_equal(run("handle=$(tc filter show dev u0 ingress | sed -n 's/.*handle \\(0x[0-9a-f]*\\).*/\\1/p');"
-			     "tc filter replace dev u0 ingress prio 2 handle $handle bpf da object-pinned %s/port_egress",
-			     w->bpf_dir), 0);
+	assert_int_equal(
+		run("handle=$(tc filter show dev u0 ingress | sed -n 's/.*handle \\(0x[0-9a-f]*\\).*/\\1/p');"
+		    "tc filter replace dev u0 ingress prio 2 handle $handle bpf da object-pinned %s/port_egress",
+		    w->bpf_dir),
+		0);
 	assert_int_equal(attach_check(w->dp, wire, ATTACH_WIRE), 1);
 	assert_int_equal(attach_check(w->dp, wire, ATTACH_WIRE), 0);
 }
@@ -1016,8 +1081,10 @@ static void a_filter_comes_off_and_leaves_others_alone(void **state)
 	assert_false(has_clsact("p0"));
 	assert_int_equal(attach_remove(w->dp, alone, ATTACH_PORT), 0);
 
-	assert_int_equal(run("tc qdisc add dev u0 clsact && tc filter add dev u0 ingress prio 9 bpf da object-pinned %s/port_egress",
-			     w->bpf_dir), 0);
+	assert_int_equal(run("tc qdisc add dev u0 clsact && tc filter add dev u0 ingress prio 9 bpf da object-pinned "
+			     "%s/port_egress",
+			     w->bpf_dir),
+			 0);
 	assert_int_equal(attach_add(w->dp, shared, ATTACH_WIRE), 1);
 	assert_int_equal(attach_remove(w->dp, shared, ATTACH_WIRE), 1);
 	assert_true(has_clsact("u0"));
@@ -1245,8 +1312,8 @@ static void a_thousand_ports_and_ten_thousand_endpoints_load_fast(void **state)
 	assert_int_equal(put_large(w->dp), 0);
 	assert_int_equal(datapath_sync_end(w->dp), 0);
 	adopt_ms = now_ms() - at;
-	print_message("# open %.0f ms, 25001 entries %.0f ms, audit %.1f ms, adoption %.0f ms\n", open_ms, put_ms, audit_ms,
-		      adopt_ms);
+	print_message("# open %.0f ms, 25001 entries %.0f ms, audit %.1f ms, adoption %.0f ms\n", open_ms, put_ms,
+		      audit_ms, adopt_ms);
 	assert_true(put_ms < 1000);
 	assert_true(audit_ms < 500);
 }
@@ -1272,9 +1339,11 @@ int main(void)
 		ROW(what_is_not_put_again_is_removed),
 		ROW(a_half_written_list_is_settled),
 		ROW(programs_stay_when_they_are_the_same),
+		ROW(programs_stay_when_the_stamp_is_gone),
 		ROW(lost_pins_make_a_swap_after_the_tables_are_full),
 		ROW(another_layout_is_replaced_and_its_pins_removed),
 		ROW(a_map_of_another_shape_is_not_used),
+		ROW(a_namesake_of_a_map_brings_new_programs),
 		ROW(a_daemon_that_dies_while_it_fills_leaves_the_old_plane),
 		ROW(filters_that_nobody_asks_for_any_more_are_taken_off),
 		ROW(filters_of_lost_pins_are_taken_off),

@@ -47,7 +47,8 @@ static struct trie_key key_of(uint32_t i)
 static void open_map(struct map *m, const struct kind *k, int *other)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = k->shape.flags);
-	int fd = bpf_map_create(k->shape.type, "test", k->shape.key_size, k->shape.value_size, k->shape.capacity, &options);
+	int fd = bpf_map_create(k->shape.type, "test", k->shape.key_size, k->shape.value_size, k->shape.capacity,
+				&options);
 
 	assert_true(fd >= 0);
 	*other = dup(fd);

@@ -65,7 +65,7 @@ static const struct kern_callbacks callbacks = {
 #define wait_until(w, condition)                                                                                       \
 	({                                                                                                             \
 		bool held_ = false;                                                                                    \
-		for (struct pollfd p_ = {.fd = kern_fd((w)->kern), .events = POLLIN};                                   \
+		for (struct pollfd p_ = {.fd = kern_fd((w)->kern), .events = POLLIN};                                  \
 		     !(held_ = (condition)) && poll(&p_, 1, 2000) > 0;)                                                \
 			assert_int_equal(kern_read((w)->kern), 0);                                                     \
 		held_;                                                                                                 \
@@ -179,7 +179,9 @@ static void a_port_that_leaves_its_bridge_is_not_gone(void **state)
 {
 	struct world *w = *state;
 
-	assert_int_equal(run("ip link add br0 type bridge; ip link add v0 type veth peer name v1; ip link set v0 master br0"), 0);
+	assert_int_equal(
+		run("ip link add br0 type bridge; ip link add v0 type veth peer name v1; ip link set v0 master br0"),
+		0);
 	assert_true(wait_until(w, kern_link_by_name(w->kern, "v0") &&
 					  kern_link_by_name(w->kern, "v0")->master == if_nametoindex("br0")));
 	assert_int_equal(run("ip link set v0 nomaster"), 0);
@@ -228,13 +230,16 @@ static void lost_notifications_lead_to_a_new_dump(void **state)
 	struct world *w = *state;
 	int size = 1, n = 0;
 
-	assert_int_equal(run("ip link add reborn type bridge; ip link add doomed type bridge && ip addr add 192.0.2.1/24 dev doomed"), 0);
+	assert_int_equal(run("ip link add reborn type bridge; ip link add doomed type bridge && ip addr add "
+			     "192.0.2.1/24 dev doomed"),
+			 0);
 	assert_true(wait_until(w, kern_link_by_name(w->kern, "doomed")));
 	assert_int_equal(setsockopt(kern_fd(w->kern), SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)), 0);
 	assert_int_equal(run("i=0; while [ $i -lt 300 ]; do echo link add n$i type bridge; i=$((i+1)); done >%s/batch; "
 			     "echo link del doomed >>%s/batch; echo link del reborn >>%s/batch;"
 			     "echo link add reborn type bridge >>%s/batch; ip -batch %s/batch",
-			     w->box.directory, w->box.directory, w->box.directory, w->box.directory, w->box.directory), 0);
+			     w->box.directory, w->box.directory, w->box.directory, w->box.directory, w->box.directory),
+			 0);
 	w->n_links = w->n_gone = w->n_filters = w->n_routes = 0;
 	assert_true(wait_until(w, kern_link_by_name(w->kern, "n299")));
 	for (int i = 0; i < 300; i++) {
