@@ -148,7 +148,7 @@ static int entries_objects(struct entries *e, size_t object_size, void **out, si
 	if (!objects)
 		return -ENOMEM;
 	*out = objects;
-	qsort(e->nodes, e->length, sizeof(e->nodes[0]), entry_compare);
+	qsort(e->nodes, e->length, sizeof(struct yaml_node *), entry_compare);
 	for (size_t i = 0; i < e->length; i++, objects += object_size) {
 		*(char **)objects = strdup(e->nodes[i]->key);
 		if (!*(char **)objects)

@@ -84,7 +84,7 @@ static const char *key_names(const struct schema_map *m, char out[static LIST_SI
 	size_t used = 0;
 
 	if (!m->keys->name)
-		return strcpy(out, "no keys, {}");
+		snprintf(out, LIST_SIZE, "no keys, {}");
 	for (const struct schema_key *k = m->keys; k->name && used < LIST_SIZE; k++) {
 		const char *joint = k == m->keys ? "" : k[1].name ? ", " : " or ";
 

@@ -259,9 +259,12 @@ static int check_subnets(struct clash *x, const struct yaml_node *tenant)
 		return -ENOMEM;
 	for (const struct yaml_node *m = build_entries(tenant, "networks"); m; m = m->next) {
 		const struct config_network *network = m->object;
-		const struct yaml_node *list = network && network->n_subnets > 0 ? yaml_get(m, "subnets") : NULL;
+		const struct yaml_node *list;
 		size_t k = 0;
 
+		if (!network || network->n_subnets == 0)
+			continue;
+		list = yaml_get(m, "subnets");
 		for (const struct yaml_node *s = yaml_item_first(list); s; s = yaml_item_next(list, s))
 			all[i++] = (struct subnet_at){network->subnets[k++], s};
 	}

@@ -19,16 +19,18 @@ static void add(struct report *r, unsigned source, struct config_place at, char 
 static void add(struct report *r, unsigned source, struct config_place at, char *path, enum conf_code code,
 		const char *format, va_list args)
 {
-	struct conf_error e = {.line = at.line, .column = at.column, .path = path, .code = conf_code_number(code)};
+	struct report_item *item = &r->items[r->length];
+	struct conf_error *e = &item->error;
 
-	e.file = strdup(r->sources[source].name);
-	if (!e.file || !e.path || vasprintf(&e.what, format, args) < 0) {
-		free(e.file);
-		free(e.path);
+	*item = (struct report_item){.source = source, .sequence = (unsigned)r->length};
+	*e = (struct conf_error){.line = at.line, .column = at.column, .path = path, .code = conf_code_number(code)};
+	e->file = strdup(r->sources[source].name);
+	if (!e->file || !e->path || vasprintf(&e->what, format, args) < 0) {
+		free(e->file);
+		free(e->path);
 		r->no_memory = true;
 		return;
 	}
-	r->items[r->length] = (struct report_item){e, source, (unsigned)r->length};
 	r->length++;
 }
 
@@ -198,7 +200,7 @@ static unsigned escape_one(const char *text, char out[static 12])
 	if (c == '"' || c == '\\')
 		snprintf(out, 12, "\\%c", c);
 	else if (c == '\n' || c == '\t')
-		strcpy(out, c == '\n' ? "\\n" : "\\t");
+		snprintf(out, 12, "\\%c", c == '\n' ? 'n' : 't');
 	else if (c >= ' ' && c < 0x7f)
 		snprintf(out, 12, "%c", c);
 	else if (c >= 0)
@@ -223,7 +225,8 @@ const char *quoted(char out[static QUOTED_SIZE], const char *text)
 		}
 		p = stpcpy(p, escape);
 	}
-	strcpy(p, "\"");
+	*p++ = '"';
+	*p = '\0';
 	return out;
 }
 

@@ -86,14 +86,17 @@ static const struct schema_type
 
 /* ---- keys ---- */
 
+enum { OPTIONAL, REQUIRED };
+
 static const struct schema_key fabric_keys[] = {
-	{"encryption", SCHEMA_VALUE, &encryption, .required = true, .example = "never",
+	{"encryption", SCHEMA_VALUE, REQUIRED, &encryption, .example = "never",
 	 .meaning = "Whether packets between nodes are encrypted.  Must be written: clear text is a decision."},
-	{"encap", SCHEMA_VALUE, &encap, .fallback = "vxlan", .example = "vxlan",
+	{"encap", SCHEMA_VALUE, OPTIONAL, &encap, .fallback = "vxlan", .example = "vxlan",
 	 .meaning = "How packets between nodes are encapsulated, where a network does not say otherwise."},
-	{"vxlan_port", SCHEMA_VALUE, &udp_port, .fallback = "4789", .example = "4789",
+	{"vxlan_port", SCHEMA_VALUE, OPTIONAL, &udp_port, .fallback = "4789", .example = "4789",
 	 .meaning = "The UDP port that VXLAN packets go to, the same on every node, foreign ones included."},
-	{"gateway_mac", SCHEMA_VALUE, &mac, .fallback = "02:69:73:74:68:6d", .example = "\"02:69:73:74:68:6d\"",
+	{"gateway_mac", SCHEMA_VALUE, OPTIONAL, &mac, .fallback = "02:69:73:74:68:6d",
+	 .example = "\"02:69:73:74:68:6d\"",
 	 .meaning = "The MAC address of every gateway on every node, so that a workload that moves finds its gateway "
 		    "again."},
 	{},
@@ -105,20 +108,20 @@ static const struct schema_key no_keys[] = {{}};
 static const struct schema_map site = {"site", no_keys};
 
 static const struct schema_key node_keys[] = {
-	{"site", SCHEMA_VALUE, &site_name, .required = true, .example = "dc",
+	{"site", SCHEMA_VALUE, REQUIRED, &site_name, .example = "dc",
 	 .meaning = "The site, one of the table sites, that the node is in."},
-	{"underlay", SCHEMA_LIST, &underlay, .required = true, .min_items = 1, .max_items = 2, .example = "192.0.2.11",
+	{"underlay", SCHEMA_LIST, REQUIRED, &underlay, .min_items = 1, .max_items = 2, .example = "192.0.2.11",
 	 .meaning = "The addresses that the other nodes send tunnel packets to, at most one of each family, the "
 		    "preferred one first.  No two nodes share one."},
-	{"interfaces", SCHEMA_LIST, &interface, .absent = "found from the addresses and routes",
+	{"interfaces", SCHEMA_LIST, OPTIONAL, &interface, .absent = "found from the addresses and routes",
 	 .example = "[eth0, eth1]",
 	 .meaning = "The devices that tunnel packets arrive on."},
-	{"mtu", SCHEMA_VALUE, &mtu, .absent = "from the interface and the route", .example = "9000",
+	{"mtu", SCHEMA_VALUE, OPTIONAL, &mtu, .absent = "from the interface and the route", .example = "9000",
 	 .meaning = "The largest packet in bytes that the underlay carries from and to this node."},
-	{"foreign", SCHEMA_VALUE, &boolean, .fallback = "false", .example = "true",
+	{"foreign", SCHEMA_VALUE, OPTIONAL, &boolean, .fallback = "false", .example = "true",
 	 .meaning = "True for a member that does not run isthmusd, such as a kernel VXLAN device or a switch.  It "
 		    "bridges only: its ports are in l2 networks."},
-	{"networks", SCHEMA_LIST, &network_name, .absent = "those of its ports", .example = "[red/web]",
+	{"networks", SCHEMA_LIST, OPTIONAL, &network_name, .absent = "those of its ports", .example = "[red/web]",
 	 .meaning = "The l2 networks that a foreign node is a member of, beside those of its ports."},
 	{},
 };
@@ -131,22 +134,23 @@ const struct schema_map schema_node = {
 };
 
 static const struct schema_key network_keys[] = {
-	{"mode", SCHEMA_VALUE, &mode, .required = true, .example = "l2", .meaning = "What kind of network it is."},
-	{"vni", SCHEMA_VALUE, &vni, .absent = "required in an l2 network, refused in an l3 network", .example = "5001",
+	{"mode", SCHEMA_VALUE, REQUIRED, &mode, .example = "l2", .meaning = "What kind of network it is."},
+	{"vni", SCHEMA_VALUE, OPTIONAL, &vni, .absent = "required in an l2 network, refused in an l3 network",
+	 .example = "5001",
 	 .meaning = "The VNI of an l2 network, used nowhere else in the fabric.  An l3 network uses its tenant's."},
-	{"subnets", SCHEMA_LIST, &subnet, .absent = "required in an l3 network",
+	{"subnets", SCHEMA_LIST, OPTIONAL, &subnet, .absent = "required in an l3 network",
 	 .example = "[10.0.1.0/24, \"fd00:1::/64\"]",
 	 .meaning = "The addresses of the network; subnets of one tenant do not overlap.  Tenants may use the same "
 		    "ones."},
-	{"gateway", SCHEMA_LIST, &address, .max_items = 2, .absent = "no gateway address",
+	{"gateway", SCHEMA_LIST, OPTIONAL, &address, .max_items = 2, .absent = "no gateway address",
 	 .example = "[10.0.1.1, \"fd00:1::1\"]",
 	 .meaning = "The addresses of the gateway, at most one of each family, inside the subnets.  Every node answers "
 		    "for them."},
-	{"encap", SCHEMA_VALUE, &encap, .absent = "fabric.encap", .example = "vxlan",
+	{"encap", SCHEMA_VALUE, OPTIONAL, &encap, .absent = "fabric.encap", .example = "vxlan",
 	 .meaning = "How packets of this network are encapsulated."},
-	{"encryption", SCHEMA_VALUE, &encryption, .absent = "fabric.encryption", .example = "never",
+	{"encryption", SCHEMA_VALUE, OPTIONAL, &encryption, .absent = "fabric.encryption", .example = "never",
 	 .meaning = "Whether packets of this network are encrypted."},
-	{"flood", SCHEMA_VALUE, &boolean, .fallback = "false", .example = "true",
+	{"flood", SCHEMA_VALUE, OPTIONAL, &boolean, .fallback = "false", .example = "true",
 	 .meaning = "Whether frames to a MAC address that is not in the configuration go to every member, for foreign "
 		    "nodes whose endpoints are not all declared.  l2 networks only."},
 	{},
@@ -161,7 +165,7 @@ const struct schema_map schema_network = {
 };
 
 static const struct schema_key tenant_keys[] = {
-	{"vni", SCHEMA_VALUE, &vni, .required = true, .example = "5000",
+	{"vni", SCHEMA_VALUE, REQUIRED, &vni, .example = "5000",
 	 .meaning = "The VNI that packets routed inside the tenant cross the underlay with, used nowhere else in the "
 		    "fabric."},
 	{"networks", SCHEMA_TABLE, .map = &schema_network, .meaning = "The networks of the tenant."},
@@ -171,24 +175,25 @@ static const struct schema_key tenant_keys[] = {
 const struct schema_map schema_tenant = {"tenant", tenant_keys};
 
 static const struct schema_key port_keys[] = {
-	{"node", SCHEMA_VALUE, &node_name, .required = true, .example = "dc1",
+	{"node", SCHEMA_VALUE, REQUIRED, &node_name, .example = "dc1",
 	 .meaning = "The node, one of the table nodes, that the workload is attached to."},
-	{"interface", SCHEMA_VALUE, &interface, .absent = "required, but refused on a foreign node", .example = "web1",
+	{"interface", SCHEMA_VALUE, OPTIONAL, &interface, .absent = "required, but refused on a foreign node",
+	 .example = "web1",
 	 .meaning = "The interface on the node that the workload is behind: the node's end of a veth pair, or a tap.  "
 		    "It may appear later; the port waits for it."},
-	{"network", SCHEMA_VALUE, &network_name, .required = true, .example = "red/web",
+	{"network", SCHEMA_VALUE, REQUIRED, &network_name, .example = "red/web",
 	 .meaning = "The network that the port is in."},
-	{"mac", SCHEMA_VALUE, &mac, .required = true, .example = "\"02:00:00:00:00:01\"",
+	{"mac", SCHEMA_VALUE, REQUIRED, &mac, .example = "\"02:00:00:00:00:01\"",
 	 .meaning = "The MAC address of the workload.  One owner in an l2 network, and one among the l3 networks of a "
 		    "tenant."},
-	{"addresses", SCHEMA_LIST, &address,
+	{"addresses", SCHEMA_LIST, OPTIONAL, &address,
 	 .absent = "any address of the subnets that nobody else has; required in an l3 network",
 	 .example = "[10.0.1.11, \"fd00:1::11\"]",
 	 .meaning = "The IP addresses of the workload, inside the subnets of its network; IPv6 link-local ones may be "
 		    "added.  One owner in a tenant."},
-	{"port_security", SCHEMA_VALUE, &boolean, .fallback = "true", .example = "false",
+	{"port_security", SCHEMA_VALUE, OPTIONAL, &boolean, .fallback = "true", .example = "false",
 	 .meaning = "Whether packets from the workload must bear its MAC and IP addresses and no control protocol."},
-	{"allow", SCHEMA_LIST, &allow, .absent = "nothing", .example = "[dhcp-server]",
+	{"allow", SCHEMA_LIST, OPTIONAL, &allow, .absent = "nothing", .example = "[dhcp-server]",
 	 .meaning = "What port security lets pass from this workload in addition."},
 	{},
 };
@@ -196,8 +201,8 @@ static const struct schema_key port_keys[] = {
 const struct schema_map schema_port = {"port", port_keys};
 
 static const struct schema_key root_keys[] = {
-	{"version", SCHEMA_VALUE, &version, .required = true, .example = "1", .meaning = "The version of this format."},
-	{"fabric", SCHEMA_MAP, .map = &schema_fabric, .required = true, .meaning = "What holds for all of it."},
+	{"version", SCHEMA_VALUE, REQUIRED, &version, .example = "1", .meaning = "The version of this format."},
+	{"fabric", SCHEMA_MAP, REQUIRED, .map = &schema_fabric, .meaning = "What holds for all of it."},
 	{"sites", SCHEMA_TABLE, .map = &site,
 	 .meaning = "The clouds and data centres: groups of nodes that reach each other over a network of their own."},
 	{"nodes", SCHEMA_TABLE, .map = &schema_node,

@@ -143,9 +143,9 @@ struct schema_map {
 struct schema_key {
 	const char *name;
 	enum schema_shape shape;
+	bool required;
 	const struct schema_type *type; /* value, list */
 	const struct schema_map *map;   /* map, table: of one entry */
-	bool required;
 	size_t max_items;     /* list; 0 = any number */
 	size_t min_items;     /* list */
 	const char *fallback; /* text of the default, NULL = none */

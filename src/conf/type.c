@@ -202,7 +202,7 @@ bool type_check_subnet(const struct schema_type *t, const char *text, struct sch
 
 	if (r == -ERANGE) {
 		snprintf(p->expected, sizeof(p->expected), "a prefix length of at most %u",
-			 strchr(text, ':') ? 128 : 32);
+			 strchr(text, ':') ? 128u : 32u);
 		return fail(p, CONF_BAD_SUBNET, text, "has a prefix length that is too long");
 	}
 	if (r == -EDOM) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "conf/yaml.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -285,6 +286,7 @@ static int on_end(struct reader *r, const yaml_event_t *event)
 			set_broken_key(r, event);
 		return 0;
 	}
+	assert(r->depth > 0); /* libyaml ends only what it began */
 	n = r->levels[--r->depth].container;
 	return n->kind == YAML_MAP ? refuse_duplicates(r, n) : 0;
 }

@@ -58,17 +58,14 @@ static bool is_journal(int fd)
 	return known;
 }
 
-static void append_v(char line[static LINE_SIZE], size_t *used, const char *format, va_list args)
-	__attribute__((format(printf, 3, 0)));
 static void append(char line[static LINE_SIZE], size_t *used, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 static void write_line(enum log_level level, uint64_t left_out, const char *format, va_list args)
 	__attribute__((format(printf, 3, 0)));
 
-static void append_v(char line[static LINE_SIZE], size_t *used, const char *format, va_list args)
+/* What snprintf returned; what did not fit is cut. */
+static void advance(size_t *used, int n)
 {
-	int n = vsnprintf(line + *used, LINE_SIZE - *used, format, args);
-
 	if (n > 0)
 		*used = *used + (size_t)n < LINE_SIZE ? *used + (size_t)n : LINE_SIZE - 1;
 }
@@ -78,7 +75,7 @@ static void append(char line[static LINE_SIZE], size_t *used, const char *format
 	va_list args;
 
 	va_start(args, format);
-	append_v(line, used, format, args);
+	advance(used, vsnprintf(line + *used, LINE_SIZE - *used, format, args));
 	va_end(args);
 }
 
@@ -101,7 +98,7 @@ static void write_line(enum log_level level, uint64_t left_out, const char *form
 	}
 	start = used;
 	errno = saved; /* for %m */
-	append_v(line, &used, format, args);
+	advance(&used, vsnprintf(line + used, LINE_SIZE - used, format, args));
 	if (left_out > 0)
 		append(line, &used, " (%llu like it left out)", (unsigned long long)left_out);
 	/* One event stays one line, and nobody's bytes drive the reader's terminal. */
