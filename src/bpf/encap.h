@@ -359,12 +359,13 @@ static __noinline int decap(struct __sk_buff *skb, const struct packet *p, bool 
 	if (changes && have_decap_flags)
 		flags |= p->v6 ? BPF_F_ADJ_ROOM_DECAP_L3_IPV6 : BPF_F_ADJ_ROOM_DECAP_L3_IPV4;
 	if (skb->len < wanted && bpf_skb_change_tail(skb, wanted, 0)) { /* see make_room: so fewer bytes come off */
-		__u32 size = skb->len - ETH_HLEN - overhead;
+		__u32 last = skb->len - ETH_HLEN - overhead - 1; /* wraps where nothing is left */
 
 		lack = wanted - skb->len;
-		if (lack > sizeof(body) || size > sizeof(body))
+		if (lack > sizeof(body))
 			return -1;
-		if (size > 0 && bpf_skb_load_bytes(skb, ETH_HLEN + overhead, body, size))
+		asm volatile("" : "+r"(last)); /* as in sample(): "not 0" has to be seen by the verifier of 6.1 */
+		if (last < sizeof(body) && bpf_skb_load_bytes(skb, ETH_HLEN + overhead, body, last + 1))
 			return -1;
 	}
 	if (bpf_skb_adjust_room(skb, -(int)(overhead - lack), BPF_ADJ_ROOM_MAC, flags))
