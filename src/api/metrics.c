@@ -119,7 +119,7 @@ void metrics_sample(struct metrics *m, const struct metrics_label *labels, doubl
 	if (isfinite(value) && value == rint(value) && fabs(value) < 9007199254740992.0)
 		snprintf(number, sizeof(number), " %.0f\n", value);
 	else
-		snprintf(number, sizeof(number), " %.9g\n", value);
+		snprintf(number, sizeof(number), " %.15g\n", value);
 	append_text(m, number);
 }
 
