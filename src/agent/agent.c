@@ -273,16 +273,25 @@ static void paths_changed(struct agent *a)
 
 /* ---- what the kernel tells ---- */
 
+static bool is_named(const struct config_node *self, const char *interface)
+{
+	for (size_t i = 0; i < self->n_interfaces; i++)
+		if (strcmp(self->interfaces[i], interface) == 0)
+			return true;
+	return false;
+}
+
+/* Of other interfaces the addresses and routes count, and those have a message of their own. */
 static void on_link(void *arg, const struct link *link)
 {
 	struct agent *a = arg;
 	struct port_local *named = ports_by_interface(a->ports, link->name), *bound = ports_by_ifindex(a->ports, link->ifindex);
 
 	if (bound && bound != named) /* it was renamed */
-		port_refresh(bound, a->kern, &a->state->pending, a->rib);
+		port_refresh(a->ports, bound, a->kern, &a->state->pending, a->rib);
 	if (named)
-		port_refresh(named, a->kern, &a->state->pending, a->rib);
-	else
+		port_refresh(a->ports, named, a->kern, &a->state->pending, a->rib);
+	else if (wire_has(a->wire, link->ifindex) || is_named(a->self, link->name))
 		paths_changed(a);
 }
 
@@ -297,7 +306,7 @@ static void on_link_gone(void *arg, uint32_t ifindex, const char *name)
 		paths_changed(a);
 	}
 	if (p)
-		port_refresh(p, a->kern, &a->state->pending, a->rib);
+		port_refresh(a->ports, p, a->kern, &a->state->pending, a->rib);
 }
 
 static void on_filter_gone(void *arg, uint32_t ifindex)
@@ -492,6 +501,7 @@ static int open_running(struct agent *a)
 /* Nothing is written: the snapshot says what is wanted, the pins what is there. */
 static int open_offline(struct agent *a)
 {
+	_cleanup_(free) char *why = NULL;
 	struct plan nothing = {0};
 	struct loaded loaded = {0};
 	int r = load_choose(&a->options, &loaded);
@@ -515,7 +525,7 @@ static int open_offline(struct agent *a)
 		agent_degrade(a, REASON_DATAPLANE, "there is no data plane in %s: %s", a->options.bpf_dir, datapath_error());
 	r = a->config ? ports_new(a->config, a->self, &a->ports) : 0;
 	if (r == 0 && a->ports)
-		ports_bind(a->ports, NULL, a->kern, &nothing);
+		ports_bind(a->ports, NULL, a->kern, &nothing, &why);
 	plan_fini(&nothing);
 	return r;
 }

@@ -11,7 +11,6 @@
 #include "agent/snapshot.h"
 #include "agent/state.h"
 #include "lib/cleanup.h"
-#include "lib/hmap.h"
 #include "rib/rib.h"
 
 DEFINE_CLEANUP(config, struct config *, config_free)
@@ -44,7 +43,9 @@ static int make_plan(struct agent *a, const struct config *next, const struct co
 	wire_look(a->wire, a->kern, next, self, false);
 	wire_tell(a->wire, a->rib);
 	wire_plan(a->wire, a->kern, next, self, true, plan);
-	ports_bind(ports, a->ports, a->kern, plan);
+	r = ports_bind(ports, a->ports, a->kern, plan, why);
+	if (r < 0)
+		return r;
 	ports_tell(ports, a->kern, a->rib);
 	r = rib_commit(a->rib, plan_change, plan);
 	if (r == 0)
@@ -101,46 +102,6 @@ static int transact(struct agent *a, struct config *next, struct config_node *se
 	return (int)plan.length;
 }
 
-/* ---- remembering: what cannot be written costs the restart, not the traffic ---- */
-
-static void remember_fabric(struct agent *a)
-{
-	_cleanup_(free) char *file = NULL;
-	struct snapshot s = {.text = a->config_text, .name = a->config_name};
-	size_t file_size;
-	uint64_t hash;
-	int r;
-
-	s.size = strlen(a->config_text);
-	if (file_read(a->options.config_path, CONF_TEXT_MAX, &file, &file_size) == 0) {
-		s.has_file = true;
-		s.file_hash = hash_stable(file, file_size);
-	}
-	hash = hash_stable(s.text, s.size) ^ s.file_hash * 31 ^ s.has_file ^ hash_stable_string(s.name) * 37;
-	if (hash == a->state->written)
-		return;
-	r = snapshot_write(a->options.state_dir, &s);
-	a->state->written = r == 0 ? hash : 0;
-	agent_degrade(a, REASON_STATE_DIR, r < 0 ? "%s/fabric.yaml cannot be written: %s; a restart would not find what is applied now" : NULL,
-		      a->options.state_dir, strerror(-r));
-}
-
-static void remember_ports(struct agent *a)
-{
-	_cleanup_(free) char *text = NULL;
-	int r = load_emit_ports(a->config, &text);
-
-	if (r == 0 && (text == NULL) == (a->state->runtime_text == NULL) && (!text || strcmp(text, a->state->runtime_text) == 0))
-		return;
-	if (r == 0)
-		r = text ? file_replace(a->options.state_dir, "ports.yaml", text, strlen(text))
-			 : file_remove(a->options.state_dir, "ports.yaml");
-	free(a->state->runtime_text);
-	a->state->runtime_text = TAKE_PTR(text);
-	agent_degrade(a, REASON_STATE_DIR, r < 0 ? "%s/ports.yaml cannot be written: %s; a restart would not find the run-time ports" : NULL,
-		      a->options.state_dir, strerror(-r));
-}
-
 /* ---- verbs ---- */
 
 int apply_first(struct agent *a, struct loaded *l)
@@ -166,11 +127,11 @@ int apply_first(struct agent *a, struct loaded *l)
 		agent_degrade(a, REASON_CONFIG, "the configuration file is not used: %s; running what was applied last (%s)", l->broken,
 			      a->config_name);
 	else
-		remember_fabric(a);
+		agent_remember_fabric(a);
 	if (l->ports_ignored)
-		agent_degrade(a, REASON_PORTS, "the ports added at run time are not used: %s", l->ports_ignored);
+		agent_remember_refused_ports(a, l->ports_ignored);
 	else
-		remember_ports(a);
+		agent_remember_ports(a);
 	return r < 0 ? r : 0;
 }
 
@@ -198,6 +159,9 @@ int agent_apply(struct agent *a, const char *name, const char *text, size_t size
 	name_copy = strdup(name);
 	if (!text_copy || !name_copy)
 		return -ENOMEM;
+	for (char *c = name_copy; *c; c++)
+		if ((unsigned char)*c < 0x20) /* it goes into a line of the snapshot, and into the log */
+			*c = '?';
 	r = transact(a, next, self, dry_run, plan, why);
 	if (r < 0 || dry_run)
 		return r < 0 ? r : 0;
@@ -210,8 +174,8 @@ int agent_apply(struct agent *a, const char *name, const char *text, size_t size
 	a->config_name = TAKE_PTR(name_copy);
 	agent_degrade(a, REASON_CONFIG, NULL);
 	agent_degrade(a, REASON_PORTS, NULL);
-	remember_fabric(a);
-	remember_ports(a);
+	agent_remember_fabric(a);
+	agent_remember_ports(a);
 	if (r > 0 || !same_text)
 		log_info("%s: applied, %d steps, generation %llu", a->config_name, r, (unsigned long long)a->generation);
 	return 0;
@@ -222,7 +186,7 @@ static int finish_increment(struct agent *a, int r, bool dry_run)
 	if (r < 0 || dry_run)
 		return r < 0 ? r : 0;
 	a->generation += r > 0;
-	remember_ports(a);
+	agent_remember_ports(a);
 	return 0;
 }
 

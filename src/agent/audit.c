@@ -55,7 +55,7 @@ static void retry_failed_ports(struct agent *a)
 
 	for (size_t i = 0; (p = hmap_next(&a->ports->by_name, &i));)
 		if (p->error)
-			port_refresh(p, a->kern, &a->state->pending, a->rib);
+			port_refresh(a->ports, p, a->kern, &a->state->pending, a->rib);
 	agent_settle(a);
 }
 
@@ -83,5 +83,7 @@ void agent_audit(struct agent *a)
 	check_guards(a);
 	retry_failed_ports(a);
 	retry_writes(a);
+	if (a->state->fabric_pending || a->state->ports_pending)
+		agent_remember(a);
 	increment_prepare(a);
 }

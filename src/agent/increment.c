@@ -267,7 +267,7 @@ static void take_back(struct agent *a, const struct config *more)
 	rib_commit(a->rib, ignore_change, NULL);
 }
 
-static int plan_more(struct agent *a, const struct config *more, struct plan *plan)
+static int plan_more(struct agent *a, const struct config *more, struct plan *plan, char **why)
 {
 	int r = 0;
 
@@ -278,7 +278,7 @@ static int plan_more(struct agent *a, const struct config *more, struct plan *pl
 		if (port->node == a->self)
 			r = ports_add(a->ports, port);
 		if (r == 0 && port->node == a->self) {
-			port_bind(ports_by_name(a->ports, port->name), a->kern, plan);
+			r = port_bind(a->ports, ports_by_name(a->ports, port->name), a->kern, plan, why);
 			port_tell(ports_by_name(a->ports, port->name), a->kern, a->rib);
 		}
 	}
@@ -320,7 +320,7 @@ int increment_add(struct agent *a, const struct conf_source *ports, bool dry_run
 		return r;
 	r = array_merge(a->config, more, &all);
 	if (r == 0) {
-		r = plan_more(a, more, &plan);
+		r = plan_more(a, more, &plan, why);
 		if (r == 0)
 			r = carry_out(a, &plan, dry_run, out, why);
 		if (r < 0 || dry_run)

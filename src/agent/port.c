@@ -107,6 +107,8 @@ int ports_new(const struct config *c, const struct config_node *self, struct por
 	p->by_name = SMAP_INIT(struct port_local, name);
 	p->by_interface = SMAP_INIT(struct port_local, interface);
 	p->by_owner = HMAP_INIT(struct port_local, owner);
+	for (size_t i = 0; i < self->n_underlay && i < 2; i++)
+		p->underlay[p->n_underlay++] = self->underlay[i];
 	for (size_t i = 0; i < c->n_ports; i++) {
 		int r = c->ports[i].node == self ? ports_add(p, &c->ports[i]) : 0;
 
@@ -144,32 +146,75 @@ struct port_local *ports_by_ifindex(const struct ports *p, uint32_t ifindex)
 
 /* ---- binding ---- */
 
-void port_bind(struct port_local *p, const struct kern *kern, struct plan *plan)
+/*
+ * Why an interface can be no workload's, or NULL.  Our programs take everything that comes in on a port: on the interface
+ * that the underlay needs, the node would cut itself off.
+ */
+static char *why_not(const struct ports *all, const struct port_local *p, const struct kern *kern, const struct link *link)
+{
+	char address[ADDR_TEXT_SIZE], *why = NULL;
+	int r = 0;
+
+	if (link->kind == LINK_LOOPBACK)
+		r = asprintf(&why, "port %s: interface %s is the loopback; expected the workload's own interface", p->name, p->interface);
+	for (size_t i = 0; i < all->n_underlay && !why && r >= 0; i++) {
+		const struct link *own = kern_link_with_address(kern, &all->underlay[i]);
+
+		if (own && (own->ifindex == link->ifindex || own->ifindex == link->master))
+			r = asprintf(&why, "port %s: interface %s carries this node's underlay address %s; expected the workload's own interface",
+				     p->name, p->interface, addr_format(&all->underlay[i], address));
+	}
+	return r < 0 ? NULL : why;
+}
+
+/* The same reason again is not said again. */
+static void port_fail(struct port_local *p, int error, char *why)
+{
+	if (why && (!p->why || strcmp(p->why, why) != 0))
+		log_error("%s; its traffic is dropped, trying again every second", why);
+	free(p->why);
+	p->why = why;
+	p->error = error;
+}
+
+int port_bind(struct ports *all, struct port_local *p, const struct kern *kern, struct plan *plan, char **why)
 {
 	const struct link *link = kern_link_by_name(kern, p->interface);
 
 	p->ifindex = link ? link->ifindex : 0;
-	if (link)
+	if (!link)
+		return 0;
+	*why = why_not(all, p, kern, link);
+	if (*why)
+		return -EINVAL;
+	if (plan)
 		plan_interface(plan, PLAN_GUARD, link->ifindex, p->interface);
+	return 0;
 }
 
-void ports_bind(struct ports *now, const struct ports *before, const struct kern *kern, struct plan *plan)
+int ports_bind(struct ports *now, const struct ports *before, const struct kern *kern, struct plan *plan, char **why)
 {
 	struct port_local *port, *was;
 
 	for (size_t i = 0; (port = hmap_next(&now->by_name, &i));) {
 		const struct link *link = kern_link_by_name(kern, port->interface);
+		bool is_bound;
+		int r;
 
 		was = ports_by_interface(before, port->interface);
-		port->ifindex = link ? link->ifindex : 0;
-		if (port->ifindex && (!was || was->ifindex != port->ifindex || was->error))
-			plan_interface(plan, PLAN_GUARD, port->ifindex, port->interface);
+		is_bound = was && link && was->ifindex == link->ifindex && !was->error;
+		r = port_bind(now, port, kern, is_bound ? NULL : plan, why);
+		if (r < 0 && before)
+			return r;
+		if (r < 0)
+			port_fail(port, r, TAKE_PTR(*why));
 	}
 	for (size_t i = 0; before && (was = hmap_next(&before->by_name, &i));) {
 		port = ports_by_interface(now, was->interface);
 		if (was->ifindex && !was->error && (!port || port->ifindex != was->ifindex))
 			plan_interface(plan, PLAN_UNGUARD, was->ifindex, was->interface);
 	}
+	return 0;
 }
 
 void port_tell(const struct port_local *p, const struct kern *kern, struct rib *rib)
@@ -201,20 +246,27 @@ static void port_forgive(struct port_local *p)
 	p->why = NULL;
 }
 
-void port_refresh(struct port_local *p, const struct kern *kern, struct plan *plan, struct rib *rib)
+void port_refresh(const struct ports *all, struct port_local *p, const struct kern *kern, struct plan *plan, struct rib *rib)
 {
 	const struct link *link = kern_link_by_name(kern, p->interface);
 	uint32_t ifindex = link ? link->ifindex : 0;
+	char *why = NULL;
 
 	if (p->ifindex && p->ifindex != ifindex) {
 		log_info("port %s: interface %s (ifindex %u) is gone; waiting for it", p->name, p->interface, p->ifindex);
 		if (!p->error)
 			plan_interface(plan, PLAN_UNGUARD, p->ifindex, p->interface);
+		port_forgive(p);
 	}
 	if (ifindex && (p->ifindex != ifindex || p->error)) {
-		port_forgive(p);
-		plan_interface(plan, PLAN_GUARD, ifindex, p->interface);
-		log_info("port %s: interface %s is there (ifindex %u)", p->name, p->interface, ifindex);
+		if (p->ifindex != ifindex)
+			log_info("port %s: interface %s is there (ifindex %u)", p->name, p->interface, ifindex);
+		why = why_not(all, p, kern, link);
+		p->error = 0; /* until the step says otherwise */
+		if (why)
+			port_fail(p, -EINVAL, why);
+		else
+			plan_interface(plan, PLAN_GUARD, ifindex, p->interface);
 	} else if (!ifindex) {
 		port_forgive(p);
 	}
@@ -239,14 +291,12 @@ size_t ports_note(struct ports *p, const struct plan *plan, const struct kern *k
 			port->ifindex = 0;
 		} else {
 			const char *reason = datapath_error();
+			char *why = NULL;
 
-			port->error = s->outcome;
-			free(port->why);
-			if (asprintf(&port->why, "interface %s refuses our programs: %s%s%s", port->interface, strerror(-s->outcome),
-				     reason && *reason ? ": " : "", reason ? reason : "") < 0)
-				port->why = NULL;
-			log_error("port %s: %s; its traffic is dropped, trying again every second", port->name,
-				  port->why ? port->why : "out of memory");
+			if (asprintf(&why, "port %s: interface %s refuses our programs: %s%s%s", port->name, port->interface,
+				     strerror(-s->outcome), reason && *reason ? ": " : "", reason ? reason : "") < 0)
+				why = NULL;
+			port_fail(port, s->outcome, why);
 		}
 		port_tell(port, kern, rib);
 		n++;

@@ -35,6 +35,8 @@ struct port_local {
 
 struct ports {
 	struct hmap by_name, by_interface, by_owner;
+	struct addr underlay[2]; /* the node's own: an interface that has one is no workload's */
+	size_t n_underlay;
 };
 
 int ports_new(const struct config *c, const struct config_node *self, struct ports **out);
@@ -48,13 +50,14 @@ struct port_local *ports_by_interface(const struct ports *p, const char *interfa
 struct port_local *ports_by_name(const struct ports *p, const char *name);
 struct port_local *ports_by_ifindex(const struct ports *p, uint32_t ifindex); /* the one bound to it; walks the table */
 
-void ports_bind(struct ports *now, const struct ports *before, const struct kern *kern, struct plan *plan);
+/* 0; -EINVAL when an interface can be no port, with *why; without `before`, at a start, only that port fails. */
+int ports_bind(struct ports *now, const struct ports *before, const struct kern *kern, struct plan *plan, char **why);
 void ports_tell(const struct ports *p, const struct kern *kern, struct rib *rib);
 
-void port_bind(struct port_local *p, const struct kern *kern, struct plan *plan); /* one that is new */
+int port_bind(struct ports *all, struct port_local *p, const struct kern *kern, struct plan *plan, char **why); /* one that is new */
 
 /* After a change of its interface, or of `error`. */
-void port_refresh(struct port_local *p, const struct kern *kern, struct plan *plan, struct rib *rib);
+void port_refresh(const struct ports *all, struct port_local *p, const struct kern *kern, struct plan *plan, struct rib *rib);
 void port_tell(const struct port_local *p, const struct kern *kern, struct rib *rib);
 
 /* After a plan ran: ports whose step failed get its error and are told to the rib as waiting.  Number of them. */

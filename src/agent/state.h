@@ -36,8 +36,10 @@ struct agent_state {
 	struct plan pending;   /* steps of events, until agent_settle */
 	bool resync;           /* the kernel may lag behind the rib: put everything again */
 	char *reasons[REASON_MAX];
-	char *runtime_text;    /* ports.yaml as it is, NULL = none */
-	uint64_t written;      /* hash of fabric.yaml as it is, 0 = unknown */
+	char *runtime_text;    /* of ports.yaml, NULL = none */
+	uint64_t text_hash, file_hash; /* of what was applied last, and of the configuration file at that time */
+	bool has_file;
+	bool fabric_pending, ports_pending; /* to be written to the state directory */
 	size_t guard_cursor;   /* of the audit's round */
 	struct increment *increment; /* see increment.h; NULL = to be prepared */
 	struct log_limit repair_limit;
@@ -71,6 +73,12 @@ int load_emit_ports(const struct config *c, char **out);
 
 /* apply.c */
 int apply_first(struct agent *a, struct loaded *l); /* takes what l owns */
+
+/* remember.c */
+void agent_remember_fabric(struct agent *a); /* after an apply */
+void agent_remember_ports(struct agent *a);  /* after the run-time ports may have changed */
+void agent_remember_refused_ports(struct agent *a, const char *why);
+void agent_remember(struct agent *a); /* tries again what could not be written */
 
 /* audit.c: every second */
 void agent_audit(struct agent *a);

@@ -262,6 +262,16 @@ static bool web1_is_up(struct rig *g)
 	return port_state(g, "web1") == AGENT_PORT_UP;
 }
 
+static bool is_whole(struct rig *g)
+{
+	return !g->agent->degraded[0];
+}
+
+static bool bad_is_up(struct rig *g)
+{
+	return port_state(g, "bad") == AGENT_PORT_UP;
+}
+
 static bool web1_is_waiting(struct rig *g)
 {
 	return port_state(g, "web1") == AGENT_PORT_WAITING;
@@ -501,6 +511,34 @@ static void underlay_interface_may_come_late(void **state)
 	assert_int_equal(run("tc filter show dev u0 ingress | grep -q wire_ingress"), 0);
 }
 
+static void underlay_interface_can_be_no_port(void **state)
+{
+	static const char bad[] = "ports: {bad: {node: dc1, interface: u0, network: red/web, mac: \"02:00:00:00:00:77\", addresses: [10.0.1.77]}}";
+	struct rig *g = *state;
+	struct outcome o;
+
+	plug("web1");
+	assert_int_equal(start(g), 0);
+	o = port_add(g, bad, false);
+	assert_int_equal(o.r, -EINVAL);
+	assert_non_null(strstr(o.why, "carries this node's underlay address 192.0.2.11"));
+	o = apply(g, base, "  bad: {node: dc1, interface: u0, network: red/web, mac: \"02:00:00:00:00:77\", addresses: [10.0.1.77]}\n", false);
+	assert_int_equal(o.r, -EINVAL);
+	assert_non_null(strstr(o.why, "carries"));
+	assert_int_equal(apply(g, base, "", false).steps, 0);
+	stop(g);
+	write_config(g, base, "  bad: {node: dc1, interface: u0, network: red/web, mac: \"02:00:00:00:00:77\", addresses: [10.0.1.77]}\n");
+	log_set_file("/dev/null");
+	assert_int_equal(start(g), 0);
+	loop_step(g->loop, 0);
+	assert_int_equal(port_state(g, "bad"), AGENT_PORT_FAILED);
+	assert_int_equal(port_state(g, "web1"), AGENT_PORT_UP);
+	assert_int_equal(run("tc filter show dev u0 ingress | grep -q port_ingress"), 256);
+	assert_int_equal(run("ip address delete 192.0.2.11/24 dev u0"), 0);
+	assert_true(wait_until(g, bad_is_up));
+	log_set_file(NULL);
+}
+
 /* ---- drift ---- */
 
 static bool repaired(struct rig *g)
@@ -608,6 +646,22 @@ static void nothing_to_start_from_touches_nothing(void **state)
 	assert_int_not_equal(access(g->bpf, F_OK), 0);
 }
 
+static void run_time_ports_that_do_not_fit_any_more_are_kept_aside(void **state)
+{
+	struct rig *g = *state;
+	char path[160];
+
+	assert_int_equal(start(g), 0);
+	assert_int_equal(port_add(g, web4, false).r, 0);
+	stop(g);
+	write_config(g, base, "  other: {node: dc1, interface: web4, network: red/web, mac: \"02:00:00:00:00:45\", addresses: [10.0.1.45]}\n");
+	assert_int_equal(start(g), 0);
+	assert_null(config_port(g->agent->config, "web4"));
+	assert_non_null(strstr(g->agent->degraded[0], "ports.yaml.refused"));
+	snprintf(path, sizeof(path), "%s/ports.yaml.refused", g->state);
+	assert_int_equal(access(path, F_OK), 0);
+}
+
 static void state_directory_that_cannot_be_written_degrades(void **state)
 {
 	struct rig *g = *state;
@@ -618,6 +672,8 @@ static void state_directory_that_cannot_be_written_degrades(void **state)
 	assert_int_equal(start(g), 0);
 	assert_non_null(strstr(g->agent->degraded[0], "cannot be written"));
 	assert_int_equal(apply(g, base, more, false).r, 0);
+	assert_int_equal(unlink(g->config), 0); /* now it can */
+	assert_true(wait_until(g, is_whole));
 }
 
 static void second_daemon_is_refused(void **state)
@@ -662,12 +718,14 @@ int main(void)
 		TEST(clashes_of_new_ports_are_refused),
 		TEST(waiting_port_comes_up_with_its_interface),
 		TEST(underlay_interface_may_come_late),
+		TEST(underlay_interface_can_be_no_port),
 		TEST(removed_filter_is_put_back),
 		TEST(deleted_entry_is_put_back),
 		TEST(restart_finds_what_was_applied_and_added),
 		TEST(edited_file_takes_the_place_of_the_snapshot),
 		TEST(broken_file_leads_to_the_snapshot_and_a_reason),
 		TEST(nothing_to_start_from_touches_nothing),
+		TEST(run_time_ports_that_do_not_fit_any_more_are_kept_aside),
 		TEST(state_directory_that_cannot_be_written_degrades),
 		TEST(second_daemon_is_refused),
 		TEST(offline_answers_from_pins_and_snapshot),
