@@ -40,6 +40,7 @@ static const struct {
 	{ WEB1, WEB2 }, { WEB1, WEB4 },	 { WEB1, APP1 }, { WEB1, APP4 }, { WEB1, FOREIGN1 }, { WEB1, SMALL1 },
 	{ APP1, APP2 }, { APP1, APP6 },	 { APP1, WEB6 }, { FLO1, FLO2 }, { FLO1, FOREIGN1 }, { OPEN1, FLO4 },
 	{ ANY1, WEB1 }, { BARE1, BARE2 }, { ALLOW1, WEB6 }, { BLUE1, BLUE2 },
+	{ BLUE1, APP1 }, /* blue has no such host */
 };
 
 /* From another node: who sends, to whom, in which VNI. */

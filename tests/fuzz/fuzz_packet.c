@@ -9,7 +9,7 @@
  *
  * Beyond sanitizers, on every frame: nothing reaches a port or a tunnel of another tenant; copies stay in their
  *network; nothing from the wire is delivered unless (outer source, VNI) is a member; what leaves a secured port has
- *that port's addresses; every refusal is counted.
+ *that port's addresses; what goes on is whole; every refusal is counted.
  */
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -159,6 +159,20 @@ static void check_sender(const struct endpoint *e, const uint8_t *p, size_t size
 	}
 }
 
+/* What goes on was parsed: its lengths agree with the frame. */
+static void check_whole(const uint8_t *p, size_t size)
+{
+	if (size < 14)
+		violated("a frame without an Ethernet header went on");
+	if (p[12] == 0x08 && p[13] == 0x00 &&
+	    (size < 34 || (p[14] & 15) < 5 || (size_t)(p[16] << 8 | p[17]) > size - 14 || (p[16] << 8 | p[17]) < 20))
+		violated("an IPv4 packet went on that is not whole");
+	if (p[12] == 0x86 && p[13] == 0xdd && (size < 54 || (size_t)(p[18] << 8 | p[19]) > size - 54))
+		violated("an IPv6 packet went on that is not whole");
+	if (p[12] == 0x08 && p[13] == 0x06 && size < 42)
+		violated("ARP went on that is not whole");
+}
+
 static void check_exit(const struct view *v, uint32_t ifindex, const uint8_t *p, size_t size, bool copy)
 {
 	struct abi_addr src, dst;
@@ -175,6 +189,7 @@ static void check_exit(const struct view *v, uint32_t ifindex, const uint8_t *p,
 			violated("a tunnel packet in another tenant's VNI");
 		if (copy && (vni != v->vni || !v->from))
 			violated("a copy left its network");
+		check_whole(p + inner, size - inner);
 		if (v->from)
 			check_sender(v->from, p + inner, size - inner);
 		return;
@@ -188,6 +203,7 @@ static void check_exit(const struct view *v, uint32_t ifindex, const uint8_t *p,
 			violated("a frame reached another tenant's port");
 		if (copy && to->vni != v->vni)
 			violated("a copy reached another network's port");
+		check_whole(p, size);
 		if (copy && to == v->from)
 			violated("a copy came back to its port");
 		if (v->from && to != v->from)
