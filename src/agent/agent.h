@@ -64,6 +64,10 @@ struct agent {
 	char *degraded[16];        /* reasons, NULL-terminated: "the configuration file is broken: ..." */
 	struct abi_event events[AGENT_EVENTS]; /* newest drops, ring */
 	uint64_t n_events;
+	struct {
+		uint64_t done, refused; /* dry runs not counted */
+		uint64_t last_us;       /* how long the last one that was done took */
+	} changes; /* asked for through the API; command.c counts */
 	struct ports *ports;       /* this node's, see port.h */
 	struct wire *wire;         /* underlay, see wire.h */
 	struct agent_state *state; /* the agent's own, see state.h */

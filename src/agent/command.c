@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "agent/agent.h"
@@ -271,6 +272,26 @@ static bool is_offline(const struct agent *a, struct api_reply *reply)
 	return a->options.offline;
 }
 
+static uint64_t now_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static void count_change(struct agent *a, int r, bool dry_run, uint64_t began_us)
+{
+	if (dry_run)
+		return;
+	if (r < 0) {
+		a->changes.refused++;
+		return;
+	}
+	a->changes.done++;
+	a->changes.last_us = now_us() - began_us;
+}
+
 static void handle_apply(void *arg, const struct api_request *request, struct api_reply *reply)
 {
 	const char *name = request->query(request, "name");
@@ -282,8 +303,10 @@ static void handle_apply(void *arg, const struct api_request *request, struct ap
 
 	if (is_offline(a, reply) || !api_query_flag(request, "dry_run", &dry_run, reply))
 		return;
+	uint64_t began_us = now_us();
 	int r = agent_apply(a, name ? name : "request", request->body, request->body_size, dry_run, &plan, &errors, &why);
 
+	count_change(a, r, dry_run, began_us);
 	reply_outcome(reply, a, r, dry_run, &plan, &errors, why);
 	agent_plan_fini(&plan);
 	conf_errors_fini(&errors);
@@ -299,8 +322,10 @@ static void handle_port_add(void *arg, const struct api_request *request, struct
 
 	if (is_offline(a, reply) || !api_query_flag(request, "dry_run", &dry_run, reply))
 		return;
+	uint64_t began_us = now_us();
 	int r = agent_port_add(a, request->body, request->body_size, dry_run, &plan, &errors, &why);
 
+	count_change(a, r, dry_run, began_us);
 	reply_outcome(reply, a, r, dry_run, &plan, &errors, why);
 	agent_plan_fini(&plan);
 	conf_errors_fini(&errors);
@@ -315,8 +340,10 @@ static void handle_port_del(void *arg, const struct api_request *request, struct
 
 	if (is_offline(a, reply) || !api_query_flag(request, "dry_run", &dry_run, reply))
 		return;
+	uint64_t began_us = now_us();
 	int r = agent_port_del(a, request->name, dry_run, &plan, &why);
 
+	count_change(a, r, dry_run, began_us);
 	if (r == -ENOENT)
 		api_reply_error(reply, 404, "IST-4041", "isthmus get ports lists what there is", NULL, "no port is called \"%s\"",
 				request->name);

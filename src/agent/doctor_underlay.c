@@ -362,22 +362,25 @@ static int ethtool(int fd, const char *name, void *data)
 
 static bool features_read(int fd, const char *name, struct features *f)
 {
-	struct {
-		struct ethtool_sset_info info;
-		uint32_t count;
-	} set = {.info = {.cmd = ETHTOOL_GSSET_INFO, .sset_mask = 1ULL << ETH_SS_FEATURES}};
+	_cleanup_(free) struct ethtool_sset_info *set = calloc(1, sizeof(*set) + sizeof(set->data[0]));
+	uint32_t count;
 
-	if (ethtool(fd, name, &set) < 0 || !set.info.sset_mask || !set.count || set.count > 1024)
+	if (!set)
 		return false;
-	f->names = calloc(1, sizeof(*f->names) + (size_t)set.count * ETH_GSTRING_LEN);
-	f->values = calloc(1, sizeof(*f->values) + (set.count + 31) / 32 * sizeof(f->values->features[0]));
+	set->cmd = ETHTOOL_GSSET_INFO;
+	set->sset_mask = 1ULL << ETH_SS_FEATURES;
+	if (ethtool(fd, name, set) < 0 || !set->sset_mask || !set->data[0] || set->data[0] > 1024)
+		return false;
+	count = set->data[0];
+	f->names = calloc(1, sizeof(*f->names) + (size_t)count * ETH_GSTRING_LEN);
+	f->values = calloc(1, sizeof(*f->values) + (count + 31) / 32 * sizeof(f->values->features[0]));
 	if (!f->names || !f->values)
 		return false;
 	f->names->cmd = ETHTOOL_GSTRINGS;
 	f->names->string_set = ETH_SS_FEATURES;
-	f->names->len = set.count;
+	f->names->len = count;
 	f->values->cmd = ETHTOOL_GFEATURES;
-	f->values->size = (set.count + 31) / 32;
+	f->values->size = (count + 31) / 32;
 	return ethtool(fd, name, f->names) == 0 && ethtool(fd, name, f->values) == 0;
 }
 

@@ -122,6 +122,11 @@ void view_metrics_handle(void *arg, const struct api_request *request, struct ap
 	       (double)a->generation);
 	single(&m, "isthmus_config_applied_timestamp_seconds", METRICS_GAUGE, "seconds", "When a configuration was last applied.",
 	       a->applied_ms ? boot_to_wall_s() + (double)a->applied_ms / 1000 : 0);
+	metrics_family(&m, "isthmus_changes", METRICS_COUNTER, NULL, "Changes asked for through the API, by what became of them.");
+	labelled(&m, "result", "done", (double)a->changes.done);
+	labelled(&m, "result", "refused", (double)a->changes.refused);
+	single(&m, "isthmus_change_duration_seconds", METRICS_GAUGE, "seconds", "How long the last change took.",
+	       (double)a->changes.last_us / 1e6);
 	single(&m, "isthmus_repairs", METRICS_COUNTER, NULL, "Drift between intent and kernel that was found and mended.",
 	       (double)a->repairs);
 	expose_process(&m, a);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/metrics.h"
 
-#include <math.h>
-#include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,7 +115,7 @@ void metrics_sample(struct metrics *m, const struct metrics_label *labels, doubl
 	if (labels && labels->name)
 		append_text(m, "}");
 	/* Counters are exact up to 2^53; integers are written as such, the readers' parsers are the slow part. */
-	if (isfinite(value) && value == rint(value) && fabs(value) < 9007199254740992.0)
+	if (value > -9007199254740992.0 && value < 9007199254740992.0 && value == (double)(int64_t)value)
 		snprintf(number, sizeof(number), " %.0f\n", value);
 	else
 		snprintf(number, sizeof(number), " %.15g\n", value);
