@@ -3,8 +3,8 @@
  * frame.h - builds Ethernet frames for tests, independently of the code under test.
  *
  * Headers are appended from the outside in; frame_end fills lengths and checksums from the inside out.  What a test
- *wants to be wrong it breaks afterwards: frame_at gives the bytes of a layer, frame_sum4 repairs an IPv4 header's
- *checksum.
+ * wants to be wrong it breaks afterwards: frame_at gives the bytes of a layer, frame_sum4 repairs an IPv4 header's
+ * checksum.
  *
  *	frame_begin(&f);
  *	frame_eth(&f, dst, src, 0x0800);

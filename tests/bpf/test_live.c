@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The programs attached to real devices, with frames that really come and go: where a redirect goes, what the egress
- *hook lets pass, tags that a device keeps beside the frame, runts that BPF_PROG_TEST_RUN does not take, and tunnel
- *packets as the kernel's own VXLAN device makes them.
+ * hook lets pass, tags that a device keeps beside the frame, runts that BPF_PROG_TEST_RUN does not take, and tunnel
+ * packets as the kernel's own VXLAN device makes them.
  *
  *	far namespace                                   node
  *	x11 .. x24   frames in, frames out   ========   p11 .. p24   port_ingress, port_egress

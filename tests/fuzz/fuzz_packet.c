@@ -8,8 +8,8 @@
  *	rest	the frame
  *
  * Beyond sanitizers, on every frame: nothing reaches a port or a tunnel of another tenant; copies stay in their
- *network; nothing from the wire is delivered unless (outer source, VNI) is a member; what leaves a secured port has
- *that port's addresses; what goes on is whole; every refusal is counted.
+ * network; nothing from the wire is delivered unless (outer source, VNI) is a member; what leaves a secured port has
+ * that port's addresses; what goes on is whole; every refusal is counted.
  */
 #include <arpa/inet.h>
 #include <stdio.h>
