@@ -58,7 +58,7 @@ static int describe(const struct agent *a, const struct plan *plan, const struct
 {
 	struct describe d = {.dp = a->dp, .before = a->config, .after = next, .ports_before = a->ports, .ports_after = ports};
 
-	return out ? plan_describe(plan, &d, out) : 0;
+	return plan_describe(plan, &d, out);
 }
 
 /* Number of steps (to be) done, or negative.  Takes `next` over when it returns >= 0 and it was no dry run. */
@@ -72,7 +72,7 @@ static int transact(struct agent *a, struct config *next, struct config_node *se
 	if (r < 0)
 		return r;
 	r = make_plan(a, next, self, ports, &plan, why);
-	if (r == 0)
+	if (r == 0 && out)
 		r = describe(a, &plan, next, ports, &steps);
 	if (r == 0 && !dry_run)
 		r = plan_run(&plan, a->dp, a->kern, why);

@@ -133,7 +133,7 @@ static int teardown(void **state)
 {
 	struct rig *g = *state;
 
-	if (g->agent)
+	if (g->loop)
 		stop(g);
 	datapath_teardown(g->bpf);
 	sandbox_leave(&g->sandbox);

@@ -13,6 +13,7 @@
 
 #include "lib/addr.h"
 #include "lib/hmap.h"
+#include "rib/entry.h"
 #include "rib/rib.h"
 
 #define N_NODES 6
@@ -653,6 +654,34 @@ static void waiting_port_is_known_but_not_flooded_to(void **state)
 	assert_int_equal(count(FWD_FLOOD), 0);
 }
 
+static void local_truth_outlives_what_others_say(void **state)
+{
+	struct fwd here = {.kind = FWD_HOST, .host = {.vrf = 1, .nexthop = 10}}, there = here, elsewhere = here;
+	struct claim *a = NULL, *b = NULL, *c = NULL;
+	struct entries e;
+
+	got.length = 0;
+	there.host.nexthop = 20;
+	elsewhere.host.nexthop = 30;
+	entries_init(&e);
+	entries_claim(&e, &b, ROUTE_SOURCE_CONFIG, "port2", &there);
+	entries_claim(&e, &c, ROUTE_SOURCE_CONFIG, "port1", &elsewhere);
+	assert_int_equal(entries_commit(&e, set_change, &got), 0);
+	assert_int_equal(got.items[0].host.nexthop, 30); /* the lesser name, on every node */
+	entries_claim(&e, &a, ROUTE_SOURCE_LOCAL, "port9", &here);
+	assert_int_equal(entries_commit(&e, set_change, &got), 0);
+	assert_int_equal(got.items[0].host.nexthop, 10);
+	entries_withdraw(&e, &b);
+	entries_withdraw(&e, &c);
+	assert_int_equal(entries_commit(&e, set_change, &got), 0);
+	assert_int_equal(got.length, 1);
+	assert_int_equal(got.items[0].host.nexthop, 10);
+	entries_withdraw(&e, &a);
+	assert_int_equal(entries_commit(&e, set_change, &got), 0);
+	assert_int_equal(got.length, 0);
+	entries_fini(&e);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -661,6 +690,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(loading_the_same_again_changes_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(path_mtu_and_reachability_choose_the_tunnel, setup, teardown),
 		cmocka_unit_test_setup_teardown(one_port_costs_its_own_entries, setup, teardown),
+		cmocka_unit_test(local_truth_outlives_what_others_say),
 		cmocka_unit_test_setup_teardown(waiting_port_is_known_but_not_flooded_to, setup, teardown),
 	};
 
