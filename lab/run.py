@@ -115,7 +115,6 @@ class Run:
         self._lock = threading.Lock()
         self._record = os.path.join(RECORDS, self.prefix + ".json")
         self.keep, self.left = keep, False
-        os.makedirs(RECORDS, mode=0o700, exist_ok=True)
         _live.append(self)
         self.write_record()
 
@@ -129,6 +128,7 @@ class Run:
                 "left": self.left,
                 "processes": [[p.pid, p.started] for p in self.processes if p.poll() is None],
             }
+            os.makedirs(RECORDS, mode=0o700, exist_ok=True)
             with open(self._record + ".new", "w") as f:
                 json.dump(body, f)
             os.rename(self._record + ".new", self._record)

@@ -255,7 +255,7 @@ def test_wire_packets_use_the_underlay_of_the_configuration_and_spread_source_po
     with lab.wire_tap(["dc1"], keep=lambda f: packet.inner_of(f.data)) as wire:
         for port in range(40):
             assert w1.udp_to(w3, b"entropy", port=41000 + port)
-        frames = [packet.l3(f.data) for f in wire.matching(has(b"entropy")) if f.incoming]
+        frames = [packet.l3(f.data) for f in wire.wait(has(b"entropy"), 40) if f.incoming]
     ports = {int.from_bytes(p[4][:2], "big") for p in frames}
     assert len(frames) == 40 and len(ports) > 20 and min(ports) >= 49152
     (source,), (remote,) = {p[1] for p in frames}, {p[2] for p in frames}
