@@ -1255,21 +1255,14 @@ static double now_ms(void)
 	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
 }
 
-static int put_large(struct datapath *dp)
+static int put_endpoints(struct datapath *dp, uint32_t from, uint32_t to)
 {
 	int written = 0;
-	struct fwd f;
 
-	for (uint32_t i = 1; i <= 1000; i++) {
-		f = a_port_nexthop(0x10000 + i, i);
-		written += table_put(dp, &f);
-	}
-	f = a_tunnel(TUNNEL_OWNER, "198.51.100.21", "192.0.2.11");
-	written += table_put(dp, &f);
-	for (uint32_t i = 0; i < 11000; i++) {
+	for (uint32_t i = from; i < to; i++) {
 		uint64_t owner = i < 1000 ? 0x10000 + i + 1 : TUNNEL_OWNER;
+		struct fwd f = a_host("10.1.0.0", owner);
 
-		f = a_host("10.1.0.0", owner);
 		f.host.addr.bytes[14] = (uint8_t)(i >> 8);
 		f.host.addr.bytes[15] = (uint8_t)i;
 		written += table_put(dp, &f);
@@ -1278,6 +1271,26 @@ static int put_large(struct datapath *dp)
 		f.mac.mac.bytes[5] = (uint8_t)i;
 		written += table_put(dp, &f);
 	}
+	return written;
+}
+
+static int put_nexthops(struct datapath *dp)
+{
+	struct fwd f = a_tunnel(TUNNEL_OWNER, "198.51.100.21", "192.0.2.11");
+	int written = table_put(dp, &f);
+
+	for (uint32_t i = 1; i <= 1000; i++) {
+		f = a_port_nexthop(0x10000 + i, i);
+		written += table_put(dp, &f);
+	}
+	return written;
+}
+
+static int put_ports(struct datapath *dp)
+{
+	int written = 0;
+	struct fwd f;
+
 	for (uint32_t i = 1; i <= 1000; i++) {
 		f = a_port(i);
 		f.port.owner = 0x10000 + i;
@@ -1288,18 +1301,27 @@ static int put_large(struct datapath *dp)
 	return written;
 }
 
-/* Bounds are ten times what was measured: this finds an accident of order, not a slow machine. */
-static void a_thousand_ports_and_ten_thousand_endpoints_load_fast(void **state)
+/* An entry costs the same in a full table as in an empty one.  The figures are for people. */
+static void a_thousand_ports_and_ten_thousand_endpoints_are_loaded(void **state)
 {
 	struct world *w = *state;
-	double at = now_ms(), open_ms, put_ms, adopt_ms, audit_ms;
+	double at = now_ms(), open_ms, nexthops_ms, first_ms, last_ms, ports_ms, adopt_ms, audit_ms;
 
 	w->dp = open_it(w, false);
 	open_ms = now_ms() - at;
 	datapath_sync_begin(w->dp);
 	at = now_ms();
-	assert_int_equal(put_large(w->dp), 1000 + 1 + 22000 + 2000);
-	put_ms = now_ms() - at;
+	assert_int_equal(put_nexthops(w->dp), 1001);
+	nexthops_ms = now_ms() - at;
+	at = now_ms();
+	assert_int_equal(put_endpoints(w->dp, 0, 5500), 11000);
+	first_ms = now_ms() - at;
+	at = now_ms();
+	assert_int_equal(put_endpoints(w->dp, 5500, 11000), 11000);
+	last_ms = now_ms() - at;
+	at = now_ms();
+	assert_int_equal(put_ports(w->dp), 2000);
+	ports_ms = now_ms() - at;
 	assert_int_equal(datapath_sync_end(w->dp), 0);
 	assert_int_equal(datapath_audit(w->dp, 65536), 0);
 	at = now_ms();
@@ -1309,13 +1331,12 @@ static void a_thousand_ports_and_ten_thousand_endpoints_load_fast(void **state)
 	at = now_ms();
 	w->dp = open_it(w, false);
 	datapath_sync_begin(w->dp);
-	assert_int_equal(put_large(w->dp), 0);
+	assert_int_equal(put_nexthops(w->dp) + put_endpoints(w->dp, 0, 11000) + put_ports(w->dp), 0);
 	assert_int_equal(datapath_sync_end(w->dp), 0);
 	adopt_ms = now_ms() - at;
-	print_message("# open %.0f ms, 25001 entries %.0f ms, audit %.1f ms, adoption %.0f ms\n", open_ms, put_ms,
-		      audit_ms, adopt_ms);
-	assert_true(put_ms < 1000);
-	assert_true(audit_ms < 500);
+	print_message("# open %.0f ms, 25001 entries %.0f ms, audit %.1f ms, adoption %.0f ms\n", open_ms,
+		      nexthops_ms + first_ms + last_ms + ports_ms, audit_ms, adopt_ms);
+	assert_true(last_ms < 10 * first_ms);
 }
 
 #define ROW(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -1359,7 +1380,7 @@ int main(void)
 		ROW(teardown_leaves_nothing),
 		ROW(a_missing_standard_bpffs_is_mounted),
 		ROW(open_without_rights_says_what_to_do),
-		ROW(a_thousand_ports_and_ten_thousand_endpoints_load_fast),
+		ROW(a_thousand_ports_and_ten_thousand_endpoints_are_loaded),
 	};
 
 	if (geteuid() != 0) {
