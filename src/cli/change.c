@@ -46,7 +46,7 @@ static int post_file(const struct call *call, bool dry_run, json_t **plan)
 	if (code)
 		return code;
 	if (asprintf(&target, "/v1/apply?name=%s%s", name, dry_run ? "&dry_run" : "") < 0)
-		return fail(CODE_DIFFERENCE, NULL, "out of memory");
+		return fail(ERROR_MEMORY, NULL, "out of memory");
 	return client_json(call, &(struct client_request){.method = "POST", .target = target, .body = text, .body_size = size}, plan);
 }
 
@@ -85,7 +85,7 @@ static int own_node(const struct call *call, char **out)
 	}
 	name = given ? given : json_string_value(json_object_get(status, "node"));
 	*out = name ? strdup(name) : NULL;
-	return *out ? CODE_OK : fail(CODE_INPUT, "isthmus apply FILE", "this node has no configuration yet");
+	return *out ? CODE_OK : fail(ERROR_NO_CONFIGURATION, "isthmus apply FILE", "this node has no configuration yet");
 }
 
 int run_port_add(const struct call *call)
@@ -108,10 +108,10 @@ int run_port_add(const struct call *call)
 			     call_option(call, "interface"), "network", call_option(call, "network"), "mac", call_option(call, "mac"),
 			     "addresses", addresses);
 	if (!document)
-		return fail(CODE_INPUT, NULL, "isthmus port add: what was given is not UTF-8");
+		return fail(ERROR_VALUE, NULL, "isthmus port add: what was given is not UTF-8");
 	body = json_dumps(document, JSON_INDENT(2));
 	if (!body)
-		return fail(CODE_DIFFERENCE, NULL, "out of memory");
+		return fail(ERROR_MEMORY, NULL, "out of memory");
 	code = client_json(call,
 			   &(struct client_request){.method = "POST",
 						    .target = call_option(call, "dry-run") ? "/v1/ports?dry_run" : "/v1/ports",
@@ -128,7 +128,7 @@ static int confirm(const struct call *call)
 	if (call_option(call, "yes") || call_option(call, "dry-run"))
 		return CODE_OK;
 	if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
-		return fail(CODE_INPUT, "add --yes, or --dry-run to see what would happen",
+		return fail(ERROR_UNANSWERED, "add --yes, or --dry-run to see what would happen",
 			    "port %s is not deleted: there is no terminal to ask on", call->arguments[0]);
 	fprintf(stderr, "Delete port %s? Its workload loses the network. [y/N] ", call->arguments[0]);
 	if (!fgets(answer, sizeof(answer), stdin) || (strcasecmp(answer, "y\n") != 0 && strcasecmp(answer, "yes\n") != 0)) {
@@ -148,7 +148,7 @@ int run_port_del(const struct call *call)
 	if (code)
 		return code;
 	if (asprintf(&target, "/v1/ports/%s%s", name, call_option(call, "dry-run") ? "?dry_run" : "") < 0)
-		return fail(CODE_DIFFERENCE, NULL, "out of memory");
+		return fail(ERROR_MEMORY, NULL, "out of memory");
 	code = client_json(call, &(struct client_request){.method = "DELETE", .target = target}, &plan);
 	return code ? code : show_plan(call, plan, false);
 }

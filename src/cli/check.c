@@ -20,11 +20,11 @@ int file_read(const char *path, char **text, size_t *size)
 	int saved;
 
 	if (!f)
-		return fail(CODE_INPUT, NULL, "%s: %s", path, strerror(errno));
+		return fail(ERROR_FILE, NULL, "%s: %s", path, strerror(errno));
 	if (!data) {
 		if (!standard_input)
 			fclose(f);
-		return fail(CODE_DIFFERENCE, NULL, "out of memory");
+		return fail(ERROR_MEMORY, NULL, "out of memory");
 	}
 	n = fread(data, 1, CONF_TEXT_MAX + 1, f);
 	broken = ferror(f);
@@ -32,9 +32,9 @@ int file_read(const char *path, char **text, size_t *size)
 	if (!standard_input)
 		fclose(f);
 	if (broken)
-		return fail(CODE_INPUT, NULL, "%s: %s", path, strerror(saved));
+		return fail(ERROR_FILE, NULL, "%s: %s", path, strerror(saved));
 	if (n > CONF_TEXT_MAX)
-		return fail(CODE_INPUT, "check that it is the right file", "%s is larger than %zu MiB, which no configuration may be", path,
+		return fail(ERROR_FILE_SIZE, "check that it is the right file", "%s is larger than %zu MiB, which no configuration may be", path,
 			    CONF_TEXT_MAX >> 20);
 	data[n] = '\0';
 	*text = TAKE_PTR(data);
@@ -74,7 +74,7 @@ int run_check(const struct call *call)
 	r = conf_load(&(struct conf_source){.name = name, .text = text, .size = size}, 1, &config, &errors);
 	if (r < 0 && r != -EINVAL) {
 		conf_errors_fini(&errors);
-		return fail(CODE_DIFFERENCE, NULL, "%s: %s", name, strerror(-r));
+		return fail(ERROR_MEMORY, NULL, "%s: %s", name, strerror(-r));
 	}
 	if (call->output != OUTPUT_TABLE) {
 		_cleanup_(json) json_t *report = json_pack("{s:s,s:s,s:s,s:b,s:o}", "apiVersion", "isthmus/v1", "kind", "CheckReport", "file",
@@ -83,7 +83,7 @@ int run_check(const struct call *call)
 		show_object(call, report);
 	} else if (r < 0) {
 		conf_errors_print(&errors, stderr);
-		fail(CODE_INPUT, "isthmus explain KEY tells what a key takes", "%s: %zu error%s", name, errors.length,
+		fail(ERROR_FILE_WRONG, "isthmus explain KEY tells what a key takes", "%s: %zu error%s", name, errors.length,
 		     errors.length == 1 ? "" : "s");
 	} else {
 		for (size_t i = 0; i < config->n_tenants; i++)
@@ -107,12 +107,12 @@ int run_explain(const struct call *call)
 		return CODE_OK;
 	if (suggestion)
 		snprintf(hint, sizeof(hint), "did you mean \"%s\"?", suggestion);
-	return fail(CODE_INPUT, hint, "there is no key \"%s\"", key);
+	return fail(ERROR_KEY, hint, "there is no key \"%s\"", key);
 }
 
 int run_schema(const struct call *call)
 {
 	int r = conf_json_schema(stdout);
 
-	return r < 0 ? fail(CODE_DIFFERENCE, NULL, "%s", strerror(-r)) : CODE_OK;
+	return r < 0 ? fail(ERROR_OUTPUT, NULL, "%s", strerror(-r)) : CODE_OK;
 }

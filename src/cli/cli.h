@@ -119,8 +119,36 @@ const char *call_setting(const struct call *call, const char *name, const char *
 
 bool color_wanted(const struct call *call, FILE *f);
 
-/* "isthmus: ..." on standard error; hint (the next step) may be NULL.  Returns code. */
-int fail(enum exit_code code, const char *hint, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* X(symbol, number, exit code, meaning): every way in which a command fails by itself; isthmus(1) lists them. */
+#define CLI_ERRORS(X)                                                                                                  \
+	X(COMMAND, 6001, CODE_INPUT, "there is no such command")                                                       \
+	X(OPTION, 6002, CODE_INPUT, "the command has no such option")                                                  \
+	X(VALUE, 6003, CODE_INPUT, "an option has a wrong value, or is given twice")                                   \
+	X(ARGUMENT, 6004, CODE_INPUT, "an argument is missing, wrong, or too much")                                    \
+	X(KEY, 6005, CODE_INPUT, "the configuration has no such key")                                                  \
+	X(UNANSWERED, 6006, CODE_INPUT, "something would be destroyed and nobody can be asked")                        \
+	X(FILE, 6011, CODE_INPUT, "a file cannot be read")                                                             \
+	X(FILE_SIZE, 6012, CODE_INPUT, "a file is larger than a configuration may be")                                 \
+	X(FILE_WRONG, 6013, CODE_INPUT, "a file has errors, each of which was printed")                                \
+	X(NO_CONFIGURATION, 6014, CODE_INPUT, "the node has no configuration yet")                                     \
+	X(DAEMON_AWAY, 6031, CODE_DAEMON, "the daemon is not running")                                                 \
+	X(DAEMON_ANSWER, 6032, CODE_DAEMON, "the daemon's answer cannot be understood, or broke off")                  \
+	X(PERMISSION, 6041, CODE_PERMISSION, "the daemon's socket is not for this user")                               \
+	X(NO_ANSWER, 6051, CODE_TIMEOUT, "the daemon does not answer")                                                 \
+	X(NOT_YET, 6052, CODE_TIMEOUT, "what was waited for did not come")                                             \
+	X(MEMORY, 6091, CODE_DIFFERENCE, "out of memory")                                                              \
+	X(OUTPUT, 6092, CODE_DIFFERENCE, "the output cannot be written")
+
+enum cli_error {
+#define X(symbol, number, code, meaning) ERROR_##symbol = number,
+	CLI_ERRORS(X)
+#undef X
+};
+
+/* "isthmus: ... (IST-6001)" on standard error; hint (the next step) may be NULL.  Returns the error's exit code. */
+int fail(enum cli_error error, const char *hint, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* The same for an error that the daemon named; number may be NULL. */
+int fail_as(enum exit_code code, const char *number, const char *hint, const char *format, ...) __attribute__((format(printf, 4, 5)));
 void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* The nearest of the words, NULL when none is within two letters. */

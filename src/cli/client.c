@@ -54,7 +54,7 @@ static int reply_lines(void *arg, const char *data, size_t size)
 		size_t n = newline ? (size_t)(newline - data) : size;
 
 		if (!grow(&r->line, &r->capacity, r->size + n)) {
-			r->code = fail(CODE_DIFFERENCE, NULL, "out of memory");
+			r->code = fail(ERROR_MEMORY, NULL, "out of memory");
 			break;
 		}
 		memcpy(r->line + r->size, data, n);
@@ -139,9 +139,8 @@ static int report(const struct client_request *request, const struct reply *r, l
 	fflush(stdout);
 	print_details(json_object_get(error, "details"));
 	if (!message)
-		return fail(code_of_status(status), NULL, "the daemon answered with HTTP status %ld", status);
-	return fail(code_of_status(status), json_string_value(json_object_get(error, "hint")), "%s%s%s%s", message, code ? " (" : "",
-		    code ? code : "", code ? ")" : "");
+		return fail_as(code_of_status(status), NULL, NULL, "the daemon answered with HTTP status %ld", status);
+	return fail_as(code_of_status(status), code, json_string_value(json_object_get(error, "hint")), "%s", message);
 }
 
 static CURL *prepare(const struct call *call, const struct client_request *request, struct reply *r, struct curl_slist **headers)
@@ -200,12 +199,12 @@ static int answer_offline(const struct call *call, const struct client_request *
 	if (request->no_offline || (request->method && strcmp(request->method, "GET") != 0)) {
 		if (request->quiet)
 			return CODE_DAEMON;
-		return fail(CODE_DAEMON, "systemctl start isthmusd", "the daemon is not running: nobody answers on %s/isthmus.sock", run_dir);
+		return fail(ERROR_DAEMON_AWAY, "systemctl start isthmusd", "the daemon is not running: nobody answers on %s/isthmus.sock", run_dir);
 	}
 	r->curl = NULL;
 	code = offline_run(call, request->target, offline_data, r);
 	if (code == -ENOENT && !request->quiet)
-		return fail(CODE_DAEMON, "systemctl start isthmusd",
+		return fail(ERROR_DAEMON_AWAY, "systemctl start isthmusd",
 			    "the daemon is not running, and isthmusd was not found to read the pinned maps");
 	if (code < 0)
 		return CODE_DAEMON;
@@ -227,7 +226,7 @@ static int perform(const struct call *call, const struct client_request *request
 	int code;
 
 	if (!curl)
-		return fail(CODE_DIFFERENCE, NULL, "out of memory");
+		return fail(ERROR_MEMORY, NULL, "out of memory");
 	c = curl_easy_perform(curl);
 	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
 	curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &os_errno);
@@ -239,16 +238,16 @@ static int perform(const struct call *call, const struct client_request *request
 		code = CODE_OK;
 	else if (c == CURLE_COULDNT_CONNECT && (os_errno == EACCES || os_errno == EPERM))
 		code = request->quiet ? CODE_PERMISSION
-				      : fail(CODE_PERMISSION, "run it as root, or join the group \"isthmus\"",
+				      : fail(ERROR_PERMISSION, "run it as root, or join the group \"isthmus\"",
 					     "not permitted to talk to the daemon on %s/isthmus.sock", run_dir);
 	else if (c == CURLE_COULDNT_CONNECT)
 		code = answer_offline(call, request, r);
 	else if (c == CURLE_OPERATION_TIMEDOUT)
 		code = request->quiet ? CODE_TIMEOUT
-				      : fail(CODE_TIMEOUT, "look at its log: journalctl -u isthmusd", "the daemon does not answer (%s/isthmus.sock)",
+				      : fail(ERROR_NO_ANSWER, "look at its log: journalctl -u isthmusd", "the daemon does not answer (%s/isthmus.sock)",
 					     run_dir);
 	else
-		code = request->quiet ? CODE_DAEMON : fail(CODE_DAEMON, NULL, "talking to the daemon failed: %s", curl_easy_strerror(c));
+		code = request->quiet ? CODE_DAEMON : fail(ERROR_DAEMON_ANSWER, NULL, "talking to the daemon failed: %s", curl_easy_strerror(c));
 	curl_slist_free_all(headers);
 	curl_easy_cleanup(curl);
 	return code;
@@ -276,7 +275,7 @@ static int whole_line(void *arg, const char *line, size_t length)
 	struct whole *w = arg;
 
 	if (!grow(&w->text, &w->capacity, w->size + length + 1))
-		return fail(CODE_DIFFERENCE, NULL, "out of memory");
+		return fail(ERROR_MEMORY, NULL, "out of memory");
 	memcpy(w->text + w->size, line, length);
 	w->size += length;
 	w->text[w->size++] = '\n';
@@ -307,7 +306,7 @@ int client_json(const struct call *call, const struct client_request *request, j
 		return code;
 	*out = json_loads(text, 0, &error);
 	if (!*out)
-		return request->quiet ? CODE_DAEMON : fail(CODE_DAEMON, NULL, "the daemon's answer is not JSON: %s", error.text);
+		return request->quiet ? CODE_DAEMON : fail(ERROR_DAEMON_ANSWER, NULL, "the daemon's answer is not JSON: %s", error.text);
 	return CODE_OK;
 }
 
@@ -321,7 +320,7 @@ char *client_escape(const char *text)
 	char *out = malloc(strlen(text) * 3 + 1), *p = out;
 
 	if (!out)
-		exit(fail(CODE_DIFFERENCE, NULL, "out of memory"));
+		exit(fail(ERROR_MEMORY, NULL, "out of memory"));
 	for (; *text; text++) {
 		unsigned char c = (unsigned char)*text;
 

@@ -86,7 +86,7 @@ int run_completion(const struct call *call)
 			fputs(scripts[i].script, stdout);
 			return CODE_OK;
 		}
-	return fail(CODE_INPUT, NULL, "isthmus completion: \"%s\" is not bash, zsh or fish", call->arguments[0]);
+	return fail(ERROR_ARGUMENT, NULL, "isthmus completion: \"%s\" is not bash, zsh or fish", call->arguments[0]);
 }
 
 /* ---- candidates ---- */

@@ -48,7 +48,7 @@ static int list_line(void *arg, const char *line, size_t length)
 	}
 	object = json_loadb(line, length, 0, NULL);
 	if (!object)
-		return fail(CODE_DAEMON, NULL, "the daemon's answer is not JSON");
+		return fail(ERROR_DAEMON_ANSWER, NULL, "the daemon's answer is not JSON");
 	l->n++;
 	if (l->call->output == OUTPUT_YAML) {
 		if (l->n == 1)
@@ -135,7 +135,7 @@ static int fetch_named(const struct call *call, const struct kind *k, const char
 	_cleanup_(free) char *target = NULL;
 
 	if (asprintf(&target, "/v1/%s/%s", k->plural, escaped) < 0)
-		return fail(CODE_DIFFERENCE, NULL, "out of memory");
+		return fail(ERROR_MEMORY, NULL, "out of memory");
 	return client_json(call, &(struct client_request){.target = target}, out);
 }
 
@@ -182,7 +182,7 @@ static int get_everything(const struct call *call)
 		}
 		config = yaml_to_json(text, strlen(text));
 		if (!config)
-			return fail(CODE_DAEMON, NULL, "the daemon's configuration is not YAML");
+			return fail(ERROR_DAEMON_ANSWER, NULL, "the daemon's configuration is not YAML");
 		json_dumpf(config, stdout, call->output == OUTPUT_JSON ? JSON_INDENT(2) : JSON_COMPACT);
 		putchar('\n');
 		return client_code(CODE_OK);
@@ -204,7 +204,7 @@ int run_get(const struct call *call)
 	if (!k)
 		return CODE_INPUT;
 	if (!k->columns && call->n_arguments > 1)
-		return fail(CODE_INPUT, NULL, "isthmus get all takes no name");
+		return fail(ERROR_ARGUMENT, NULL, "isthmus get all takes no name");
 	if (!k->columns)
 		return get_everything(call);
 	return call->n_arguments > 1 ? get_named(call, k, call->arguments[1]) : get_list(call, k);
@@ -221,7 +221,7 @@ int run_describe(const struct call *call)
 	if (!k)
 		return CODE_INPUT;
 	if (!k->columns)
-		return fail(CODE_INPUT, "isthmus get all", "isthmus describe: name a kind");
+		return fail(ERROR_ARGUMENT, "isthmus get all", "isthmus describe: name a kind");
 	code = fetch_named(call, k, call->arguments[1], &reply);
 	if (code)
 		return code;
@@ -290,7 +290,7 @@ static int wait_for_ok(const struct call *call, json_t **out)
 	int code;
 
 	if (text && duration_parse(text, &timeout_ms) < 0)
-		return fail(CODE_INPUT, NULL, "--timeout \"%s\": expected a time such as 30s, 5m or 250ms", text);
+		return fail(ERROR_VALUE, NULL, "--timeout \"%s\": expected a time such as 30s, 5m or 250ms", text);
 	end = now_ms() + timeout_ms;
 	for (;;) {
 		long left = end - now_ms();
@@ -300,7 +300,7 @@ static int wait_for_ok(const struct call *call, json_t **out)
 							    .timeout_ms = left > 1000 ? 1000 : left > 0 ? left : 1},
 				   out);
 		if (code == CODE_PERMISSION)
-			return fail(code, "run it as root, or join the group \"isthmus\"", "not permitted to talk to the daemon");
+			return fail(ERROR_PERMISSION, "run it as root, or join the group \"isthmus\"", "not permitted to talk to the daemon");
 		if (code == CODE_OK && strcmp(text_at(*out, "state"), "OK") == 0)
 			return CODE_OK;
 		if (now_ms() >= end)
@@ -310,8 +310,8 @@ static int wait_for_ok(const struct call *call, json_t **out)
 		nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
 	}
 	if (!*out)
-		return fail(CODE_TIMEOUT, "systemctl status isthmusd", "after %ld ms the daemon still does not answer", timeout_ms);
-	return fail(CODE_TIMEOUT, "isthmus status says why", "after %ld ms the node is still %s", timeout_ms, text_at(*out, "state"));
+		return fail(ERROR_NO_ANSWER, "systemctl status isthmusd", "after %ld ms the daemon still does not answer", timeout_ms);
+	return fail(ERROR_NOT_YET, "isthmus status says why", "after %ld ms the node is still %s", timeout_ms, text_at(*out, "state"));
 }
 
 int run_status(const struct call *call)
@@ -321,7 +321,7 @@ int run_status(const struct call *call)
 	int code;
 
 	if (call_option(call, "timeout") && !call_option(call, "wait"))
-		return fail(CODE_INPUT, NULL, "--timeout goes with --wait");
+		return fail(ERROR_VALUE, NULL, "--timeout goes with --wait");
 	if (call_option(call, "wait"))
 		code = wait_for_ok(call, &s);
 	else

@@ -199,6 +199,8 @@ static void mdoc_command(FILE *f, const struct command *c)
 
 void help_mdoc(FILE *f)
 {
+	bool begun = false;
+
 	fprintf(f, ".\\\" Made by \"isthmus --mdoc\" from the command table; do not edit.\n"
 		   ".Dd November 21, 2026\n.Dt ISTHMUS 1\n.Os\n.Sh NAME\n.Nm isthmus\n"
 		   ".Nd control isolated tenant networks across clouds\n.Sh SYNOPSIS\n.Nm\n.Op Ar options\n.Ar command\n.Op Ar argument ...\n"
@@ -226,12 +228,19 @@ void help_mdoc(FILE *f)
 		for (const struct example_row *e = c->examples; !c->hidden && e < c->examples + 4 && e->line; e++) {
 			char first = (char)toupper((unsigned char)e->what[0]);
 
-			fprintf(f, "%c", first);
+			fprintf(f, "%s%c", begun ? ".Pp\n" : "", first);
+			begun = true;
 			mdoc_text(f, e->what + 1);
 			fprintf(f, ".Bd -literal -offset indent\n");
 			mdoc_literal(f, e->line);
-			fprintf(f, ".Ed\n.Pp\n");
+			fprintf(f, ".Ed\n");
 		}
 	}
-	fprintf(f, "See also the options of each command.\n.Sh SEE ALSO\n.Xr isthmus.yaml 5 ,\n.Xr isthmusd 8\n");
+	fprintf(f, ".Sh DIAGNOSTICS\nEvery error ends with a code that stays the same.\n"
+		   "IST\\-1nnn to IST\\-3nnn are about configuration files,\nIST\\-4nnn and IST\\-5nnn come from the daemon.\n"
+		   ".Bl -tag -width Ds\n");
+#define X(symbol, number, code, meaning) fprintf(f, ".It IST\\-%d\n", number), mdoc_text(f, meaning);
+	CLI_ERRORS(X)
+#undef X
+	fprintf(f, ".El\n.Sh SEE ALSO\n.Xr isthmus.yaml 5 ,\n.Xr isthmusd 8\n");
 }

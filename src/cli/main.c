@@ -21,20 +21,53 @@ static const struct {
 
 /* ---- for all commands ---- */
 
-int fail(enum exit_code code, const char *hint, const char *format, ...)
+static void complain(const char *number, const char *hint, const char *format, va_list ap) __attribute__((format(printf, 3, 0)));
+static void complain(const char *number, const char *hint, const char *format, va_list ap)
 {
 	const char *no_color = getenv("NO_COLOR");
 	bool color = isatty(STDERR_FILENO) && !(no_color && *no_color);
-	va_list ap;
 
 	fflush(stdout);
 	fprintf(stderr, color ? "\033[31misthmus:\033[0m " : "isthmus: ");
-	va_start(ap, format);
 	vfprintf(stderr, format, ap);
-	va_end(ap);
+	if (number)
+		fprintf(stderr, " (%s)", number);
 	fprintf(stderr, "\n");
 	if (hint)
 		fprintf(stderr, "  next: %s\n", hint);
+}
+
+int fail(enum cli_error error, const char *hint, const char *format, ...)
+{
+	static const struct {
+		enum cli_error error;
+		enum exit_code code;
+	} rows[] = {
+#define X(symbol, number, exit_code, meaning) {ERROR_##symbol, exit_code},
+		CLI_ERRORS(X)
+#undef X
+	};
+	enum exit_code code = CODE_DIFFERENCE;
+	char number[16];
+	va_list ap;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (rows[i].error == error)
+			code = rows[i].code;
+	snprintf(number, sizeof(number), "IST-%u", error);
+	va_start(ap, format);
+	complain(number, hint, format, ap);
+	va_end(ap);
+	return code;
+}
+
+int fail_as(enum exit_code code, const char *number, const char *hint, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	complain(number, hint, format, ap);
+	va_end(ap);
 	return code;
 }
 
@@ -186,7 +219,7 @@ static int unknown_option(const struct command *c, const char *text)
 		snprintf(hint, sizeof(hint), "did you mean --%s?", name);
 	else
 		snprintf(hint, sizeof(hint), "isthmus %s -h lists the options", c ? c->name : "");
-	return fail(CODE_INPUT, hint, "unknown option \"%s\"%s%s", text, c ? " of " : "", c ? c->name : "");
+	return fail(ERROR_OPTION, hint, "unknown option \"%s\"%s%s", text, c ? " of " : "", c ? c->name : "");
 }
 
 static int unknown_command(const char *text)
@@ -201,15 +234,15 @@ static int unknown_command(const char *text)
 	const char *name = nearest(text, names, n);
 
 	snprintf(hint, sizeof(hint), name ? "did you mean \"%s\"?" : "isthmus -h lists the commands", name);
-	return fail(CODE_INPUT, hint, "unknown command \"%s\"", text);
+	return fail(ERROR_COMMAND, hint, "unknown command \"%s\"", text);
 }
 
 static int add_option(struct call *call, const struct option_row *row, const char *value)
 {
 	if (!row->repeats && call_option(call, row->name))
-		return fail(CODE_INPUT, NULL, "--%s is given twice", row->name);
+		return fail(ERROR_VALUE, NULL, "--%s is given twice", row->name);
 	if (call->n_options == CALL_OPTIONS)
-		return fail(CODE_INPUT, NULL, "too many options; at most %d", CALL_OPTIONS);
+		return fail(ERROR_VALUE, NULL, "too many options; at most %d", CALL_OPTIONS);
 	call->options[call->n_options].row = row;
 	call->options[call->n_options++].value = value;
 	return 0;
@@ -230,7 +263,7 @@ static int parse_option(struct call *call, const struct command *c, char **argv,
 		if (!row)
 			return unknown_option(c, text);
 		if (equals && !row->argument)
-			return fail(CODE_INPUT, NULL, "--%s takes no value", row->name);
+			return fail(ERROR_VALUE, NULL, "--%s takes no value", row->name);
 		inside = equals ? equals + 1 : NULL;
 	} else {
 		const char *p = text + 1;
@@ -250,7 +283,7 @@ static int parse_option(struct call *call, const struct command *c, char **argv,
 		return add_option(call, row, "");
 	if (!inside) {
 		if (*i + 1 >= argc)
-			return fail(CODE_INPUT, NULL, "--%s needs a value: --%s %s", row->name, row->name, row->argument);
+			return fail(ERROR_VALUE, NULL, "--%s needs a value: --%s %s", row->name, row->name, row->argument);
 		inside = argv[++*i];
 	}
 	return add_option(call, row, inside);
@@ -286,7 +319,7 @@ static int find_command(char **argv, int argc, const struct command **out)
 			return 2;
 	}
 	if (strcmp(words[0], "port") == 0)
-		return -fail(CODE_INPUT, "isthmus get ports lists them", "isthmus port: \"add\" or \"del\" must follow");
+		return -fail(ERROR_COMMAND, "isthmus get ports lists them", "isthmus port: \"add\" or \"del\" must follow");
 	return -unknown_command(words[0]);
 }
 
@@ -310,8 +343,8 @@ static int parse_output(struct call *call)
 		}
 	}
 	if (!*list)
-		return fail(CODE_INPUT, NULL, "isthmus %s has one output format; -o is not possible", c->name);
-	return fail(CODE_INPUT, NULL, "isthmus %s -o \"%s\": expected one of %s", c->name, text, list);
+		return fail(ERROR_VALUE, NULL, "isthmus %s has one output format; -o is not possible", c->name);
+	return fail(ERROR_VALUE, NULL, "isthmus %s -o \"%s\": expected one of %s", c->name, text, list);
 }
 
 static int check_call(const struct call *call)
@@ -326,13 +359,13 @@ static int check_call(const struct call *call)
 		least += !a->optional;
 	}
 	if (call->n_arguments < least)
-		return fail(CODE_INPUT, hint, "isthmus %s: %s is missing (%s)", c->name, c->arguments[call->n_arguments].name,
+		return fail(ERROR_ARGUMENT, hint, "isthmus %s: %s is missing (%s)", c->name, c->arguments[call->n_arguments].name,
 			    c->arguments[call->n_arguments].help);
 	if (call->n_arguments > most && !c->hidden)
-		return fail(CODE_INPUT, hint, "isthmus %s: \"%s\" is too much", c->name, call->arguments[most]);
+		return fail(ERROR_ARGUMENT, hint, "isthmus %s: \"%s\" is too much", c->name, call->arguments[most]);
 	for (const struct option_row *o = c->options; o->name; o++)
 		if (o->required && !call_option(call, o->name))
-			return fail(CODE_INPUT, hint, "isthmus %s: --%s %s is missing (%s)", c->name, o->name, o->argument, o->help);
+			return fail(ERROR_ARGUMENT, hint, "isthmus %s: --%s %s is missing (%s)", c->name, o->name, o->argument, o->help);
 	return 0;
 }
 
@@ -403,6 +436,6 @@ int main(int argc, char **argv)
 	}
 	r = call.command->run(&call);
 	if (fflush(stdout) != 0)
-		return fail(CODE_DIFFERENCE, NULL, "standard output: %s", strerror(errno));
+		return fail(ERROR_OUTPUT, NULL, "standard output: %s", strerror(errno));
 	return r;
 }

@@ -143,7 +143,7 @@ const struct kind *kind_by_word(const char *word, bool quiet)
 		snprintf(hint, sizeof(hint), "did you mean \"%s\"?", near);
 	else
 		snprintf(hint, sizeof(hint), "kinds: sites, nodes, tenants, networks, ports, macs, hosts, routes, drops, all");
-	fail(CODE_INPUT, hint, matches ? "\"%s\" could be several kinds" : "unknown kind \"%s\"", word);
+	fail(ERROR_ARGUMENT, hint, matches ? "\"%s\" could be several kinds" : "unknown kind \"%s\"", word);
 	return NULL;
 }
 
@@ -174,7 +174,7 @@ static char *text_of(const json_t *v)
 	else
 		r = (out = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT)) ? 0 : -1;
 	if (r < 0)
-		exit(fail(CODE_DIFFERENCE, NULL, "out of memory"));
+		exit(fail(ERROR_MEMORY, NULL, "out of memory"));
 	for (char *p = out; *p; p++) /* nothing that comes from a file may speak to the terminal */
 		if ((unsigned char)*p < 0x20 || *p == 0x7f)
 			*p = '?';
@@ -192,7 +192,7 @@ char *show_value(const json_t *object, const char *key)
 		return text_of(json_is_array(v) ? NULL : v);
 	f = open_memstream(&out, &size);
 	if (!f)
-		exit(fail(CODE_DIFFERENCE, NULL, "out of memory"));
+		exit(fail(ERROR_MEMORY, NULL, "out of memory"));
 	json_array_foreach((json_t *)v, i, item) {
 		_cleanup_(free) char *text = text_of(item);
 
@@ -216,7 +216,7 @@ struct show {
 static void no_memory(bool failed)
 {
 	if (failed)
-		exit(fail(CODE_DIFFERENCE, NULL, "out of memory"));
+		exit(fail(ERROR_MEMORY, NULL, "out of memory"));
 }
 
 static void table_begin(struct show *s)

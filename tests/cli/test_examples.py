@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every command explains itself, and every example in its help works as it stands there."""
+import pathlib
 import re
 
 import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def commands(cli):
@@ -78,6 +81,7 @@ def test_bad_usage_ends_with_2_and_the_next_step(cli, argv, hint):
     assert p.returncode == 2
     assert p.stdout == ""
     assert hint in p.stderr
+    assert re.search(r"\(IST-60\d\d\)$", p.stderr.splitlines()[0])
 
 
 @pytest.mark.parametrize("argv", [["get", "port"], ["get", "po"], ["get", "ports"], ["get", "por"]])
@@ -88,3 +92,21 @@ def test_kinds_may_be_shortened(cli, argv):
 @pytest.mark.parametrize("argv", [["-o", "json", "status"], ["status", "-ojson"], ["status", "--output=json"], ["status", "-bo", "json"]])
 def test_options_stand_anywhere(cli, argv):
     assert cli.ok(*argv).startswith("{")
+
+
+def test_every_code_of_the_program_is_in_the_manual(cli, build):
+    source = (ROOT / "src" / "cli" / "cli.h").read_text()
+    numbers = re.findall(r"X\([A-Z_]+, (\d{4}), CODE_", source)
+    manual = (pathlib.Path(build) / "doc" / "isthmus.1").read_text()
+    assert len(numbers) > 10
+    assert re.findall(r"^\.It IST\\-(\d{4})$", manual, re.M) == numbers
+
+
+def test_the_manual_is_that_of_the_program(cli, build):
+    """doc/isthmus.1 is made by the program: every command, argument and option is in it."""
+    manual = (pathlib.Path(build) / "doc" / "isthmus.1").read_text()
+    assert manual == cli.ok("--mdoc")
+    for command in commands(cli):
+        assert f".Ss {command}\n" in manual
+        for option in re.findall(r"--([a-z-]+)", help_of(cli, command).split("Options:")[1]):
+            assert f"\\-{option}" in manual
