@@ -238,7 +238,7 @@ int wire_ingress(struct __sk_buff *skb)
 	reason = parse_at(skb, outer.v6 ? OVERHEAD6 : OVERHEAD4, p);
 	if (reason != DROP_NONE)
 		return refuse(skb, &o, reason);
-	if (decap(skb, p, outer.v6, &o.reparse))
+	if (decap(skb, p, outer.v6))
 		return refuse(skb, &o, DROP_ENCAP_FAILED);
 	reason = merge_ecn(skb, p, outer.tos);
 	if (reason != DROP_NONE)

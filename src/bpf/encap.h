@@ -64,7 +64,6 @@ struct origin {
 	__u32 direction; /* enum abi_direction */
 	bool flood;      /* the network floods unknown unicast */
 	bool foreign;    /* from the wire: the member only bridges */
-	bool reparse;    /* skb->protocol is not the frame's: the receiver has to look at the type anew */
 };
 
 static __always_inline int refuse(struct __sk_buff *skb, const struct origin *o, __u32 reason)
@@ -84,12 +83,12 @@ static __always_inline struct abi_node *node_get(void)
  * taking a VLAN tag off does, from the type that follows the tag in the frame.  So: two tags on (the second push writes
  * the first into the frame), the type rewritten, both off, and the type restored.
  */
-__noinline int protocol_set(struct __sk_buff *skb, __be16 ip)
+__noinline int protocol_set(struct __sk_buff *skb, __be16 proto)
 {
 	__be16 type;
 
 	if (bpf_skb_load_bytes(skb, 12, &type, 2) || bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), 1) ||
-	    bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), 1) || bpf_skb_store_bytes(skb, 16, &ip, 2, 0) ||
+	    bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), 1) || bpf_skb_store_bytes(skb, 16, &proto, 2, 0) ||
 	    bpf_skb_vlan_pop(skb) || bpf_skb_vlan_pop(skb))
 		return -1;
 	return bpf_skb_store_bytes(skb, 12, &type, 2, 0);
@@ -148,17 +147,17 @@ static __always_inline int write_outer4(struct __sk_buff *skb, const struct abi_
 /*
  * The kernel marks a packet as encapsulated, and the mark stays on over a veth (and some NICs set it on receipt), also when
  * all outer headers are off again.  It then refuses to encapsulate (-EALREADY) and to change the tail (-EOPNOTSUPP).
- * Plain room behind the Ethernet header it always gives; the marks of the first encapsulation fit the second.  Not for a
- * workload's super-packet in a tunnel of its own: that would be cut as if there were only one tunnel.
+ * Plain room behind the Ethernet header it always gives; the marks of the first encapsulation fit the second.  Only where
+ * the packet is `plain`: a workload's super-packet in a tunnel of its own would be cut as if there were only one tunnel.
  * Global, as resize, so that the verifier looks at the body once.
  */
-__noinline int make_room(struct __sk_buff *skb, __u32 overhead, __u64 flags, bool from_wire)
+__noinline int make_room(struct __sk_buff *skb, __u32 overhead, __u64 flags, bool plain)
 {
 	__be16 protocol = overhead == OVERHEAD6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP);
 
 	if (bpf_skb_adjust_room(skb, overhead, BPF_ADJ_ROOM_MAC, flags) == 0)
 		return 0;
-	if (skb->gso_size && !from_wire)
+	if (skb->gso_size && !plain)
 		return -1;
 	if (skb->protocol != protocol && protocol_set(skb, protocol))
 		return -1;
@@ -187,14 +186,14 @@ __noinline int resize(struct __sk_buff *skb, __u32 size)
 
 /* Puts the outer headers on; 0 or -1. The inner Ethernet header must be right already. */
 static __always_inline int encap4(struct __sk_buff *skb, const struct abi_nexthop *nh, __u32 vni, __u8 ecn, __be16 sport,
-				  __be16 dport, bool from_wire)
+				  __be16 dport, bool plain)
 {
 	__u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_UDP |
 		      BPF_F_ADJ_ROOM_ENCAP_L2_ETH | BPF_F_ADJ_ROOM_ENCAP_L2(sizeof(struct ethhdr)) |
 		      BPF_F_ADJ_ROOM_NO_CSUM_RESET;
 	struct outer4 *h;
 
-	if (make_room(skb, OVERHEAD4, flags, from_wire))
+	if (make_room(skb, OVERHEAD4, flags, plain))
 		return -1;
 	h = (void *)(long)skb->data;
 	if ((void *)(h + 1) > (void *)(long)skb->data_end)
@@ -204,14 +203,14 @@ static __always_inline int encap4(struct __sk_buff *skb, const struct abi_nextho
 }
 
 static __always_inline int encap6(struct __sk_buff *skb, const struct abi_nexthop *nh, __u32 vni, __u8 ecn, __be16 sport,
-				  __be16 dport, bool from_wire)
+				  __be16 dport, bool plain)
 {
 	__u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 | BPF_F_ADJ_ROOM_ENCAP_L4_UDP |
 		      BPF_F_ADJ_ROOM_ENCAP_L2_ETH | BPF_F_ADJ_ROOM_ENCAP_L2(sizeof(struct ethhdr)) |
 		      BPF_F_ADJ_ROOM_NO_CSUM_RESET;
 	struct outer6 *h;
 
-	if (make_room(skb, OVERHEAD6, flags, from_wire))
+	if (make_room(skb, OVERHEAD6, flags, plain))
 		return -1;
 	h = (void *)(long)skb->data;
 	if ((void *)(h + 1) > (void *)(long)skb->data_end)
@@ -305,6 +304,7 @@ static __noinline int send_tunnel(struct __sk_buff *skb, const struct origin *o,
 	__u8 ecn = p->ip ? p->tos & 3 : 0;
 	__be16 sport, dport;
 	__u32 size = skb->len;
+	bool plain;
 	int r;
 
 	if (!n)
@@ -316,8 +316,10 @@ static __noinline int send_tunnel(struct __sk_buff *skb, const struct origin *o,
 		return refuse(skb, o, way.reason);
 	if (!p->ip && protocol_set(skb, bpf_htons(ETH_P_IP)))
 		return refuse(skb, o, DROP_ENCAP_FAILED);
-	r = addr_is_v4(&nh->remote) ? encap4(skb, nh, vni, ecn, sport, dport, !o->port) :
-				      encap6(skb, nh, vni, ecn, sport, dport, !o->port);
+	/* TCP on top: forwarded by a workload, or ours. */
+	plain = !o->port || p->l4_proto == IPPROTO_TCP;
+	r = addr_is_v4(&nh->remote) ? encap4(skb, nh, vni, ecn, sport, dport, plain) :
+				      encap6(skb, nh, vni, ecn, sport, dport, plain);
 	if (r)
 		return refuse(skb, o, DROP_ENCAP_FAILED);
 	count(COUNTER_ENCAP, size);
@@ -331,7 +333,7 @@ static __noinline int send_tunnel(struct __sk_buff *skb, const struct origin *o,
 static __always_inline int send_port(struct __sk_buff *skb, const struct origin *o, const struct abi_nexthop *nh)
 {
 	count(COUNTER_TO_PORT, skb->len);
-	if ((nh->flags & NEXTHOP_PEER) && !o->reparse) {
+	if (nh->flags & NEXTHOP_PEER) {
 		/* The destination MAC was not this node's; kernels before 6.9 leave the mark that says so. */
 		if (skb->pkt_type != 0 /* PACKET_HOST */)
 			bpf_skb_change_type(skb, 0);
@@ -342,10 +344,11 @@ static __always_inline int send_port(struct __sk_buff *skb, const struct origin 
 }
 
 /*
- * Takes the outer headers off; the frame is left with the inner Ethernet header.  Sets *reparse when skb->protocol does
- * not say what the frame is.  0 or -1.
+ * Takes the outer headers off; the frame is left with the inner Ethernet header, and skb->protocol says what it is: where
+ * the kernel does not set that (before 6.3, or no IP inside), we do, or a super-packet would be taken for the other family.
+ * 0 or -1.
  */
-static __noinline int decap(struct __sk_buff *skb, const struct packet *p, bool outer_v6, bool *reparse)
+static __noinline int decap(struct __sk_buff *skb, const struct packet *p, bool outer_v6)
 {
 	__u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO;
 	__u32 overhead = outer_v6 ? OVERHEAD6 : OVERHEAD4;
@@ -378,8 +381,7 @@ static __noinline int decap(struct __sk_buff *skb, const struct packet *p, bool 
 	mac_copy(eth->h_dest, p->dst_mac);
 	mac_copy(eth->h_source, p->src_mac);
 	eth->h_proto = bpf_htons(p->proto);
-	*reparse = !p->ip || (changes && !have_decap_flags);
-	return 0;
+	return changes && (!p->ip || !have_decap_flags) ? protocol_set(skb, eth->h_proto) : 0;
 }
 
 #endif
