@@ -135,6 +135,33 @@ int apply_first(struct agent *a, struct loaded *l)
 	return r < 0 ? r : 0;
 }
 
+static char *effective(const struct config *c)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	if (!f)
+		return NULL;
+	conf_emit(c, false, f);
+	fclose(f);
+	return text;
+}
+
+/* Names that only people see, such as a remote port's: nothing to do, and yet what is shown will be different. */
+static int note_names(const char *before, const char *after, struct agent_plan *plan)
+{
+	if (plan->length > 0 || !before || !after || strcmp(before, after) == 0)
+		return 0;
+	free(plan->steps);
+	plan->steps = malloc(sizeof(*plan->steps));
+	if (!plan->steps)
+		return -ENOMEM;
+	plan->steps[0].text = strdup("change names in the configuration; the data plane stays as it is");
+	plan->length = 1;
+	return plan->steps[0].text ? 0 : -ENOMEM;
+}
+
 int agent_apply(struct agent *a, const char *name, const char *text, size_t size, bool dry_run, struct agent_plan *plan,
 		struct conf_errors *errors, char **why)
 {
@@ -144,7 +171,7 @@ int agent_apply(struct agent *a, const char *name, const char *text, size_t size
 		{.name = "ports.yaml", .text = ports, .size = ports ? strlen(ports) : 0, .runtime = true},
 	};
 	_cleanup_(config) struct config *next = NULL;
-	_cleanup_(free) char *text_copy = NULL, *name_copy = NULL;
+	_cleanup_(free) char *text_copy = NULL, *name_copy = NULL, *before = NULL, *after = NULL;
 	struct config_node *self;
 	bool same_text;
 	int r;
@@ -162,9 +189,17 @@ int agent_apply(struct agent *a, const char *name, const char *text, size_t size
 	for (char *c = name_copy; *c; c++)
 		if ((unsigned char)*c < 0x20) /* it goes into a line of the snapshot, and into the log */
 			*c = '?';
+	if (plan && strcmp(text_copy, a->config_text) != 0) {
+		before = effective(a->config);
+		after = effective(next);
+	}
 	r = transact(a, next, self, dry_run, plan, why);
-	if (r < 0 || dry_run)
-		return r < 0 ? r : 0;
+	if (r < 0)
+		return r;
+	if (plan && note_names(before, after, plan) < 0 && dry_run)
+		return -ENOMEM;
+	if (dry_run)
+		return 0;
 	TAKE_PTR(next);
 	same_text = strcmp(text_copy, a->config_text) == 0;
 	a->generation += r > 0 || !same_text;

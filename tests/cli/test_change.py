@@ -51,6 +51,18 @@ def test_diff_says_what_apply_would_do(own_cli):
     assert "10.0.1.13" in own_cli.ok("get", "hosts")
 
 
+def test_a_change_of_names_alone_is_a_difference_too(own_cli):
+    """A port of another node is called otherwise: the data plane has nothing to do, but `get ports` will show it."""
+    path = os.path.join(own_cli.directory, "new.yaml")
+    with open(path, "w") as f:
+        f.write(own_cli.ok("get", "all", "-o", "yaml").replace("web2:", "web3:"))
+    p = own_cli.run("diff", path)
+    assert p.returncode == 1 and p.stdout.startswith("change names")
+    own_cli.ok("apply", path)
+    assert own_cli.run("diff", path).returncode == 0
+    assert "web3" in own_cli.ok("get", "ports", "-o", "name").split()
+
+
 def test_every_mutating_command_has_a_dry_run_that_changes_nothing(own_cli):
     """Those are the commands that need root: walked through the table by their refusal elsewhere."""
     before = own_cli.ok("get", "all", "-o", "yaml"), generation(own_cli)
