@@ -33,6 +33,7 @@
 struct outcome {
 	int verdict;
 	uint32_t mark;
+	uint16_t protocol; /* skb->protocol at the end, of the host build */
 	enum host_redirect how;
 	uint32_t ifindex; /* of the redirect */
 	struct frame out; /* size and data only */
@@ -85,6 +86,11 @@ void expect_no_drop(const struct outcome *o);
 void expect_drop(const struct outcome *o, enum drop_reason reason);
 /* Delivered to the port of a local endpoint, as its next hop says, with exactly these bytes. */
 void expect_port(const struct outcome *o, enum endpoint_id to, const struct frame *want);
+/*
+ * By bpf_redirect_peer, whose receiver believes skb->protocol, only where that names the frame; else by egress with our
+ * mark, where the receiver looks at the type anew.
+ */
+void expect_way_to_port(const struct outcome *o, enum endpoint_id to);
 /* Into a tunnel: outer headers exact, inner bytes these. */
 void expect_tunnel(const struct outcome *o, uint32_t nexthop, uint32_t vni, const struct frame *inner);
 /* Turned round: goes out of the port it came from. */

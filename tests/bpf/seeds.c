@@ -272,6 +272,7 @@ size_t seeds_length(void)
 const struct seed *seeds_get(size_t i)
 {
 	size_t n;
+	const struct seed *all = all_seeds(&n);
 
-	return &all_seeds(&n)[i % n];
+	return &all[i % n];
 }

@@ -55,6 +55,7 @@ static void came_out_padded_at_most(void)
 {
 	expect_no_drop(&o);
 	assert_int_equal(o.ifindex, endpoints[WEB1].ifindex);
+	expect_way_to_port(&o, WEB1);
 	assert_true(o.out.size >= inner.size && (o.out.size == inner.size || o.out.size <= 60));
 	assert_memory_equal(o.out.data, inner.data, inner.size);
 	for (size_t i = inner.size; i < o.out.size; i++)
@@ -73,7 +74,6 @@ static void arp_and_short_frames_come_out_as_they_went_in(void **state)
 		frame_from_wire(&in, nodes[i], VNI_WEB, &inner);
 		from_wire(&in, &o);
 		came_out_padded_at_most();
-		assert_int_equal(o.how, HOST_REDIRECT_PEER); /* skb->protocol was set for it: see test_bpf_live */
 		for (size_t size = 0; size < 60; size++) {
 			frame_begin(&inner);
 			frame_eth(&inner, mac_of(endpoints[WEB1].mac), mac_of(endpoints[WEB4].mac), 0x88b5);

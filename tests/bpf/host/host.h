@@ -93,6 +93,7 @@ struct host_result {
 	enum host_redirect redirect;
 	uint32_t redirect_ifindex;
 	uint32_t mark;
+	uint16_t protocol; /* skb->protocol, host order: what bpf_redirect_peer's receiver takes the frame for */
 	uint32_t size;
 	const uint8_t *data;
 	uint32_t copies_length;

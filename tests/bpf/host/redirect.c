@@ -331,6 +331,7 @@ void host_run(enum host_program program, const struct host_input *in, struct hos
 	out->redirect = out->verdict == VERDICT_REDIRECT ? now.redirect : HOST_REDIRECT_NONE;
 	out->redirect_ifindex = now.ifindex;
 	out->mark = packet.ctx.mark;
+	out->protocol = ntohs(packet.protocol);
 	out->size = packet.ctx.len;
 	out->data = packet.arena + packet.data;
 	out->copies_length = now.copies_length;
