@@ -137,6 +137,39 @@ static void arp_crosses_in_both_directions(void **state)
 	expect_arrival(endpoints[WEB1].ifindex, &inner);
 }
 
+/* The receiver's stack goes by skb->protocol: it answers only what is marked as what it is. */
+static void a_stack_behind_a_port_understands_what_came_out(void **state)
+{
+	static const struct {
+		enum endpoint_id from;
+		const char *node;
+		uint32_t nexthop;
+	} rows[] = { { WEB4, NODE4, NH_WEB4 }, { WEB6, NODE6, NH_WEB6 } };
+
+	room_far_ip("link set x11 address 02:00:00:00:01:01\n"
+		    "address add 10.0.1.11/24 dev x11\n"
+		    "neighbour add 10.0.1.41 lladdr 02:00:00:00:01:41 dev x11 nud permanent\n"
+		    "neighbour add 10.0.1.42 lladdr 02:00:00:00:01:42 dev x11 nud permanent\n");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		frame_between(&inner, rows[i].from, WEB1, false, IP_ICMP);
+		frame_icmp(&inner, 8, 0, 0x50001);
+		frame_fill(&inner, 56);
+		frame_end(&inner);
+		frame_from_wire(&in, rows[i].node, VNI_WEB, &inner);
+		send_in(IF_UNDERLAY, 2);
+		expect_arrival(endpoints[WEB1].ifindex, &inner);
+		for (size_t j = 0; j < arrived; j++) {
+			const uint8_t *p = arrivals[j].data + (i ? 70 : 50); /* the inner frame */
+
+			if (arrivals[j].ifindex != IF_UNDERLAY)
+				continue;
+			assert_int_equal(p[34], 0); /* echo reply */
+			assert_memory_equal(p, mac_of(endpoints[rows[i].from].mac).b, 6);
+		}
+	}
+	room_far_ip("address del 10.0.1.11/24 dev x11\n");
+}
+
 static void replication_passes_the_egress_hooks(void **state)
 {
 	frame_udp_between(&in, FLO1, FLO2, false, 64);
@@ -416,6 +449,7 @@ int main(void)
 		DATAPATH_TEST(frames_cross_between_ports),
 		DATAPATH_TEST(frames_enter_and_leave_tunnels),
 		DATAPATH_TEST(arp_crosses_in_both_directions),
+		DATAPATH_TEST(a_stack_behind_a_port_understands_what_came_out),
 		DATAPATH_TEST(replication_passes_the_egress_hooks),
 		DATAPATH_TEST(answers_come_back_to_the_asker),
 		DATAPATH_TEST(tags_beside_the_frame_are_refused),
