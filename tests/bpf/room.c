@@ -216,7 +216,7 @@ static void send_super(uint32_t far_ifindex, const uint8_t *data, size_t size, u
 	bool v6 = data[12] == 0x86;
 	struct virtio_net_hdr head = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
 				       .gso_type = v6 ? VIRTIO_NET_HDR_GSO_TCPV6 : VIRTIO_NET_HDR_GSO_TCPV4,
-				       .hdr_len = v6 ? 74 : 54,
+				       .hdr_len = ETH_HLEN, /* the rest is not linear: programs must pull it */
 				       .gso_size = gso_size,
 				       .csum_start = v6 ? 54 : 34,
 				       .csum_offset = 16 };
