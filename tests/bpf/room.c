@@ -20,6 +20,7 @@
 
 /* Only a test that fails waits so long. */
 #define PATIENCE_MS 5000
+#define PORT_MTU 9000 /* a frame of more than a page is the only one that a packet socket splits */
 
 static int capture = -1, far_ns = -1, node_ns = -1;
 
@@ -74,7 +75,7 @@ static void make_devices(int far)
 		const char *kind = i == IF_UNDERLAY ? "u" : "p";
 
 		SAY("link add %s%d index %d mtu %d address %s type veth peer name x%d index %d\n", kind, i, i,
-		    UNDERLAY_MTU, i == IF_UNDERLAY ? UNDERLAY_MAC : "02:fd:00:00:00:01", i, i + IF_FAR);
+		    i == IF_UNDERLAY ? UNDERLAY_MTU : PORT_MTU, i == IF_UNDERLAY ? UNDERLAY_MAC : "02:fd:00:00:00:01", i, i + IF_FAR);
 		SAY("link set x%d netns /proc/%d/fd/%d\n", i, pid, far);
 		SAY("link set %s%d up multicast off\n", kind, i);
 	}
@@ -101,7 +102,8 @@ static void open_far(void)
 	int size = 1 << 22;
 
 	for (int i = IF_UNDERLAY; i < IF_PORTS_END; i++)
-		n += (size_t)snprintf(text + n, sizeof(text) - n, "link set x%d up arp off\n", i);
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "link set x%d up arp off mtu %d\n", i,
+				      i == IF_UNDERLAY ? UNDERLAY_MTU : PORT_MTU);
 	ip_batch(text);
 	capture = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, htons(ETH_P_ALL));
 	if (capture < 0)
@@ -210,25 +212,38 @@ void room_send_from_node(uint32_t ifindex, const uint8_t *data, size_t size)
 	close(fd);
 }
 
+static void send_with_head(uint32_t far_ifindex, struct virtio_net_hdr *head, const uint8_t *data, size_t size)
+{
+	struct iovec parts[] = { { head, sizeof(*head) }, { (void *)(uintptr_t)data, size } };
+	struct sockaddr_ll to = { .sll_family = AF_PACKET, .sll_ifindex = (int)far_ifindex, .sll_halen = 6,
+				  .sll_protocol = data[12] == 0x86 ? htons(ETH_P_IPV6) : htons(ETH_P_IP) };
+	struct msghdr message = { .msg_name = &to, .msg_namelen = sizeof(to), .msg_iov = parts, .msg_iovlen = 2 };
+	int one = 1, fd = room_far_socket(AF_PACKET, SOCK_RAW, 0);
+
+	if (setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &one, sizeof(one)) < 0 || sendmsg(fd, &message, 0) < 0)
+		die("send with a virtio header");
+	close(fd);
+}
+
 /* The kernel gets the segment size and what is left to sum up in a header before the frame. */
 static void send_super(uint32_t far_ifindex, const uint8_t *data, size_t size, uint16_t gso_size)
 {
 	bool v6 = data[12] == 0x86;
 	struct virtio_net_hdr head = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
 				       .gso_type = v6 ? VIRTIO_NET_HDR_GSO_TCPV6 : VIRTIO_NET_HDR_GSO_TCPV4,
-				       .hdr_len = ETH_HLEN, /* the rest is not linear: programs must pull it */
+				       .hdr_len = v6 ? 74 : 54,
 				       .gso_size = gso_size,
 				       .csum_start = v6 ? 54 : 34,
 				       .csum_offset = 16 };
-	struct iovec parts[] = { { &head, sizeof(head) }, { (void *)(uintptr_t)data, size } };
-	struct sockaddr_ll to = { .sll_family = AF_PACKET, .sll_ifindex = (int)far_ifindex, .sll_halen = 6,
-				  .sll_protocol = v6 ? htons(ETH_P_IPV6) : htons(ETH_P_IP) };
-	struct msghdr message = { .msg_name = &to, .msg_namelen = sizeof(to), .msg_iov = parts, .msg_iovlen = 2 };
-	int one = 1, fd = room_far_socket(AF_PACKET, SOCK_RAW, 0);
 
-	if (setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &one, sizeof(one)) < 0 || sendmsg(fd, &message, 0) < 0)
-		die("send of a super-packet");
-	close(fd);
+	send_with_head(far_ifindex, &head, data, size);
+}
+
+void room_send_split(uint32_t ifindex, const uint8_t *data, size_t size)
+{
+	struct virtio_net_hdr head = { .hdr_len = ETH_HLEN };
+
+	send_with_head(ifindex + IF_FAR, &head, data, size);
 }
 
 void room_send_super(uint32_t ifindex, const uint8_t *data, size_t size, uint16_t gso_size)

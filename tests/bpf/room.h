@@ -30,6 +30,8 @@ void room_send(uint32_t ifindex, const uint8_t *data, size_t size);
 /* The same for a TCP super-packet that becomes segments of gso_size; `far_name`: another device of the far namespace. */
 void room_send_super(uint32_t ifindex, const uint8_t *data, size_t size, uint16_t gso_size);
 void room_send_super_by(const char *far_name, const uint8_t *data, size_t size, uint16_t gso_size);
+/* A frame of more than a page whose linear part ends behind the Ethernet header. */
+void room_send_split(uint32_t ifindex, const uint8_t *data, size_t size);
 /* As the node's own kernel would send it out of a device. */
 void room_send_from_node(uint32_t ifindex, const uint8_t *data, size_t size);
 /* In the far namespace: `ip -batch` commands, one a line; a socket. */

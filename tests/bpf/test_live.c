@@ -318,6 +318,24 @@ static void super_packets_of_large_segments_are_answered(void **state)
 	}
 }
 
+static void headers_that_are_not_linear_are_pulled(void **state)
+{
+	uint64_t before = harness_drops(DROP_TOO_BIG), malformed = harness_drops(DROP_MALFORMED);
+
+	for (int v6 = 0; v6 < 2; v6++) {
+		frame_udp_between(&in, WEB1, WEB2, v6, 6000);
+		room_arrivals(arrivals, ARRIVALS_MAX, 0);
+		room_send_split(endpoints[WEB1].ifindex, in.data, in.size);
+		arrived = room_arrivals(arrivals, ARRIVALS_MAX, 1);
+		assert_int_equal(harness_drops(DROP_MALFORMED) - malformed, 0);
+		assert_int_equal(harness_drops(DROP_TOO_BIG) - before, v6 + 1);
+		assert_int_equal(arrived, 1);
+		assert_int_equal(arrivals[0].ifindex, endpoints[WEB1].ifindex);
+		assert_int_equal(arrivals[0].size, v6 ? 14 + 48 + 1024 : 14 + 28 + 512);
+		assert_memory_equal(arrivals[0].data + (v6 ? 62 : 42), in.data + 14, v6 ? 1024 : 512);
+	}
+}
+
 /* ---- a foreign member: the kernel's VXLAN device ---- */
 
 static void foreign_up(void)
@@ -457,6 +475,7 @@ int main(void)
 		DATAPATH_TEST(the_hosts_own_packets_do_not_leave_a_port),
 		DATAPATH_TEST(super_packets_cross_whole),
 		DATAPATH_TEST(super_packets_of_large_segments_are_answered),
+		DATAPATH_TEST(headers_that_are_not_linear_are_pulled),
 		DATAPATH_TEST(a_foreign_host_pings_its_gateway),
 		DATAPATH_TEST(a_foreign_host_gets_errors),
 		DATAPATH_TEST(a_foreign_host_is_routed_to_another_node),
