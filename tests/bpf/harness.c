@@ -67,7 +67,8 @@ static bool quiet_print(void)
 	return !getenv("BPF_VERBOSE");
 }
 
-__attribute__((format(printf, 2, 0))) static int print_libbpf(enum libbpf_print_level level, const char *format, va_list args)
+__attribute__((format(printf, 2, 0)))
+static int print_libbpf(enum libbpf_print_level level, const char *format, va_list args)
 {
 	return level == LIBBPF_DEBUG && quiet_print() ? 0 : vfprintf(stderr, format, args);
 }

@@ -75,7 +75,8 @@ static void make_devices(int far)
 		const char *kind = i == IF_UNDERLAY ? "u" : "p";
 
 		SAY("link add %s%d index %d mtu %d address %s type veth peer name x%d index %d\n", kind, i, i,
-		    i == IF_UNDERLAY ? UNDERLAY_MTU : PORT_MTU, i == IF_UNDERLAY ? UNDERLAY_MAC : "02:fd:00:00:00:01", i, i + IF_FAR);
+		    i == IF_UNDERLAY ? UNDERLAY_MTU : PORT_MTU,
+		    i == IF_UNDERLAY ? UNDERLAY_MAC : "02:fd:00:00:00:01", i, i + IF_FAR);
 		SAY("link set x%d netns /proc/%d/fd/%d\n", i, pid, far);
 		SAY("link set %s%d up multicast off\n", kind, i);
 	}
