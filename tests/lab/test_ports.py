@@ -13,6 +13,7 @@ from helpers import drops_of
 from lab import packet
 from lab.fabric import Fabric, to_yaml
 from lab.host import UdpStream
+from lab.netns import make_namespaces
 from lab.room import Lab
 from lab.run import wait_until
 
@@ -84,6 +85,37 @@ def test_an_interface_that_is_down_says_so_and_recovers(lab):
     node.ns.ip("link set w1 up")
     wait_until(lambda: state(node, "w1") == "up", 1.0)
     wait_until(lambda: lab.host("w1").ping("10.0.1.12", check=False, timeout=1), 3)
+
+
+def test_interfaces_are_moved_and_renamed_as_people_do(lab):
+    """Both ends of the veth here at first, one moved away later; renamed away and back; moved out and back."""
+    node, ns = lab.node("dc1"), lab.node("dc1").ns
+    (workload,) = make_namespaces(lab.run, ["by-hand"])
+    mac = lab.fabric.config["ports"]["late"]["mac"]
+
+    def reaches():
+        return workload.command("ping", "-c1", "-W1", "10.0.1.12", check=False).returncode == 0
+
+    ns.ip(f"link add name late type veth peer name inner address {mac}\nlink set dev late up")
+    wait_until(lambda: state(node, "late") != "waiting", 1.0)
+    ns.ip(f"link set dev inner netns {workload.full_name}")
+    workload.ip("link set dev inner up\naddr add 10.0.1.21/24 dev inner")
+    wait_until(lambda: state(node, "late") == "up", 1.0)
+    assert reaches() and lab.host("w1").ping("10.0.1.21") and lab.host("w2").ping("10.0.1.21")
+    ns.ip("link set dev late name other")
+    wait_until(lambda: state(node, "late") == "waiting", 1.0)
+    assert not reaches(), "it is nobody's port under that name"
+    ns.ip("link set dev other name late")
+    wait_until(lambda: state(node, "late") == "up", 1.0)
+    assert reaches()
+    ns.ip(f"link set dev late netns {workload.full_name}")
+    wait_until(lambda: state(node, "late") == "waiting", 1.0)
+    workload.ip(f"link set dev late netns {ns.full_name}")
+    ns.ip("link set dev late up")
+    wait_until(lambda: state(node, "late") == "up", 1.0)
+    wait_until(reaches, 3)
+    ns.ip("link del dev late")
+    wait_until(lambda: state(node, "late") == "waiting", 1.0)
 
 
 def test_the_hosts_own_packets_never_reach_a_workload(lab):
