@@ -1,27 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Opening and wiring: what the kernel tells becomes state of ports and paths, the rib makes changes of it, the plan does
- * them.  Everything meets here.
+ * Wiring: what the kernel tells becomes state of ports and paths, the rib makes changes of it, the plan does them.
+ * Everything meets here.
  */
 #include "agent/agent.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
-#include <limits.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <unistd.h>
 
-#include "agent/command.h"
-#include "agent/increment.h"
-#include "agent/snapshot.h"
 #include "agent/state.h"
-#include "api/server.h"
-#include "lib/cleanup.h"
 #include "rib/rib.h"
 
 #define TICK_MS 1000
@@ -372,87 +362,11 @@ static void on_tick(void *arg)
 	loop_timer_set(a->loop, a->state->tick, now + TICK_MS);
 }
 
-/* ---- opening ---- */
+const struct kern_callbacks agent_kern_callbacks = {on_link, on_link_gone, on_filter_gone, on_route_change};
 
-static int lock_run_dir(struct agent *a)
-{
-	char path[PATH_MAX];
-	int r = directory_make(a->options.run_dir, 0755);
-
-	if (r < 0) {
-		log_error("run directory %s cannot be made: %s", a->options.run_dir, strerror(-r));
-		return r;
-	}
-	snprintf(path, sizeof(path), "%s/isthmusd.lock", a->options.run_dir);
-	a->state->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (a->state->lock_fd < 0) {
-		r = -errno;
-		log_error("%s: %s", path, strerror(-r));
-		return r;
-	}
-	if (flock(a->state->lock_fd, LOCK_EX | LOCK_NB) < 0) {
-		log_error("another isthmusd runs with %s; each daemon needs its own --run-dir, --state-dir and --bpf-dir", a->options.run_dir);
-		return -EBUSY;
-	}
-	return 0;
-}
-
-static void json_text(FILE *f, const char *key, const char *value, const char *end)
-{
-	fprintf(f, "\"%s\": \"", key);
-	for (const char *c = value; *c; c++)
-		if (*c == '"' || *c == '\\')
-			fprintf(f, "\\%c", *c);
-		else if ((unsigned char)*c < 0x20)
-			fprintf(f, "\\u%04x", *c);
-		else
-			fputc(*c, f);
-	fprintf(f, "\"%s", end);
-}
-
-/* For the command line, when the daemon is dead. */
-static void write_down(struct agent *a)
-{
-	_cleanup_(free) char *text = NULL;
-	size_t size = 0;
-	FILE *f = open_memstream(&text, &size);
-	int r;
-
-	if (!f)
-		return;
-	fprintf(f, "{\"pid\": %d, ", getpid());
-	json_text(f, "node", a->options.node, ", ");
-	json_text(f, "bpf_dir", a->options.bpf_dir, ", ");
-	json_text(f, "state_dir", a->options.state_dir, ", ");
-	json_text(f, "config", a->options.config_path, "}\n");
-	fclose(f);
-	r = file_replace(a->options.run_dir, "isthmusd.json", text, size);
-	if (r < 0)
-		log_warning("%s/isthmusd.json: %s; without the daemon the command line will not find the data plane by itself",
-			    a->options.run_dir, strerror(-r));
-}
-
-static int open_kernel(struct agent *a, bool read_only)
-{
-	static const struct kern_callbacks callbacks = {on_link, on_link_gone, on_filter_gone, on_route_change};
-	struct datapath_options options = {.bpf_dir = a->options.bpf_dir, .read_only = read_only};
-	int r = kern_open(read_only ? NULL : &callbacks, a, &a->kern);
-
-	if (r < 0) {
-		log_error("the kernel's network state cannot be read: %s", strerror(-r));
-		return r;
-	}
-	r = datapath_open(&options, &a->dp);
-	if (r < 0 && !read_only)
-		log_error("data plane: %s", datapath_error());
-	return r;
-}
-
-static int start_loop(struct agent *a)
+int agent_follow(struct agent *a)
 {
 	struct agent_state *s = a->state;
-	size_t n_routes;
-	const struct api_route *routes = command_routes(&n_routes);
 	int r = loop_io_add(a->loop, kern_fd(a->kern), EPOLLIN, on_kern, a, &s->kern_io);
 
 	if (r == 0)
@@ -464,138 +378,5 @@ static int start_loop(struct agent *a)
 	if (r < 0)
 		return r;
 	loop_timer_set(a->loop, s->tick, loop_now_ms(a->loop) + TICK_MS);
-	r = server_open(a->loop, a->options.run_dir, routes, n_routes, a, &a->server);
-	if (r < 0)
-		log_error("%s/isthmus.sock cannot be served: %s", a->options.run_dir, strerror(-r));
-	return r;
-}
-
-static int open_running(struct agent *a)
-{
-	struct loaded loaded = {0};
-	int r = lock_run_dir(a);
-
-	if (r < 0)
-		return r;
-	r = load_choose(&a->options, &loaded);
-	if (r < 0)
-		return r;
-	r = open_kernel(a, false);
-	if (r == 0)
-		r = rib_new(&a->rib);
-	if (r == 0 && (r = kern_fib_enable(a->kern)) < 0)
-		log_error("lo cannot be made to forward: %s; is /proc/sys writable?", strerror(-r));
-	if (r >= 0)
-		r = apply_first(a, &loaded);
-	loaded_fini(&loaded);
-	if (r < 0)
-		return r;
-	write_down(a);
-	r = start_loop(a);
-	if (r < 0)
-		return r;
-	agent_look_at_paths(a);
 	return 0;
-}
-
-/* Nothing is written: the snapshot says what is wanted, the pins what is there. */
-static int open_offline(struct agent *a)
-{
-	_cleanup_(free) char *why = NULL;
-	struct plan nothing = {0};
-	struct loaded loaded = {0};
-	int r = load_choose(&a->options, &loaded);
-
-	/* Without a configuration there is still much to answer: counters, and what the doctor sees. */
-	if (r == -ENOMEM)
-		return r;
-	if (r < 0)
-		agent_degrade(a, REASON_CONFIG, "there is no configuration to tell of");
-	a->config = TAKE_PTR(loaded.config);
-	a->self = loaded.self;
-	a->config_text = TAKE_PTR(loaded.text);
-	a->config_name = TAKE_PTR(loaded.name);
-	if (loaded.broken)
-		agent_degrade(a, REASON_CONFIG, "the configuration file is not used: %s", loaded.broken);
-	loaded_fini(&loaded);
-	r = open_kernel(a, true);
-	if (r < 0 && !a->kern)
-		return r;
-	if (r < 0)
-		agent_degrade(a, REASON_DATAPLANE, "there is no data plane in %s: %s", a->options.bpf_dir, datapath_error());
-	r = a->config ? ports_new(a->config, a->self, &a->ports) : 0;
-	if (r == 0 && a->ports)
-		ports_bind(a->ports, NULL, a->kern, &nothing, &why);
-	plan_fini(&nothing);
-	return r;
-}
-
-static int copy_options(struct agent *a, const struct agent_options *o)
-{
-	a->options = (struct agent_options){.config_path = strdup(o->config_path), .node = strdup(o->node), .run_dir = strdup(o->run_dir),
-					    .state_dir = strdup(o->state_dir), .bpf_dir = strdup(o->bpf_dir), .offline = o->offline};
-	return a->options.config_path && a->options.node && a->options.run_dir && a->options.state_dir && a->options.bpf_dir ? 0 : -ENOMEM;
-}
-
-DEFINE_CLEANUP(agent, struct agent *, agent_close)
-
-int agent_open(const struct agent_options *options, struct loop *loop, struct agent **out)
-{
-	_cleanup_(agent) struct agent *a = calloc(1, sizeof(*a));
-	int r;
-
-	if (!a)
-		return -ENOMEM;
-	a->loop = loop;
-	a->started_ms = loop_now_ms(loop);
-	a->state = calloc(1, sizeof(*a->state));
-	a->wire = calloc(1, sizeof(*a->wire));
-	if (!a->state || !a->wire)
-		return -ENOMEM;
-	a->state->lock_fd = -1;
-	wire_init(a->wire);
-	r = copy_options(a, options);
-	if (r == 0)
-		r = options->offline ? open_offline(a) : open_running(a);
-	if (r < 0)
-		return r;
-	*out = TAKE_PTR(a);
-	return 0;
-}
-
-void agent_close(struct agent *a)
-{
-	if (!a)
-		return;
-	server_close(a->server);
-	if (a->state) {
-		loop_io_remove(a->loop, a->state->kern_io);
-		loop_io_remove(a->loop, a->state->events_io);
-		loop_timer_remove(a->loop, a->state->tick);
-		loop_timer_remove(a->loop, a->state->paths_timer);
-		increment_forget(a);
-		plan_fini(&a->state->pending);
-		for (unsigned i = 0; i < REASON_MAX; i++)
-			free(a->state->reasons[i]);
-		free(a->state->runtime_text);
-		if (a->state->lock_fd >= 0)
-			close(a->state->lock_fd);
-	}
-	datapath_close(a->dp);
-	kern_close(a->kern);
-	rib_free(a->rib);
-	ports_free(a->ports);
-	if (a->wire)
-		wire_fini(a->wire);
-	config_free(a->config);
-	free(a->config_text);
-	free(a->config_name);
-	free((void *)a->options.config_path);
-	free((void *)a->options.node);
-	free((void *)a->options.run_dir);
-	free((void *)a->options.state_dir);
-	free((void *)a->options.bpf_dir);
-	free(a->wire);
-	free(a->state);
-	free(a);
 }

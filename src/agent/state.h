@@ -2,8 +2,9 @@
 /*
  * state.h - what the agent keeps for itself, and the verbs between its files; nobody outside of agent/ needs it.
  *
- * agent.c opens, wires callbacks and follows the kernel; load.c finds the configuration to start from; apply.c is the
- * transaction; audit.c looks for drift; snapshot.c is the state directory.  Control thread.
+ * open.c opens and closes; agent.c wires callbacks and follows the kernel; load.c finds the configuration to start from;
+ * apply.c is the transaction, increment.c the one for a port more or less; audit.c looks for drift; remember.c and
+ * snapshot.c are the state directory.  Control thread.
  */
 #ifndef ISTHMUS_AGENT_STATE_H
 #define ISTHMUS_AGENT_STATE_H
@@ -52,6 +53,9 @@ void agent_degrade(struct agent *a, enum reason r, const char *format, ...) __at
 void agent_settle(struct agent *a);
 void agent_look_at_paths(struct agent *a);
 int agent_put_everything(struct agent *a); /* from full state; number of steps that failed, or -errno */
+
+int agent_follow(struct agent *a); /* from now on the loop drives it */
+extern const struct kern_callbacks agent_kern_callbacks;
 
 /* load.c */
 struct loaded {
