@@ -105,6 +105,7 @@ struct outer {
 };
 
 #define NOT_OURS -1
+#define VLAN_ID 0xfff /* the rest of a tag is a priority */
 
 /*
  * Is this a tunnel packet for this node?  NOT_OURS: the host's own, not touched.  Else DROP_NONE or the reason to drop,
@@ -223,6 +224,12 @@ int wire_ingress(struct __sk_buff *skb)
 	reason = parse_outer(skb, &outer, &o.vni);
 	if (reason == NOT_OURS || !scratch)
 		return TC_ACT_UNSPEC;
+	if (skb->vlan_present) {
+		if (skb->vlan_tci & VLAN_ID) /* another link's: its VLAN device has its own hook, and takes the tag off */
+			return TC_ACT_UNSPEC;
+		if (bpf_skb_vlan_pop(skb)) /* only a priority */
+			return refuse(skb, &o, DROP_ENCAP_FAILED);
+	}
 	if (reason != DROP_NONE)
 		return refuse(skb, &o, reason);
 	key.vni = o.vni;

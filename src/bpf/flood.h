@@ -185,6 +185,7 @@ static __noinline int flood(struct __sk_buff *skb, const struct origin *o, const
 	v6 = flood_slot(o->vni, FLOOD_TUNNEL6, 0) != 0;
 	if (!v4 && !v6)
 		return TC_ACT_STOLEN;
+	skb->mark = 0; /* copies into tunnels go out as any tunnel packet */
 	sport = source_port(bpf_get_hash_recalc(skb));
 	if (!p->ip && protocol_set(skb, bpf_htons(ETH_P_IP)))
 		return refuse(skb, o, DROP_ENCAP_FAILED);

@@ -275,13 +275,15 @@ static __noinline int answer_too_big(struct __sk_buff *skb, const struct origin 
 	return icmp_answer(skb, o, p, e, DROP_TOO_BIG);
 }
 
+#define GSO_BY_FRAGS 0xffff /* SCTP: cut where its sender said, by the path MTU that it knows */
+
 /* Is the packet larger than the next hop takes?  A super-packet counts by the segments it will become. */
 static __always_inline bool too_big(struct __sk_buff *skb, const struct packet *p, __u32 mtu)
 {
 	__u32 gso_size = skb->gso_size;
 
-	if (gso_size && p->has_l4)
-		return p->headers + gso_size > mtu;
+	if (gso_size)
+		return gso_size != GSO_BY_FRAGS && p->headers + gso_size > mtu;
 	return skb->len - ETH_HLEN > mtu;
 }
 

@@ -50,6 +50,21 @@ static __always_inline bool addr_is_eui64(const struct abi_addr *a, const __u8 *
 	       a->bytes[13] == mac[3] && a->bytes[14] == mac[4] && a->bytes[15] == mac[5];
 }
 
+/* A MAC that the network knows as another's is in it. */
+static __always_inline bool is_eui64_of_another(const struct abi_port *port, const struct abi_addr *a)
+{
+	struct abi_mac_key key = {.vni = port->vni};
+	struct abi_mac *mac;
+
+	if (a->bytes[11] != 0xff || a->bytes[12] != 0xfe)
+		return false;
+	__builtin_memcpy(key.mac, &a->bytes[8], 3);
+	__builtin_memcpy(key.mac + 3, &a->bytes[13], 3);
+	key.mac[0] ^= 2;
+	mac = bpf_map_lookup_elem(&macs, &key);
+	return mac && mac->nexthop != port->nexthop;
+}
+
 /* May the port call this address its own? */
 static __always_inline bool port_may_use(const struct abi_port *port, const struct abi_addr *addr)
 {
@@ -63,7 +78,7 @@ static __always_inline bool port_may_use(const struct abi_port *port, const stru
 	if (!(port->flags & PORT_ANY_SOURCE) || addr_is_multicast(addr) || addr_is_unspecified(addr))
 		return false;
 	if (!addr_is_v4(addr) && addr_is_link_local(addr))
-		return true;
+		return !is_eui64_of_another(port, addr);
 	prefix = prefix_get(port->vrf, addr);
 	if (prefix)
 		return prefix->vni == port->vni;
@@ -152,6 +167,12 @@ static __always_inline bool is_routing_port(__be16 port)
 	return false;
 }
 
+/* RFC 2131 4.1 and RFC 8415 7.2 fix the port that is sent to, and many clients look at nothing else. */
+static __always_inline bool is_dhcp_server(const struct packet *p)
+{
+	return p->sport == bpf_htons(p->v6 ? 547 : 67) || p->dport == bpf_htons(p->v6 ? 546 : 68);
+}
+
 static __always_inline int check_protocol(const struct abi_port *port, const struct packet *p)
 {
 	__u32 allow = port->flags;
@@ -176,7 +197,7 @@ static __always_inline int check_protocol(const struct abi_port *port, const str
 	if (!p->has_l4)
 		return DROP_NONE;
 	if (p->l4_proto == IPPROTO_UDP) {
-		if (p->sport == bpf_htons(p->v6 ? 547 : 67) && !(allow & PORT_ALLOW_DHCP))
+		if (is_dhcp_server(p) && !(allow & PORT_ALLOW_DHCP))
 			return DROP_DHCP_SERVER;
 		if (is_tunnel_port(p->dport) && !(allow & PORT_ALLOW_TUNNEL))
 			return DROP_TUNNEL_PROTOCOL;
@@ -207,8 +228,8 @@ static __noinline int security(const struct abi_port *port, const struct packet 
 
 	if (!mac_equal(p->src_mac, port->mac))
 		return DROP_MAC_SPOOFED;
-	if (is_link_control(p))
-		return port->flags & PORT_ALLOW_BPDU ? DROP_NONE : DROP_LINK_CONTROL;
+	if (is_link_control(p) && !(port->flags & PORT_ALLOW_BPDU))
+		return DROP_LINK_CONTROL;
 	if (p->proto == ETH_P_ARP)
 		return check_arp(port, p);
 	if (!p->ip)
