@@ -34,8 +34,8 @@ static void put_reasons(struct json *j, const struct agent *a)
 		if (state == AGENT_PORT_UP || state == AGENT_PORT_REMOTE)
 			continue;
 		if (named++ < PORT_REASONS)
-			json_format(j, "port %s is %s%s%s", p->name, agent_port_state_name(state), reason && *reason ? ": " : "",
-				    reason ? reason : "");
+			json_format(j, "port %s is %s%s%s", p->name, agent_port_state_name(state),
+				    reason && *reason ? ": " : "", reason ? reason : "");
 		else
 			left_out++;
 	}
@@ -179,7 +179,8 @@ static void handle_drop(void *arg, const struct api_request *request, struct api
 			api_reply_json(reply, &j);
 			return;
 		}
-	api_reply_error(reply, 404, "IST-4041", "isthmus get drops lists them", NULL, "no drop reason is called \"%s\"", request->name);
+	api_reply_error(reply, 404, "IST-4041", "isthmus get drops lists them", NULL, "no drop reason is called \"%s\"",
+			request->name);
 }
 
 /* ---- configuration ---- */
@@ -201,7 +202,8 @@ static void handle_config(void *arg, const struct api_request *request, struct a
 	if (f && fclose(f) != 0)
 		r = -ENOMEM;
 	if (r < 0) {
-		api_reply_error(reply, 500, "IST-5000", NULL, NULL, "the configuration cannot be written: %s", strerror(-r));
+		api_reply_error(reply, 500, "IST-5000", NULL, NULL, "the configuration cannot be written: %s",
+				strerror(-r));
 		return;
 	}
 	reply->content_type = "application/yaml";
@@ -228,8 +230,9 @@ static void reply_refused(struct api_reply *reply, const struct conf_errors *err
 		json_object_close(&details);
 	}
 	json_array_close(&details);
-	api_reply_error(reply, 422, "IST-4022", "mend the places named and try again; isthmus explain KEY tells what a key takes",
-			&details, "the configuration was refused (%zu error%s); nothing was changed", errors->length,
+	api_reply_error(reply, 422, "IST-4022",
+			"mend the places named and try again; isthmus explain KEY tells what a key takes", &details,
+			"the configuration was refused (%zu error%s); nothing was changed", errors->length,
 			errors->length == 1 ? "" : "s");
 	json_fini(&details);
 }
@@ -252,16 +255,17 @@ static void reply_plan(struct api_reply *reply, const struct agent *a, const str
 }
 
 /* What agent_apply and its siblings returned, as a reply. */
-static void reply_outcome(struct api_reply *reply, const struct agent *a, int r, bool dry_run, const struct agent_plan *plan,
-			  const struct conf_errors *errors, const char *why)
+static void reply_outcome(struct api_reply *reply, const struct agent *a, int r, bool dry_run,
+			  const struct agent_plan *plan, const struct conf_errors *errors, const char *why)
 {
 	if (r >= 0)
 		reply_plan(reply, a, plan, dry_run);
 	else if (r == -EINVAL && errors && errors->length)
 		reply_refused(reply, errors);
 	else
-		api_reply_error(reply, r == -EINVAL ? 422 : 500, "IST-5001", "isthmus doctor finds what is wrong with this host", NULL,
-				"%s", why ? why : strerror(-r));
+		api_reply_error(reply, r == -EINVAL ? 422 : 500, "IST-5001",
+				"isthmus doctor finds what is wrong with this host", NULL, "%s",
+				why ? why : strerror(-r));
 }
 
 static bool is_offline(const struct agent *a, struct api_reply *reply)
@@ -304,7 +308,8 @@ static void handle_apply(void *arg, const struct api_request *request, struct ap
 	if (is_offline(a, reply) || !api_query_flag(request, "dry_run", &dry_run, reply))
 		return;
 	uint64_t began_us = now_us();
-	int r = agent_apply(a, name ? name : "request", request->body, request->body_size, dry_run, &plan, &errors, &why);
+	int r = agent_apply(a, name ? name : "request", request->body, request->body_size, dry_run, &plan, &errors,
+			    &why);
 
 	count_change(a, r, dry_run, began_us);
 	reply_outcome(reply, a, r, dry_run, &plan, &errors, why);
@@ -345,10 +350,11 @@ static void handle_port_del(void *arg, const struct api_request *request, struct
 
 	count_change(a, r, dry_run, began_us);
 	if (r == -ENOENT)
-		api_reply_error(reply, 404, "IST-4041", "isthmus get ports lists what there is", NULL, "no port is called \"%s\"",
-				request->name);
+		api_reply_error(reply, 404, "IST-4041", "isthmus get ports lists what there is", NULL,
+				"no port is called \"%s\"", request->name);
 	else if (r == -EPERM)
-		api_reply_error(reply, 409, "IST-4009", why ? NULL : "take it out of the file and run isthmus apply FILE", NULL, "%s",
+		api_reply_error(reply, 409, "IST-4009",
+				why ? NULL : "take it out of the file and run isthmus apply FILE", NULL, "%s",
 				why ? why : "the port belongs to the configuration file");
 	else
 		reply_outcome(reply, a, r, dry_run, &plan, NULL, why);
@@ -411,8 +417,8 @@ static void handle_schema(void *arg, const struct api_request *request, struct a
 			api_reply_json(reply, &j);
 			return;
 		}
-	api_reply_error(reply, 404, "IST-4041", "kinds begin with a capital: Port, Network, Status", NULL, "no kind is called \"%s\"",
-			request->name);
+	api_reply_error(reply, 404, "IST-4041", "kinds begin with a capital: Port, Network, Status", NULL,
+			"no kind is called \"%s\"", request->name);
 }
 
 static const struct api_route routes[] = {
@@ -431,23 +437,32 @@ static const struct api_route routes[] = {
 	{"GET", "/v1/ports/{name}", "One port", NULL, false, "Port", view_name_handle},
 	{"GET", "/v1/macs", "MACs that this node forwards to; all: of the whole fabric", "stream all", false, "MacList",
 	 view_list_handle},
-	{"GET", "/v1/macs/{name}", "What has this MAC: MAC or tenant/network/MAC", NULL, false, "MacList", view_name_handle},
-	{"GET", "/v1/hosts", "Addresses that this node forwards to; all: of the whole fabric", "stream all", false, "HostList",
-	 view_list_handle},
-	{"GET", "/v1/hosts/{name}", "What has this address: address or tenant/address", NULL, false, "HostList", view_name_handle},
-	{"GET", "/v1/routes", "Routes of this node; all: of the whole fabric", "stream all", false, "RouteList", view_list_handle},
-	{"GET", "/v1/routes/{name}", "Routes to a prefix: address, prefix, tenant/address or tenant/prefix", NULL, false, "RouteList",
+	{"GET", "/v1/macs/{name}", "What has this MAC: MAC or tenant/network/MAC", NULL, false, "MacList",
 	 view_name_handle},
-	{"GET", "/v1/drops", "Drop reasons with their counters, and sampled drops", "stream", false, "DropList", handle_drops},
+	{"GET", "/v1/hosts", "Addresses that this node forwards to; all: of the whole fabric", "stream all", false,
+	 "HostList", view_list_handle},
+	{"GET", "/v1/hosts/{name}", "What has this address: address or tenant/address", NULL, false, "HostList",
+	 view_name_handle},
+	{"GET", "/v1/routes", "Routes of this node; all: of the whole fabric", "stream all", false, "RouteList",
+	 view_list_handle},
+	{"GET", "/v1/routes/{name}", "Routes to a prefix: address, prefix, tenant/address or tenant/prefix", NULL,
+	 false, "RouteList", view_name_handle},
+	{"GET", "/v1/drops", "Drop reasons with their counters, and sampled drops", "stream", false, "DropList",
+	 handle_drops},
 	{"GET", "/v1/drops/{name}", "One drop reason", NULL, false, "Drop", handle_drop},
-	{"GET", "/v1/config", "The effective configuration as YAML, run-time ports included", NULL, false, NULL, handle_config},
-	{"POST", "/v1/apply", "Makes the configuration in the body the one of this node; the plan that was (dry_run: would be) executed",
+	{"GET", "/v1/config", "The effective configuration as YAML, run-time ports included", NULL, false, NULL,
+	 handle_config},
+	{"POST", "/v1/apply",
+	 "Makes the configuration in the body the one of this node; the plan that was (dry_run: would be) executed",
 	 "dry_run name=", true, "Plan", handle_apply},
-	{"POST", "/v1/ports", "Adds the ports of a `ports:` map, remembered over restarts", "dry_run", true, "Plan", handle_port_add},
-	{"DELETE", "/v1/ports/{name}", "Deletes a port that was added at run time", "dry_run", true, "Plan", handle_port_del},
+	{"POST", "/v1/ports", "Adds the ports of a `ports:` map, remembered over restarts", "dry_run", true, "Plan",
+	 handle_port_add},
+	{"DELETE", "/v1/ports/{name}", "Deletes a port that was added at run time", "dry_run", true, "Plan",
+	 handle_port_del},
 	{"GET", "/v1/openapi.json", "This description", NULL, false, NULL, handle_openapi},
 	{"GET", "/v1/schema/{name}", "JSON schema of a kind", NULL, false, NULL, handle_schema},
-	{"GET", "/metrics", "OpenMetrics, or Prometheus text, by the Accept header", NULL, false, NULL, view_metrics_handle},
+	{"GET", "/metrics", "OpenMetrics, or Prometheus text, by the Accept header", NULL, false, NULL,
+	 view_metrics_handle},
 };
 
 const struct api_route *command_routes(size_t *length)

@@ -2,7 +2,8 @@
 /*
  * doctor_exam.h - what the checks of the doctor share; private to doctor*.c.
  *
- * A check looks at one thing and calls found() for each fault, or fine() once; doctor.c says fine for one that said nothing.
+ * A check looks at one thing and calls found() for each fault, or fine() once; doctor.c says fine for one that said
+ * nothing.
  */
 #ifndef ISTHMUS_DOCTOR_EXAM_H
 #define ISTHMUS_DOCTOR_EXAM_H
@@ -30,8 +31,10 @@ struct exam {
 	const struct config_node *narrowest;
 };
 
-/* fix and what was seen are formats; the arguments of `fix` come first, split by the caller with snprintf where needed */
-void found(struct exam *x, enum doctor_state state, const char *fix, const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* fix and what was seen are formats; the arguments of `fix` come first, split by the caller with snprintf where needed
+ */
+void found(struct exam *x, enum doctor_state state, const char *fix, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
 void fine(struct exam *x, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void skip(struct exam *x); /* the check does not apply: not even "ok" is said */
 

@@ -32,9 +32,10 @@ static void check_kernel(struct exam *x)
 	int major = 0, minor = 0;
 
 	uname(&u);
-	if (sscanf(u.release, "%d.%d", &major, &minor) != 2 || major < KERNEL_MAJOR || (major == KERNEL_MAJOR && minor < KERNEL_MINOR))
-		found(x, DOCTOR_FAIL, "apt install linux-image-amd64, then reboot", "Linux %s; %d.%d or newer is needed", u.release,
-		      KERNEL_MAJOR, KERNEL_MINOR);
+	if (sscanf(u.release, "%d.%d", &major, &minor) != 2 || major < KERNEL_MAJOR ||
+	    (major == KERNEL_MAJOR && minor < KERNEL_MINOR))
+		found(x, DOCTOR_FAIL, "apt install linux-image-amd64, then reboot",
+		      "Linux %s; %d.%d or newer is needed", u.release, KERNEL_MAJOR, KERNEL_MINOR);
 	else
 		fine(x, "Linux %s", u.release);
 }
@@ -46,7 +47,8 @@ static void check_lockdown(struct exam *x)
 	if (!read_line("/sys/kernel/security/lockdown", text, sizeof(text)))
 		return skip(x);
 	if (strstr(text, "[confidentiality]"))
-		found(x, DOCTOR_FAIL, "boot with lockdown=integrity", "kernel lockdown is \"confidentiality\": BPF cannot read packets");
+		found(x, DOCTOR_FAIL, "boot with lockdown=integrity",
+		      "kernel lockdown is \"confidentiality\": BPF cannot read packets");
 	else
 		fine(x, "%s", text);
 }
@@ -58,7 +60,8 @@ static void check_jit(struct exam *x)
 	if (!read_number("/proc/sys/net/core/bpf_jit_enable", &on))
 		return skip(x);
 	if (!on)
-		found(x, DOCTOR_WARN, "sysctl -w net.core.bpf_jit_enable=1", "the BPF compiler is off: packets cost several times as much");
+		found(x, DOCTOR_WARN, "sysctl -w net.core.bpf_jit_enable=1",
+		      "the BPF compiler is off: packets cost several times as much");
 	else
 		fine(x, "on");
 }
@@ -74,10 +77,13 @@ static void check_bpffs(struct exam *x)
 	while (statfs(parent, &fs) < 0 && errno == ENOENT && (slash = strrchr(parent, '/')) && slash != parent)
 		*slash = '\0';
 	if (strcmp(parent, dir) == 0 && fs.f_type != BPF_FS_MAGIC) {
-		snprintf(fix, sizeof(fix), "mount -t bpf bpf %s", strncmp(dir, "/sys/fs/bpf/", 12) == 0 ? "/sys/fs/bpf" : dir);
-		found(x, DOCTOR_FAIL, fix, "%s is not on a BPF file system: the data plane cannot outlive the daemon", dir);
+		snprintf(fix, sizeof(fix), "mount -t bpf bpf %s",
+			 strncmp(dir, "/sys/fs/bpf/", 12) == 0 ? "/sys/fs/bpf" : dir);
+		found(x, DOCTOR_FAIL, fix, "%s is not on a BPF file system: the data plane cannot outlive the daemon",
+		      dir);
 	} else if (strcmp(parent, dir) != 0) {
-		found(x, DOCTOR_WARN, "systemctl start isthmusd", "%s does not exist; the daemon makes it when it starts", dir);
+		found(x, DOCTOR_WARN, "systemctl start isthmusd",
+		      "%s does not exist; the daemon makes it when it starts", dir);
 	} else {
 		fine(x, "%s", dir);
 	}
@@ -86,7 +92,8 @@ static void check_bpffs(struct exam *x)
 static void check_datapath(struct exam *x)
 {
 	if (!x->a->dp)
-		found(x, DOCTOR_FAIL, "systemctl restart isthmusd", "no pinned maps in %s: nothing is forwarded", x->a->options.bpf_dir);
+		found(x, DOCTOR_FAIL, "systemctl restart isthmusd", "no pinned maps in %s: nothing is forwarded",
+		      x->a->options.bpf_dir);
 	else
 		fine(x, "maps of layout %d are pinned", ABI_VERSION);
 }
@@ -99,8 +106,8 @@ static void check_tables(struct exam *x)
 		size_t length = table_length(x->a->dp, k), capacity = table_capacity(x->a->dp, k);
 
 		if (capacity && length >= capacity / 10 * 9)
-			found(x, DOCTOR_WARN, "split the fabric, or build with a larger table (src/bpf/abi.h)", "table %s is nearly full: %zu of %zu",
-			      fwd_kind_name(k), length, capacity);
+			found(x, DOCTOR_WARN, "split the fabric, or build with a larger table (src/bpf/abi.h)",
+			      "table %s is nearly full: %zu of %zu", fwd_kind_name(k), length, capacity);
 	}
 }
 
@@ -109,7 +116,8 @@ static void check_tables(struct exam *x)
 static void check_daemon(struct exam *x)
 {
 	if (x->a->options.offline)
-		found(x, DOCTOR_FAIL, "systemctl start isthmusd", "isthmusd is not running: packets are forwarded, changes are not followed");
+		found(x, DOCTOR_FAIL, "systemctl start isthmusd",
+		      "isthmusd is not running: packets are forwarded, changes are not followed");
 	else
 		fine(x, "isthmusd runs with pid %d", (int)getpid());
 }
@@ -121,7 +129,8 @@ static void check_degraded(struct exam *x)
 }
 
 /* The value of an option on another daemon's command line, else the default. */
-static void option_of(const char *command_line, size_t size, const char *option, const char *otherwise, char *out, size_t room)
+static void option_of(const char *command_line, size_t size, const char *option, const char *otherwise, char *out,
+		      size_t room)
 {
 	size_t length = strlen(option);
 
@@ -172,7 +181,8 @@ static void check_rival(struct exam *x)
 	int n = 0;
 
 	while (dir && (e = readdir(dir))) {
-		if (e->d_name[0] < '0' || e->d_name[0] > '9' || atoi(e->d_name) == (int)getpid() || !is_rival(x, e->d_name))
+		if (e->d_name[0] < '0' || e->d_name[0] > '9' || atoi(e->d_name) == (int)getpid() ||
+		    !is_rival(x, e->d_name))
 			continue;
 		n++;
 		snprintf(pid, sizeof(pid), "%.31s", e->d_name);
@@ -182,7 +192,8 @@ static void check_rival(struct exam *x)
 	if (n <= expected)
 		return;
 	snprintf(fix, sizeof(fix), "kill %s", pid);
-	found(x, DOCTOR_FAIL, fix, "a second isthmusd (pid %s) works on %s: they undo each other's changes", pid, x->a->options.bpf_dir);
+	found(x, DOCTOR_FAIL, fix, "a second isthmusd (pid %s) works on %s: they undo each other's changes", pid,
+	      x->a->options.bpf_dir);
 }
 
 /* ---- the configuration ---- */
@@ -209,7 +220,8 @@ static bool same_fabric(const struct config *file, const char *running)
 	_cleanup_(free) char *b = NULL;
 	bool same;
 
-	conf_load(&(struct conf_source){.name = "running", .text = running, .size = strlen(running)}, 1, &other, &errors);
+	conf_load(&(struct conf_source){.name = "running", .text = running, .size = strlen(running)}, 1, &other,
+		  &errors);
 	conf_errors_fini(&errors);
 	a = emit(file);
 	b = other ? emit(other) : NULL;
@@ -223,9 +235,11 @@ static void check_loaded(struct exam *x, const char *path, const struct config *
 	char fix[4352];
 
 	if (!x->a->options.node || !config_node(c, x->a->options.node)) {
-		snprintf(fix, sizeof(fix), "add the node to %s, or start the daemon with --node NAME (this host is \"%s\")", path,
+		snprintf(fix, sizeof(fix),
+			 "add the node to %s, or start the daemon with --node NAME (this host is \"%s\")", path,
 			 x->a->options.node ? x->a->options.node : "?");
-		found(x, DOCTOR_FAIL, fix, "%s has no node \"%s\"", path, x->a->options.node ? x->a->options.node : "?");
+		found(x, DOCTOR_FAIL, fix, "%s has no node \"%s\"", path,
+		      x->a->options.node ? x->a->options.node : "?");
 	} else if (x->a->config_text && !same_fabric(c, x->a->config_text)) {
 		snprintf(fix, sizeof(fix), "isthmus diff %s; isthmus apply %s", path, path);
 		found(x, DOCTOR_WARN, fix, "%s differs from the configuration that runs", path);
@@ -256,8 +270,8 @@ static void check_config(struct exam *x)
 	if (conf_load(&(struct conf_source){.name = path, .text = text, .size = size}, 1, &c, &errors) == 0)
 		check_loaded(x, path, c);
 	else if (errors.length)
-		found(x, DOCTOR_FAIL, fix, "%s:%u:%u: %s: %s", path, errors.items[0].line, errors.items[0].column, errors.items[0].path,
-		      errors.items[0].what);
+		found(x, DOCTOR_FAIL, fix, "%s:%u:%u: %s: %s", path, errors.items[0].line, errors.items[0].column,
+		      errors.items[0].path, errors.items[0].what);
 	else
 		found(x, DOCTOR_FAIL, fix, "%s cannot be read", path);
 	conf_errors_fini(&errors);
@@ -291,7 +305,8 @@ static void check_directory(struct exam *x, const char *dir)
 	if (fs.f_flag & ST_RDONLY) {
 		snprintf(fix, sizeof(fix), "mount -o remount,rw \"$(findmnt -no TARGET -T %s)\"", dir);
 		found(x, DOCTOR_FAIL, fix, "%s is on a file system that is read only", dir);
-	} else if (fs.f_blocks && ((uint64_t)fs.f_bavail * fs.f_frsize < DISK_LOW || (fs.f_files && fs.f_favail < 16))) {
+	} else if (fs.f_blocks &&
+		   ((uint64_t)fs.f_bavail * fs.f_frsize < DISK_LOW || (fs.f_files && fs.f_favail < 16))) {
 		snprintf(fix, sizeof(fix), "df -h %s; make room", dir);
 		found(x, DOCTOR_FAIL, fix, "%s has %llu KiB and %llu inodes left", dir,
 		      (unsigned long long)fs.f_bavail * fs.f_frsize / 1024, (unsigned long long)fs.f_favail);
@@ -318,13 +333,14 @@ static void check_socket(struct exam *x)
 	if (x->a->options.offline)
 		return skip(x);
 	if (stat(path, &st) < 0) {
-		found(x, DOCTOR_FAIL, "systemctl restart isthmusd", "%s: %s: nobody can reach this daemon", path, strerror(errno));
+		found(x, DOCTOR_FAIL, "systemctl restart isthmusd", "%s: %s: nobody can reach this daemon", path,
+		      strerror(errno));
 	} else if (st.st_mode & 07) {
 		snprintf(fix, sizeof(fix), "chmod 0660 %s", path);
 		found(x, DOCTOR_FAIL, fix, "%s is open to everybody (mode %04o)", path, st.st_mode & 07777);
 	} else if (group && st.st_gid != group->gr_gid) {
-		found(x, DOCTOR_WARN, "systemctl restart isthmusd", "%s does not belong to the group isthmus, which was made after the daemon started",
-		      path);
+		found(x, DOCTOR_WARN, "systemctl restart isthmusd",
+		      "%s does not belong to the group isthmus, which was made after the daemon started", path);
 	} else {
 		fine(x, "%s", path);
 	}
@@ -363,8 +379,11 @@ static void check_fds(struct exam *x)
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return skip(x);
 	if (limit.rlim_cur < FDS_LOW) {
-		snprintf(fix, sizeof(fix), "prlimit --pid %d --nofile=65536:65536 (for good: LimitNOFILE=65536 in its unit)", (int)getpid());
-		found(x, DOCTOR_WARN, fix, "%llu file descriptors at most; %d are wanted", (unsigned long long)limit.rlim_cur, FDS_LOW);
+		snprintf(fix, sizeof(fix),
+			 "prlimit --pid %d --nofile=65536:65536 (for good: LimitNOFILE=65536 in its unit)",
+			 (int)getpid());
+		found(x, DOCTOR_WARN, fix, "%llu file descriptors at most; %d are wanted",
+		      (unsigned long long)limit.rlim_cur, FDS_LOW);
 	} else {
 		fine(x, "%llu file descriptors", (unsigned long long)limit.rlim_cur);
 	}
@@ -385,8 +404,10 @@ static void check_neighbours(struct exam *x)
 			continue;
 		any = true;
 		if (limit < nodes * 2 + 128) {
-			snprintf(fix, sizeof(fix), "sysctl -w net.%s.neigh.default.gc_thresh3=%zu", families[i], nodes * 4 + 1024);
-			found(x, DOCTOR_WARN, fix, "the %s neighbour table holds %llu entries; the fabric has %zu nodes", families[i],
+			snprintf(fix, sizeof(fix), "sysctl -w net.%s.neigh.default.gc_thresh3=%zu", families[i],
+				 nodes * 4 + 1024);
+			found(x, DOCTOR_WARN, fix,
+			      "the %s neighbour table holds %llu entries; the fabric has %zu nodes", families[i],
 			      (unsigned long long)limit, nodes);
 		}
 	}
@@ -403,8 +424,10 @@ static void check_conntrack(struct exam *x)
 	    !read_number("/proc/sys/net/netfilter/nf_conntrack_max", &max))
 		return skip(x);
 	if (max && count >= max / 10 * 9) {
-		snprintf(fix, sizeof(fix), "sysctl -w net.netfilter.nf_conntrack_max=%llu", (unsigned long long)max * 4);
-		found(x, DOCTOR_WARN, fix, "the host's connection table holds %llu of %llu", (unsigned long long)count, (unsigned long long)max);
+		snprintf(fix, sizeof(fix), "sysctl -w net.netfilter.nf_conntrack_max=%llu",
+			 (unsigned long long)max * 4);
+		found(x, DOCTOR_WARN, fix, "the host's connection table holds %llu of %llu", (unsigned long long)count,
+		      (unsigned long long)max);
 	} else {
 		fine(x, "%llu of %llu", (unsigned long long)count, (unsigned long long)max);
 	}

@@ -20,7 +20,8 @@ static void each_port(struct exam *x, port_fn fn)
 		return skip(x);
 	for (size_t i = 0; i < x->config->n_ports; i++) {
 		const struct config_port *p = &x->config->ports[i];
-		const struct link *link = p->node == x->self && p->interface ? kern_link_by_name(x->a->kern, p->interface) : NULL;
+		const struct link *link =
+			p->node == x->self && p->interface ? kern_link_by_name(x->a->kern, p->interface) : NULL;
 
 		if (link)
 			fn(x, p, link);
@@ -38,7 +39,9 @@ static void check_interface(struct exam *x)
 
 		if (p->node != x->self || kern_link_by_name(x->a->kern, p->interface))
 			continue;
-		snprintf(fix, sizeof(fix), "start the workload, or make its interface: ip link add %s type veth peer name WORKLOAD", p->interface);
+		snprintf(fix, sizeof(fix),
+			 "start the workload, or make its interface: ip link add %s type veth peer name WORKLOAD",
+			 p->interface);
 		found(x, DOCTOR_FAIL, fix, "port %s is waiting: interface %s does not exist", p->name, p->interface);
 	}
 }
@@ -51,8 +54,10 @@ static void look_link(struct exam *x, const struct config_port *p, const struct 
 		snprintf(fix, sizeof(fix), "ip link set %s up", link->name);
 		found(x, DOCTOR_FAIL, fix, "port %s: interface %s is down", p->name, link->name);
 	} else if (!link->running) {
-		snprintf(fix, sizeof(fix), "set the workload's end up: ip link set INTERFACE up, inside its namespace or VM");
-		found(x, DOCTOR_WARN, fix, "port %s: interface %s has no carrier, the workload's end is down", p->name, link->name);
+		snprintf(fix, sizeof(fix),
+			 "set the workload's end up: ip link set INTERFACE up, inside its namespace or VM");
+		found(x, DOCTOR_WARN, fix, "port %s: interface %s has no carrier, the workload's end is down", p->name,
+		      link->name);
 	}
 }
 
@@ -64,8 +69,9 @@ static void look_master(struct exam *x, const struct config_port *p, const struc
 	if (!link->master)
 		return;
 	snprintf(fix, sizeof(fix), "ip link set %s nomaster", link->name);
-	found(x, DOCTOR_FAIL, fix, "port %s: interface %s is enslaved to %s, which may forward its packets past Isthmus", p->name, link->name,
-	      master ? master->name : "another device");
+	found(x, DOCTOR_FAIL, fix,
+	      "port %s: interface %s is enslaved to %s, which may forward its packets past Isthmus", p->name,
+	      link->name, master ? master->name : "another device");
 }
 
 static void look_underlay(struct exam *x, const struct config_port *p, const struct link *link)
@@ -96,13 +102,14 @@ static void look_program(struct exam *x, const struct config_port *p, const stru
 			there = strncmp(filters[k].name, programs[ingress], strlen(programs[ingress])) == 0;
 			if (there)
 				break;
-			snprintf(fix, sizeof(fix), "tc filter del dev %s %s pref %u", link->name, ingress ? "ingress" : "egress", filters[k].priority);
-			found(x, DOCTOR_FAIL, fix, "port %s: tc filter %s (pref %u) on %s comes before Isthmus", p->name, filters[k].name,
-			      filters[k].priority, link->name);
+			snprintf(fix, sizeof(fix), "tc filter del dev %s %s pref %u", link->name,
+				 ingress ? "ingress" : "egress", filters[k].priority);
+			found(x, DOCTOR_FAIL, fix, "port %s: tc filter %s (pref %u) on %s comes before Isthmus",
+			      p->name, filters[k].name, filters[k].priority, link->name);
 		}
 		if (!there)
-			found(x, DOCTOR_FAIL, "systemctl restart isthmusd", "port %s: the program %s is not on %s", p->name, programs[ingress],
-			      link->name);
+			found(x, DOCTOR_FAIL, "systemctl restart isthmusd", "port %s: the program %s is not on %s",
+			      p->name, programs[ingress], link->name);
 	}
 }
 
@@ -112,20 +119,25 @@ static void look_guard(struct exam *x, const struct config_port *p, const struct
 	static const struct {
 		const char *key;
 		uint64_t value;
-	} guards[] = {{"ipv6/conf/%s/disable_ipv6", 1}, {"ipv4/conf/%s/rp_filter", 1}, {"ipv4/conf/%s/arp_ignore", 8}, {"ipv4/conf/%s/forwarding", 0}};
+	} guards[] = {{"ipv6/conf/%s/disable_ipv6", 1},
+		      {"ipv4/conf/%s/rp_filter", 1},
+		      {"ipv4/conf/%s/arp_ignore", 8},
+		      {"ipv4/conf/%s/forwarding", 0}};
 
 	for (size_t i = 0; i < sizeof(guards) / sizeof(guards[0]); i++) {
 		const char *mark = strstr(guards[i].key, "%s");
 		char path[96], fix[128];
 		uint64_t value;
 
-		snprintf(path, sizeof(path), "/proc/sys/net/%.*s%s%s", (int)(mark - guards[i].key), guards[i].key, link->name, mark + 2);
+		snprintf(path, sizeof(path), "/proc/sys/net/%.*s%s%s", (int)(mark - guards[i].key), guards[i].key,
+			 link->name, mark + 2);
 		if (!read_number(path, &value) || value == guards[i].value)
 			continue;
 		/* Written with slashes, since the name of an interface may hold a dot. */
-		snprintf(fix, sizeof(fix), "sysctl -w %s=%llu", path + strlen("/proc/sys/"), (unsigned long long)guards[i].value);
-		found(x, DOCTOR_WARN, fix, "port %s: the host's own stack is not kept off %s (%s is %llu)", p->name, link->name,
-		      path + strlen("/proc/sys/net/"), (unsigned long long)value);
+		snprintf(fix, sizeof(fix), "sysctl -w %s=%llu", path + strlen("/proc/sys/"),
+			 (unsigned long long)guards[i].value);
+		found(x, DOCTOR_WARN, fix, "port %s: the host's own stack is not kept off %s (%s is %llu)", p->name,
+		      link->name, path + strlen("/proc/sys/net/"), (unsigned long long)value);
 	}
 }
 
@@ -136,9 +148,10 @@ static void look_mtu(struct exam *x, const struct config_port *p, const struct l
 
 	if (!x->narrowest || link->mtu <= x->inner_mtu)
 		return;
-	snprintf(fix, sizeof(fix), "ip link set %s mtu %u, and the same on the workload's end", link->name, x->inner_mtu);
-	found(x, DOCTOR_WARN, fix, "port %s: MTU %u of %s is more than the %u bytes that fit on the path to node %s", p->name, link->mtu,
-	      link->name, x->inner_mtu, x->narrowest->name);
+	snprintf(fix, sizeof(fix), "ip link set %s mtu %u, and the same on the workload's end", link->name,
+		 x->inner_mtu);
+	found(x, DOCTOR_WARN, fix, "port %s: MTU %u of %s is more than the %u bytes that fit on the path to node %s",
+	      p->name, link->mtu, link->name, x->inner_mtu, x->narrowest->name);
 }
 
 static void check_link(struct exam *x)
@@ -179,7 +192,8 @@ static void check_address(struct exam *x)
 		if (!p)
 			continue;
 		snprintf(fix, sizeof(fix), "ip address flush dev %s", i->ifa_name);
-		found(x, DOCTOR_FAIL, fix, "port %s: the node has an address on %s; it belongs into the workload", p->name, i->ifa_name);
+		found(x, DOCTOR_FAIL, fix, "port %s: the node has an address on %s; it belongs into the workload",
+		      p->name, i->ifa_name);
 	}
 	freeifaddrs(list);
 }

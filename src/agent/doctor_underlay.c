@@ -36,9 +36,10 @@ static size_t underlay_links(const struct exam *x, const struct link *out[static
 	size_t n = 0;
 
 	for (size_t i = 0; x->self && x->a->kern && i < x->self->n_underlay + x->self->n_interfaces && n < 16; i++) {
-		const struct link *link = i < x->self->n_underlay
-						  ? kern_link_with_address(x->a->kern, &x->self->underlay[i])
-						  : kern_link_by_name(x->a->kern, x->self->interfaces[i - x->self->n_underlay]);
+		const struct link *link =
+			i < x->self->n_underlay
+				? kern_link_with_address(x->a->kern, &x->self->underlay[i])
+				: kern_link_by_name(x->a->kern, x->self->interfaces[i - x->self->n_underlay]);
 		bool known = !link;
 
 		for (size_t k = 0; k < n; k++)
@@ -61,7 +62,8 @@ static void check_address(struct exam *x)
 		if (kern_link_with_address(x->a->kern, a))
 			continue;
 		addr_format(a, text);
-		snprintf(fix, sizeof(fix), "ip address add %s/%s dev DEVICE, or mend nodes.%s.underlay in the configuration", text,
+		snprintf(fix, sizeof(fix),
+			 "ip address add %s/%s dev DEVICE, or mend nodes.%s.underlay in the configuration", text,
 			 addr_is_v4(a) ? "24" : "64", x->self->name);
 		found(x, DOCTOR_FAIL, fix, "no interface has this node's underlay address %s", text);
 	}
@@ -74,7 +76,8 @@ static void check_interfaces(struct exam *x)
 	for (size_t i = 0; x->self && x->a->kern && i < x->self->n_interfaces; i++) {
 		if (kern_link_by_name(x->a->kern, x->self->interfaces[i]))
 			continue;
-		snprintf(fix, sizeof(fix), "ip link show; mend nodes.%s.interfaces in the configuration", x->self->name);
+		snprintf(fix, sizeof(fix), "ip link show; mend nodes.%s.interfaces in the configuration",
+			 x->self->name);
 		found(x, DOCTOR_FAIL, fix, "underlay interface %s does not exist", x->self->interfaces[i]);
 	}
 }
@@ -90,13 +93,15 @@ static void check_link(struct exam *x)
 			snprintf(fix, sizeof(fix), "ip link set %s up", links[i]->name);
 			found(x, DOCTOR_FAIL, fix, "underlay interface %s is down", links[i]->name);
 		} else if (!links[i]->running) {
-			snprintf(fix, sizeof(fix), "ethtool %s; look at the cable, or at the other end", links[i]->name);
+			snprintf(fix, sizeof(fix), "ethtool %s; look at the cable, or at the other end",
+				 links[i]->name);
 			found(x, DOCTOR_FAIL, fix, "underlay interface %s has no carrier", links[i]->name);
 		}
 	}
 }
 
-/* An IPv6 address that is being checked, or was found taken, is not used by the kernel: tunnels from it do not leave. */
+/* An IPv6 address that is being checked, or was found taken, is not used by the kernel: tunnels from it do not leave.
+ */
 static void check_dad(struct exam *x)
 {
 	_cleanup_(file) FILE *f = fopen("/proc/net/if_inet6", "re");
@@ -138,7 +143,9 @@ static void check_forwarding(struct exam *x)
 		if (!read_number(path, &on) || on)
 			continue;
 		snprintf(fix, sizeof(fix), "sysctl -w net.%s.conf.lo.forwarding=1", families[i]);
-		found(x, DOCTOR_FAIL, fix, "lo does not forward %s: the data plane cannot ask the kernel for routes to other nodes", families[i]);
+		found(x, DOCTOR_FAIL, fix,
+		      "lo does not forward %s: the data plane cannot ask the kernel for routes to other nodes",
+		      families[i]);
 	}
 }
 
@@ -159,7 +166,8 @@ static void check_route(struct exam *x)
 		if (n == x->self)
 			continue;
 		if (!remote) {
-			snprintf(fix, sizeof(fix), "give nodes.%s.underlay an address of the other family too", n->name);
+			snprintf(fix, sizeof(fix), "give nodes.%s.underlay an address of the other family too",
+				 n->name);
 			found(x, DOCTOR_FAIL, fix, "node %s and this one have no address family in common", n->name);
 			continue;
 		}
@@ -192,10 +200,10 @@ static void check_mtu(struct exam *x)
 		if (mtu >= INNER_MTU_MIN + overhead)
 			continue;
 		link = kern_link_by_index(x->a->kern, path.ifindex);
-		snprintf(fix, sizeof(fix), "ip link set %s mtu 1500 (and look at nodes.%s.mtu and the route's mtu)", link ? link->name : "DEVICE",
-			 n->name);
-		found(x, DOCTOR_FAIL, fix, "the path to node %s carries %u bytes, %u inside: IPv6 needs %d inside", n->name, mtu,
-		      mtu > overhead ? mtu - overhead : 0, INNER_MTU_MIN);
+		snprintf(fix, sizeof(fix), "ip link set %s mtu 1500 (and look at nodes.%s.mtu and the route's mtu)",
+			 link ? link->name : "DEVICE", n->name);
+		found(x, DOCTOR_FAIL, fix, "the path to node %s carries %u bytes, %u inside: IPv6 needs %d inside",
+		      n->name, mtu, mtu > overhead ? mtu - overhead : 0, INNER_MTU_MIN);
 	}
 }
 
@@ -218,13 +226,14 @@ static void check_program(struct exam *x)
 			there = strncmp(filters[k].name, "wire_ingress", 12) == 0;
 			if (there)
 				break;
-			snprintf(fix, sizeof(fix), "tc filter del dev %s ingress pref %u, if it is not needed", links[i]->name, filters[k].priority);
-			found(x, DOCTOR_WARN, fix, "tc filter %s (pref %u) on %s sees tunnel packets before Isthmus", filters[k].name,
-			      filters[k].priority, links[i]->name);
+			snprintf(fix, sizeof(fix), "tc filter del dev %s ingress pref %u, if it is not needed",
+				 links[i]->name, filters[k].priority);
+			found(x, DOCTOR_WARN, fix, "tc filter %s (pref %u) on %s sees tunnel packets before Isthmus",
+			      filters[k].name, filters[k].priority, links[i]->name);
 		}
 		if (!there)
-			found(x, DOCTOR_FAIL, "systemctl restart isthmusd", "the program wire_ingress is not on %s: nothing comes in there",
-			      links[i]->name);
+			found(x, DOCTOR_FAIL, "systemctl restart isthmusd",
+			      "the program wire_ingress is not on %s: nothing comes in there", links[i]->name);
 	}
 }
 
@@ -245,8 +254,11 @@ static void check_udp(struct exam *x)
 	if (taken) {
 		char fix[160];
 
-		snprintf(fix, sizeof(fix), "ip -d link show type vxlan; ss -ulnp sport = :%u; remove it, or set fabric.vxlan_port", wanted);
-		found(x, DOCTOR_WARN, fix, "another VXLAN device or program has UDP port %u: it gets no packet that Isthmus takes", wanted);
+		snprintf(fix, sizeof(fix),
+			 "ip -d link show type vxlan; ss -ulnp sport = :%u; remove it, or set fabric.vxlan_port",
+			 wanted);
+		found(x, DOCTOR_WARN, fix,
+		      "another VXLAN device or program has UDP port %u: it gets no packet that Isthmus takes", wanted);
 	} else {
 		fine(x, "UDP port %u is ours alone", wanted);
 	}
@@ -339,9 +351,11 @@ static void check_firewall(struct exam *x)
 			continue;
 		snprintf(fix, sizeof(fix), "nft delete rule %s %s %s handle %lld", family, table, chain,
 			 (long long)json_integer_value(json_object_get(rule, "handle")));
-		/* Programs of this node come before netfilter, except in a netdev chain on egress; but rules of one host are rules of all. */
-		found(x, DOCTOR_WARN, fix, "a firewall rule in %s %s %s drops UDP port %u; see that no node and no cloud firewall does", family,
-		      table, chain, port);
+		/* Programs of this node come before netfilter, except in a netdev chain on egress; but rules of one
+		 * host are rules of all. */
+		found(x, DOCTOR_WARN, fix,
+		      "a firewall rule in %s %s %s drops UDP port %u; see that no node and no cloud firewall does",
+		      family, table, chain, port);
 	}
 }
 
@@ -411,11 +425,13 @@ static void check_offload(struct exam *x)
 		if (features_read(fd, links[i]->name, &f))
 			for (size_t k = 0; k < sizeof(wanted) / sizeof(wanted[0]); k++) {
 				/* A veth merges packets only when it is told to; there it is a choice, not a fault. */
-				if (!feature_is_off(&f, wanted[k]) || (links[i]->kind == LINK_VETH && strcmp(wanted[k], "rx-gro") == 0))
+				if (!feature_is_off(&f, wanted[k]) ||
+				    (links[i]->kind == LINK_VETH && strcmp(wanted[k], "rx-gro") == 0))
 					continue;
 				snprintf(fix, sizeof(fix), "ethtool -K %s %s on", links[i]->name, wanted[k]);
-				found(x, DOCTOR_WARN, fix, "%s of %s is off: large packets are cut in software, at half the speed or less", wanted[k],
-				      links[i]->name);
+				found(x, DOCTOR_WARN, fix,
+				      "%s of %s is off: large packets are cut in software, at half the speed or less",
+				      wanted[k], links[i]->name);
 			}
 		free(f.names);
 		free(f.values);

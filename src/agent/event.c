@@ -53,7 +53,8 @@ static void name_protocol(struct facts *f, uint8_t number)
 	static const struct {
 		uint8_t number;
 		const char *name;
-	} known[] = {{1, "icmp"}, {2, "igmp"}, {6, "tcp"}, {17, "udp"}, {47, "gre"}, {50, "esp"}, {58, "icmpv6"}, {132, "sctp"}};
+	} known[] = {{1, "icmp"}, {2, "igmp"}, {6, "tcp"},     {17, "udp"},
+		     {47, "gre"}, {50, "esp"}, {58, "icmpv6"}, {132, "sctp"}};
 
 	snprintf(f->protocol, sizeof(f->protocol), "%u", number);
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
@@ -236,11 +237,13 @@ static void put_optional_uint(struct json *j, const char *key, bool there, uint6
 
 void view_event(struct json *j, const struct agent *a, const struct abi_event *e)
 {
-	static const char *const directions[] = {[FROM_PORT] = "from-port", [FROM_WIRE] = "from-wire", [TO_PORT] = "to-port"};
+	static const char *const directions[] = {
+		[FROM_PORT] = "from-port", [FROM_WIRE] = "from-wire", [TO_PORT] = "to-port"};
 	struct facts f = {.protocol = "unknown", .vxlan_port = a->config ? a->config->vxlan_port : 4789};
 	struct reader r = {e->data, e->snap_size < ABI_EVENT_SNAP ? e->snap_size : ABI_EVENT_SNAP};
 	const struct link *link = a->kern ? kern_link_by_index(a->kern, e->ifindex) : NULL;
-	const struct config_port *port = e->direction == FROM_WIRE ? NULL : port_by_interface(a, link ? link->name : NULL);
+	const struct config_port *port =
+		e->direction == FROM_WIRE ? NULL : port_by_interface(a, link ? link->name : NULL);
 	const struct config_network *network = port ? port->network : network_by_vni(a->config, e->vni);
 
 	if (e->direction == FROM_WIRE)

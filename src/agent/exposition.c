@@ -15,7 +15,8 @@
 #include "lib/cleanup.h"
 #include "model/fwd.h"
 
-static void single(struct metrics *m, const char *name, enum metrics_type type, const char *unit, const char *help, double value)
+static void single(struct metrics *m, const char *name, enum metrics_type type, const char *unit, const char *help,
+		   double value)
 {
 	metrics_family(m, name, type, unit, help);
 	metrics_sample(m, NULL, value);
@@ -45,7 +46,8 @@ static void expose_datapath(struct metrics *m, const struct datapath *dp)
 	metrics_family(m, "isthmus_table_entries", METRICS_GAUGE, NULL, "Entries in a table of the data plane.");
 	for (unsigned k = 0; k < FWD_KIND_MAX; k++)
 		labelled(m, "table", fwd_kind_name(k), (double)table_length(dp, k));
-	metrics_family(m, "isthmus_table_capacity", METRICS_GAUGE, NULL, "Entries that a table of the data plane can hold.");
+	metrics_family(m, "isthmus_table_capacity", METRICS_GAUGE, NULL,
+		       "Entries that a table of the data plane can hold.");
 	for (unsigned k = 0; k < FWD_KIND_MAX; k++)
 		labelled(m, "table", fwd_kind_name(k), (double)table_capacity(dp, k));
 }
@@ -67,7 +69,8 @@ static void expose_config(struct metrics *m, const struct agent *a)
 		labelled(m, "state", agent_port_state_name(s), (double)ports[s]);
 	single(m, "isthmus_nodes", METRICS_GAUGE, NULL, "Nodes of the fabric, this one included.",
 	       a->config ? (double)a->config->n_nodes : 0);
-	single(m, "isthmus_tenants", METRICS_GAUGE, NULL, "Tenants of the fabric.", a->config ? (double)a->config->n_tenants : 0);
+	single(m, "isthmus_tenants", METRICS_GAUGE, NULL, "Tenants of the fabric.",
+	       a->config ? (double)a->config->n_tenants : 0);
 	single(m, "isthmus_networks", METRICS_GAUGE, NULL, "Networks of all tenants.", (double)networks);
 }
 
@@ -88,8 +91,8 @@ static void expose_process(struct metrics *m, const struct agent *a)
 	unsigned long size, resident;
 	unsigned fds = 0;
 
-	single(m, "process_start_time_seconds", METRICS_GAUGE, "seconds", "Start time of the daemon since the Unix epoch.",
-	       boot_to_wall_s() + (double)a->started_ms / 1000);
+	single(m, "process_start_time_seconds", METRICS_GAUGE, "seconds",
+	       "Start time of the daemon since the Unix epoch.", boot_to_wall_s() + (double)a->started_ms / 1000);
 	if (f && fscanf(f, "%lu %lu", &size, &resident) == 2)
 		single(m, "process_resident_memory_bytes", METRICS_GAUGE, "bytes", "Resident memory of the daemon.",
 		       (double)resident * (double)sysconf(_SC_PAGESIZE));
@@ -114,21 +117,24 @@ void view_metrics_handle(void *arg, const struct api_request *request, struct ap
 	reply->content_type = metrics_content_type(&m);
 	metrics_family(&m, "isthmus_build", METRICS_INFO, NULL, "Version of the daemon.");
 	labelled(&m, "version", ISTHMUS_VERSION, 1);
-	single(&m, "isthmus_degraded", METRICS_GAUGE, NULL, "1 while `isthmus status` says DEGRADED.", agent_is_degraded(a));
+	single(&m, "isthmus_degraded", METRICS_GAUGE, NULL, "1 while `isthmus status` says DEGRADED.",
+	       agent_is_degraded(a));
 	expose_config(&m, a);
 	if (a->dp)
 		expose_datapath(&m, a->dp);
 	single(&m, "isthmus_config_generation", METRICS_GAUGE, NULL, "Configurations applied since the daemon started.",
 	       (double)a->generation);
-	single(&m, "isthmus_config_applied_timestamp_seconds", METRICS_GAUGE, "seconds", "When a configuration was last applied.",
+	single(&m, "isthmus_config_applied_timestamp_seconds", METRICS_GAUGE, "seconds",
+	       "When a configuration was last applied.",
 	       a->applied_ms ? boot_to_wall_s() + (double)a->applied_ms / 1000 : 0);
-	metrics_family(&m, "isthmus_changes", METRICS_COUNTER, NULL, "Changes asked for through the API, by what became of them.");
+	metrics_family(&m, "isthmus_changes", METRICS_COUNTER, NULL,
+		       "Changes asked for through the API, by what became of them.");
 	labelled(&m, "result", "done", (double)a->changes.done);
 	labelled(&m, "result", "refused", (double)a->changes.refused);
 	single(&m, "isthmus_change_duration_seconds", METRICS_GAUGE, "seconds", "How long the last change took.",
 	       (double)a->changes.last_us / 1e6);
-	single(&m, "isthmus_repairs", METRICS_COUNTER, NULL, "Drift between intent and kernel that was found and mended.",
-	       (double)a->repairs);
+	single(&m, "isthmus_repairs", METRICS_COUNTER, NULL,
+	       "Drift between intent and kernel that was found and mended.", (double)a->repairs);
 	expose_process(&m, a);
 	reply->body = metrics_take(&m, &reply->body_size);
 	if (!reply->body)

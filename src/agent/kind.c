@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * kind.c - the fields of every object that the API answers with, in the order in which view.c and command.c write them.
- * doc/schema and the OpenAPI description are made from here.  Fields may be added; none is ever renamed or removed inside
- * isthmus/v1.
+ * doc/schema and the OpenAPI description are made from here.  Fields may be added; none is ever renamed or removed
+ * inside isthmus/v1.
  */
 #include "agent/view.h"
 

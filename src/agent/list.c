@@ -21,8 +21,8 @@ struct filter {
 };
 
 /*
- * A walk over the objects of a list.  Between two pieces the configuration may have been replaced, so all that is kept is
- * the name of the base object and how many of its objects were written; each piece looks the name up again.
+ * A walk over the objects of a list.  Between two pieces the configuration may have been replaced, so all that is kept
+ * is the name of the base object and how many of its objects were written; each piece looks the name up again.
  */
 struct walk {
 	const struct agent *a;
@@ -130,7 +130,8 @@ static bool wants(const struct walk *w, const struct config_tenant *t, const str
 }
 
 static enum step emit_address(const struct walk *w, size_t index, size_t sub, struct json *j,
-			      void (*view)(struct json *, const struct agent *, const struct config_port *, const struct addr *))
+			      void (*view)(struct json *, const struct agent *, const struct config_port *,
+					   const struct addr *))
 {
 	const struct config_port *p = &w->a->config->ports[index];
 

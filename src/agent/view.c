@@ -57,7 +57,8 @@ static bool lookup(const struct agent *a, const struct fwd *key, struct fwd *out
 
 static bool host_entry(const struct agent *a, const struct config_port *p, const struct addr *address, struct fwd *out)
 {
-	return lookup(a, &(struct fwd){.kind = FWD_HOST, .host = {.vrf = p->network->tenant->vni, .addr = *address}}, out);
+	return lookup(a, &(struct fwd){.kind = FWD_HOST, .host = {.vrf = p->network->tenant->vni, .addr = *address}},
+		      out);
 }
 
 bool view_host_installed(const struct agent *a, const struct config_port *p, const struct addr *address)
@@ -79,7 +80,8 @@ bool view_prefix_installed(const struct agent *a, const struct config_network *n
 {
 	struct fwd entry;
 
-	return lookup(a, &(struct fwd){.kind = FWD_PREFIX, .prefix = {.vrf = n->tenant->vni, .prefix = *subnet}}, &entry);
+	return lookup(a, &(struct fwd){.kind = FWD_PREFIX, .prefix = {.vrf = n->tenant->vni, .prefix = *subnet}},
+		      &entry);
 }
 
 static void put_via(struct json *j, const struct agent *a, const struct config_port *p)
@@ -319,7 +321,8 @@ void view_host_route(struct json *j, const struct agent *a, const struct config_
 	char text[PREFIX_TEXT_SIZE];
 	struct fwd host, nexthop;
 	bool installed = host_entry(a, p, address, &host);
-	bool known = installed && lookup(a, &(struct fwd){.kind = FWD_NEXTHOP, .nexthop.owner = host.host.nexthop}, &nexthop);
+	bool known = installed &&
+		     lookup(a, &(struct fwd){.kind = FWD_NEXTHOP, .nexthop.owner = host.host.nexthop}, &nexthop);
 	bool tunnel = known && nexthop.nexthop.type == FWD_NEXTHOP_TUNNEL;
 
 	route_begin(j, n, prefix_format(&prefix, text), "host");
@@ -345,7 +348,8 @@ void view_host_route(struct json *j, const struct agent *a, const struct config_
 	json_object_close(j);
 }
 
-void view_prefix_route(struct json *j, const struct agent *a, const struct config_network *n, const struct prefix *subnet)
+void view_prefix_route(struct json *j, const struct agent *a, const struct config_network *n,
+		       const struct prefix *subnet)
 {
 	char text[PREFIX_TEXT_SIZE];
 

@@ -2,10 +2,10 @@
 /*
  * view.h - the agent's state as JSON objects: what `isthmus get` shows.
  *
- * view.c writes one object of a kind; list.c walks all objects of a kind in pieces, so that a list of a million costs the
- * control thread no more than a few milliseconds at once and no memory.  A walk survives changes of the configuration: it
- * remembers names, never pointers.  The tables of fields here are the JSON schemas (doc/schema) and the OpenAPI
- * description; a test checks that objects have exactly these fields.
+ * view.c writes one object of a kind; list.c walks all objects of a kind in pieces, so that a list of a million costs
+ * the control thread no more than a few milliseconds at once and no memory.  A walk survives changes of the
+ * configuration: it remembers names, never pointers.  The tables of fields here are the JSON schemas (doc/schema) and
+ * the OpenAPI description; a test checks that objects have exactly these fields.
  *
  * Reads the agent, changes nothing.  Control thread.
  */
@@ -33,7 +33,8 @@ void view_port(struct json *j, const struct agent *a, const struct config_port *
 void view_mac(struct json *j, const struct agent *a, const struct config_port *p);
 void view_host(struct json *j, const struct agent *a, const struct config_port *p, const struct addr *address);
 void view_host_route(struct json *j, const struct agent *a, const struct config_port *p, const struct addr *address);
-void view_prefix_route(struct json *j, const struct agent *a, const struct config_network *n, const struct prefix *subnet);
+void view_prefix_route(struct json *j, const struct agent *a, const struct config_network *n,
+		       const struct prefix *subnet);
 void view_drop(struct json *j, enum drop_reason reason, uint64_t packets);
 
 /* Does the data plane hold the entry that forwards to it? */

@@ -3,7 +3,6 @@
 
 #include <assert.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -214,21 +213,10 @@ void json_format(struct json *j, const char *format, ...)
 void json_uint(struct json *j, uint64_t n)
 {
 	char text[24];
+	int length = snprintf(text, sizeof(text), "%" PRIu64, n);
 
 	before_value(j);
-	append(j, text, (size_t)snprintf(text, sizeof(text), "%" PRIu64, n));
-}
-
-void json_real(struct json *j, double d)
-{
-	char text[40];
-
-	if (!isfinite(d)) {
-		json_null(j);
-		return;
-	}
-	before_value(j);
-	append(j, text, (size_t)snprintf(text, sizeof(text), "%.6g", d));
+	append(j, text, (size_t)length);
 }
 
 void json_bool(struct json *j, bool b)

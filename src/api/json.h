@@ -2,12 +2,13 @@
 /*
  * json.h - a JSON writer that needs no tree.
  *
- * Values are appended to one growing buffer; commas and nesting are the writer's business, so the same functions write a
- * small object and a list of a million.  An allocation failure is sticky: everything after it is ignored and json_take
- * returns NULL.  Strings may hold any bytes: control characters are escaped, what is not UTF-8 becomes U+FFFD.
+ * Values are appended to one growing buffer; commas and nesting are the writer's business, so the same functions write
+ * a small object and a list of a million.  An allocation failure is sticky: everything after it is ignored and
+ * json_take returns NULL.  Strings may hold any bytes: control characters are escaped, what is not UTF-8 becomes
+ * U+FFFD.
  *
- * Start with a zeroed struct, write, then json_take (the text is the caller's) or json_fini.  Between top-level values of
- * a stream call json_reset or append them to each other with json_newline.  One thread.
+ * Start with a zeroed struct, write, then json_take (the text is the caller's) or json_fini.  Between top-level values
+ * of a stream call json_reset or append them to each other with json_newline.  One thread.
  */
 #ifndef ISTHMUS_JSON_H
 #define ISTHMUS_JSON_H
@@ -26,7 +27,8 @@ struct json {
 };
 
 void json_fini(struct json *j);
-char *json_take(struct json *j, size_t *size); /* malloc'd text, or NULL when memory ran out; j is empty and usable after */
+char *json_take(struct json *j,
+		size_t *size); /* malloc'd text, or NULL when memory ran out; j is empty and usable after */
 
 void json_object_open(struct json *j);
 void json_object_close(struct json *j);
@@ -37,7 +39,6 @@ void json_key(struct json *j, const char *key);
 void json_string(struct json *j, const char *s); /* NULL: null */
 void json_format(struct json *j, const char *format, ...) __attribute__((format(printf, 2, 3))); /* a string */
 void json_uint(struct json *j, uint64_t n);
-void json_real(struct json *j, double d); /* not a number and infinities: null */
 void json_bool(struct json *j, bool b);
 void json_null(struct json *j);
 void json_raw(struct json *j, const char *text, size_t size); /* a complete value */

@@ -82,7 +82,8 @@ const char *metrics_content_type(const struct metrics *m)
 
 void metrics_family(struct metrics *m, const char *name, enum metrics_type type, const char *unit, const char *help)
 {
-	static const char *const types[] = {[METRICS_GAUGE] = "gauge", [METRICS_COUNTER] = "counter", [METRICS_INFO] = "info"};
+	static const char *const types[] = {
+		[METRICS_GAUGE] = "gauge", [METRICS_COUNTER] = "counter", [METRICS_INFO] = "info"};
 
 	m->name = name;
 	m->type = type;

@@ -2,10 +2,10 @@
 /*
  * metrics.h - writes an exposition for Prometheus: OpenMetrics 1.0, or its text format 0.0.4.
  *
- * metrics_format picks by the Accept header as Prometheus itself negotiates; then for each family metrics_family and its
- * samples, at the end metrics_take.  The two formats differ in names: an OpenMetrics counter family is "x" with samples
- * "x_total", in the text format the family is "x_total"; the writer knows, callers give "x".  An allocation failure is
- * sticky.  One thread.
+ * metrics_format picks by the Accept header as Prometheus itself negotiates; then for each family metrics_family and
+ * its samples, at the end metrics_take.  The two formats differ in names: an OpenMetrics counter family is "x" with
+ * samples "x_total", in the text format the family is "x_total"; the writer knows, callers give "x".  An allocation
+ * failure is sticky.  One thread.
  *
  * Label values must come from a small fixed set (row T2): never an address, MAC, port or flow.
  */

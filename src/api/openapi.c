@@ -7,7 +7,8 @@
 
 #define LIST "List"
 
-static const struct api_kind *kind_by_name(const struct api_kind *kinds, size_t n_kinds, const char *name, size_t length)
+static const struct api_kind *kind_by_name(const struct api_kind *kinds, size_t n_kinds, const char *name,
+					   size_t length)
 {
 	for (size_t i = 0; i < n_kinds; i++)
 		if (strlen(kinds[i].name) == length && memcmp(kinds[i].name, name, length) == 0)
@@ -223,7 +224,8 @@ static const struct api_field error_body_fields[] = {
 	{0},
 };
 static const struct api_field error_fields[] = {
-	{"error", "#ErrorBody", "with an optional hint (the next step) and details (one object for each error in a file)"},
+	{"error", "#ErrorBody",
+	 "with an optional hint (the next step) and details (one object for each error in a file)"},
 	{0},
 };
 static const struct api_kind error_kinds[] = {
@@ -239,8 +241,8 @@ static void write_component(struct json *j, const char *base, const struct api_k
 	json_object_close(j);
 }
 
-void openapi_write(struct json *j, const char *title, const char *version, const struct api_route *routes, size_t n_routes,
-		   const struct api_kind *kinds, size_t n_kinds)
+void openapi_write(struct json *j, const char *title, const char *version, const struct api_route *routes,
+		   size_t n_routes, const struct api_kind *kinds, size_t n_kinds)
 {
 	const char *base = "#/components/schemas/";
 

@@ -102,8 +102,8 @@ static void not_found(const struct route_table *t, const char *path, size_t leng
 	}
 	if (nearest && asprintf(&hint, "did you mean %s? GET /v1/openapi.json lists every path", nearest) < 0)
 		hint = NULL;
-	api_reply_error(reply, 404, "IST-4004", hint ? hint : "GET /v1/openapi.json lists every path", NULL, "no such path: %.*s",
-			(int)(length > 200 ? 200 : length), path);
+	api_reply_error(reply, 404, "IST-4004", hint ? hint : "GET /v1/openapi.json lists every path", NULL,
+			"no such path: %.*s", (int)(length > 200 ? 200 : length), path);
 }
 
 const struct api_route *route_find(const struct route_table *t, const char *method, const char *target, char **name,
@@ -113,6 +113,7 @@ const struct api_route *route_find(const struct route_table *t, const char *meth
 	const char *found_rest = NULL;
 	size_t length = strcspn(target, "?#");
 	char allow[64] = "";
+	size_t n_allow = 0;
 
 	if (length > 1 && target[length - 1] == '/')
 		length--;
@@ -127,10 +128,9 @@ const struct api_route *route_find(const struct route_table *t, const char *meth
 		if (strcmp(route->method, method) == 0) {
 			found = route;
 			found_rest = rest;
-		} else if (strlen(allow) + strlen(route->method) + 3 < sizeof(allow)) {
-			if (*allow)
-				strcat(allow, ", ");
-			strcat(allow, route->method);
+		} else if (n_allow + strlen(route->method) + 3 < sizeof(allow)) {
+			n_allow += (size_t)snprintf(allow + n_allow, sizeof(allow) - n_allow, "%s%s", n_allow ? ", " : "",
+						    route->method);
 		}
 	}
 	if (!found && *allow) {
@@ -203,15 +203,15 @@ static bool query_is_known(const struct query *q, const struct api_route *route,
 	for (size_t i = 0; i < q->length; i++) {
 		if (word_in(route->query, q->key[i]))
 			continue;
-		api_reply_error(reply, 400, "IST-4002", NULL, NULL, "unknown query parameter \"%s\"; %s takes %s", q->key[i],
-				route->pattern, route->query ? route->query : "none");
+		api_reply_error(reply, 400, "IST-4002", NULL, NULL, "unknown query parameter \"%s\"; %s takes %s",
+				q->key[i], route->pattern, route->query ? route->query : "none");
 		return false;
 	}
 	return true;
 }
 
-void route_run(const struct route_table *t, const char *method, const char *target, const char *accept, const char *body,
-	       size_t body_size, struct api_reply *reply)
+void route_run(const struct route_table *t, const char *method, const char *target, const char *accept,
+	       const char *body, size_t body_size, struct api_reply *reply)
 {
 	_cleanup_(free) char *name = NULL;
 	struct query query = {0};
@@ -311,6 +311,7 @@ bool api_query_flag(const struct api_request *request, const char *key, bool *ou
 	*out = value && (!*value || strcmp(value, "1") == 0 || strcmp(value, "true") == 0);
 	if (!value || *out || strcmp(value, "0") == 0 || strcmp(value, "false") == 0)
 		return true;
-	api_reply_error(reply, 400, "IST-4003", NULL, NULL, "query parameter \"%s\" is \"%s\"; expected true or false", key, value);
+	api_reply_error(reply, 400, "IST-4003", NULL, NULL, "query parameter \"%s\" is \"%s\"; expected true or false",
+			key, value);
 	return false;
 }

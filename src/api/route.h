@@ -3,7 +3,8 @@
  * route.h - from method and target to handler: the part of the server that knows no sockets.
  *
  * route_find gives the row for a target, or writes why there is none; route_run also parses the query and calls the
- * handler.  Used by server.c for each request and by server_dispatch for `isthmusd --offline`, so that both answer alike.
+ * handler.  Used by server.c for each request and by server_dispatch for `isthmusd --offline`, so that both answer
+ * alike.
  */
 #ifndef ISTHMUS_ROUTE_TABLE_H
 #define ISTHMUS_ROUTE_TABLE_H
@@ -20,7 +21,7 @@ struct route_table {
 const struct api_route *route_find(const struct route_table *t, const char *method, const char *target, char **name,
 				   struct api_reply *reply);
 
-void route_run(const struct route_table *t, const char *method, const char *target, const char *accept, const char *body,
-	       size_t body_size, struct api_reply *reply);
+void route_run(const struct route_table *t, const char *method, const char *target, const char *accept,
+	       const char *body, size_t body_size, struct api_reply *reply);
 
 #endif

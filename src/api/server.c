@@ -24,7 +24,8 @@
 #define CONNECTIONS_PER_USER 64   /* of one user that is not root, so that root can always connect */
 #define IDLE_S 30                 /* nothing read or written */
 #define REQUEST_MS 10000          /* to send a whole request; a drip-feeder is cut off here */
-#define DISCARD_MAX (64u << 20)   /* an oversized body is read and dropped up to this, so that the client sees the 413 */
+#define DISCARD_MAX (64u << 20) /* an oversized body is read and dropped up to this, so that the client sees the 413   \
+				 */
 #define MEMORY (64u << 10)        /* of one connection: headers, and pieces of a stream */
 #define TURN_MS 3                 /* of the control thread at once */
 
@@ -57,6 +58,7 @@ struct server {
 	struct loop_timer *turn, *reaper;
 	struct MHD_Daemon *mhd;
 	struct connection *connections;
+	bool freed; /* a connection ended: only its next run lets microhttpd listen again when it had stopped */
 	struct route_table table;
 	char *path;
 	dev_t dev;
@@ -130,8 +132,8 @@ static void connection_add(struct server *s, struct MHD_Connection *handle, void
 		loop_timer_set(s->loop, s->reaper, c->waiting_since_ms + 1000);
 	s->connections = c;
 	if (c->access != ACCESS_ALL && same_user >= CONNECTIONS_PER_USER) {
-		log_limited(&s->limit, LOG_LEVEL_WARNING, "api: user %u has %u connections; further ones are closed", c->uid,
-			    CONNECTIONS_PER_USER);
+		log_limited(&s->limit, LOG_LEVEL_WARNING, "api: user %u has %u connections; further ones are closed",
+			    c->uid, CONNECTIONS_PER_USER);
 		shutdown(c->fd, SHUT_RDWR);
 	}
 }
@@ -146,10 +148,12 @@ static void connection_remove(struct connection *c)
 		c->previous->next = c->next;
 	else
 		s->connections = c->next;
+	s->freed = true;
 	free(c);
 }
 
-static void on_connection(void *arg, struct MHD_Connection *handle, void **context, enum MHD_ConnectionNotificationCode code)
+static void on_connection(void *arg, struct MHD_Connection *handle, void **context,
+			  enum MHD_ConnectionNotificationCode code)
 {
 	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
 		connection_add(arg, handle, context);
@@ -249,7 +253,8 @@ static enum MHD_Result reply_send(struct MHD_Connection *handle, struct api_repl
 			return MHD_NO;
 		}
 		*stream = *reply;
-		response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, MEMORY / 2, stream_read, stream, stream_done);
+		response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, MEMORY / 2, stream_read, stream,
+							     stream_done);
 		if (!response)
 			stream_done(stream);
 	} else {
@@ -273,8 +278,12 @@ static bool permitted(const struct server *s, const struct connection *c, const 
 	const struct api_route *route;
 
 	if (!c || c->access == ACCESS_NONE) {
-		api_reply_error(reply, 403, "IST-4031", "run it as root, or join the group: usermod -aG " GROUP " USER, then log in again", NULL,
-				"user %d may not talk to this daemon: only root and members of the group \"" GROUP "\" may",
+		api_reply_error(reply, 403, "IST-4031",
+				"run it as root, or join the group: usermod -aG " GROUP " USER, then log in again",
+				NULL,
+				"user %d may not talk to this daemon: only root and members of the group \"" GROUP "\" "
+														   "ma"
+														   "y",
 				c ? (int)c->uid : -1);
 		return false;
 	}
@@ -283,7 +292,8 @@ static bool permitted(const struct server *s, const struct connection *c, const 
 		return false;
 	if (route->mutates && c->access != ACCESS_ALL) {
 		api_reply_error(reply, 403, "IST-4032", "run it as root", NULL,
-				"user %d may read but not change: %s %s needs root", (int)c->uid, method, route->pattern);
+				"user %d may read but not change: %s %s needs root", (int)c->uid, method,
+				route->pattern);
 		return false;
 	}
 	return true;
@@ -308,8 +318,8 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *handle, cons
 		x->started = true;
 		if (c && !c->waiting_since_ms)
 			c->waiting_since_ms = loop_now_ms(s->loop);
-		/* A client that waits for "100 Continue" is answered at once; others see the answer after their body is read,
-		 * since closing on unread bytes may reset the connection under the reply. */
+		/* A client that waits for "100 Continue" is answered at once; others see the answer after their body is
+		 * read, since closing on unread bytes may reset the connection under the reply. */
 		if ((expect && announced > API_BODY_MAX) || announced > DISCARD_MAX)
 			x->too_big = true;
 		else if (!expect || permitted(s, c, method, x->target, &reply))
@@ -333,8 +343,8 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *handle, cons
 	if (!permitted(s, c, method, x->target, &reply))
 		return reply_send(handle, &reply);
 	if (x->too_big)
-		api_reply_error(&reply, 413, "IST-4013", "split the configuration, or check that it is the right file", NULL,
-				"the body is larger than %u MiB", API_BODY_MAX >> 20);
+		api_reply_error(&reply, 413, "IST-4013", "split the configuration, or check that it is the right file",
+				NULL, "the body is larger than %u MiB", API_BODY_MAX >> 20);
 	else if (x->no_memory)
 		api_reply_error(&reply, 500, "IST-5000", NULL, NULL, "out of memory");
 	else
@@ -361,8 +371,13 @@ static void serve(struct server *s)
 	bool more;
 
 	do {
+		s->freed = false;
 		MHD_run(s->mhd);
 		more = MHD_get_timeout(s->mhd, &wait) == MHD_YES;
+		if (s->freed) {
+			more = true;
+			wait = 0;
+		}
 	} while (more && wait == 0 && clock_ms() < end);
 	loop_timer_set(s->loop, s->turn, more ? loop_now_ms(s->loop) + (wait ? wait : 1) : 0);
 }
@@ -409,7 +424,7 @@ static int socket_listen(struct server *s)
 
 	if (strlen(s->path) >= sizeof(address.sun_path))
 		return -ENAMETOOLONG;
-	strcpy(address.sun_path, s->path);
+	memcpy(address.sun_path, s->path, strlen(s->path) + 1);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
@@ -495,7 +510,7 @@ int server_open(struct loop *loop, const char *run_dir, const struct api_route *
 				  MHD_OPTION_END);
 	if (!s->mhd)
 		return -EIO;
-	fd = -1; /* microhttpd's, closed by MHD_stop_daemon */
+	(void)TAKE_FD(fd); /* microhttpd's, closed by MHD_stop_daemon */
 	info = MHD_get_daemon_info(s->mhd, MHD_DAEMON_INFO_EPOLL_FD);
 	if (!info || info->epoll_fd < 0)
 		return -EIO;

@@ -3,8 +3,8 @@
  * server.h - HTTP and JSON over the Unix socket, on the control thread's loop.
  *
  * server_open binds <run-dir>/isthmus.sock and serves the caller's route table; server_close removes the socket.  Peer
- * credentials decide before any handler runs: root may do all, group `isthmus` may read, nobody else anything.  A handler
- * fills the reply and returns; long lists are written by a generator that is called again as the client reads.
+ * credentials decide before any handler runs: root may do all, group `isthmus` may read, nobody else anything.  A
+ * handler fills the reply and returns; long lists are written by a generator that is called again as the client reads.
  * The server knows nothing of the agent: arg is handed through.
  */
 #ifndef ISTHMUS_SERVER_H
@@ -73,8 +73,8 @@ void api_reply_fini(struct api_reply *reply);
 /* The text of j becomes the reply's body (500 when memory ran out); j is empty after. */
 void api_reply_json(struct api_reply *reply, struct json *j);
 /*
- * {"error": {"code", "message", "hint", "details"}}; code is stable ("IST-4004"), hint the next step or NULL.  details is a
- * writer that holds a complete JSON array, or NULL; it is emptied.
+ * {"error": {"code", "message", "hint", "details"}}; code is stable ("IST-4004"), hint the next step or NULL.  details
+ * is a writer that holds a complete JSON array, or NULL; it is emptied.
  */
 void api_reply_error(struct api_reply *reply, int status, const char *code, const char *hint, struct json *details,
 		     const char *format, ...) __attribute__((format(printf, 6, 7)));
@@ -85,7 +85,8 @@ bool api_query_flag(const struct api_request *request, const char *key, bool *ou
 
 struct api_field { /* one key of a kind; the last has name NULL */
 	const char *name;
-	const char *type; /* "string", "integer", "number", "boolean", "string?" (or null), "string[]", "#Kind", "#Kind[]", "#Kind?" */
+	const char *type; /* "string", "integer", "number", "boolean", "string?" (or null), "string[]", "#Kind",
+			     "#Kind[]", "#Kind?" */
 	const char *meaning;
 };
 
@@ -97,8 +98,8 @@ struct api_kind {
 };
 
 /* The OpenAPI 3.1 description of a route table; lists ("PortList") are derived from their kind. */
-void openapi_write(struct json *j, const char *title, const char *version, const struct api_route *routes, size_t n_routes,
-		   const struct api_kind *kinds, size_t n_kinds);
+void openapi_write(struct json *j, const char *title, const char *version, const struct api_route *routes,
+		   size_t n_routes, const struct api_kind *kinds, size_t n_kinds);
 /* The JSON schema (draft 2020-12) of one kind, complete with what it refers to. */
 void openapi_schema_write(struct json *j, const struct api_kind *kind, const struct api_kind *kinds, size_t n_kinds);
 

@@ -22,9 +22,10 @@ static int show_plan(const struct call *call, const json_t *plan, bool list_step
 		show_object(call, plan);
 		return CODE_OK;
 	}
-	if (dry_run || list_steps)
-		json_array_foreach((json_t *)steps, i, step)
+	json_array_foreach((json_t *)steps, i, step) {
+		if (dry_run || list_steps)
 			printf("%s\n", json_string_value(step));
+	}
 	if (!n)
 		note("nothing to change");
 	else if (dry_run)
@@ -47,7 +48,9 @@ static int post_file(const struct call *call, bool dry_run, json_t **plan)
 		return code;
 	if (asprintf(&target, "/v1/apply?name=%s%s", name, dry_run ? "&dry_run" : "") < 0)
 		return fail(ERROR_MEMORY, NULL, "out of memory");
-	return client_json(call, &(struct client_request){.method = "POST", .target = target, .body = text, .body_size = size}, plan);
+	return client_json(
+		call, &(struct client_request){.method = "POST", .target = target, .body = text, .body_size = size},
+		plan);
 }
 
 int run_apply(const struct call *call)
@@ -85,7 +88,8 @@ static int own_node(const struct call *call, char **out)
 	}
 	name = given ? given : json_string_value(json_object_get(status, "node"));
 	*out = name ? strdup(name) : NULL;
-	return *out ? CODE_OK : fail(ERROR_NO_CONFIGURATION, "isthmus apply FILE", "this node has no configuration yet");
+	return *out ? CODE_OK
+		    : fail(ERROR_NO_CONFIGURATION, "isthmus apply FILE", "this node has no configuration yet");
 }
 
 int run_port_add(const struct call *call)
@@ -105,19 +109,20 @@ int run_port_add(const struct call *call)
 		json_array_append_new(addresses, json_string(call_option_nth(call, "address", i)));
 	/* JSON is YAML: the daemon reads it with the code that reads the file. */
 	document = json_pack("{s:{s:{s:s,s:s,s:s,s:s,s:o}}}", "ports", call->arguments[0], "node", node, "interface",
-			     call_option(call, "interface"), "network", call_option(call, "network"), "mac", call_option(call, "mac"),
-			     "addresses", addresses);
+			     call_option(call, "interface"), "network", call_option(call, "network"), "mac",
+			     call_option(call, "mac"), "addresses", addresses);
 	if (!document)
 		return fail(ERROR_VALUE, NULL, "isthmus port add: what was given is not UTF-8");
 	body = json_dumps(document, JSON_INDENT(2));
 	if (!body)
 		return fail(ERROR_MEMORY, NULL, "out of memory");
-	code = client_json(call,
-			   &(struct client_request){.method = "POST",
-						    .target = call_option(call, "dry-run") ? "/v1/ports?dry_run" : "/v1/ports",
-						    .body = body,
-						    .body_size = strlen(body)},
-			   &plan);
+	code = client_json(
+		call,
+		&(struct client_request){.method = "POST",
+					 .target = call_option(call, "dry-run") ? "/v1/ports?dry_run" : "/v1/ports",
+					 .body = body,
+					 .body_size = strlen(body)},
+		&plan);
 	return code ? code : show_plan(call, plan, false);
 }
 
@@ -131,7 +136,8 @@ static int confirm(const struct call *call)
 		return fail(ERROR_UNANSWERED, "add --yes, or --dry-run to see what would happen",
 			    "port %s is not deleted: there is no terminal to ask on", call->arguments[0]);
 	fprintf(stderr, "Delete port %s? Its workload loses the network. [y/N] ", call->arguments[0]);
-	if (!fgets(answer, sizeof(answer), stdin) || (strcasecmp(answer, "y\n") != 0 && strcasecmp(answer, "yes\n") != 0)) {
+	if (!fgets(answer, sizeof(answer), stdin) ||
+	    (strcasecmp(answer, "y\n") != 0 && strcasecmp(answer, "yes\n") != 0)) {
 		note("not deleted");
 		return CODE_DIFFERENCE;
 	}

@@ -34,8 +34,8 @@ int file_read(const char *path, char **text, size_t *size)
 	if (broken)
 		return fail(ERROR_FILE, NULL, "%s: %s", path, strerror(saved));
 	if (n > CONF_TEXT_MAX)
-		return fail(ERROR_FILE_SIZE, "check that it is the right file", "%s is larger than %zu MiB, which no configuration may be", path,
-			    CONF_TEXT_MAX >> 20);
+		return fail(ERROR_FILE_SIZE, "check that it is the right file",
+			    "%s is larger than %zu MiB, which no configuration may be", path, CONF_TEXT_MAX >> 20);
 	data[n] = '\0';
 	*text = TAKE_PTR(data);
 	*size = n;
@@ -53,8 +53,9 @@ static json_t *error_list(const struct conf_errors *errors)
 		char code[16];
 
 		snprintf(code, sizeof(code), "IST-%04u", e->code);
-		json_array_append_new(list, json_pack("{s:s,s:I,s:I,s:s*,s:s,s:s*}", "file", e->file, "line", (json_int_t)e->line, "column",
-						      (json_int_t)e->column, "path", e->path, "code", code, "message", e->what));
+		json_array_append_new(list, json_pack("{s:s,s:I,s:I,s:s*,s:s,s:s*}", "file", e->file, "line",
+						      (json_int_t)e->line, "column", (json_int_t)e->column, "path",
+						      e->path, "code", code, "message", e->what));
 	}
 	return list;
 }
@@ -77,19 +78,20 @@ int run_check(const struct call *call)
 		return fail(ERROR_MEMORY, NULL, "%s: %s", name, strerror(-r));
 	}
 	if (call->output != OUTPUT_TABLE) {
-		_cleanup_(json) json_t *report = json_pack("{s:s,s:s,s:s,s:b,s:o}", "apiVersion", "isthmus/v1", "kind", "CheckReport", "file",
-							   name, "valid", r == 0, "errors", error_list(&errors));
+		_cleanup_(json) json_t *report =
+			json_pack("{s:s,s:s,s:s,s:b,s:o}", "apiVersion", "isthmus/v1", "kind", "CheckReport", "file",
+				  name, "valid", r == 0, "errors", error_list(&errors));
 
 		show_object(call, report);
 	} else if (r < 0) {
 		conf_errors_print(&errors, stderr);
-		fail(ERROR_FILE_WRONG, "isthmus explain KEY tells what a key takes", "%s: %zu error%s", name, errors.length,
-		     errors.length == 1 ? "" : "s");
+		fail(ERROR_FILE_WRONG, "isthmus explain KEY tells what a key takes", "%s: %zu error%s", name,
+		     errors.length, errors.length == 1 ? "" : "s");
 	} else {
 		for (size_t i = 0; i < config->n_tenants; i++)
 			networks += config->tenants[i].n_networks;
-		printf("%s: correct (%zu sites, %zu nodes, %zu tenants, %zu networks, %zu ports)\n", name, config->n_sites,
-		       config->n_nodes, config->n_tenants, networks, config->n_ports);
+		printf("%s: correct (%zu sites, %zu nodes, %zu tenants, %zu networks, %zu ports)\n", name,
+		       config->n_sites, config->n_nodes, config->n_tenants, networks, config->n_ports);
 	}
 	conf_errors_fini(&errors);
 	config_free(config);

@@ -2,9 +2,9 @@
 /*
  * cli.h - the command line: one table of commands, one call at a time.
  *
- * command.c holds the table.  main.c parses a command line against it into a struct call and runs the command; help.c makes
- * -h and the man page of it, complete.c the completion.  A command writes data to standard output and everything else to
- * standard error, and returns one of enum exit_code.
+ * command.c holds the table.  main.c parses a command line against it into a struct call and runs the command; help.c
+ * makes -h and the man page of it, complete.c the completion.  A command writes data to standard output and everything
+ * else to standard error, and returns one of enum exit_code.
  *
  * One thread.  Strings of a call are those of argv or of the environment.
  */
@@ -56,6 +56,7 @@ enum word { /* what may stand there, for completion */
 	WORD_ANY,
 };
 
+/* NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): in the order in which people read the rows */
 struct option_row { /* the last has name NULL */
 	const char *name; /* without -- */
 	char letter;      /* or 0 */
@@ -148,7 +149,8 @@ enum cli_error {
 /* "isthmus: ... (IST-6001)" on standard error; hint (the next step) may be NULL.  Returns the error's exit code. */
 int fail(enum cli_error error, const char *hint, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* The same for an error that the daemon named; number may be NULL. */
-int fail_as(enum exit_code code, const char *number, const char *hint, const char *format, ...) __attribute__((format(printf, 4, 5)));
+int fail_as(enum exit_code code, const char *number, const char *hint, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
 void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* The nearest of the words, NULL when none is within two letters. */

@@ -110,8 +110,10 @@ static void print_details(const json_t *details)
 
 		fprintf(stderr, "%s", file ? file : "request");
 		if (line)
-			fprintf(stderr, ":%lld:%lld", (long long)line, (long long)json_integer_value(json_object_get(d, "column")));
-		fprintf(stderr, ": %s%s%s (%s)\n", path ? path : "", path && *path ? ": " : "", message ? message : "refused", code ? code : "");
+			fprintf(stderr, ":%lld:%lld", (long long)line,
+				(long long)json_integer_value(json_object_get(d, "column")));
+		fprintf(stderr, ": %s%s%s (%s)\n", path ? path : "", path && *path ? ": " : "",
+			message ? message : "refused", code ? code : "");
 	}
 }
 
@@ -143,7 +145,8 @@ static int report(const struct client_request *request, const struct reply *r, l
 	return fail_as(code_of_status(status), code, json_string_value(json_object_get(error, "hint")), "%s", message);
 }
 
-static CURL *prepare(const struct call *call, const struct client_request *request, struct reply *r, struct curl_slist **headers)
+static CURL *prepare(const struct call *call, const struct client_request *request, struct reply *r,
+		     struct curl_slist **headers)
 {
 	const char *run_dir = call_setting(call, "run-dir", DEFAULT_RUN_DIR);
 	bool mutates = request->method && strcmp(request->method, "GET") != 0;
@@ -199,7 +202,8 @@ static int answer_offline(const struct call *call, const struct client_request *
 	if (request->no_offline || (request->method && strcmp(request->method, "GET") != 0)) {
 		if (request->quiet)
 			return CODE_DAEMON;
-		return fail(ERROR_DAEMON_AWAY, "systemctl start isthmusd", "the daemon is not running: nobody answers on %s/isthmus.sock", run_dir);
+		return fail(ERROR_DAEMON_AWAY, "systemctl start isthmusd",
+			    "the daemon is not running: nobody answers on %s/isthmus.sock", run_dir);
 	}
 	r->curl = NULL;
 	code = offline_run(call, request->target, offline_data, r);
@@ -244,10 +248,12 @@ static int perform(const struct call *call, const struct client_request *request
 		code = answer_offline(call, request, r);
 	else if (c == CURLE_OPERATION_TIMEDOUT)
 		code = request->quiet ? CODE_TIMEOUT
-				      : fail(ERROR_NO_ANSWER, "look at its log: journalctl -u isthmusd", "the daemon does not answer (%s/isthmus.sock)",
-					     run_dir);
+				      : fail(ERROR_NO_ANSWER, "look at its log: journalctl -u isthmusd",
+					     "the daemon does not answer (%s/isthmus.sock)", run_dir);
 	else
-		code = request->quiet ? CODE_DAEMON : fail(ERROR_DAEMON_ANSWER, NULL, "talking to the daemon failed: %s", curl_easy_strerror(c));
+		code = request->quiet ? CODE_DAEMON
+				      : fail(ERROR_DAEMON_ANSWER, NULL, "talking to the daemon failed: %s",
+					     curl_easy_strerror(c));
 	curl_slist_free_all(headers);
 	curl_easy_cleanup(curl);
 	return code;
@@ -306,7 +312,9 @@ int client_json(const struct call *call, const struct client_request *request, j
 		return code;
 	*out = json_loads(text, 0, &error);
 	if (!*out)
-		return request->quiet ? CODE_DAEMON : fail(ERROR_DAEMON_ANSWER, NULL, "the daemon's answer is not JSON: %s", error.text);
+		return request->quiet
+			       ? CODE_DAEMON
+			       : fail(ERROR_DAEMON_ANSWER, NULL, "the daemon's answer is not JSON: %s", error.text);
 	return CODE_OK;
 }
 

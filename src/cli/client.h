@@ -2,8 +2,8 @@
 /*
  * client.h - one request to the daemon, or to its pinned maps when it is not running.
  *
- * client_stream hands the lines of a reply to the caller as they come, in bounded memory; client_json reads a small reply
- * whole.  Both print what went wrong on standard error and return an exit code.  Reading commands fall back to
+ * client_stream hands the lines of a reply to the caller as they come, in bounded memory; client_json reads a small
+ * reply whole.  Both print what went wrong on standard error and return an exit code.  Reading commands fall back to
  * `isthmusd --offline`, say so once on standard error, and end with CODE_DAEMON (client_code).
  */
 #ifndef ISTHMUS_CLIENT_H
@@ -40,9 +40,10 @@ char *client_escape(const char *text); /* percent-encoded, malloc'd; exits when 
 /* ---- offline.c ---- */
 
 /*
- * Runs `isthmusd --offline TARGET` and hands on what it prints.  0; -ENOENT when no isthmusd is found; -EIO when it had no
- * answer (it has said why on standard error); fn returns non-zero to stop.
+ * Runs `isthmusd --offline TARGET` and hands on what it prints.  0; -ENOENT when no isthmusd is found; -EIO when it had
+ * no answer (it has said why on standard error); fn returns non-zero to stop.
  */
-int offline_run(const struct call *call, const char *target, int (*fn)(void *arg, const char *data, size_t size), void *arg);
+int offline_run(const struct call *call, const char *target, int (*fn)(void *arg, const char *data, size_t size),
+		void *arg);
 
 #endif

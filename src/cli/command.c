@@ -28,9 +28,10 @@ const struct command commands[] = {
 		      {"for a monitor", "isthmus status --brief"}},
 	 .outputs = OUTPUT_OBJECT, .run = run_status},
 	{"get", "List objects, or show one.",
-	 "Kinds: nodes, sites, tenants, networks, ports, macs, hosts, routes, drops, all.  Singular and shortened names do as well.  "
-	 "\"get all -o yaml\" prints the effective configuration, which \"apply -\" takes back.  macs, hosts and routes are those that "
-	 "this node forwards to; --all adds the rest of the fabric.",
+	 "Kinds: nodes, sites, tenants, networks, ports, macs, hosts, routes, drops, all.  Singular and "
+	 "shortened names do as well.  \"get all -o yaml\" prints the effective configuration, which \"apply "
+	 "-\" takes back.  macs, hosts and routes are those that this node forwards to; --all adds the rest of"
+	 " the fabric.",
 	 .arguments = {{"KIND", "what to list", WORD_KIND}, {"NAME", "one object", WORD_NAME, true}},
 	 .options = {{"all", 'a', NULL, "also what this node does not hold"}},
 	 .examples = {{"the ports of all nodes", "isthmus get ports"},
@@ -44,7 +45,8 @@ const struct command commands[] = {
 		      {"a network of a tenant", "isthmus describe network red/web"}},
 	 .outputs = OUTPUT_OBJECT, .run = run_describe},
 	{"drops", "Show why packets were dropped.",
-	 "Reasons with their counters, and the latest sampled packets.  Every packet that Isthmus drops is counted under one reason.",
+	 "Reasons with their counters, and the latest sampled packets.  Every packet that Isthmus drops is "
+	 "counted under one reason.",
 	 .options = {{"watch", 0, NULL, "print samples as they come, until interrupted"},
 		     {"all", 'a', NULL, "also reasons that were never met"}},
 	 .examples = {{"why does it not arrive?", "isthmus drops"}, {"for a program", "isthmus drops -o json"}},
@@ -62,8 +64,8 @@ const struct command commands[] = {
 	 .examples = {{"for your editor", "isthmus schema"}},
 	 .run = run_schema},
 	{"apply", "Make a configuration file the one of this node.",
-	 "A transaction: everything is checked first, then done in order, and undone when a step fails.  Applying the same file again "
-	 "does nothing.",
+	 "A transaction: everything is checked first, then done in order, and undone when a step fails.  "
+	 "Applying the same file again does nothing.",
 	 .arguments = {{"FILE", "the file, - for standard input", WORD_FILE}},
 	 .options = {DRY_RUN},
 	 .examples = {{"what would happen?", "isthmus apply isthmus.yaml --dry-run"},
@@ -81,13 +83,16 @@ const struct command commands[] = {
 		     {"mac", 'm', "MAC", "of the workload", WORD_ANY, true},
 		     {"address", 'a', "ADDRESS", "of the workload; may be repeated", WORD_ANY, false, true},
 		     DRY_RUN},
-	 .examples = {{"try first", "isthmus port add web9 -i web9 --network red/web \\\n    -m 02:00:00:00:00:09 -a 10.0.1.19 --dry-run"},
-		      {"add it", "isthmus port add web9 -i web9 --network red/web \\\n    -m 02:00:00:00:00:09 -a 10.0.1.19"}},
+	 .examples = {{"try first", "isthmus port add web9 -i web9 --network red/web \\\n"
+				    "    -m 02:00:00:00:00:09 -a 10.0.1.19 --dry-run"},
+		      {"add it", "isthmus port add web9 -i web9 --network red/web \\\n"
+				 "    -m 02:00:00:00:00:09 -a 10.0.1.19"}},
 	 .outputs = OUTPUT_OBJECT, .mutates = true, .run = run_port_add},
 	{"port del", "Delete a port that was added at run time.", "Asks first on a terminal; elsewhere it needs --yes.",
 	 .arguments = {{"NAME", "the port", WORD_PORT}},
 	 .options = {{"yes", 'y', NULL, "do not ask"}, DRY_RUN},
-	 .examples = {{"what would happen?", "isthmus port del web9 --dry-run"}, {"in a script", "isthmus port del web9 --yes"}},
+	 .examples = {{"what would happen?", "isthmus port del web9 --dry-run"},
+		      {"in a script", "isthmus port del web9 --yes"}},
 	 .outputs = OUTPUT_OBJECT, .mutates = true, .run = run_port_del},
 	{"doctor", "Look for faults of this host and say how to mend them.",
 	 "Works without the daemon.  Exit status 1 when something does not work.",
@@ -103,7 +108,8 @@ const struct command commands[] = {
 		      {"zsh", "isthmus completion zsh"},
 		      {"fish", "isthmus completion fish"}},
 	 .run = run_completion},
-	{"__complete", "What could come next.", NULL, .arguments = {{"WORD", "", WORD_ANY, true}}, .hidden = true, .run = run_complete},
+	{"__complete", "What could come next.", NULL,
+	 .arguments = {{"WORD", "", WORD_ANY, true}}, .hidden = true, .run = run_complete},
 	{0},
 };
 

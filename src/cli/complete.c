@@ -3,7 +3,8 @@
  * complete.c - what could come next on a command line.
  *
  * The shells' scripts are a few lines; they call `isthmus __complete WORD...` with all words up to the cursor, the last
- * one being completed, and get one candidate a line.  Names of live objects come from the daemon, quickly or not at all.
+ * one being completed, and get one candidate a line.  Names of live objects come from the daemon, quickly or not at
+ * all.
  */
 #include <net/if.h>
 #include <stdlib.h>
@@ -122,7 +123,9 @@ static void offer_names(struct guess *g, const char *plural)
 	char target[64];
 
 	snprintf(target, sizeof(target), "/v1/%s?stream", plural);
-	client_stream(&g->call, &(struct client_request){.target = target, .quiet = true, .no_offline = true, .timeout_ms = PATIENCE_MS},
+	client_stream(&g->call,
+		      &(struct client_request){
+			      .target = target, .quiet = true, .no_offline = true, .timeout_ms = PATIENCE_MS},
 		      offer_line, g);
 }
 

@@ -254,13 +254,15 @@ static void print_duration(long long s)
 static void print_status(const struct call *call, const json_t *s)
 {
 	const json_t *ports = json_object_get(s, "ports"), *reason;
-	bool ok = strcmp(text_at(s, "state"), "OK") == 0, color = color_wanted(call, stdout);
+	const char *tone = strcmp(text_at(s, "state"), "OK") == 0 ? "\033[32m" : "\033[33m";
+	bool color = color_wanted(call, stdout);
 	size_t i;
 
 	printf("Node:      %s (site %s)\n", text_at(s, "node"), text_at(s, "site"));
-	printf("State:     %s%s%s\n", !color ? "" : ok ? "\033[32m" : "\033[33m", text_at(s, "state"), color ? "\033[0m" : "");
-	json_array_foreach(json_object_get(s, "reasons"), i, reason)
+	printf("State:     %s%s%s\n", color ? tone : "", text_at(s, "state"), color ? "\033[0m" : "");
+	json_array_foreach(json_object_get(s, "reasons"), i, reason) {
 		printf("           %s\n", json_string_value(reason));
+	}
 	printf("Daemon:    %s, version %s", text_at(s, "daemon"), text_at(s, "version"));
 	if (json_is_integer(json_object_get(s, "pid"))) {
 		printf(", pid %lld, up ", number_at(s, "pid"));
@@ -268,10 +270,12 @@ static void print_status(const struct call *call, const json_t *s)
 	}
 	printf("\nFabric:    %lld tenants, %lld networks, %lld other nodes, %lld endpoints\n", number_at(s, "tenants"),
 	       number_at(s, "networks"), number_at(s, "remoteNodes"), number_at(s, "endpoints"));
-	printf("Ports:     %lld up, %lld waiting, %lld down, %lld failed; %lld on other nodes\n", number_at(ports, "up"),
-	       number_at(ports, "waiting"), number_at(ports, "down"), number_at(ports, "failed"), number_at(ports, "remote"));
+	printf("Ports:     %lld up, %lld waiting, %lld down, %lld failed; %lld on other nodes\n",
+	       number_at(ports, "up"), number_at(ports, "waiting"), number_at(ports, "down"),
+	       number_at(ports, "failed"), number_at(ports, "remote"));
 	printf("Applied:   generation %lld, %lld repairs\n", number_at(s, "generation"), number_at(s, "repairs"));
-	printf("Drops:     %lld packets%s\n", number_at(s, "drops"), number_at(s, "drops") ? " (isthmus drops says why)" : "");
+	printf("Drops:     %lld packets%s\n", number_at(s, "drops"),
+	       number_at(s, "drops") ? " (isthmus drops says why)" : "");
 }
 
 static long now_ms(void)
@@ -282,7 +286,8 @@ static long now_ms(void)
 	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* Asks until the node is OK.  A daemon that starts, or a port whose interface is about to appear, is what one waits for. */
+/* Asks until the node is OK.  A daemon that starts, or a port whose interface is about to appear, is what one waits
+ * for. */
 static int wait_for_ok(const struct call *call, json_t **out)
 {
 	const char *text = call_option(call, "timeout");
@@ -300,7 +305,8 @@ static int wait_for_ok(const struct call *call, json_t **out)
 							    .timeout_ms = left > 1000 ? 1000 : left > 0 ? left : 1},
 				   out);
 		if (code == CODE_PERMISSION)
-			return fail(ERROR_PERMISSION, "run it as root, or join the group \"isthmus\"", "not permitted to talk to the daemon");
+			return fail(ERROR_PERMISSION, "run it as root, or join the group \"isthmus\"",
+				    "not permitted to talk to the daemon");
 		if (code == CODE_OK && strcmp(text_at(*out, "state"), "OK") == 0)
 			return CODE_OK;
 		if (now_ms() >= end)
@@ -310,8 +316,10 @@ static int wait_for_ok(const struct call *call, json_t **out)
 		nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
 	}
 	if (!*out)
-		return fail(ERROR_NO_ANSWER, "systemctl status isthmusd", "after %ld ms the daemon still does not answer", timeout_ms);
-	return fail(ERROR_NOT_YET, "isthmus status says why", "after %ld ms the node is still %s", timeout_ms, text_at(*out, "state"));
+		return fail(ERROR_NO_ANSWER, "systemctl status isthmusd",
+			    "after %ld ms the daemon still does not answer", timeout_ms);
+	return fail(ERROR_NOT_YET, "isthmus status says why", "after %ld ms the node is still %s", timeout_ms,
+		    text_at(*out, "state"));
 }
 
 int run_status(const struct call *call)
@@ -332,7 +340,8 @@ int run_status(const struct call *call)
 	if (call->output != OUTPUT_TABLE)
 		show_object(call, s);
 	else if (call_option(call, "brief"))
-		printf("%s %s%s%s\n", text_at(s, "node"), text_at(s, "state"), reason ? ": " : "", reason ? json_string_value(reason) : "");
+		printf("%s %s%s%s\n", text_at(s, "node"), text_at(s, "state"), reason ? ": " : "",
+		       reason ? json_string_value(reason) : "");
 	else
 		print_status(call, s);
 	return client_code(strcmp(text_at(s, "state"), "OK") == 0 ? CODE_OK : CODE_DIFFERENCE);
@@ -346,13 +355,15 @@ static void print_event(const json_t *e)
 	const char *where = json_string_value(json_object_get(e, "port"));
 	bool addresses = json_is_string(json_object_get(e, "src"));
 
-	printf("%s  %s  %s %s", text_at(e, "time"), text_at(e, "reason"), text_at(e, "direction"), where ? where : text_at(e, "interface"));
+	printf("%s  %s  %s %s", text_at(e, "time"), text_at(e, "reason"), text_at(e, "direction"),
+	       where ? where : text_at(e, "interface"));
 	if (json_is_string(json_object_get(e, "network")))
 		printf(" %s", text_at(e, "network"));
 	printf("  %s > %s", text_at(e, addresses ? "src" : "srcMac"), text_at(e, addresses ? "dst" : "dstMac"));
 	printf(" %s", text_at(e, "protocol"));
 	if (json_is_integer(src_port))
-		printf(" %lld > %lld", (long long)json_integer_value(src_port), (long long)json_integer_value(dst_port));
+		printf(" %lld > %lld", (long long)json_integer_value(src_port),
+		       (long long)json_integer_value(dst_port));
 	printf(", %lld bytes", number_at(e, "size"));
 	if (json_is_string(json_object_get(e, "outerSrc")))
 		printf(", from node %s", text_at(e, "outerSrc"));
@@ -368,14 +379,16 @@ static int watch_drops(const struct call *call)
 		_cleanup_(json) json_t *reply = NULL;
 		json_t *e;
 		size_t i;
-		int code = client_json(call, &(struct client_request){.target = "/v1/drops", .no_offline = true}, &reply);
+		int code =
+			client_json(call, &(struct client_request){.target = "/v1/drops", .no_offline = true}, &reply);
 
 		if (code)
 			return code;
 		json_array_foreach(json_object_get(reply, "events"), i, e) {
 			const char *time = text_at(e, "time");
 
-			/* Times are of one format and grow, so they compare as text; the clock's last digits tremble. */
+			/* Times are of one format and grow, so they compare as text; the clock's last digits tremble.
+			 */
 			if (strncmp(time, last, 22) <= 0)
 				continue;
 			snprintf(last, sizeof(last), "%s", time);

@@ -6,7 +6,8 @@
 
 #define WIDTH 79
 
-static const char *const codes[] = {"done", "degraded, or a difference was found", "bad input", "the daemon is not reachable",
+static const char *const codes[] = {"done",          "degraded, or a difference was found",
+				    "bad input",     "the daemon is not reachable",
 				    "not permitted", "timed out"};
 
 /* Breaks at blanks so that no line is longer than WIDTH. */
@@ -39,8 +40,8 @@ static void print_synopsis(const struct command *c, FILE *f)
 		column += fprintf(f, a->optional ? " [%s]" : " %s", a->name);
 	for (const struct option_row *o = c->options; o->name; o++) {
 		char word[64];
-		int n = snprintf(word, sizeof(word), o->required ? " --%s%s%s" : " [--%s%s%s]", o->name, o->argument ? " " : "",
-				 o->argument ? o->argument : "");
+		int n = snprintf(word, sizeof(word), o->required ? " --%s%s%s" : " [--%s%s%s]", o->name,
+				 o->argument ? " " : "", o->argument ? o->argument : "");
 
 		if (column + n > WIDTH)
 			column = fprintf(f, "\n     ") - 1;
@@ -68,7 +69,8 @@ static void print_option(const struct option_row *o, int outputs, FILE *f)
 	char left[64];
 	int n = o->letter ? snprintf(left, sizeof(left), "-%c, ", o->letter) : snprintf(left, sizeof(left), "    ");
 
-	n += snprintf(left + n, sizeof(left) - (size_t)n, "--%s%s%s", o->name, o->argument ? " " : "", o->argument ? o->argument : "");
+	n += snprintf(left + n, sizeof(left) - (size_t)n, "--%s%s%s", o->name, o->argument ? " " : "",
+		      o->argument ? o->argument : "");
 	if (n > 26)
 		fprintf(f, "  %s\n  %-26s ", left, "");
 	else
@@ -124,7 +126,15 @@ void help_overview(FILE *f)
 
 /* ---- isthmus(1) ---- */
 
-/* mdoc takes a dot or quote at the start of a line and backslashes anywhere for itself; a new sentence wants a new line. */
+static int mdoc_letter(FILE *f, char c)
+{
+	if (c == '\\')
+		return fprintf(f, "\\e");
+	return c == '-' ? fprintf(f, "\\-") : fprintf(f, "%c", c);
+}
+
+/* mdoc takes a dot or quote at the start of a line and backslashes anywhere for itself; a new sentence wants a new
+ * line. */
 static void mdoc_text(FILE *f, const char *text)
 {
 	int column = 0;
@@ -143,7 +153,7 @@ static void mdoc_text(FILE *f, const char *text)
 		if (!column && (*p == '.' || *p == '\''))
 			fprintf(f, "\\&");
 		for (int i = 0; i < n; i++)
-			column += p[i] == '\\' ? fprintf(f, "\\e") : p[i] == '-' ? fprintf(f, "\\-") : fprintf(f, "%c", p[i]);
+			column += mdoc_letter(f, p[i]);
 		p += n;
 		last = p[-1];
 		while (*p == ' ')
@@ -155,12 +165,8 @@ static void mdoc_text(FILE *f, const char *text)
 /* In a literal block lines stay as they are. */
 static void mdoc_literal(FILE *f, const char *text)
 {
-	for (; *text; text++) {
-		if (*text == '\\')
-			fprintf(f, "\\e");
-		else
-			fprintf(f, *text == '-' ? "\\-" : "%c", *text);
-	}
+	for (; *text; text++)
+		mdoc_letter(f, *text);
 	fprintf(f, "\n");
 }
 
@@ -203,12 +209,15 @@ void help_mdoc(FILE *f)
 
 	fprintf(f, ".\\\" Made by \"isthmus --mdoc\" from the command table; do not edit.\n"
 		   ".Dd November 21, 2026\n.Dt ISTHMUS 1\n.Os\n.Sh NAME\n.Nm isthmus\n"
-		   ".Nd control isolated tenant networks across clouds\n.Sh SYNOPSIS\n.Nm\n.Op Ar options\n.Ar command\n.Op Ar argument ...\n"
-		   ".Sh DESCRIPTION\n.Nm\ntalks to\n.Xr isthmusd 8\non this node through a socket and shows or changes its part of the fabric.\n"
+		   ".Nd control isolated tenant networks across clouds\n.Sh SYNOPSIS\n.Nm\n.Op Ar options\n.Ar "
+		   "command\n.Op Ar argument ...\n"
+		   ".Sh DESCRIPTION\n.Nm\ntalks to\n.Xr isthmusd 8\non this node through a socket and shows or changes "
+		   "its part of the fabric.\n"
 		   "While the daemon is not running, the commands that only read\n"
 		   "answer from the pinned maps of the data plane,\n"
 		   "say so on standard error, and exit with status 3.\n.Pp\n"
-		   "Data goes to standard output, messages to standard error.\n.Pp\nOptions of all commands:\n.Bl -tag -width Ds\n");
+		   "Data goes to standard output, messages to standard error.\n.Pp\nOptions of all commands:\n.Bl -tag "
+		   "-width Ds\n");
 	for (const struct option_row *o = global_options; o->name; o++)
 		mdoc_option(f, o);
 	fprintf(f, ".El\n.Sh COMMANDS\n");
@@ -217,9 +226,11 @@ void help_mdoc(FILE *f)
 			mdoc_command(f, c);
 	fprintf(f, ".Sh ENVIRONMENT\n.Bl -tag -width Ds\n"
 		   ".It Ev ISTHMUS_RUN_DIR , ISTHMUS_STATE_DIR , ISTHMUS_BPF_DIR , ISTHMUS_CONFIG , ISTHMUS_NODE\n"
-		   "Defaults of the options of the same names.\n.It Ev NO_COLOR\nNo colours when set and not empty.\n.El\n"
+		   "Defaults of the options of the same names.\n.It Ev NO_COLOR\nNo colours when set and not "
+		   "empty.\n.El\n"
 		   ".Sh FILES\n.Bl -tag -width Ds\n.It Pa " DEFAULT_CONFIG "\nthe fabric, see\n.Xr isthmus.yaml 5\n"
-		   ".It Pa " DEFAULT_RUN_DIR "/isthmus.sock\nthe daemon's socket: root may do all, members of the group\n.Sy isthmus\nmay read\n.El\n");
+		   ".It Pa " DEFAULT_RUN_DIR "/isthmus.sock\nthe daemon's socket: root may do all, members of the "
+					     "group\n.Sy isthmus\nmay read\n.El\n");
 	fprintf(f, ".Sh EXIT STATUS\n.Bl -tag -width Ds\n");
 	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
 		fprintf(f, ".It %zu\n%s\n", i, codes[i]);
@@ -237,7 +248,8 @@ void help_mdoc(FILE *f)
 		}
 	}
 	fprintf(f, ".Sh DIAGNOSTICS\nEvery error ends with a code that stays the same.\n"
-		   "IST\\-1nnn to IST\\-3nnn are about configuration files,\nIST\\-4nnn and IST\\-5nnn come from the daemon.\n"
+		   "IST\\-1nnn to IST\\-3nnn are about configuration files,\nIST\\-4nnn and IST\\-5nnn come from the "
+		   "daemon.\n"
 		   ".Bl -tag -width Ds\n");
 #define X(symbol, number, code, meaning) fprintf(f, ".It IST\\-%d\n", number), mdoc_text(f, meaning);
 	CLI_ERRORS(X)

@@ -52,23 +52,26 @@ int run_version(const struct call *call)
 {
 	_cleanup_(json) json_t *daemon = NULL;
 	_cleanup_(json) json_t *report = NULL;
-	int code = client_json(call, &(struct client_request){.target = "/v1/version", .quiet = true, .no_offline = true, .timeout_ms = 2000},
+	int code = client_json(call,
+			       &(struct client_request){
+				       .target = "/v1/version", .quiet = true, .no_offline = true, .timeout_ms = 2000},
 			       &daemon);
 	const char *version = code ? NULL : text_at(daemon, "version");
 
 	if (call->output != OUTPUT_TABLE) {
-		report = json_pack("{s:s,s:s,s:s,s:s?}", "apiVersion", "isthmus/v1", "kind", "VersionReport", "client", ISTHMUS_VERSION,
-				   "daemon", version);
+		report = json_pack("{s:s,s:s,s:s,s:s?}", "apiVersion", "isthmus/v1", "kind", "VersionReport", "client",
+				   ISTHMUS_VERSION, "daemon", version);
 		show_object(call, report);
 		return CODE_OK;
 	}
 	printf("isthmus %s\n", ISTHMUS_VERSION);
 	if (version)
-		printf("isthmusd %s, map layout %lld, kernel %s\n", version, (long long)json_integer_value(json_object_get(daemon, "abi")),
-		       text_at(daemon, "kernel"));
+		printf("isthmusd %s, map layout %lld, kernel %s\n", version,
+		       (long long)json_integer_value(json_object_get(daemon, "abi")), text_at(daemon, "kernel"));
 	else
 		printf("isthmusd: %s\n", code == CODE_PERMISSION ? "not permitted to ask" : "not running");
 	if (version && strcmp(version, ISTHMUS_VERSION) != 0)
-		note("isthmus: program and daemon are of different versions; restart the daemon: systemctl restart isthmusd");
+		note("isthmus: program and daemon are of different versions; restart the daemon: systemctl restart "
+		     "isthmusd");
 	return CODE_OK;
 }

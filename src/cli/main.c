@@ -21,7 +21,8 @@ static const struct {
 
 /* ---- for all commands ---- */
 
-static void complain(const char *number, const char *hint, const char *format, va_list ap) __attribute__((format(printf, 3, 0)));
+static void complain(const char *number, const char *hint, const char *format, va_list ap)
+	__attribute__((format(printf, 3, 0)));
 static void complain(const char *number, const char *hint, const char *format, va_list ap)
 {
 	const char *no_color = getenv("NO_COLOR");
@@ -54,7 +55,7 @@ int fail(enum cli_error error, const char *hint, const char *format, ...)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		if (rows[i].error == error)
 			code = rows[i].code;
-	snprintf(number, sizeof(number), "IST-%u", error);
+	snprintf(number, sizeof(number), "IST-%d", (int)error);
 	va_start(ap, format);
 	complain(number, hint, format, ap);
 	va_end(ap);
@@ -191,7 +192,7 @@ const char *call_setting(const struct call *call, const char *name, const char *
 static const struct option_row *option_find(const struct option_row *rows, const char *name, size_t length, char letter)
 {
 	for (const struct option_row *o = rows; o && o->name; o++)
-		if (letter ? o->letter == letter : strlen(o->name) == length && memcmp(o->name, name, length) == 0)
+		if (name ? strlen(o->name) == length && memcmp(o->name, name, length) == 0 : o->letter == letter)
 			return o;
 	return NULL;
 }
@@ -233,7 +234,8 @@ static int unknown_command(const char *text)
 			names[n++] = c->name;
 	const char *name = nearest(text, names, n);
 
-	snprintf(hint, sizeof(hint), name ? "did you mean \"%s\"?" : "isthmus -h lists the commands", name);
+	snprintf(hint, sizeof(hint), "%s%s%s", name ? "did you mean \"" : "isthmus -h lists the commands", name ? name : "",
+		 name ? "\"?" : "");
 	return fail(ERROR_COMMAND, hint, "unknown command \"%s\"", text);
 }
 
@@ -283,7 +285,8 @@ static int parse_option(struct call *call, const struct command *c, char **argv,
 		return add_option(call, row, "");
 	if (!inside) {
 		if (*i + 1 >= argc)
-			return fail(ERROR_VALUE, NULL, "--%s needs a value: --%s %s", row->name, row->name, row->argument);
+			return fail(ERROR_VALUE, NULL, "--%s needs a value: --%s %s", row->name, row->name,
+				    row->argument);
 		inside = argv[++*i];
 	}
 	return add_option(call, row, inside);
@@ -298,8 +301,9 @@ static int find_command(char **argv, int argc, const struct command **out)
 
 	for (int i = 1; i < argc && n < 2; i++) {
 		if (argv[i][0] == '-' && argv[i][1]) {
-			const struct option_row *row = argv[i][1] == '-' ? option_any(NULL, argv[i] + 2, strlen(argv[i]) - 2, 0)
-									 : option_any(NULL, NULL, 0, argv[i][1]);
+			const struct option_row *row = argv[i][1] == '-'
+							       ? option_any(NULL, argv[i] + 2, strlen(argv[i]) - 2, 0)
+							       : option_any(NULL, NULL, 0, argv[i][1]);
 			if (row && row->argument && (argv[i][1] == '-' || !argv[i][2]))
 				i++;
 			continue;
@@ -319,7 +323,8 @@ static int find_command(char **argv, int argc, const struct command **out)
 			return 2;
 	}
 	if (strcmp(words[0], "port") == 0)
-		return -fail(ERROR_COMMAND, "isthmus get ports lists them", "isthmus port: \"add\" or \"del\" must follow");
+		return -fail(ERROR_COMMAND, "isthmus get ports lists them",
+			     "isthmus port: \"add\" or \"del\" must follow");
 	return -unknown_command(words[0]);
 }
 
@@ -328,14 +333,14 @@ static int parse_output(struct call *call)
 	const char *text = call_option(call, "output");
 	const struct command *c = call->command;
 	char list[64] = "";
+	int n = 0;
 
 	call->output = OUTPUT_TABLE;
 	if (!text)
 		return 0;
 	for (size_t i = 0; i < sizeof(outputs) / sizeof(outputs[0]); i++) {
 		if (c->outputs & outputs[i].output) {
-			strcat(list, *list ? ", " : "");
-			strcat(list, outputs[i].name);
+			n += snprintf(list + n, sizeof(list) - (size_t)n, "%s%s", n ? ", " : "", outputs[i].name);
 		}
 		if (strcmp(outputs[i].name, text) == 0 && (c->outputs & outputs[i].output)) {
 			call->output = outputs[i].output;
@@ -359,13 +364,14 @@ static int check_call(const struct call *call)
 		least += !a->optional;
 	}
 	if (call->n_arguments < least)
-		return fail(ERROR_ARGUMENT, hint, "isthmus %s: %s is missing (%s)", c->name, c->arguments[call->n_arguments].name,
-			    c->arguments[call->n_arguments].help);
+		return fail(ERROR_ARGUMENT, hint, "isthmus %s: %s is missing (%s)", c->name,
+			    c->arguments[call->n_arguments].name, c->arguments[call->n_arguments].help);
 	if (call->n_arguments > most && !c->hidden)
 		return fail(ERROR_ARGUMENT, hint, "isthmus %s: \"%s\" is too much", c->name, call->arguments[most]);
 	for (const struct option_row *o = c->options; o->name; o++)
 		if (o->required && !call_option(call, o->name))
-			return fail(ERROR_ARGUMENT, hint, "isthmus %s: --%s %s is missing (%s)", c->name, o->name, o->argument, o->help);
+			return fail(ERROR_ARGUMENT, hint, "isthmus %s: --%s %s is missing (%s)", c->name, o->name,
+				    o->argument, o->help);
 	return 0;
 }
 

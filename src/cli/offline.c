@@ -42,7 +42,8 @@ static char *find_daemon(void)
 }
 
 /* What the daemon wrote down when it started; an option or the environment of the caller has precedence. */
-static const char *setting(const struct call *call, const json_t *written, const char *name, const char *key, const char *otherwise)
+static const char *setting(const struct call *call, const json_t *written, const char *name, const char *key,
+			   const char *otherwise)
 {
 	const char *value = json_string_value(json_object_get(written, key));
 
@@ -57,7 +58,8 @@ static json_t *read_written(const char *run_dir)
 	return json_load_file(path, 0, NULL);
 }
 
-int offline_run(const struct call *call, const char *target, int (*fn)(void *arg, const char *data, size_t size), void *arg)
+int offline_run(const struct call *call, const char *target, int (*fn)(void *arg, const char *data, size_t size),
+		void *arg)
 {
 	const char *run_dir = call_setting(call, "run-dir", DEFAULT_RUN_DIR);
 	_cleanup_(json) json_t *written = read_written(run_dir);

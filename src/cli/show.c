@@ -91,7 +91,8 @@ static const struct column route_columns[] = {
 	{"INSTALLED", "installed", true},
 	{0},
 };
-static const struct column drop_columns[] = {{"NAME", "name"}, {"PACKETS", "packets", false, true}, {"MEANING", "meaning"}, {0}};
+static const struct column drop_columns[] = {
+	{"NAME", "name"}, {"PACKETS", "packets", false, true}, {"MEANING", "meaning"}, {0}};
 
 const struct kind kinds[] = {
 	{"sites", "site", "", site_columns},
@@ -142,7 +143,8 @@ const struct kind *kind_by_word(const char *word, bool quiet)
 	if (near && !matches)
 		snprintf(hint, sizeof(hint), "did you mean \"%s\"?", near);
 	else
-		snprintf(hint, sizeof(hint), "kinds: sites, nodes, tenants, networks, ports, macs, hosts, routes, drops, all");
+		snprintf(hint, sizeof(hint),
+			 "kinds: sites, nodes, tenants, networks, ports, macs, hosts, routes, drops, all");
 	fail(ERROR_ARGUMENT, hint, matches ? "\"%s\" could be several kinds" : "unknown kind \"%s\"", word);
 	return NULL;
 }
@@ -229,7 +231,8 @@ static void table_begin(struct show *s)
 	/* Never cut to the terminal: a cut address is a wrong address. */
 	scols_table_set_termforce(s->table, SCOLS_TERMFORCE_NEVER);
 	for (size_t i = 0; i < s->n; i++) {
-		struct libscols_column *c = scols_table_new_column(s->table, s->columns[i]->title, 0, s->columns[i]->right ? SCOLS_FL_RIGHT : 0);
+		struct libscols_column *c = scols_table_new_column(s->table, s->columns[i]->title, 0,
+								   s->columns[i]->right ? SCOLS_FL_RIGHT : 0);
 
 		no_memory(!c);
 		if (s->printed)
@@ -268,8 +271,9 @@ static const char *color_of(const char *text)
 	static const struct {
 		const char *text, *color;
 	} colors[] = {
-		{"up", "green"},	{"ok", "green"},   {"reachable", "green"}, {"self", "green"},	{"waiting", "yellow"}, {"warn", "yellow"},
-		{"no-route", "red"}, {"down", "red"}, {"failed", "red"},	   {"fail", "red"}, {"no-common-family", "red"},
+		{"up", "green"},       {"ok", "green"},    {"reachable", "green"},      {"self", "green"},
+		{"waiting", "yellow"}, {"warn", "yellow"}, {"no-route", "red"},         {"down", "red"},
+		{"failed", "red"},     {"fail", "red"},    {"no-common-family", "red"},
 	};
 
 	for (size_t i = 0; i < sizeof(colors) / sizeof(colors[0]); i++)

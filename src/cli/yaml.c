@@ -169,7 +169,8 @@ json_t *yaml_to_json(const char *text, size_t size)
 	if (!yaml_parser_initialize(&parser))
 		return NULL;
 	yaml_parser_set_input_string(&parser, (const unsigned char *)text, size);
-	while (yaml_parser_parse(&parser, &e) && (e.type == YAML_STREAM_START_EVENT || e.type == YAML_DOCUMENT_START_EVENT))
+	while (yaml_parser_parse(&parser, &e) &&
+	       (e.type == YAML_STREAM_START_EVENT || e.type == YAML_DOCUMENT_START_EVENT))
 		yaml_event_delete(&e);
 	if (e.type != YAML_NO_EVENT)
 		v = read_value(&parser, &e);

@@ -48,17 +48,37 @@ class Cli:
     @property
     def environment(self):
         d = self.node.daemon
-        return {**os.environ, "PATH": os.path.dirname(binary("isthmus")) + ":" + os.environ["PATH"], "ISTHMUS_RUN_DIR": d.run_dir,
-                "ISTHMUS_STATE_DIR": d.state_dir, "ISTHMUS_BPF_DIR": d.bpf_dir, "TERM": "xterm"}
+        return {
+            **os.environ,
+            "PATH": os.path.dirname(binary("isthmus")) + ":" + os.environ["PATH"],
+            "ISTHMUS_RUN_DIR": d.run_dir,
+            "ISTHMUS_STATE_DIR": d.state_dir,
+            "ISTHMUS_BPF_DIR": d.bpf_dir,
+            "TERM": "xterm",
+        }
 
     def run(self, *argv, input=None, prefix=(), env=None, timeout=30):
         stdin = {"input": input} if input is not None else {"stdin": subprocess.DEVNULL}
-        return subprocess.run(self.node.ns.argv([*prefix, "isthmus", *argv]), text=True, capture_output=True, timeout=timeout,
-                              env={**self.environment, **(env or {})}, cwd=self.directory, **stdin)
+        return subprocess.run(
+            self.node.ns.argv([*prefix, "isthmus", *argv]),
+            text=True,
+            capture_output=True,
+            timeout=timeout,
+            env={**self.environment, **(env or {})},
+            cwd=self.directory,
+            **stdin,
+        )
 
     def shell(self, line, timeout=30):
-        return subprocess.run(self.node.ns.argv(["bash", "-c", line]), text=True, capture_output=True, timeout=timeout,
-                              env=self.environment, cwd=self.directory, stdin=subprocess.DEVNULL)
+        return subprocess.run(
+            self.node.ns.argv(["bash", "-c", line]),
+            text=True,
+            capture_output=True,
+            timeout=timeout,
+            env=self.environment,
+            cwd=self.directory,
+            stdin=subprocess.DEVNULL,
+        )
 
     def ok(self, *argv, **options):
         p = self.run(*argv, **options)

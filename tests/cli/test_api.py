@@ -49,8 +49,18 @@ def test_what_the_description_promises_is_there(cli):
     status, _, body = request(cli, "GET", "/v1/openapi.json")
     description = json.loads(body)
     assert status == 200 and description["openapi"].startswith("3.1")
-    names = {"sites": "dc", "nodes": "dc1", "tenants": "red", "networks": "red/web", "ports": "web1", "macs": "02:00:00:00:00:01",
-             "hosts": "10.0.1.11", "routes": "red/10.0.1.0/24", "drops": "no_host", "schema": "Port"}
+    names = {
+        "sites": "dc",
+        "nodes": "dc1",
+        "tenants": "red",
+        "networks": "red/web",
+        "ports": "web1",
+        "macs": "02:00:00:00:00:01",
+        "hosts": "10.0.1.11",
+        "routes": "red/10.0.1.0/24",
+        "drops": "no_host",
+        "schema": "Port",
+    }
     looked = 0
     for path, operations in description["paths"].items():
         assert set(operations) <= {"get", "post", "delete"}
@@ -75,24 +85,27 @@ def test_names_may_be_percent_encoded(cli):
         assert json.loads(request(cli, "GET", target)[2])["name"] == "red/web"
 
 
-@pytest.mark.parametrize("method, target, status, code", [
-    ("GET", "/v1/prots", 404, "IST-4004"),
-    ("GET", "/", 404, "IST-4004"),
-    ("GET", "/v1/ports/nix", 404, "IST-4041"),
-    ("GET", "/v1/hosts/10.9.9.9", 404, "IST-4041"),
-    ("GET", "/v1/hosts/not-an-address", 404, "IST-4041"),
-    ("GET", "/v1/ports/%zz", 400, "IST-4000"),
-    ("GET", "/v1/ports/a%00b", 400, "IST-4000"),
-    ("GET", "/v1/ports?stream=%", 400, "IST-4001"),
-    ("GET", "/v1/ports?" + "&".join(f"stream={i}" for i in range(40)), 400, "IST-4001"),
-    ("GET", "/v1/ports?steam", 400, "IST-4002"),
-    ("GET", "/v1/ports?stream=perhaps", 400, "IST-4003"),
-    ("POST", "/v1/ports/web1", 405, "IST-4005"),
-    ("PUT", "/v1/apply", 405, "IST-4005"),
-    ("BREW", "/v1/apply", 405, "IST-4005"),
-    ("DELETE", "/v1/ports/nix", 404, "IST-4041"),
-    ("DELETE", "/v1/ports/web1", 409, "IST-4009"),
-])
+@pytest.mark.parametrize(
+    "method, target, status, code",
+    [
+        ("GET", "/v1/prots", 404, "IST-4004"),
+        ("GET", "/", 404, "IST-4004"),
+        ("GET", "/v1/ports/nix", 404, "IST-4041"),
+        ("GET", "/v1/hosts/10.9.9.9", 404, "IST-4041"),
+        ("GET", "/v1/hosts/not-an-address", 404, "IST-4041"),
+        ("GET", "/v1/ports/%zz", 400, "IST-4000"),
+        ("GET", "/v1/ports/a%00b", 400, "IST-4000"),
+        ("GET", "/v1/ports?stream=%", 400, "IST-4001"),
+        ("GET", "/v1/ports?" + "&".join(f"stream={i}" for i in range(40)), 400, "IST-4001"),
+        ("GET", "/v1/ports?steam", 400, "IST-4002"),
+        ("GET", "/v1/ports?stream=perhaps", 400, "IST-4003"),
+        ("POST", "/v1/ports/web1", 405, "IST-4005"),
+        ("PUT", "/v1/apply", 405, "IST-4005"),
+        ("BREW", "/v1/apply", 405, "IST-4005"),
+        ("DELETE", "/v1/ports/nix", 404, "IST-4041"),
+        ("DELETE", "/v1/ports/web1", 409, "IST-4009"),
+    ],
+)
 def test_refusals_are_json_with_a_code(cli, method, target, status, code):
     assert error(request(cli, method, target))[:2] == (status, code)
 
@@ -144,10 +157,18 @@ def test_head_has_no_body(cli):
     assert request(cli, "HEAD", "/v1/status")[::2] == (200, "")
 
 
-@pytest.mark.parametrize("garbage", [b"\x00\xff" * 500, b"GET\r\n\r\n", b"GET /v1/status HTTP/9.9\r\n\r\n", b"\x16\x03\x01" + b"a" * 300,
-                                     b"GET /" + b"a" * 100000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
-                                     b"POST /v1/apply HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
-                                     b"POST /v1/apply HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"])
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"\x00\xff" * 500,
+        b"GET\r\n\r\n",
+        b"GET /v1/status HTTP/9.9\r\n\r\n",
+        b"\x16\x03\x01" + b"a" * 300,
+        b"GET /" + b"a" * 100000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST /v1/apply HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
+        b"POST /v1/apply HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ],
+)
 def test_garbage_hurts_nobody(cli, garbage):
     with socket.socket(socket.AF_UNIX) as s:
         s.settimeout(5)
@@ -166,7 +187,9 @@ def test_slow_clients_do_not_delay_others(cli):
         for i in range(150):
             s = stack.enter_context(socket.socket(socket.AF_UNIX))
             s.connect(cli.socket)
-            s.sendall(b"POST /v1/apply HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nver" if i % 2 else b"GET /v1/sta")
+            s.sendall(
+                b"POST /v1/apply HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nver" if i % 2 else b"GET /v1/sta"
+            )
             slow.append(s)
         worst = 0
         for _ in range(20):
@@ -207,9 +230,26 @@ def test_the_socket_is_for_root_and_the_group(cli):
 
 def test_a_second_daemon_leaves_the_socket_alone(cli):
     d = cli.node.daemon
-    p = subprocess.run(cli.node.ns.argv([binary("isthmusd"), "--node", "dc1", "--config", d.config, "--run-dir", d.run_dir,
-                                         "--state-dir", d.state_dir + "2", "--bpf-dir", d.bpf_dir + "2"]), capture_output=True, text=True,
-                       timeout=10)
+    p = subprocess.run(
+        cli.node.ns.argv(
+            [
+                binary("isthmusd"),
+                "--node",
+                "dc1",
+                "--config",
+                d.config,
+                "--run-dir",
+                d.run_dir,
+                "--state-dir",
+                d.state_dir + "2",
+                "--bpf-dir",
+                d.bpf_dir + "2",
+            ]
+        ),
+        capture_output=True,
+        text=True,
+        timeout=10,
+    )
     shutil.rmtree(d.state_dir + "2", ignore_errors=True)
     assert p.returncode != 0
     assert request(cli, "GET", "/v1/status")[0] == 200
@@ -232,7 +272,15 @@ def group_lab(tmp_path_factory):
         os.chmod(lab.run.directory, 0o755)
         d = lab.nodes["dc1"].daemon
         plain = d.argv
-        d.argv = lambda *more: ["unshare", "-m", "sh", "-c", f'mount --bind {groups} /etc/group && exec "$@"', "sh", *plain(*more)]
+        d.argv = lambda *more: [
+            "unshare",
+            "-m",
+            "sh",
+            "-c",
+            f'mount --bind {groups} /etc/group && exec "$@"',
+            "sh",
+            *plain(*more),
+        ]
         d.write_config(lab.fabric.yaml())
         d.start()
         d.argv = plain
@@ -242,10 +290,17 @@ def group_lab(tmp_path_factory):
 def test_group_reads_and_does_not_change(group_lab):
     st = os.stat(group_lab.socket)
     assert (stat.S_IMODE(st.st_mode), st.st_gid) == (0o660, 64123)
-    for member in ([*NOBODY, "--groups", "64123"], ["setpriv", "--reuid", "65534", "--regid", "64123", "--clear-groups"]):
+    for member in (
+        [*NOBODY, "--groups", "64123"],
+        ["setpriv", "--reuid", "65534", "--regid", "64123", "--clear-groups"],
+    ):
         assert "dc1" in group_lab.ok("status", prefix=member)
         assert "web1" in group_lab.ok("get", "ports", prefix=member)
-        for argv in (["apply", "isthmus.yaml"], ["apply", "isthmus.yaml", "--dry-run"], ["port", "del", "web1", "--yes"]):
+        for argv in (
+            ["apply", "isthmus.yaml"],
+            ["apply", "isthmus.yaml", "--dry-run"],
+            ["port", "del", "web1", "--yes"],
+        ):
             p = group_lab.run(*argv, prefix=member)
             assert p.returncode == 4 and "IST-4032" in p.stderr and "run it as root" in p.stderr
     p = group_lab.run("status", prefix=[*NOBODY, "--clear-groups"])
@@ -264,11 +319,17 @@ def test_who_got_in_without_the_group_gets_403(group_lab):
 
 def test_one_user_cannot_take_all_connections(group_lab):
     """A member who opens hundreds of connections is limited; root goes on."""
-    script = ("import socket,sys,time\nk=[]\n"
-              "for i in range(200):\n s=socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); k.append(s)\n"
-              "print('there',flush=True)\nsys.stdin.read()\n")
-    p = subprocess.Popen([*NOBODY, "--groups", "64123", "/usr/bin/python3", "-c", script, group_lab.socket], stdin=subprocess.PIPE,
-                         stdout=subprocess.PIPE, text=True)
+    script = (
+        "import socket,sys,time\nk=[]\n"
+        "for i in range(200):\n s=socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); k.append(s)\n"
+        "print('there',flush=True)\nsys.stdin.read()\n"
+    )
+    p = subprocess.Popen(
+        [*NOBODY, "--groups", "64123", "/usr/bin/python3", "-c", script, group_lab.socket],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     try:
         assert p.stdout.readline() == "there\n"
         assert request(group_lab, "GET", "/v1/status")[0] == 200

@@ -11,7 +11,21 @@ import yaml
 
 from lab.run import wait_until
 
-PORT = ["port", "add", "web9", "-i", "web9", "--network", "red/web", "-m", "02:00:00:00:00:09", "-a", "10.0.1.19", "-a", "fd00:1::19"]
+PORT = [
+    "port",
+    "add",
+    "web9",
+    "-i",
+    "web9",
+    "--network",
+    "red/web",
+    "-m",
+    "02:00:00:00:00:09",
+    "-a",
+    "10.0.1.19",
+    "-a",
+    "fd00:1::19",
+]
 
 
 def generation(cli):
@@ -88,8 +102,14 @@ def test_port_del_needs_an_answer_or_yes(own_cli):
 
     def answer(text):
         master, slave = pty.openpty()
-        p = subprocess.Popen(own_cli.node.ns.argv(["isthmus", "port", "del", "web9"]), stdin=slave, stdout=slave, stderr=slave,
-                             env=own_cli.environment, start_new_session=True)
+        p = subprocess.Popen(
+            own_cli.node.ns.argv(["isthmus", "port", "del", "web9"]),
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env=own_cli.environment,
+            start_new_session=True,
+        )
         os.close(slave)
         seen = b""
         while b"[y/N]" not in seen:
@@ -116,19 +136,24 @@ def test_an_added_port_is_remembered_and_status_tells_of_it(own_cli):
     assert p.returncode == 5 and "still DEGRADED" in p.stderr
     own_cli.node.daemon.restart()
     port = json.loads(own_cli.ok("get", "port", "web9", "-o", "json"))
-    assert port["source"] == "runtime" and port["state"] == "waiting" and port["addresses"] == ["10.0.1.19", "fd00:1::19"]
+    assert (
+        port["source"] == "runtime" and port["state"] == "waiting" and port["addresses"] == ["10.0.1.19", "fd00:1::19"]
+    )
     own_cli.node.ns.ip("link add web9 type veth peer name web9w\nlink set web9 up\nlink set web9w up")
     own_cli.ok("status", "--wait", "--timeout", "5s")
     assert own_cli.ok("status", "--brief") == "dc1 OK\n"
 
 
-@pytest.mark.parametrize("change, wrong", [
-    (["--network", "red/nix"], "ports.web9.network"),
-    (["-m", "no-mac"], "ports.web9.mac"),
-    (["-a", "10.0.9.9"], "ports.web9.addresses"),
-    (["-m", "02:00:00:00:00:01"], "web1"),
-    (["-i", "a-name-that-is-too-long"], "ports.web9.interface"),
-])
+@pytest.mark.parametrize(
+    "change, wrong",
+    [
+        (["--network", "red/nix"], "ports.web9.network"),
+        (["-m", "no-mac"], "ports.web9.mac"),
+        (["-a", "10.0.9.9"], "ports.web9.addresses"),
+        (["-m", "02:00:00:00:00:01"], "web1"),
+        (["-i", "a-name-that-is-too-long"], "ports.web9.interface"),
+    ],
+)
 def test_a_wrong_port_is_refused_by_the_same_checks(cli, change, wrong):
     argv = ["port", "add", "web9", "-i", "web9", "--network", "red/web", "-m", "02:00:00:00:00:09"]
     for name, value in zip(change[::2], change[1::2]):
@@ -162,20 +187,30 @@ def test_a_file_too_large_is_refused_before_it_is_sent(cli):
 
 
 def test_drops_are_watched(own_cli):
-    p = subprocess.Popen(own_cli.node.ns.argv(["isthmus", "drops", "--watch", "-o", "jsonl"]), env=own_cli.environment, text=True,
-                         stdout=subprocess.PIPE)
+    p = subprocess.Popen(
+        own_cli.node.ns.argv(["isthmus", "drops", "--watch", "-o", "jsonl"]),
+        env=own_cli.environment,
+        text=True,
+        stdout=subprocess.PIPE,
+    )
     try:
         found = []
 
         def seen():
-            own_cli.lab.host("web1").send_frame() if hasattr(own_cli.lab.host("web1"), "send_frame") else own_cli.lab.host("app1").ping(
-                "10.0.2.99", check=False, timeout=1)
+            own_cli.lab.host("web1").send_frame() if hasattr(
+                own_cli.lab.host("web1"), "send_frame"
+            ) else own_cli.lab.host("app1").ping("10.0.2.99", check=False, timeout=1)
             while select.select([p.stdout], [], [], 0)[0]:
                 found.append(json.loads(p.stdout.readline()))
             return [e for e in found if e["reason"] == "no_host" and e["dst"] == "10.0.2.99"]
 
         event = wait_until(seen, 15)[0]
-        assert event["port"] == "app1" and event["network"] == "red/app" and event["protocol"] == "icmp" and event["src"] == "10.0.2.11"
+        assert (
+            event["port"] == "app1"
+            and event["network"] == "red/app"
+            and event["protocol"] == "icmp"
+            and event["src"] == "10.0.2.11"
+        )
         assert event["direction"] == "from-port"
     finally:
         p.terminate()

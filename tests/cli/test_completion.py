@@ -13,7 +13,10 @@ import pytest
 
 SHELLS = {
     "bash": (["bash", "--norc", "--noprofile", "-i"], 'eval "$(isthmus completion bash)"; bind "set bell-style none"'),
-    "zsh": (["zsh", "-f", "-i"], 'autoload -U compinit; compinit -u -D; eval "$(isthmus completion zsh)"; unsetopt BEEP'),
+    "zsh": (
+        ["zsh", "-f", "-i"],
+        'autoload -U compinit; compinit -u -D; eval "$(isthmus completion zsh)"; unsetopt BEEP',
+    ),
     "fish": (["fish", "--no-config", "-i"], "isthmus completion fish | source"),
 }
 
@@ -24,9 +27,23 @@ class Shell:
     def __init__(self, cli, name, home):
         argv, setup = SHELLS[name]
         self.master, slave = pty.openpty()
-        env = {**cli.environment, "HOME": str(home), "XDG_CONFIG_HOME": str(home), "XDG_DATA_HOME": str(home), "PS1": "> ", "TERM": "vt100"}
-        self.process = subprocess.Popen(cli.node.ns.argv(argv), stdin=slave, stdout=slave, stderr=slave, env=env, cwd=cli.directory,
-                                        preexec_fn=lambda: (os.setsid(), __import__("fcntl").ioctl(0, 0x540E, 0)))
+        env = {
+            **cli.environment,
+            "HOME": str(home),
+            "XDG_CONFIG_HOME": str(home),
+            "XDG_DATA_HOME": str(home),
+            "PS1": "> ",
+            "TERM": "vt100",
+        }
+        self.process = subprocess.Popen(
+            cli.node.ns.argv(argv),
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env=env,
+            cwd=cli.directory,
+            preexec_fn=lambda: (os.setsid(), __import__("fcntl").ioctl(0, 0x540E, 0)),
+        )
         os.close(slave)
         self.text, self.count = "", 0
         self.run(setup)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Faults are seeded one by one; each is found, named, and comes with the line that mends it, which is then run where it can be."""
+"""Faults are seeded one by one; each is found, named, and comes with the line that mends it, which is then run."""
 import contextlib
 import json
 import os
@@ -101,43 +101,126 @@ def reroute(c):
 FAULTS = [
     Fault("lo does not forward IPv4", "forwarding", "ipv4", sysctl("net/ipv4/conf/lo/forwarding", 0)),
     Fault("lo does not forward IPv6", "forwarding", "ipv6", sysctl("net/ipv6/conf/lo/forwarding", 0)),
-    Fault("underlay address missing", "underlay-address", "198.18.1.11",
-          lambda c: (unroute(c), ip(c, "address", "del", "198.18.1.11/24", "dev", "up0")),
-          lambda c: (ip(c, "address", "add", "198.18.1.11/24", "dev", "up0"), reroute(c))),
+    Fault(
+        "underlay address missing",
+        "underlay-address",
+        "198.18.1.11",
+        lambda c: (unroute(c), ip(c, "address", "del", "198.18.1.11/24", "dev", "up0")),
+        lambda c: (ip(c, "address", "add", "198.18.1.11/24", "dev", "up0"), reroute(c)),
+    ),
     Fault("underlay address tentative", "underlay-ipv6", "2001:db8:1::b on up0 is tentative", tentative, untentative),
     Fault("no route to a node", "route", "no route to node aws1", unroute, reroute),
     Fault("path too narrow", "path-mtu", "IPv6 needs 1280", lambda c: ip(c, "link", "set", "up0", "mtu", "1300")),
-    Fault("program off the wire", "underlay-program", "wire_ingress is not on up0",
-          lambda c: c.node.ns.tc("filter", "del", "dev", "up0", "ingress"), restart_once),
-    Fault("filter before ours", "underlay-program", "pref 1",
-          lambda c: c.node.ns.tc("filter", "add", "dev", "up0", "ingress", "pref", "1", "protocol", "all", "u32", "match", "u32", "0", "0"),
-          lambda c: c.node.ns.tc("filter", "del", "dev", "up0", "ingress", "pref", "1"), "warn"),
+    Fault(
+        "program off the wire",
+        "underlay-program",
+        "wire_ingress is not on up0",
+        lambda c: c.node.ns.tc("filter", "del", "dev", "up0", "ingress"),
+        restart_once,
+    ),
+    Fault(
+        "filter before ours",
+        "underlay-program",
+        "pref 1",
+        lambda c: c.node.ns.tc(
+            "filter", "add", "dev", "up0", "ingress", "pref", "1", "protocol", "all", "u32", "match", "u32", "0", "0"
+        ),
+        lambda c: c.node.ns.tc("filter", "del", "dev", "up0", "ingress", "pref", "1"),
+        "warn",
+    ),
     Fault("UDP port taken", "vxlan-port", "UDP port 4789", bind_port, lambda c: c.taken.close(), "warn"),
-    Fault("offload off", "offload", "tx-udp_tnl-segmentation of up0",
-          lambda c: c.node.ns.command("ethtool", "-K", "up0", "tx-udp_tnl-segmentation", "off"), None, "warn"),
-    Fault("port's interface down", "port-link", "interface web1 is down", lambda c: ip(c, "link", "set", "web1", "down")),
-    Fault("workload's end down", "port-link", "no carrier", lambda c: c.lab.host("web1").ns.ip("link set eth0 down"),
-          lambda c: c.lab.host("web1").ns.ip("link set eth0 up"), "warn"),
-    Fault("port in a bridge", "port-bridged", "enslaved to br9",
-          lambda c: c.node.ns.ip("link add br9 type bridge\nlink set web1 master br9"), None),
-    Fault("address on the node's end", "port-address", "the node has an address on web1",
-          lambda c: ip(c, "address", "add", "10.0.1.200/24", "dev", "web1")),
-    Fault("port's program torn off", "port-program", "port_ingress is not on web1",
-          lambda c: c.node.ns.tc("filter", "del", "dev", "web1", "ingress"), restart_once),
+    Fault(
+        "offload off",
+        "offload",
+        "tx-udp_tnl-segmentation of up0",
+        lambda c: c.node.ns.command("ethtool", "-K", "up0", "tx-udp_tnl-segmentation", "off"),
+        None,
+        "warn",
+    ),
+    Fault(
+        "port's interface down", "port-link", "interface web1 is down", lambda c: ip(c, "link", "set", "web1", "down")
+    ),
+    Fault(
+        "workload's end down",
+        "port-link",
+        "no carrier",
+        lambda c: c.lab.host("web1").ns.ip("link set eth0 down"),
+        lambda c: c.lab.host("web1").ns.ip("link set eth0 up"),
+        "warn",
+    ),
+    Fault(
+        "port in a bridge",
+        "port-bridged",
+        "enslaved to br9",
+        lambda c: c.node.ns.ip("link add br9 type bridge\nlink set web1 master br9"),
+        None,
+    ),
+    Fault(
+        "address on the node's end",
+        "port-address",
+        "the node has an address on web1",
+        lambda c: ip(c, "address", "add", "10.0.1.200/24", "dev", "web1"),
+    ),
+    Fault(
+        "port's program torn off",
+        "port-program",
+        "port_ingress is not on web1",
+        lambda c: c.node.ns.tc("filter", "del", "dev", "web1", "ingress"),
+        restart_once,
+    ),
     Fault("guard off", "port-guard", "rp_filter is 0", sysctl("net/ipv4/conf/web1/rp_filter", 0), None, "warn"),
-    Fault("port's MTU too large", "port-mtu", "MTU 9000 of web1", lambda c: ip(c, "link", "set", "web1", "mtu", "9000"),
-          lambda c: ip(c, "link", "set", "web1", "mtu", "1450"), "warn"),
-    Fault("state directory open to all", "state-directory", "written by others", lambda c: os.chmod(c.node.daemon.state_dir, 0o777)),
-    Fault("run directory open to all", "run-directory", "written by others", lambda c: os.chmod(c.node.daemon.run_dir, 0o777)),
-    Fault("state directory missing", "state-directory", "No such file", lambda c: os.rename(c.node.daemon.state_dir, c.directory + "/away"),
-          lambda c: (shutil.rmtree(c.node.daemon.state_dir, ignore_errors=True), os.rename(c.directory + "/away", c.node.daemon.state_dir))),
-    Fault("configuration missing", "configuration", "No such file", lambda c: os.rename(c.node.daemon.config, c.directory + "/c"),
-          lambda c: os.rename(c.directory + "/c", c.node.daemon.config)),
-    Fault("configuration broken", "configuration", "isthmus.yaml:1:", lambda c: c.node.daemon.write_config("vershun: 1\n"),
-          lambda c: c.node.daemon.write_config(c.lab.fabric.yaml())),
-    Fault("configuration not applied", "configuration", "differs",
-          lambda c: c.node.daemon.write_config(c.lab.fabric.yaml().replace("10.0.1.12", "10.0.1.13")),
-          lambda c: c.node.daemon.write_config(c.lab.fabric.yaml()), "warn"),
+    Fault(
+        "port's MTU too large",
+        "port-mtu",
+        "MTU 9000 of web1",
+        lambda c: ip(c, "link", "set", "web1", "mtu", "9000"),
+        lambda c: ip(c, "link", "set", "web1", "mtu", "1450"),
+        "warn",
+    ),
+    Fault(
+        "state directory open to all",
+        "state-directory",
+        "written by others",
+        lambda c: os.chmod(c.node.daemon.state_dir, 0o777),
+    ),
+    Fault(
+        "run directory open to all",
+        "run-directory",
+        "written by others",
+        lambda c: os.chmod(c.node.daemon.run_dir, 0o777),
+    ),
+    Fault(
+        "state directory missing",
+        "state-directory",
+        "No such file",
+        lambda c: os.rename(c.node.daemon.state_dir, c.directory + "/away"),
+        lambda c: (
+            shutil.rmtree(c.node.daemon.state_dir, ignore_errors=True),
+            os.rename(c.directory + "/away", c.node.daemon.state_dir),
+        ),
+    ),
+    Fault(
+        "configuration missing",
+        "configuration",
+        "No such file",
+        lambda c: os.rename(c.node.daemon.config, c.directory + "/c"),
+        lambda c: os.rename(c.directory + "/c", c.node.daemon.config),
+    ),
+    Fault(
+        "configuration broken",
+        "configuration",
+        "isthmus.yaml:1:",
+        lambda c: c.node.daemon.write_config("vershun: 1\n"),
+        lambda c: c.node.daemon.write_config(c.lab.fabric.yaml()),
+    ),
+    Fault(
+        "configuration not applied",
+        "configuration",
+        "differs",
+        lambda c: c.node.daemon.write_config(c.lab.fabric.yaml().replace("10.0.1.12", "10.0.1.13")),
+        lambda c: c.node.daemon.write_config(c.lab.fabric.yaml()),
+        "warn",
+    ),
 ]
 
 
@@ -146,8 +229,11 @@ def test_fault_is_found_with_its_fix(patient, fault):
     before = set(faults(patient))
     fault.seed(patient)
     try:
-        found = wait_until(lambda: [c for (name, seen), c in faults(patient).items() if name == fault.check and fault.seen in seen],
-                           5, fault.name)[0]
+        found = wait_until(
+            lambda: [c for (name, seen), c in faults(patient).items() if name == fault.check and fault.seen in seen],
+            5,
+            fault.name,
+        )[0]
         assert found["state"] == fault.state and found["fix"]
         text = patient.run("doctor").stdout
         assert f"{fault.check}: fix: {found['fix']}" in text
@@ -156,7 +242,9 @@ def test_fault_is_found_with_its_fix(patient, fault):
     finally:
         if fault.undo:
             fault.undo(patient)
-    wait_until(lambda: set(faults(patient)) <= before, 5, "the host is well again: " + str(set(faults(patient)) - before))
+    wait_until(
+        lambda: set(faults(patient)) <= before, 5, "the host is well again: " + str(set(faults(patient)) - before)
+    )
 
 
 def test_underlay_link_down(patient):
@@ -183,7 +271,11 @@ def test_interface_of_a_port_missing():
         c = Cli(lab, "dc1")
         c.node.wait_up()
         lab.unplug("web1")
-        found = wait_until(lambda: [f for (name, seen), f in faults(c).items() if name == "port-interface" and "web1 does not exist" in seen])
+        found = wait_until(
+            lambda: [
+                f for (name, seen), f in faults(c).items() if name == "port-interface" and "web1 does not exist" in seen
+            ]
+        )
         assert "ip link add web1" in found[0]["fix"]
 
 
@@ -204,9 +296,23 @@ def test_state_directory_cannot_be_written(patient, options, seen):
     d = patient.node.daemon.state_dir
     copy = shutil.copytree(d, d + ".copy")
     # A mount of its own: the test's namespace of mounts, not the machine's.
-    p = subprocess.run(patient.node.ns.argv(["unshare", "-m", "sh", "-c",
-                                             f"mount -t tmpfs -o size=64k,mode=0755 none {d} && cp {copy}/* {d}/ && mount -o remount,{options} {d} && "
-                                             "isthmus doctor -o json"]), capture_output=True, text=True, env=patient.environment, timeout=20)
+    p = subprocess.run(
+        patient.node.ns.argv(
+            [
+                "unshare",
+                "-m",
+                "sh",
+                "-c",
+                f"mount -t tmpfs -o size=64k,mode=0755 none {d} && cp {copy}/* {d}/ && "
+                f"mount -o remount,{options} {d} && "
+                "isthmus doctor -o json",
+            ]
+        ),
+        capture_output=True,
+        text=True,
+        env=patient.environment,
+        timeout=20,
+    )
     shutil.rmtree(copy)
     found = [c for c in json.loads(p.stdout)["checks"] if c["name"] == "state-directory"]
     assert found[0]["state"] == "fail" and seen in found[0]["seen"] and found[0]["fix"]
@@ -214,7 +320,9 @@ def test_state_directory_cannot_be_written(patient, options, seen):
 
 def test_few_descriptors(patient):
     found = faults(patient, prefix=["prlimit", "--nofile=256:256"])
-    assert [c for (name, seen), c in found.items() if name == "descriptors" and "256" in seen and "LimitNOFILE" in c["fix"]]
+    assert [
+        c for (name, seen), c in found.items() if name == "descriptors" and "256" in seen and "LimitNOFILE" in c["fix"]
+    ]
 
 
 def test_node_not_in_the_configuration(patient, tmp_path):
@@ -238,20 +346,52 @@ def test_port_on_the_underlay(patient, tmp_path):
 
 def test_firewall_rule_that_drops_tunnels(patient, tmp_path):
     """Reads what nft prints (nft itself need not be installed)."""
-    rules = {"nftables": [{"rule": {"family": "inet", "table": "filter", "chain": "input", "handle": 7, "expr": [
-        {"match": {"op": "==", "left": {"payload": {"protocol": "udp", "field": "dport"}}, "right": 4789}}, {"drop": None}]}}]}
+    rules = {
+        "nftables": [
+            {
+                "rule": {
+                    "family": "inet",
+                    "table": "filter",
+                    "chain": "input",
+                    "handle": 7,
+                    "expr": [
+                        {
+                            "match": {
+                                "op": "==",
+                                "left": {"payload": {"protocol": "udp", "field": "dport"}},
+                                "right": 4789,
+                            }
+                        },
+                        {"drop": None},
+                    ],
+                }
+            }
+        ]
+    }
     nft = tmp_path / "nft"
     nft.write_text(f"#!/bin/sh\ncat <<'END'\n{json.dumps(rules)}\nEND\n")
     nft.chmod(0o755)
     found = faults(patient, env={"PATH": f"{tmp_path}:{patient.environment['PATH']}"})
-    assert [c for (name, seen), c in found.items() if name == "firewall" and c["fix"] == "nft delete rule inet filter input handle 7"]
+    assert [
+        c
+        for (name, seen), c in found.items()
+        if name == "firewall" and c["fix"] == "nft delete rule inet filter input handle 7"
+    ]
     nft.write_text("#!/bin/sh\nexec sleep 60\n")  # a tool that hangs holds nothing up
-    assert not [1 for name, _ in faults(patient, env={"PATH": f"{tmp_path}:{patient.environment['PATH']}"}) if name == "firewall"]
+    assert not [
+        1
+        for name, _ in faults(patient, env={"PATH": f"{tmp_path}:{patient.environment['PATH']}"})
+        if name == "firewall"
+    ]
 
 
 def test_second_daemon(own_cli):
-    code = ("import ctypes, sys; ctypes.CDLL(None).prctl(15, b'isthmusd'); print('there', flush=True); sys.stdin.read()")
-    p = subprocess.Popen([sys.executable, "-c", code, "--bpf-dir", own_cli.node.daemon.bpf_dir], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    code = "import ctypes, sys; ctypes.CDLL(None).prctl(15, b'isthmusd'); print('there', flush=True); sys.stdin.read()"
+    p = subprocess.Popen(
+        [sys.executable, "-c", code, "--bpf-dir", own_cli.node.daemon.bpf_dir],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
     try:
         assert p.stdout.readline() == b"there\n"
         found = [c for (name, _), c in faults(own_cli).items() if name == "daemon-rival"]

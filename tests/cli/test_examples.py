@@ -57,25 +57,28 @@ def test_every_example_runs(own_cli):
     assert ran >= 25
 
 
-@pytest.mark.parametrize("argv, hint", [
-    (["staus"], 'did you mean "status"?'),
-    (["get", "prots"], 'did you mean "ports"?'),
-    (["get", "n"], "kinds: sites, nodes"),
-    (["status", "--weit"], "did you mean --wait?"),
-    (["get"], "KIND is missing"),
-    (["get", "ports", "web1", "web2"], "is too much"),
-    (["port"], '"add" or "del" must follow'),
-    (["port", "add", "x"], "--interface DEVICE is missing"),
-    (["status", "-o", "xml"], "expected one of table, json"),
-    (["explain", "-o", "json"], "-o is not possible"),
-    (["status", "--wait", "--timeout", "soon"], "expected a time such as 30s"),
-    (["status", "-o"], "--output needs a value"),
-    (["status", "--brief=yes"], "takes no value"),
-    (["status", "-o", "json", "-o", "yaml"], "is given twice"),
-    (["check", "/nowhere/x.yaml"], "No such file"),
-    (["explain", "tenats"], 'did you mean "tenants'),
-    (["completion", "tcsh"], "is not bash, zsh or fish"),
-])
+@pytest.mark.parametrize(
+    "argv, hint",
+    [
+        (["staus"], 'did you mean "status"?'),
+        (["get", "prots"], 'did you mean "ports"?'),
+        (["get", "n"], "kinds: sites, nodes"),
+        (["status", "--weit"], "did you mean --wait?"),
+        (["get"], "KIND is missing"),
+        (["get", "ports", "web1", "web2"], "is too much"),
+        (["port"], '"add" or "del" must follow'),
+        (["port", "add", "x"], "--interface DEVICE is missing"),
+        (["status", "-o", "xml"], "expected one of table, json"),
+        (["explain", "-o", "json"], "-o is not possible"),
+        (["status", "--wait", "--timeout", "soon"], "expected a time such as 30s"),
+        (["status", "-o"], "--output needs a value"),
+        (["status", "--brief=yes"], "takes no value"),
+        (["status", "-o", "json", "-o", "yaml"], "is given twice"),
+        (["check", "/nowhere/x.yaml"], "No such file"),
+        (["explain", "tenats"], 'did you mean "tenants'),
+        (["completion", "tcsh"], "is not bash, zsh or fish"),
+    ],
+)
 def test_bad_usage_ends_with_2_and_the_next_step(cli, argv, hint):
     p = cli.run(*argv)
     assert p.returncode == 2
@@ -89,7 +92,9 @@ def test_kinds_may_be_shortened(cli, argv):
     assert "web1" in cli.ok(*argv)
 
 
-@pytest.mark.parametrize("argv", [["-o", "json", "status"], ["status", "-ojson"], ["status", "--output=json"], ["status", "-bo", "json"]])
+@pytest.mark.parametrize(
+    "argv", [["-o", "json", "status"], ["status", "-ojson"], ["status", "--output=json"], ["status", "-bo", "json"]]
+)
 def test_options_stand_anywhere(cli, argv):
     assert cli.ok(*argv).startswith("{")
 

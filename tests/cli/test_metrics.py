@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """/metrics: both formats, a bounded number of series, and an alert or a reason against one for everything."""
+import json
 import pathlib
 import re
 import subprocess
@@ -33,7 +34,9 @@ def open_metrics(text):
             assert list(families)[-1] == name, f"{line}: families are not interleaved"
             family[kind] = rest
             continue
-        sample = re.fullmatch(r'([a-z_]+)(\{(?:[a-z_]+="(?:[^"\\\n]|\\[\\"n])*",?)+\})? (-?[0-9.]+(?:e[+-]?[0-9]+)?)', line)
+        sample = re.fullmatch(
+            r'([a-z_]+)(\{(?:[a-z_]+="(?:[^"\\\n]|\\[\\"n])*",?)+\})? (-?[0-9.]+(?:e[+-]?[0-9]+)?)', line
+        )
         assert sample, line
         suffix = {"counter": "_total", "info": "_info", "gauge": ""}[families[name]["TYPE"]]
         assert sample[1] == name + suffix, line
@@ -76,12 +79,19 @@ def test_values_are_those_of_the_commands(cli):
         return float(re.search(rf"^{re.escape(name)} (\S+)$", scrape(cli)[1], re.M)[1])
 
     assert sample('isthmus_ports{state="up"}') == 2 and sample('isthmus_ports{state="remote"}') == 1
-    assert sample("isthmus_degraded") == 0 and sample("isthmus_config_generation") == 1
+    assert sample("isthmus_degraded") == 0
+    assert sample("isthmus_config_generation") == json.loads(cli.ok("status", "-o", "json"))["generation"]
     before = sample('isthmus_drops_total{reason="no_host"}')
     cli.lab.host("app1").ping("10.0.2.98", check=False)
     assert sample('isthmus_drops_total{reason="no_host"}') > before
-    assert abs(sample("process_start_time_seconds") + float(cli.shell(
-        "isthmus status -o json | sed -n 's/.*uptimeSeconds\": \\([0-9]*\\).*/\\1/p'").stdout) - time.time()) < 3
+    assert (
+        abs(
+            sample("process_start_time_seconds")
+            + float(cli.shell("isthmus status -o json | sed -n 's/.*uptimeSeconds\": \\([0-9]*\\).*/\\1/p'").stdout)
+            - time.time()
+        )
+        < 3
+    )
     assert 1 << 20 < sample("process_resident_memory_bytes") < 1 << 30
     assert 5 < sample("process_open_fds") < 200
 
@@ -102,7 +112,7 @@ def test_series_are_bounded_and_a_scrape_is_quick(cli):
 
 def drop_reasons():
     text = (ROOT / "src" / "bpf" / "abi.h").read_text()
-    table = text[text.index("#define ABI_DROP_REASONS"):text.index("enum drop_reason")]
+    table = text[text.index("#define ABI_DROP_REASONS") : text.index("enum drop_reason")]
     return [r for r in re.findall(r'X\([A-Z_0-9]+, "([a-z_0-9]+)"', table) if r != "none"]
 
 
@@ -130,7 +140,11 @@ def test_every_metric_has_a_line_and_every_alert_one_too(cli):
         assert name in page
         used = set(re.findall(r"\b(?:isthmus|process)_[a-z_]+", rule["expr"]))
         assert used <= names, f"{name} uses {used - names}"
-        assert rule["annotations"]["summary"] and rule["annotations"]["next"] and rule["labels"]["severity"] in ("warning", "critical")
+        assert (
+            rule["annotations"]["summary"]
+            and rule["annotations"]["next"]
+            and rule["labels"]["severity"] in ("warning", "critical")
+        )
 
 
 def test_rules_fire_on_what_they_are_for():

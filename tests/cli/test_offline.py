@@ -19,8 +19,10 @@ def dead(request):
         cli.lab.host("app1").ping("10.0.2.99", check=False)
         os.chmod(lab.run.directory, 0o755)
         # What changes by itself is not compared below.
-        cli.alive = {kind: json.loads(cli.ok("get", kind, "-o", "json"))
-                     for kind in ("nodes", "sites", "tenants", "networks", "macs", "hosts", "routes", "ports")}
+        cli.alive = {
+            kind: json.loads(cli.ok("get", kind, "-o", "json"))
+            for kind in ("nodes", "sites", "tenants", "networks", "macs", "hosts", "routes", "ports")
+        }
         cli.drops = {d["name"]: d["packets"] for d in json.loads(cli.ok("get", "drops", "-o", "json"))["items"]}
         cli.config = cli.ok("get", "all", "-o", "yaml")
         cli.node.daemon.kill9()
@@ -73,9 +75,17 @@ def test_doctor_finds_the_dead_daemon(dead):
     assert not [c for c in checks if c["state"] == "fail" and c["name"] != "daemon"]
 
 
-@pytest.mark.parametrize("argv", [["apply", "isthmus.yaml"], ["apply", "isthmus.yaml", "--dry-run"], ["diff", "isthmus.yaml"],
-                                  ["port", "del", "web1", "--yes"], ["drops", "--watch"],
-                                  ["port", "add", "x", "-i", "x", "--network", "red/web", "-m", "02:00:00:00:00:09"]])
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["apply", "isthmus.yaml"],
+        ["apply", "isthmus.yaml", "--dry-run"],
+        ["diff", "isthmus.yaml"],
+        ["port", "del", "web1", "--yes"],
+        ["drops", "--watch"],
+        ["port", "add", "x", "-i", "x", "--network", "red/web", "-m", "02:00:00:00:00:09"],
+    ],
+)
 def test_what_needs_the_daemon_says_so(dead, argv):
     p = dead.run(*argv)
     assert p.returncode == 3 and p.stdout == "" and "systemctl start isthmusd" in p.stderr
@@ -92,13 +102,30 @@ def test_version_is_known_without_a_daemon(dead):
 
 def test_no_trace_of_a_daemon(cli, tmp_path):
     """Never started here: it says what is missing, and exits with 3."""
-    p = cli.run("status", env={"ISTHMUS_RUN_DIR": str(tmp_path), "ISTHMUS_BPF_DIR": str(tmp_path), "ISTHMUS_STATE_DIR": str(tmp_path),
-                               "ISTHMUS_CONFIG": str(tmp_path / "none")})
+    p = cli.run(
+        "status",
+        env={
+            "ISTHMUS_RUN_DIR": str(tmp_path),
+            "ISTHMUS_BPF_DIR": str(tmp_path),
+            "ISTHMUS_STATE_DIR": str(tmp_path),
+            "ISTHMUS_CONFIG": str(tmp_path / "none"),
+        },
+    )
     assert p.returncode == 3 and "there is no configuration" in p.stdout and "there is no data plane" in p.stdout
 
 
 def test_check_explain_and_schema_need_nobody(cli, tmp_path):
-    nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "env", "-i", "PATH=" + cli.environment["PATH"]]
+    nobody = [
+        "setpriv",
+        "--reuid",
+        "65534",
+        "--regid",
+        "65534",
+        "--clear-groups",
+        "env",
+        "-i",
+        "PATH=" + cli.environment["PATH"],
+    ]
     assert "correct" in cli.ok("check", "isthmus.yaml", prefix=nobody)
     assert "vni" in cli.ok("explain", "tenants", prefix=nobody)
     assert json.loads(cli.ok("schema", prefix=nobody))["$schema"]
@@ -113,7 +140,9 @@ def test_check_and_daemon_say_the_same(cli, tmp_path):
     bad = sorted((pathlib.Path(__file__).resolve().parents[1] / "conf" / "bad").glob("*.yaml"))
     assert bad
     for path in bad[:: max(1, len(bad) // 25)]:
-        if path.stat().st_size > 8 << 20 or path.name.startswith("runtime_"):  # the latter: wrong only beside run-time ports
+        if path.stat().st_size > 8 << 20 or path.name.startswith(
+            "runtime_"
+        ):  # the latter: wrong only beside run-time ports
             continue
         check, apply = cli.run("check", str(path)), cli.run("apply", str(path), "--dry-run")
         assert check.returncode == apply.returncode == 2, path

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The writers and the route table of src/api, without sockets. */
 #include <errno.h>
-#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -86,18 +85,6 @@ static void json_writes_a_stream_of_values(void **state)
 		json_newline(&j);
 	}
 	assert_json(&j, "{\"i\":0}\n{\"i\":1}\n{\"i\":2}\n");
-}
-
-static void json_has_no_infinite_numbers(void **state)
-{
-	struct json j = {0};
-
-	json_array_open(&j);
-	json_real(&j, INFINITY);
-	json_real(&j, NAN);
-	json_real(&j, 1.5);
-	json_array_close(&j);
-	assert_json(&j, "[null,null,1.5]");
 }
 
 /* ---- metrics ---- */
@@ -223,7 +210,6 @@ int main(void)
 		cmocka_unit_test(json_escapes_what_must_not_stand_in_a_string),
 		cmocka_unit_test(json_replaces_what_is_not_utf8),
 		cmocka_unit_test(json_writes_a_stream_of_values),
-		cmocka_unit_test(json_has_no_infinite_numbers),
 		cmocka_unit_test(metrics_follow_openmetrics),
 		cmocka_unit_test(metrics_follow_the_text_format),
 		cmocka_unit_test(routes_are_found_by_method_and_path),
