@@ -86,15 +86,19 @@ enum agent_port_state agent_port_state(const struct agent *a, const struct confi
 		snprintf(text, sizeof(text), "interface %s does not exist", port->interface);
 		return AGENT_PORT_WAITING;
 	}
-	snprintf(text, sizeof(text), link->up ? "interface %s has no carrier: its other end is down" : "interface %s is down",
+	snprintf(text, sizeof(text),
+		 link->up ? "interface %s has no carrier: its other end is down" : "interface %s is down",
 		 port->interface);
 	return AGENT_PORT_DOWN;
 }
 
 const char *agent_port_state_name(enum agent_port_state s)
 {
-	static const char *const names[] = {[AGENT_PORT_UP] = "up", [AGENT_PORT_WAITING] = "waiting", [AGENT_PORT_DOWN] = "down",
-					    [AGENT_PORT_FAILED] = "failed", [AGENT_PORT_REMOTE] = "remote"};
+	static const char *const names[] = {[AGENT_PORT_UP] = "up",
+					    [AGENT_PORT_WAITING] = "waiting",
+					    [AGENT_PORT_DOWN] = "down",
+					    [AGENT_PORT_FAILED] = "failed",
+					    [AGENT_PORT_REMOTE] = "remote"};
 
 	static_assert(sizeof(names) / sizeof(names[0]) == AGENT_PORT_STATE_MAX, "a name per state");
 	return names[s];
@@ -126,7 +130,8 @@ void agent_settle(struct agent *a)
 			return;
 		failed = plan_run_all(plan, a->dp, a->kern);
 		if (failed) {
-			agent_degrade(a, REASON_DATAPLANE, "the data plane refused %zu entries: %s; trying again every second", failed,
+			agent_degrade(a, REASON_DATAPLANE,
+				      "the data plane refused %zu entries: %s; trying again every second", failed,
 				      datapath_error());
 			a->state->resync = true;
 		}
@@ -204,7 +209,8 @@ static void check_underlay(struct agent *a)
 	for (size_t i = 0; i < a->self->n_underlay; i++) {
 		if (kern_link_with_address(a->kern, &a->self->underlay[i]))
 			continue;
-		agent_degrade(a, REASON_UNDERLAY, "no interface has this node's underlay address %s; ip address add gives it to one",
+		agent_degrade(a, REASON_UNDERLAY,
+			      "no interface has this node's underlay address %s; ip address add gives it to one",
 			      addr_format(&a->self->underlay[i], address));
 		return;
 	}
@@ -225,8 +231,8 @@ static void count_lost(void *arg, const struct addr *remote, const struct addr *
 
 	if (!p || p->reachable || l->n++ >= UNREACHABLE_NAMED || l->length >= sizeof(l->names))
 		return;
-	l->length += (size_t)snprintf(l->names + l->length, sizeof(l->names) - l->length, "%s%s (%s)", l->n > 1 ? ", " : "", p->node,
-				      addr_format(remote, address));
+	l->length += (size_t)snprintf(l->names + l->length, sizeof(l->names) - l->length, "%s%s (%s)",
+				      l->n > 1 ? ", " : "", p->node, addr_format(remote, address));
 }
 
 static void check_paths(struct agent *a)
@@ -275,7 +281,8 @@ static bool is_named(const struct config_node *self, const char *interface)
 static void on_link(void *arg, const struct link *link)
 {
 	struct agent *a = arg;
-	struct port_local *named = ports_by_interface(a->ports, link->name), *bound = ports_by_ifindex(a->ports, link->ifindex);
+	struct port_local *named = ports_by_interface(a->ports, link->name),
+			  *bound = ports_by_ifindex(a->ports, link->ifindex);
 
 	if (bound && bound != named) /* it was renamed */
 		port_refresh(a->ports, bound, a->kern, &a->state->pending, a->rib);
@@ -311,9 +318,10 @@ static void on_filter_gone(void *arg, uint32_t ifindex)
 	if (attach_check(a->dp, ifindex, wire ? ATTACH_WIRE : ATTACH_PORT) <= 0)
 		return;
 	a->repairs++;
-	log_limited(&a->state->repair_limit, LOG_LEVEL_WARNING,
-		    "drift: somebody removed our program from interface %s; it is back, what came in meanwhile was dropped",
-		    link ? link->name : "?");
+	log_limited(
+		&a->state->repair_limit, LOG_LEVEL_WARNING,
+		"drift: somebody removed our program from interface %s; it is back, what came in meanwhile was dropped",
+		link ? link->name : "?");
 }
 
 static void on_route_change(void *arg)
@@ -328,7 +336,8 @@ static void on_kern(void *arg, uint32_t events)
 	int r = kern_read(a->kern);
 
 	if (r < 0)
-		log_limited(&limit, LOG_LEVEL_WARNING, "reading notifications of the kernel: %s; going on", strerror(-r));
+		log_limited(&limit, LOG_LEVEL_WARNING, "reading notifications of the kernel: %s; going on",
+			    strerror(-r));
 	agent_settle(a);
 }
 

@@ -2,9 +2,9 @@
 /*
  * agent.h - the one object that sees everything; siblings never meet but here.
  *
- * agent_open adopts or makes the data plane and applies the configuration; the loop then drives it; agent_close leaves
- * the data plane running.  With `offline` nothing is written anywhere: pins and snapshot are read, and the same commands
- * answer (isthmusd --offline PATH), which is how the command line works while the daemon is dead.
+ * agent_open adopts or makes the data plane and applies the configuration; the loop then drives it; agent_close
+ * leaves the data plane running.  With `offline` nothing is written anywhere: pins and snapshot are read, and the
+ * same commands answer (isthmusd --offline PATH), which is how the command line works while the daemon is dead.
  * Control thread only.
  */
 #ifndef ISTHMUS_AGENT_H
@@ -88,8 +88,9 @@ int agent_open(const struct agent_options *options, struct loop *loop, struct ag
 void agent_close(struct agent *a); /* NULL allowed */
 
 /*
- * The transaction: parse, check, plan; without dry_run also do it, in order, and undo in reverse on failure.  On success
- * the plan says what was (or would be) done, empty = nothing to do.  -EINVAL with errors; -EIO etc. with *why (malloc'd).
+ * The transaction: parse, check, plan; without dry_run also do it, in order, and undo in reverse on failure.  On
+ * success the plan says what was (or would be) done, empty = nothing to do.  -EINVAL with errors; -EIO etc. with *why
+ * (malloc'd).
  */
 int agent_apply(struct agent *a, const char *name, const char *text, size_t size, bool dry_run, struct agent_plan *plan,
 		struct conf_errors *errors, char **why);

@@ -19,8 +19,9 @@ static void count_repairs(struct agent *a, int n, const char *what)
 		return;
 	a->repairs += (uint64_t)n;
 	log_limited(&a->state->repair_limit, LOG_LEVEL_WARNING,
-		    "drift: %d of %s had been changed by others and %s put right; traffic that needed them was dropped meanwhile", n, what,
-		    n == 1 ? "is" : "are");
+		    "drift: %d of %s had been changed by others and %s put right; traffic that needed them was dropped "
+		    "meanwhile",
+		    n, what, n == 1 ? "is" : "are");
 }
 
 /* Up to `budget` ports from where the last round ended; the cursor is hmap_next's. */
@@ -70,7 +71,8 @@ static void retry_writes(struct agent *a)
 	if (r == 0)
 		agent_degrade(a, REASON_DATAPLANE, NULL);
 	else
-		agent_degrade(a, REASON_DATAPLANE, "the data plane refuses entries: %s; trying again every second", datapath_error());
+		agent_degrade(a, REASON_DATAPLANE, "the data plane refuses entries: %s; trying again every second",
+			      datapath_error());
 }
 
 void agent_audit(struct agent *a)
@@ -79,7 +81,8 @@ void agent_audit(struct agent *a)
 
 	count_repairs(a, r, "the forwarding entries, programs or pins");
 	if (r < 0)
-		log_limited(&a->state->repair_limit, LOG_LEVEL_ERROR, "the data plane cannot be audited: %s", datapath_error());
+		log_limited(&a->state->repair_limit, LOG_LEVEL_ERROR, "the data plane cannot be audited: %s",
+			    datapath_error());
 	check_guards(a);
 	retry_failed_ports(a);
 	retry_writes(a);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A plan for people: "add host red 10.0.1.12 via tunnel to 198.51.100.21".  Numbers of the data plane are turned back into
- * the names that the configuration uses.
+ * A plan for people: "add host red 10.0.1.12 via tunnel to 198.51.100.21".  Numbers of the data plane are turned back
+ * into the names that the configuration uses.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -94,7 +94,9 @@ static int names_init(struct names *n, const struct plan *p, const struct descri
 {
 	int r;
 
-	*n = (struct names){.vnis = HMAP_INIT(struct vni_name, vni), .nexthops = HMAP_INIT(struct nexthop_name, owner), .d = d};
+	*n = (struct names){.d = d};
+	n->vnis = HMAP_INIT(struct vni_name, vni);
+	n->nexthops = HMAP_INIT(struct nexthop_name, owner);
 	r = add_config(n, d->after);
 	if (r == 0)
 		r = add_config(n, d->before);
@@ -191,7 +193,8 @@ static void port_text(const struct names *n, const struct fwd *f, FILE *out)
 {
 	char network[LABEL_SIZE], port[LABEL_SIZE];
 
-	fprintf(out, "%s of %s, ifindex %u", nexthop_name(n, f->port.owner, port), vni_name(n, f->port.vni, network), f->port.ifindex);
+	fprintf(out, "%s of %s, ifindex %u", nexthop_name(n, f->port.owner, port), vni_name(n, f->port.vni, network),
+		f->port.ifindex);
 }
 
 static void flood_text(const struct names *n, const struct fwd *f, FILE *out)

@@ -12,10 +12,10 @@
 /* ---- what only one may have: the same rules as in conf/clash.c ---- */
 
 enum held_kind {
-	HELD_ADDRESS,   /* scope: tenant */
-	HELD_MAC,       /* scope: network, of l3 networks their tenant */
-	HELD_INTERFACE, /* scope: node; value: hash of the name, so a clash may be none, which only costs the long way */
-	HELD_PLACE,     /* scope: network; value: node; any number may */
+	HELD_ADDRESS,	/* scope: tenant */
+	HELD_MAC,	/* scope: network, of l3 networks their tenant */
+	HELD_INTERFACE, /* scope: node; value: hash of the name: a clash that is none only costs the long way */
+	HELD_PLACE,	/* scope: network; value: node; any number may */
 };
 
 struct held_key {
@@ -44,10 +44,12 @@ static struct held_key key_of(enum held_kind kind, const void *scope, const void
 }
 
 /* Calls fn with everything that a port holds; stops at the first that is not 0. */
-static int port_holds(const struct config_port *p, int (*fn)(struct hmap *held, const struct held_key *key), struct hmap *held)
+static int port_holds(const struct config_port *p, int (*fn)(struct hmap *held, const struct held_key *key),
+		      struct hmap *held)
 {
 	bool l2 = p->network->mode == CONFIG_MODE_L2;
-	struct held_key key = key_of(HELD_MAC, l2 ? (const void *)p->network : p->network->tenant, &p->mac, sizeof(p->mac));
+	struct held_key key =
+		key_of(HELD_MAC, l2 ? (const void *)p->network : p->network->tenant, &p->mac, sizeof(p->mac));
 	uint64_t value = (uintptr_t)p->node;
 	int r = fn(held, &key);
 

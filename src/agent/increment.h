@@ -2,13 +2,14 @@
 /*
  * increment.h - a port more or less, at a cost that follows the change.
  *
- * The whole configuration would be read and compared for one port; in a fabric of ten thousand that is most of the work.
- * Here only the new ports are read, against the configuration without its ports, and what only one may have is looked up
- * in an index of what the others have.  Whenever that leaves any doubt (a clash, an error, a node's first port in a
- * network) the answer is -EAGAIN, nothing has changed, and apply.c goes the long way, which knows what to say.
+ * The whole configuration would be read and compared for one port; in a fabric of ten thousand that is most of the
+ * work. Here only the new ports are read, against the configuration without its ports, and what only one may have is
+ * looked up in an index of what the others have.  Whenever that leaves any doubt (a clash, an error, a node's first
+ * port in a network) the answer is -EAGAIN, nothing has changed, and apply.c goes the long way, which knows what to
+ * say.
  *
- * The index belongs to one configuration: increment_forget when another is applied, increment_prepare when there is time.
- * Control thread.
+ * The index belongs to one configuration: increment_forget when another is applied, increment_prepare when there is
+ * time. Control thread.
  */
 #ifndef ISTHMUS_INCREMENT_H
 #define ISTHMUS_INCREMENT_H

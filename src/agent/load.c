@@ -39,7 +39,9 @@ int load_self(const struct config *c, const char *name, struct config_node **out
 		return 0;
 	}
 	if (self) {
-		if (asprintf(why, "node \"%s\" is marked foreign: it does not run isthmusd; take `foreign: true` away, or start with --node NAME of another",
+		if (asprintf(why,
+			     "node \"%s\" is marked foreign: it does not run isthmusd; take `foreign: true` away, or "
+			     "start with --node NAME of another",
 			     name) < 0)
 			*why = NULL;
 		return -EINVAL;
@@ -55,7 +57,9 @@ int load_self(const struct config *c, const char *name, struct config_node **out
 		fprintf(f, " and %zu more", listed - NAMES_LISTED);
 	if (f)
 		fclose(f);
-	if (asprintf(why, "this node is called \"%s\", and the configuration has no such node; it has: %s; start with --node NAME, or add the node",
+	if (asprintf(why,
+		     "this node is called \"%s\", and the configuration has no such node; it has: %s; start with "
+		     "--node NAME, or add the node",
 		     name, known && *known ? known : "none") < 0)
 		*why = NULL;
 	return -EINVAL;
@@ -93,8 +97,8 @@ static char *first_error(const struct conf_errors *e)
 
 	if (e->length == 0)
 		return strdup("it cannot be read");
-	if (asprintf(&text, "%s:%u:%u: %s: %s", e->items[0].file, e->items[0].line, e->items[0].column, e->items[0].path,
-		     e->items[0].what) < 0)
+	if (asprintf(&text, "%s:%u:%u: %s: %s", e->items[0].file, e->items[0].line, e->items[0].column,
+		     e->items[0].path, e->items[0].what) < 0)
 		return NULL;
 	return text;
 }
@@ -143,7 +147,8 @@ static int finish(const struct agent_options *o, struct loaded *l)
 	return r;
 }
 
-static int from_snapshot(const struct agent_options *o, const struct snapshot *s, const char *ports, char *broken, struct loaded *l)
+static int from_snapshot(const struct agent_options *o, const struct snapshot *s, const char *ports, char *broken,
+			 struct loaded *l)
 {
 	struct conf_errors errors = {0};
 	int r = load_text(o, s->name, s->text, s->size, ports, l, &errors);
@@ -174,7 +179,8 @@ int load_choose(const struct agent_options *o, struct loaded *out)
 	file = file_read(o->config_path, CONF_TEXT_MAX, &text, &size);
 
 	/* Without a daemon the question is what runs: what was applied last, whatever the file says by now. */
-	if (saved == 0 && (o->offline || (file == 0 && snapshot.has_file && snapshot.file_hash == hash_stable(text, size)))) {
+	if (saved == 0 &&
+	    (o->offline || (file == 0 && snapshot.has_file && snapshot.file_hash == hash_stable(text, size)))) {
 		r = from_snapshot(o, &snapshot, ports, NULL, &l);
 		if (r == 0)
 			goto out;
@@ -195,9 +201,12 @@ int load_choose(const struct agent_options *o, struct loaded *out)
 	} else if (file == 0) {
 		conf_errors_print(&errors, stderr);
 	} else {
-		fprintf(stderr, "isthmusd: %s: %s, and nothing was applied before (%s holds no snapshot).\n"
-			"Write the fabric there (isthmus explain lists the keys; isthmus.yaml(5) has a complete example), check it with\n"
-			"isthmus check %s, and start again.\n", o->config_path, strerror(-file), o->state_dir, o->config_path);
+		fprintf(stderr,
+			"isthmusd: %s: %s, and nothing was applied before (%s holds no snapshot).\n"
+			"Write the fabric there (isthmus explain lists the keys; isthmus.yaml(5) has a complete "
+			"example), check it with\n"
+			"isthmus check %s, and start again.\n",
+			o->config_path, strerror(-file), o->state_dir, o->config_path);
 	}
 out:
 	if (r == 0)

@@ -38,8 +38,19 @@ static const char usage[] =
 	"  --offline PATH    answer one GET of the API from pins and snapshot, and end\n"
 	"  --version, --help\n";
 
-enum { OPTION_NODE = 256, OPTION_CONFIG, OPTION_RUN_DIR, OPTION_STATE_DIR, OPTION_BPF_DIR, OPTION_LOG_LEVEL, OPTION_CHECK,
-       OPTION_TEARDOWN, OPTION_PURGE, OPTION_OFFLINE, OPTION_VERSION };
+enum {
+	OPTION_NODE = 256,
+	OPTION_CONFIG,
+	OPTION_RUN_DIR,
+	OPTION_STATE_DIR,
+	OPTION_BPF_DIR,
+	OPTION_LOG_LEVEL,
+	OPTION_CHECK,
+	OPTION_TEARDOWN,
+	OPTION_PURGE,
+	OPTION_OFFLINE,
+	OPTION_VERSION
+};
 
 static const struct option long_options[] = {
 	{"node", required_argument, NULL, OPTION_NODE},
@@ -177,8 +188,8 @@ static void tell_status(struct service *s)
 		ports++;
 		up += agent_port_state(a, &a->config->ports[i], &reason) == AGENT_PORT_UP;
 	}
-	snprintf(text, sizeof(text), "%s: %zu of %zu ports up, generation %" PRIu64 "%s%s", a->self->name, up, ports, a->generation,
-		 a->degraded[0] ? "; degraded: " : "", a->degraded[0] ? a->degraded[0] : "");
+	snprintf(text, sizeof(text), "%s: %zu of %zu ports up, generation %" PRIu64 "%s%s", a->self->name, up, ports,
+		 a->generation, a->degraded[0] ? "; degraded: " : "", a->degraded[0] ? a->degraded[0] : "");
 	if (strcmp(text, s->told) == 0)
 		return;
 	memcpy(s->told, text, sizeof(text));
@@ -200,7 +211,8 @@ static void reload(struct service *s)
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
+	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
+		   (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
 	agent_reload(s->agent);
 	tell_status(s);
 	sd_notify(0, "READY=1");
@@ -214,7 +226,8 @@ static void on_signal(void *arg, int signo)
 		reload(s);
 		return;
 	}
-	log_info("%s: ending; the data plane goes on without the daemon (isthmusd --teardown removes it)", strsignal(signo));
+	log_info("%s: ending; the data plane goes on without the daemon (isthmusd --teardown removes it)",
+		 strsignal(signo));
 	sd_notify(0, "STOPPING=1");
 	loop_stop(s->loop, 0);
 }

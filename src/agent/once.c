@@ -129,7 +129,8 @@ static int refuse_while_running(const char *run_dir, int *lock)
 	snprintf(path, sizeof(path), "%s/isthmusd.lock", run_dir);
 	*lock = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	if (*lock >= 0 && flock(*lock, LOCK_EX | LOCK_NB) < 0) {
-		fprintf(stderr, "isthmusd: a daemon is running with %s; stop it first (systemctl stop isthmusd)\n", run_dir);
+		fprintf(stderr, "isthmusd: a daemon is running with %s; stop it first (systemctl stop isthmusd)\n",
+			run_dir);
 		return -EBUSY;
 	}
 	return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Opening and closing: the lock, the configuration, the kernel, the first apply, the socket; in that order, so that what is
- * wrong is found before anything is touched.
+ * Opening and closing: the lock, the configuration, the kernel, the first apply, the socket; in that order, so that
+ * what is wrong is found before anything is touched.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -36,7 +36,9 @@ static int lock_run_dir(struct agent *a)
 		return r;
 	}
 	if (flock(a->state->lock_fd, LOCK_EX | LOCK_NB) < 0) {
-		log_error("another isthmusd runs with %s; each daemon needs its own --run-dir, --state-dir and --bpf-dir", a->options.run_dir);
+		log_error(
+			"another isthmusd runs with %s; each daemon needs its own --run-dir, --state-dir and --bpf-dir",
+			a->options.run_dir);
 		return -EBUSY;
 	}
 	return 0;
@@ -73,7 +75,8 @@ static void write_down(struct agent *a)
 	fclose(f);
 	r = file_replace(a->options.run_dir, "isthmusd.json", text, size);
 	if (r < 0)
-		log_warning("%s/isthmusd.json: %s; without the daemon the command line will not find the data plane by itself",
+		log_warning("%s/isthmusd.json: %s; without the daemon the command line will not find the data plane by "
+			    "itself",
 			    a->options.run_dir, strerror(-r));
 }
 
@@ -157,7 +160,8 @@ static int open_offline(struct agent *a)
 	if (r < 0 && !a->kern)
 		return r;
 	if (r < 0)
-		agent_degrade(a, REASON_DATAPLANE, "there is no data plane in %s: %s", a->options.bpf_dir, datapath_error());
+		agent_degrade(a, REASON_DATAPLANE, "there is no data plane in %s: %s", a->options.bpf_dir,
+			      datapath_error());
 	r = a->config ? ports_new(a->config, a->self, &a->ports) : 0;
 	if (r == 0 && a->ports)
 		ports_bind(a->ports, NULL, a->kern, &nothing, &why);
@@ -167,9 +171,16 @@ static int open_offline(struct agent *a)
 
 static int copy_options(struct agent *a, const struct agent_options *o)
 {
-	a->options = (struct agent_options){.config_path = strdup(o->config_path), .node = strdup(o->node), .run_dir = strdup(o->run_dir),
-					    .state_dir = strdup(o->state_dir), .bpf_dir = strdup(o->bpf_dir), .offline = o->offline};
-	return a->options.config_path && a->options.node && a->options.run_dir && a->options.state_dir && a->options.bpf_dir ? 0 : -ENOMEM;
+	a->options = (struct agent_options){.config_path = strdup(o->config_path),
+					    .node = strdup(o->node),
+					    .run_dir = strdup(o->run_dir),
+					    .state_dir = strdup(o->state_dir),
+					    .bpf_dir = strdup(o->bpf_dir),
+					    .offline = o->offline};
+	return a->options.config_path && a->options.node && a->options.run_dir && a->options.state_dir &&
+			       a->options.bpf_dir
+		       ? 0
+		       : -ENOMEM;
 }
 
 DEFINE_CLEANUP(agent, struct agent *, agent_close)

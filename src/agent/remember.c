@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a restart has to find.  A state directory that cannot be written costs the next restart, not the traffic: the node
- * is degraded, and the audit tries again.
+ * What a restart has to find.  A state directory that cannot be written costs the next restart, not the traffic: the
+ * node is degraded, and the audit tries again.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,8 +19,11 @@ void agent_remember(struct agent *a)
 	int r = 0;
 
 	if (s->fabric_pending) {
-		struct snapshot snapshot = {.text = a->config_text, .size = strlen(a->config_text), .name = a->config_name,
-					    .has_file = s->has_file, .file_hash = s->file_hash};
+		struct snapshot snapshot = {.text = a->config_text,
+					    .size = strlen(a->config_text),
+					    .name = a->config_name,
+					    .has_file = s->has_file,
+					    .file_hash = s->file_hash};
 
 		r = snapshot_write(dir, &snapshot);
 		s->fabric_pending = r < 0;
@@ -30,16 +33,21 @@ void agent_remember(struct agent *a)
 				    : file_remove(dir, "ports.yaml");
 		s->ports_pending = r < 0;
 	}
-	agent_degrade(a, REASON_STATE_DIR, r < 0 ? "%s cannot be written: %s; a restart would not find what is applied now" : NULL, dir,
+	agent_degrade(a, REASON_STATE_DIR,
+		      r < 0 ? "%s cannot be written: %s; a restart would not find what is applied now" : NULL, dir,
 		      strerror(-r));
 }
 
-/* The file is looked at now, not when the writing succeeds: one that is edited in between is newer than what was applied. */
+/*
+ * The file is looked at now, not when the writing succeeds: one that is edited in between is newer than what was
+ * applied.
+ */
 void agent_remember_fabric(struct agent *a)
 {
 	struct agent_state *s = a->state;
 	_cleanup_(free) char *file = NULL;
-	uint64_t text_hash = hash_stable_string(a->config_text) ^ hash_stable_string(a->config_name) * 31, file_hash = 0;
+	uint64_t text_hash = hash_stable_string(a->config_text) ^ hash_stable_string(a->config_name) * 31,
+		 file_hash = 0;
 	size_t size;
 	bool has_file = file_read(a->options.config_path, CONF_TEXT_MAX, &file, &size) == 0;
 
@@ -75,5 +83,6 @@ void agent_remember_refused_ports(struct agent *a, const char *why)
 	bool moved = asprintf(&from, "%s/ports.yaml", a->options.state_dir) >= 0 &&
 		     asprintf(&to, "%s/ports.yaml.refused", a->options.state_dir) >= 0 && rename(from, to) == 0;
 
-	agent_degrade(a, REASON_PORTS, "the ports added at run time are not used: %s; they are kept in %s", why, moved ? to : "ports.yaml");
+	agent_degrade(a, REASON_PORTS, "the ports added at run time are not used: %s; they are kept in %s", why,
+		      moved ? to : "ports.yaml");
 }

@@ -2,11 +2,12 @@
 /*
  * snapshot.h - the state directory: what was applied last, so that a restart finds it again.
  *
- * fabric.yaml is the text that was applied last, behind one comment line that holds a hash of the configuration file as it
- * was then, one of the text itself and the text's name.  While the configuration file is the same, the snapshot is newer
- * than it: an `isthmus apply` survives a restart.  ports.yaml holds the ports added at run time.
+ * fabric.yaml is the text that was applied last, behind one comment line that holds a hash of the configuration file
+ * as it was then, one of the text itself and the text's name.  While the configuration file is the same, the snapshot
+ * is newer than it: an `isthmus apply` survives a restart.  ports.yaml holds the ports added at run time.
  *
- * Files are replaced whole: temporary file, fsync, rename, fsync of the directory.  Control thread; blocks for the disk.
+ * Files are replaced whole: temporary file, fsync, rename, fsync of the directory.  Control thread; blocks for the
+ * disk.
  */
 #ifndef ISTHMUS_SNAPSHOT_H
 #define ISTHMUS_SNAPSHOT_H

@@ -2,9 +2,9 @@
 /*
  * state.h - what the agent keeps for itself, and the verbs between its files; nobody outside of agent/ needs it.
  *
- * open.c opens and closes; agent.c wires callbacks and follows the kernel; load.c finds the configuration to start from;
- * apply.c is the transaction, increment.c the one for a port more or less; audit.c looks for drift; remember.c and
- * snapshot.c are the state directory.  Control thread.
+ * open.c opens and closes; agent.c wires callbacks and follows the kernel; load.c finds the configuration to start
+ * from; apply.c is the transaction, increment.c the one for a port more or less; audit.c looks for drift; remember.c
+ * and snapshot.c are the state directory.  Control thread.
  */
 #ifndef ISTHMUS_AGENT_STATE_H
 #define ISTHMUS_AGENT_STATE_H

@@ -118,14 +118,16 @@ static void want(struct wanted *w, const struct link *link)
 		if (w->ifindexes[i] == link->ifindex)
 			return;
 	if (w->length == WIRE_INTERFACES) {
-		log_limited(&limit, LOG_LEVEL_ERROR, "underlay interface %s: more than %d; tunnels that arrive there are not read",
-			    link->name, WIRE_INTERFACES);
+		log_limited(&limit, LOG_LEVEL_ERROR,
+			    "underlay interface %s: more than %d; tunnels that arrive there are not read", link->name,
+			    WIRE_INTERFACES);
 		return;
 	}
 	w->ifindexes[w->length++] = link->ifindex;
 }
 
-static void want_all(const struct wire *w, const struct kern *kern, const struct config_node *self, struct wanted *wanted)
+static void want_all(const struct wire *w, const struct kern *kern, const struct config_node *self,
+		     struct wanted *wanted)
 {
 	const struct wire_path *p;
 
@@ -152,8 +154,8 @@ static void node_of(const struct config *c, const struct config_node *self, stru
 	memcpy(out->gateway_mac, c->gateway_mac.bytes, sizeof(out->gateway_mac));
 }
 
-void wire_plan(const struct wire *w, const struct kern *kern, const struct config *c, const struct config_node *self, bool prune,
-	       struct plan *plan)
+void wire_plan(const struct wire *w, const struct kern *kern, const struct config *c, const struct config_node *self,
+	       bool prune, struct plan *plan)
 {
 	struct wanted wanted = {0};
 	struct abi_node node;

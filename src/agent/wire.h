@@ -3,8 +3,9 @@
  * wire.h - the underlay: which interfaces tunnels arrive on, and how the other nodes are reached.
  *
  * wire_look asks the kernel for the paths to the nodes of a configuration (those not known yet, or all again) and
- * wire_tell hands them to the rib; wire_plan plans what is to be attached.  An interface that carried tunnels once keeps its
- * program until a configuration is applied that has no use for it: what the others send may still come in there.
+ * wire_tell hands them to the rib; wire_plan plans what is to be attached.  An interface that carried tunnels once
+ * keeps its program until a configuration is applied that has no use for it: what the others send may still come in
+ * there.
  *
  * Control thread.
  */
@@ -48,8 +49,8 @@ void wire_look(struct wire *w, struct kern *kern, const struct config *c, const 
 void wire_tell(const struct wire *w, struct rib *rib);
 
 /* `prune`: leave interfaces that are of no use to this configuration. */
-void wire_plan(const struct wire *w, const struct kern *kern, const struct config *c, const struct config_node *self, bool prune,
-	       struct plan *plan);
+void wire_plan(const struct wire *w, const struct kern *kern, const struct config *c, const struct config_node *self,
+	       bool prune, struct plan *plan);
 void wire_note(struct wire *w, const struct plan *plan); /* after it ran */
 bool wire_has(const struct wire *w, uint32_t ifindex);
 void wire_forget(struct wire *w, uint32_t ifindex); /* the device is gone */

@@ -2,10 +2,10 @@
 /*
  * entry.h - forwarding entries by key, and who claims them.
  *
- * An item (a port, a network, a node's presence in a network ...) claims entries; several items may claim one key, and
- * decide() says which claim counts.  So a key is released only when its last claim is gone, and a withdraw by one source
- * never takes away what another still says.  entries_commit compares the best claims with what was emitted before and
- * emits the difference, looking only at keys that were touched.
+ * An item (a port, a network, a node's presence in a network ...) claims entries; several items may claim one key,
+ * and decide() says which claim counts.  So a key is released only when its last claim is gone, and a withdraw by one
+ * source never takes away what another still says.  entries_commit compares the best claims with what was emitted
+ * before and emits the difference, looking only at keys that were touched.
  *
  * Call order: item_init, any of item_claim and item_withdraw, entries_commit.  The entries own the claims.
  */

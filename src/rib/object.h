@@ -161,7 +161,9 @@ static inline uint32_t network_vni(const struct network *n)
 	return n->mode == CONFIG_MODE_L2 ? n->vni : n->tenant->vni;
 }
 
-/* resolve.c: the address of `to` that tunnels of this node end at, NULL when no family is shared; and our own for it. */
+/*
+ * resolve.c: the address of `to` that tunnels of this node end at, NULL when no family is shared; and our own for it.
+ */
 const struct addr *node_path(const struct rib *rib, const struct node *to, const struct addr **local, uint32_t *mtu);
 
 void resolve(struct rib *rib, struct item *item);

@@ -29,8 +29,8 @@ static uint32_t lesser_mtu(uint32_t a, uint32_t b) /* 0 = no limit */
 }
 
 /*
- * The first address of the other node, in its order of preference, whose family we have and that is reachable; when none is
- * reachable the first of a shared family: it may come back while the daemon is dead.
+ * The first address of the other node, in its order of preference, whose family we have and that is reachable; when
+ * none is reachable the first of a shared family: it may come back while the daemon is dead.
  */
 const struct addr *node_path(const struct rib *rib, const struct node *to, const struct addr **local, uint32_t *mtu)
 {
@@ -74,13 +74,18 @@ static void resolve_network(struct rib *rib, struct item *item)
 	if (!network_in_scope(n))
 		return;
 	for (size_t i = 0; i < n->n_subnets; i++) {
-		struct fwd f = {.kind = FWD_PREFIX, .prefix = {.vrf = n->tenant->vni, .prefix = n->subnets[i], .vni = network_vni(n)}};
+		struct fwd f = {.kind = FWD_PREFIX,
+				.prefix = {.vrf = n->tenant->vni, .prefix = n->subnets[i], .vni = network_vni(n)}};
 
 		claim(rib, item, ROUTE_SOURCE_CONFIG, n->name, &f);
 	}
 	for (size_t i = 0; i < n->n_gateways; i++) {
-		struct fwd f = {.kind = FWD_HOST, .host = {.vrf = n->tenant->vni, .addr = n->gateways[i], .vni = network_vni(n),
-							   .gateway = true, .l3 = n->mode == CONFIG_MODE_L3}};
+		struct fwd f = {.kind = FWD_HOST,
+				.host = {.vrf = n->tenant->vni,
+					 .addr = n->gateways[i],
+					 .vni = network_vni(n),
+					 .gateway = true,
+					 .l3 = n->mode == CONFIG_MODE_L3}};
 
 		claim(rib, item, ROUTE_SOURCE_CONFIG, n->name, &f);
 	}
@@ -98,12 +103,18 @@ static void claim_members(struct rib *rib, struct item *item, const char *origin
 	}
 }
 
-static void claim_tunnel(struct rib *rib, struct presence *p, const struct addr *remote, const struct addr *local, uint32_t mtu)
+static void claim_tunnel(struct rib *rib, struct presence *p, const struct addr *remote, const struct addr *local,
+			 uint32_t mtu)
 {
-	struct fwd f = {.kind = FWD_NEXTHOP, .nexthop = {.owner = p->owner, .type = FWD_NEXTHOP_TUNNEL,
-							 .encap = FWD_ENCAP_VXLAN, .foreign = p->node->foreign,
-							 .router_mac = p->node->router_mac, .remote = *remote, .local = *local,
-							 .mtu = tunnel_mtu(mtu, addr_is_v4(remote))}};
+	struct fwd f = {.kind = FWD_NEXTHOP,
+			.nexthop = {.owner = p->owner,
+				    .type = FWD_NEXTHOP_TUNNEL,
+				    .encap = FWD_ENCAP_VXLAN,
+				    .foreign = p->node->foreign,
+				    .router_mac = p->node->router_mac,
+				    .remote = *remote,
+				    .local = *local,
+				    .mtu = tunnel_mtu(mtu, addr_is_v4(remote))}};
 
 	claim(rib, &p->item, ROUTE_SOURCE_CONFIG, p->node->name, &f);
 }
@@ -119,11 +130,12 @@ static void resolve_presence(struct rib *rib, struct item *item)
 	if (p->node == rib->self || !network_in_scope(n))
 		return;
 	/*
-	 * A foreign bridge learns the gateway's MAC from whoever routed to it last, which may be a node without ports in
-	 * this very network: that node must take its answers.
+	 * A foreign bridge learns the gateway's MAC from whoever routed to it last, which may be a node without ports
+	 * in this very network: that node must take its answers.
 	 */
 	if (l2_here || (n->mode == CONFIG_MODE_L2 && p->node->foreign)) {
-		struct fwd_member m = {.vni = n->vni, .vrf = n->tenant->vni, .flood = n->flood, .foreign = p->node->foreign};
+		struct fwd_member m = {
+			.vni = n->vni, .vrf = n->tenant->vni, .flood = n->flood, .foreign = p->node->foreign};
 
 		claim_members(rib, item, p->node->name, p->node, &m);
 	}
@@ -193,16 +205,19 @@ static struct fwd port_entry(const struct port *p)
 }
 
 /*
- * An interface that is there but down keeps its port entry (nothing comes in), and its next hop is as a waiting one's, so
- * that packets to it are counted as port_down and not lost without a name in a device that is off.
+ * An interface that is there but down keeps its port entry (nothing comes in), and its next hop is as a waiting
+ * one's, so that packets to it are counted as port_down and not lost without a name in a device that is off.
  */
 static void resolve_local_port(struct rib *rib, struct port *p)
 {
 	const struct rib_link *link = &p->link;
 	bool up = link->ifindex != 0 && link->up;
-	struct fwd nexthop = {.kind = FWD_NEXTHOP, .nexthop = {.owner = p->owner, .type = FWD_NEXTHOP_PORT,
-							       .ifindex = up ? link->ifindex : 0, .peer = up && link->peer,
-							       .mtu = link->ifindex != 0 ? link->mtu : PATH_MTU_DEFAULT}};
+	struct fwd nexthop = {.kind = FWD_NEXTHOP,
+			      .nexthop = {.owner = p->owner,
+					  .type = FWD_NEXTHOP_PORT,
+					  .ifindex = up ? link->ifindex : 0,
+					  .peer = up && link->peer,
+					  .mtu = link->ifindex != 0 ? link->mtu : PATH_MTU_DEFAULT}};
 
 	claim(rib, &p->item, ROUTE_SOURCE_LOCAL, p->name, &nexthop);
 	claim_hosts(rib, p, ROUTE_SOURCE_LOCAL, p->owner);

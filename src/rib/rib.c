@@ -121,7 +121,10 @@ static struct path *path_obtain(struct rib *rib, const struct addr *remote)
 	return NULL;
 }
 
-/* An address may go from one node to another in one load: whoever is put last has it, and only its holder lets go of it. */
+/*
+ * An address may go from one node to another in one load: whoever is put last has it, and only its holder lets go of
+ * it.
+ */
 static void node_set_underlay(struct rib *rib, struct node *n, const struct addr *underlay, size_t n_underlay)
 {
 	for (size_t i = 0; i < n->n_underlay; i++) {
@@ -268,7 +271,8 @@ static void network_put(struct rib *rib, struct tenant *t, const struct config_n
 	n->vni = c->vni;
 	n->flood = c->flood;
 	changed |= array_set(rib, (void **)&n->subnets, &n->n_subnets, c->subnets, c->n_subnets, sizeof(*c->subnets));
-	changed |= array_set(rib, (void **)&n->gateways, &n->n_gateways, c->gateways, c->n_gateways, sizeof(*c->gateways));
+	changed |=
+		array_set(rib, (void **)&n->gateways, &n->n_gateways, c->gateways, c->n_gateways, sizeof(*c->gateways));
 	if (changed)
 		network_update(rib, n);
 }
@@ -314,7 +318,8 @@ void rib_port_put(struct rib *rib, const struct config_port *c)
 		p->mac = c->mac;
 		item_touch(rib, &p->item);
 	}
-	if (array_set(rib, (void **)&p->addresses, &p->n_addresses, c->addresses, c->n_addresses, sizeof(*c->addresses)))
+	if (array_set(rib, (void **)&p->addresses, &p->n_addresses, c->addresses, c->n_addresses,
+		      sizeof(*c->addresses)))
 		item_touch(rib, &p->item);
 }
 
@@ -335,7 +340,8 @@ void rib_port_remove(struct rib *rib, const char *port_name)
 
 static bool link_equal(const struct rib_link *a, const struct rib_link *b)
 {
-	return a->ifindex == b->ifindex && a->mtu == b->mtu && a->flags == b->flags && a->peer == b->peer && a->up == b->up;
+	return a->ifindex == b->ifindex && a->mtu == b->mtu && a->flags == b->flags && a->peer == b->peer &&
+	       a->up == b->up;
 }
 
 void rib_port_link(struct rib *rib, const char *port_name, const struct rib_link *link)

@@ -7,12 +7,13 @@
  * the difference as a list of changes.  The work is proportional to the change: one port more costs the same in a
  * fabric of ten and of ten thousand.
  *
- * Only what the node needs is installed.  A network is in scope when a port of this node is in it; all routed networks of
- * a tenant (l3, or l2 with a gateway) are in scope when a port of this node is in one of them.  Of everything else, not
- * even the members are installed: nobody can inject into a tenant that has no port here.
+ * Only what the node needs is installed.  A network is in scope when a port of this node is in it; all routed
+ * networks of a tenant (l3, or l2 with a gateway) are in scope when a port of this node is in one of them.  Of
+ * everything else, not even the members are installed: nobody can inject into a tenant that has no port here.
  *
- * Call order: rib_new, rib_load, rib_port_link and rib_path_set as they become known, rib_commit; then any of them in any
- * order, each batch closed by rib_commit.  The rib copies what it keeps.  Pure: no I/O, no clock.  Control thread.
+ * Call order: rib_new, rib_load, rib_port_link and rib_path_set as they become known, rib_commit; then any of them in
+ * any order, each batch closed by rib_commit.  The rib copies what it keeps.  Pure: no I/O, no clock.  Control
+ * thread.
  *
  * Out of memory is sticky: rib_commit returns -ENOMEM from then on and the rib is good for nothing but rib_free.
  */
@@ -60,8 +61,8 @@ void rib_remote_each(const struct rib *rib, void (*fn)(void *arg, const struct a
 		     void *arg);
 
 /*
- * What is different from the last commit, each key once, in no particular order.  0, or -ENOMEM (nothing that was emitted
- * counts).
+ * What is different from the last commit, each key once, in no particular order.  0, or -ENOMEM (nothing that was
+ * emitted counts).
  */
 int rib_commit(struct rib *rib, void (*emit)(void *arg, const struct fwd_change *change), void *arg);
 

@@ -79,11 +79,13 @@ static const char base[] =
 	"  web1: {node: dc1, interface: web1, network: red/web, mac: \"02:00:00:00:00:01\", addresses: [10.0.1.11]}\n"
 	"  web2: {node: aws1, interface: web2, network: red/web, mac: \"02:00:00:00:00:02\", addresses: [10.0.1.12]}\n"
 	"  app2: {node: aws1, interface: app2, network: red/app, mac: \"02:00:00:00:00:03\", addresses: [10.0.2.12]}\n"
-	"  blue1: {node: aws1, interface: blue1, network: blue/web, mac: \"02:00:00:00:00:01\", addresses: [10.0.1.11]}\n";
+	"  blue1: {node: aws1, interface: blue1, network: blue/web, mac: \"02:00:00:00:00:01\", addresses: "
+	"[10.0.1.11]}\n";
 
 static const char more[] =
 	"  web3: {node: aws1, interface: web3, network: red/web, mac: \"02:00:00:00:00:33\", addresses: [10.0.1.33]}\n"
-	"  blue2: {node: dc1, interface: blue2, network: blue/web, mac: \"02:00:00:00:00:34\", addresses: [10.0.1.34]}\n";
+	"  blue2: {node: dc1, interface: blue2, network: blue/web, mac: \"02:00:00:00:00:34\", addresses: "
+	"[10.0.1.34]}\n";
 
 static void write_config(struct rig *g, const char *text, const char *and)
 {
@@ -123,7 +125,8 @@ static int setup(void **state)
 	fail_at = -1;
 	room = 0;
 	*state = g;
-	if (run("ip link set lo up && ip link add u0 up type veth peer name u1 && ip link set u1 up && ip address add 192.0.2.11/24 dev u0"))
+	if (run("ip link set lo up && ip link add u0 up type veth peer name u1 && ip link set u1 up && ip address add "
+		"192.0.2.11/24 dev u0"))
 		return -1;
 	write_config(g, base, "");
 	return 0;
@@ -394,7 +397,8 @@ static void configuration_without_this_node_names_those_it_has(void **state)
 
 /* ---- ports at run time ---- */
 
-static const char web4[] = "ports: {web4: {node: dc1, interface: web4, network: red/web, mac: \"02:00:00:00:00:44\", addresses: [10.0.1.44]}}";
+static const char web4[] = "ports: {web4: {node: dc1, interface: web4, network: red/web, mac: \"02:00:00:00:00:44\", "
+			   "addresses: [10.0.1.44]}}";
 
 static void port_added_the_short_way_is_as_one_of_the_file(void **state)
 {
@@ -447,14 +451,22 @@ static void port_that_cannot_be_added_is_undone(void **state)
 static void clashes_of_new_ports_are_refused(void **state)
 {
 	static const char *const wrong[] = {
-		"ports: {x: {node: dc1, interface: x, network: red/web, mac: \"02:00:00:00:00:02\", addresses: [10.0.1.50]}}",
-		"ports: {x: {node: dc1, interface: x, network: red/web, mac: \"02:00:00:00:00:50\", addresses: [10.0.1.12]}}",
-		"ports: {x: {node: dc1, interface: x, network: red/web, mac: \"02:00:00:00:00:50\", addresses: [10.0.1.1]}}",
-		"ports: {x: {node: dc1, interface: x, network: red/web, mac: \"02:00:00:00:00:50\", addresses: [10.9.1.1]}}",
-		"ports: {x: {node: dc1, interface: web1, network: red/web, mac: \"02:00:00:00:00:50\", addresses: [10.0.1.50]}}",
-		"ports: {web1: {node: dc1, interface: x, network: red/web, mac: \"02:00:00:00:00:50\", addresses: [10.0.1.50]}}",
-		"ports: {x: {node: dc1, interface: x, network: red/nowhere, mac: \"02:00:00:00:00:50\", addresses: [10.0.1.50]}}",
-		"ports: {x: {node: dc1, interface: x, network: red/web, mac: \"02:00:00:00:00:50\", addresses: [10.0.1.44]}}",
+		"ports: {x: {node: dc1, interface: x, network: red/web, mac: \"02:00:00:00:00:02\", addresses: "
+		"[10.0.1.50]}}",
+		"ports: {x: {node: dc1, interface: x, network: red/web, mac: \"02:00:00:00:00:50\", addresses: "
+		"[10.0.1.12]}}",
+		"ports: {x: {node: dc1, interface: x, network: red/web, mac: \"02:00:00:00:00:50\", addresses: "
+		"[10.0.1.1]}}",
+		"ports: {x: {node: dc1, interface: x, network: red/web, mac: \"02:00:00:00:00:50\", addresses: "
+		"[10.9.1.1]}}",
+		"ports: {x: {node: dc1, interface: web1, network: red/web, mac: \"02:00:00:00:00:50\", addresses: "
+		"[10.0.1.50]}}",
+		"ports: {web1: {node: dc1, interface: x, network: red/web, mac: \"02:00:00:00:00:50\", addresses: "
+		"[10.0.1.50]}}",
+		"ports: {x: {node: dc1, interface: x, network: red/nowhere, mac: \"02:00:00:00:00:50\", addresses: "
+		"[10.0.1.50]}}",
+		"ports: {x: {node: dc1, interface: x, network: red/web, mac: \"02:00:00:00:00:50\", addresses: "
+		"[10.0.1.44]}}",
 	};
 	struct rig *g = *state;
 
@@ -504,7 +516,9 @@ static void underlay_interface_may_come_late(void **state)
 	assert_int_equal(run("ip link delete u0"), 0);
 	assert_int_equal(start(g), 0);
 	assert_non_null(g->agent->degraded[0]);
-	assert_int_equal(run("ip link add u0 up type veth peer name u1 && ip link set u1 up && ip address add 192.0.2.11/24 dev u0"), 0);
+	assert_int_equal(run("ip link add u0 up type veth peer name u1 && ip link set u1 up && ip address add "
+			     "192.0.2.11/24 dev u0"),
+			 0);
 	for (uint64_t end = now_ms() + PATIENCE_MS; now_ms() < end && g->agent->degraded[0];)
 		loop_step(g->loop, 20);
 	assert_null(g->agent->degraded[0]);
@@ -513,7 +527,8 @@ static void underlay_interface_may_come_late(void **state)
 
 static void underlay_interface_can_be_no_port(void **state)
 {
-	static const char bad[] = "ports: {bad: {node: dc1, interface: u0, network: red/web, mac: \"02:00:00:00:00:77\", addresses: [10.0.1.77]}}";
+	static const char bad[] = "ports: {bad: {node: dc1, interface: u0, network: red/web, mac: "
+				  "\"02:00:00:00:00:77\", addresses: [10.0.1.77]}}";
 	struct rig *g = *state;
 	struct outcome o;
 
@@ -522,12 +537,17 @@ static void underlay_interface_can_be_no_port(void **state)
 	o = port_add(g, bad, false);
 	assert_int_equal(o.r, -EINVAL);
 	assert_non_null(strstr(o.why, "carries this node's underlay address 192.0.2.11"));
-	o = apply(g, base, "  bad: {node: dc1, interface: u0, network: red/web, mac: \"02:00:00:00:00:77\", addresses: [10.0.1.77]}\n", false);
+	o = apply(g, base,
+		  "  bad: {node: dc1, interface: u0, network: red/web, mac: \"02:00:00:00:00:77\", addresses: "
+		  "[10.0.1.77]}\n",
+		  false);
 	assert_int_equal(o.r, -EINVAL);
 	assert_non_null(strstr(o.why, "carries"));
 	assert_int_equal(apply(g, base, "", false).steps, 0);
 	stop(g);
-	write_config(g, base, "  bad: {node: dc1, interface: u0, network: red/web, mac: \"02:00:00:00:00:77\", addresses: [10.0.1.77]}\n");
+	write_config(g, base,
+		     "  bad: {node: dc1, interface: u0, network: red/web, mac: \"02:00:00:00:00:77\", addresses: "
+		     "[10.0.1.77]}\n");
 	log_set_file("/dev/null");
 	assert_int_equal(start(g), 0);
 	loop_step(g->loop, 0);
@@ -654,7 +674,9 @@ static void run_time_ports_that_do_not_fit_any_more_are_kept_aside(void **state)
 	assert_int_equal(start(g), 0);
 	assert_int_equal(port_add(g, web4, false).r, 0);
 	stop(g);
-	write_config(g, base, "  other: {node: dc1, interface: web4, network: red/web, mac: \"02:00:00:00:00:45\", addresses: [10.0.1.45]}\n");
+	write_config(g, base,
+		     "  other: {node: dc1, interface: web4, network: red/web, mac: \"02:00:00:00:00:45\", addresses: "
+		     "[10.0.1.45]}\n");
 	assert_int_equal(start(g), 0);
 	assert_null(config_port(g->agent->config, "web4"));
 	assert_non_null(strstr(g->agent->degraded[0], "ports.yaml.refused"));

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The rib against a model: random fabrics change step by step; after each commit the entries added up from the changes
- * must be those that a plain walk over the configuration says, and loading the one before gives exactly what was before.
+ * The rib against a model: random fabrics change step by step; after each commit the entries added up from the
+ * changes must be those that a plain walk over the configuration says, and loading the one before gives exactly what
+ * was before.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -25,9 +26,17 @@
 /* ---- the fabric as knobs, and the configuration that they describe ---- */
 
 struct knobs {
-	struct { bool there, foreign, lists[N_TENANTS * N_NETWORKS]; int address, families; uint32_t mtu; } nodes[N_NODES];
+	struct {
+		bool there, foreign, lists[N_TENANTS * N_NETWORKS];
+		int address, families;
+		uint32_t mtu;
+	} nodes[N_NODES];
 	struct { bool there; uint32_t vni; } tenants[N_TENANTS];
-	struct { bool there, flood, subnet, gateway4, gateway6; enum config_mode mode; uint32_t vni; } networks[N_TENANTS * N_NETWORKS];
+	struct {
+		bool there, flood, subnet, gateway4, gateway6;
+		enum config_mode mode;
+		uint32_t vni;
+	} networks[N_TENANTS * N_NETWORKS];
 	struct { bool there; int node, network, address, mac; int n_addresses; } ports[N_PORTS];
 	struct rib_link links[N_PORTS];
 };
@@ -74,8 +83,11 @@ static void build_node(struct fabric *f, const struct knobs *k, int i, struct co
 	struct addr v4 = address_of("192.0.2.%d", k->nodes[i].address + 1);
 	struct addr v6 = address_of("2001:db8::%x", k->nodes[i].address + 1);
 
-	*n = (struct config_node){.name = name_of(f, 0, i, "n%d", i), .underlay = f->underlay[i], .foreign = k->nodes[i].foreign,
-				  .mtu = k->nodes[i].mtu, .networks = f->lists[i]};
+	*n = (struct config_node){.name = name_of(f, 0, i, "n%d", i),
+				  .underlay = f->underlay[i],
+				  .foreign = k->nodes[i].foreign,
+				  .mtu = k->nodes[i].mtu,
+				  .networks = f->lists[i]};
 	if (k->nodes[i].families & 1)
 		f->underlay[i][n->n_underlay++] = v4;
 	if (k->nodes[i].families & 2)
@@ -86,10 +98,14 @@ static void build_network(struct fabric *f, const struct knobs *k, int t, int i,
 {
 	int at = t * N_NETWORKS + i;
 
-	*n = (struct config_network){.name = name_of(f, 1, at, "w%d", at), .full_name = name_of(f, 2, at, "t%d/w%d", t, at),
-				     .tenant = &f->tenants[t], .mode = k->networks[at].mode, .flood = k->networks[at].flood,
+	*n = (struct config_network){.name = name_of(f, 1, at, "w%d", at),
+				     .full_name = name_of(f, 2, at, "t%d/w%d", t, at),
+				     .tenant = &f->tenants[t],
+				     .mode = k->networks[at].mode,
+				     .flood = k->networks[at].flood,
 				     .vni = k->networks[at].mode == CONFIG_MODE_L2 ? k->networks[at].vni : 0,
-				     .subnets = f->subnets[t][i], .gateways = f->gateways[t][i]};
+				     .subnets = f->subnets[t][i],
+				     .gateways = f->gateways[t][i]};
 	if (k->networks[at].subnet) {
 		f->subnets[t][i][0] = (struct prefix){.addr = address_of("10.%d.0.0", i), .length = 112};
 		n->n_subnets = 1;
@@ -275,7 +291,8 @@ static void expect_members(struct set *s, const struct config_node *node, struct
 	}
 }
 
-static void expect_network(struct set *s, const struct fabric *f, const struct config_node *self, const struct config_network *n)
+static void expect_network(struct set *s, const struct fabric *f, const struct config_node *self,
+			   const struct config_network *n)
 {
 	bool here = has_port(f, self, n), scope = here || (routed(n) && routes_for(f, self, n->tenant));
 	bool l2 = n->mode == CONFIG_MODE_L2;
@@ -286,17 +303,24 @@ static void expect_network(struct set *s, const struct fabric *f, const struct c
 	for (size_t i = 0; i < n->n_subnets; i++)
 		set_add(s, &(struct fwd){.kind = FWD_PREFIX, .prefix = {vrf, n->subnets[i], vni}});
 	for (size_t i = 0; i < n->n_gateways; i++)
-		set_add(s, &(struct fwd){.kind = FWD_HOST, .host = {.vrf = vrf, .addr = n->gateways[i], .vni = vni, .gateway = true, .l3 = !l2}});
+		set_add(s,
+			&(struct fwd){
+				.kind = FWD_HOST,
+				.host = {.vrf = vrf, .addr = n->gateways[i], .vni = vni, .gateway = true, .l3 = !l2}});
 	for (size_t i = 0; i < f->config.n_nodes; i++) {
 		const struct config_node *node = &f->nodes[i];
 		uint64_t owner = fwd_owner_tunnel(n->full_name, node->name);
 		const struct addr *local, *remote = config_path(self, node, &local);
-		uint32_t mtu = node->mtu == 0 ? self->mtu : self->mtu == 0 || node->mtu < self->mtu ? node->mtu : self->mtu;
+		uint32_t mtu = node->mtu == 0				 ? self->mtu
+			       : self->mtu == 0 || node->mtu < self->mtu ? node->mtu
+									 : self->mtu;
 
 		if (node == self || !on_lan(f, node, n))
 			continue;
 		if (l2 && (here || node->foreign))
-			expect_members(s, node, (struct fwd_member){.vni = vni, .vrf = vrf, .flood = n->flood, .foreign = node->foreign});
+			expect_members(s, node,
+				       (struct fwd_member){
+					       .vni = vni, .vrf = vrf, .flood = n->flood, .foreign = node->foreign});
 		if (remote && ((here && l2) || has_port(f, node, n))) {
 			struct fwd_nexthop h = {.owner = owner, .type = FWD_NEXTHOP_TUNNEL, .encap = FWD_ENCAP_VXLAN,
 						.foreign = node->foreign, .remote = *remote, .local = *local};
@@ -310,27 +334,39 @@ static void expect_network(struct set *s, const struct fabric *f, const struct c
 	}
 }
 
-static void expect_port(struct set *s, const struct fabric *f, const struct config_node *self, const struct config_port *p,
-			const struct rib_link *link)
+static void expect_port(struct set *s, const struct fabric *f, const struct config_node *self,
+			const struct config_port *p, const struct rib_link *link)
 {
 	const struct config_network *n = p->network;
-	bool l2 = n->mode == CONFIG_MODE_L2, here = has_port(f, self, n), local = p->node == self, up = link->ifindex && link->up;
+	bool l2 = n->mode == CONFIG_MODE_L2, here = has_port(f, self, n), local = p->node == self,
+	     up = link->ifindex && link->up;
 	uint32_t vrf = n->tenant->vni, vni = l2 ? n->vni : vrf;
 	uint64_t nexthop = local ? fwd_owner_port(p->name) : fwd_owner_tunnel(n->full_name, p->node->name);
 	const struct addr *source;
 
-	if (!local && (!(here || (routed(n) && routes_for(f, self, n->tenant))) || !config_path(self, p->node, &source)))
+	if (!local &&
+	    (!(here || (routed(n) && routes_for(f, self, n->tenant))) || !config_path(self, p->node, &source)))
 		return;
 	for (size_t i = 0; i < p->n_addresses; i++)
-		set_add(s, &(struct fwd){.kind = FWD_HOST, .host = {vrf, p->addresses[i], nexthop, vni, p->mac, false, !l2}});
+		set_add(s, &(struct fwd){.kind = FWD_HOST,
+					 .host = {vrf, p->addresses[i], nexthop, vni, p->mac, false, !l2}});
 	if (l2 && here)
 		set_add(s, &(struct fwd){.kind = FWD_MAC, .mac = {vni, p->mac, nexthop}});
 	if (!local)
 		return;
-	set_add(s, &(struct fwd){.kind = FWD_NEXTHOP, .nexthop = {.owner = nexthop, .type = FWD_NEXTHOP_PORT, .ifindex = up ? link->ifindex : 0,
-								  .peer = up && link->peer, .mtu = link->ifindex ? link->mtu : 1500}});
+	set_add(s, &(struct fwd){.kind = FWD_NEXTHOP,
+				 .nexthop = {.owner = nexthop,
+					     .type = FWD_NEXTHOP_PORT,
+					     .ifindex = up ? link->ifindex : 0,
+					     .peer = up && link->peer,
+					     .mtu = link->ifindex ? link->mtu : 1500}});
 	if (link->ifindex) {
-		struct fwd_port e = {.ifindex = link->ifindex, .owner = nexthop, .vni = vni, .vrf = vrf, .flags = link->flags, .mac = p->mac};
+		struct fwd_port e = {.ifindex = link->ifindex,
+				     .owner = nexthop,
+				     .vni = vni,
+				     .vrf = vrf,
+				     .flags = link->flags,
+				     .mac = p->mac};
 
 		for (size_t i = 0; i < n->n_gateways; i++)
 			if (addr_is_v4(&n->gateways[i]))
@@ -355,7 +391,8 @@ static void expect(struct set *s, const struct fabric *f, const struct knobs *k)
 			expect_network(s, f, self, &tenant->networks[i]);
 		for (size_t i = 0; routes_for(f, self, tenant) && i < f->config.n_nodes; i++)
 			if (&f->nodes[i] != self && !f->nodes[i].foreign && routes_for(f, &f->nodes[i], tenant))
-				expect_members(s, &f->nodes[i], (struct fwd_member){.vni = tenant->vni, .vrf = tenant->vni, .l3 = true});
+				expect_members(s, &f->nodes[i],
+					       (struct fwd_member){.vni = tenant->vni, .vrf = tenant->vni, .l3 = true});
 	}
 	for (size_t i = 0; i < f->config.n_ports; i++)
 		expect_port(s, f, self, &f->ports[i], &k->links[atoi(f->ports[i].name + 1)]);
@@ -404,7 +441,8 @@ static void knobs_init(struct knobs *k)
 
 static void knobs_turn(struct knobs *k)
 {
-	unsigned p = pick(N_PORTS), q = pick(N_PORTS), w = pick(N_TENANTS * N_NETWORKS), v = pick(N_TENANTS * N_NETWORKS);
+	unsigned p = pick(N_PORTS), q = pick(N_PORTS), w = pick(N_TENANTS * N_NETWORKS),
+		 v = pick(N_TENANTS * N_NETWORKS);
 	unsigned n = 1 + pick(N_NODES - 1), m = 1 + pick(N_NODES - 1), t = pick(N_TENANTS);
 
 	switch (pick(26)) {
@@ -433,7 +471,11 @@ static void knobs_turn(struct knobs *k)
 	case 25: SWAP(k->tenants[t].vni, k->tenants[(t + 1) % N_TENANTS].vni); break;
 	}
 	if (pick(3) == 0)
-		k->links[p] = (struct rib_link){.ifindex = pick(3) ? 100 + p : 0, .mtu = 1500, .flags = pick(4), .peer = pick(2), .up = pick(3)};
+		k->links[p] = (struct rib_link){.ifindex = pick(3) ? 100 + p : 0,
+						.mtu = 1500,
+						.flags = pick(4),
+						.peer = pick(2),
+						.up = pick(3)};
 }
 
 static void load(struct rib *rib, const struct fabric *f, const struct knobs *k)
