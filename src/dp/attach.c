@@ -120,6 +120,9 @@ static int set(struct datapath *dp, uint32_t ifindex, const struct hook *h, bool
 
 	if (!replace) {
 		r = bpf_tc_hook_create(&hook);
+		/* An ingress qdisc takes filters of both sides for its one: ours would push each other out for ever. */
+		if (r == -EEXIST && filters_clsact(&dp->filters, ifindex) == 0)
+			r = -EOPNOTSUPP;
 		if (r < 0 && r != -EEXIST)
 			return attach_failed(r, ifindex, h);
 	}

@@ -198,6 +198,24 @@ int filters_count(struct filters *f, uint32_t ifindex)
 	return n;
 }
 
+static void on_ingress_qdisc(void *arg, const struct nlmsghdr *h, const struct tcmsg *tc)
+{
+	if (h->nlmsg_type == RTM_NEWQDISC && tc->tcm_parent == TC_H_CLSACT)
+		*(bool *)arg = kind_is(h, "clsact");
+}
+
+int filters_clsact(struct filters *f, uint32_t ifindex)
+{
+	struct request q = {
+		.header = {.nlmsg_type = RTM_GETQDISC, .nlmsg_flags = NLM_F_ECHO}, /* or only the group hears it */
+		.tc = {.tcm_family = AF_UNSPEC, .tcm_ifindex = (int)ifindex, .tcm_parent = TC_H_CLSACT},
+	};
+	bool clsact = false;
+	int r = ask(f, &q, on_ingress_qdisc, &clsact);
+
+	return r < 0 ? r : clsact;
+}
+
 struct devices {
 	uint32_t *list;
 	size_t length, capacity;

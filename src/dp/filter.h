@@ -36,6 +36,8 @@ int filters_get(struct filters *f, uint32_t ifindex, enum filter_side side, uint
 		struct filter *out);
 /* Number of filters of any kind on both sides of the device's clsact; 0 also when it has none. */
 int filters_count(struct filters *f, uint32_t ifindex);
+/* Is the device's qdisc for what comes in a clsact (1), or another, such as "ingress" (0)? -ENOENT: it has none. */
+int filters_clsact(struct filters *f, uint32_t ifindex);
 /* The devices that have a clsact, in a malloc'd array. */
 int filters_devices(struct filters *f, uint32_t **ifindexes, size_t *length);
 
