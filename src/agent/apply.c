@@ -61,6 +61,25 @@ static int describe(const struct agent *a, const struct plan *plan, const struct
 	return plan_describe(plan, &d, out);
 }
 
+/*
+ * At the start there is nothing to go back to: an undo would take away what an earlier run left forwarding.  What fails is
+ * tried again every second, the rest works.
+ */
+static int run(struct agent *a, struct plan *plan, char **why)
+{
+	size_t failed;
+
+	if (a->config)
+		return plan_run(plan, a->dp, a->kern, why);
+	failed = plan_run_all(plan, a->dp, a->kern);
+	if (failed) {
+		agent_degrade(a, REASON_DATAPLANE, "the data plane refused %zu entries: %s; trying again every second", failed,
+			      datapath_error());
+		a->state->resync = true;
+	}
+	return 0;
+}
+
 /* Number of steps (to be) done, or negative.  Takes `next` over when it returns >= 0 and it was no dry run. */
 static int transact(struct agent *a, struct config *next, struct config_node *self, bool dry_run, struct agent_plan *out, char **why)
 {
@@ -75,8 +94,8 @@ static int transact(struct agent *a, struct config *next, struct config_node *se
 	if (r == 0 && out)
 		r = describe(a, &plan, next, ports, &steps);
 	if (r == 0 && !dry_run)
-		r = plan_run(&plan, a->dp, a->kern, why);
-	if (r < 0 || dry_run) {
+		r = run(a, &plan, why);
+	if (a->config && (r < 0 || dry_run)) {
 		show(a, a->config, a->self, a->ports);
 		rib_commit(a->rib, ignore_change, NULL);
 		a->state->resync |= r < 0; /* should the undo have missed something */
@@ -120,6 +139,10 @@ int apply_first(struct agent *a, struct loaded *l)
 	}
 	l->config = NULL;
 	r = datapath_sync_end(a->dp);
+	if (r < 0) {
+		agent_degrade(a, REASON_DATAPLANE, "the data plane is not clean: %s; trying again every second", datapath_error());
+		a->state->resync = true;
+	}
 	if (r > 0)
 		log_info("%d entries of a former run were of no use any more and are removed", r);
 	a->generation = 1;
@@ -132,7 +155,7 @@ int apply_first(struct agent *a, struct loaded *l)
 		agent_remember_refused_ports(a, l->ports_ignored);
 	else
 		agent_remember_ports(a);
-	return r < 0 ? r : 0;
+	return 0;
 }
 
 static char *effective(const struct config *c)

@@ -52,6 +52,20 @@ void plan_interface(struct plan *p, enum plan_action action, uint32_t ifindex, c
 	snprintf(s->interface.name, sizeof(s->interface.name), "%s", name);
 }
 
+void plan_interface_again(struct plan *p, enum plan_action action, uint32_t ifindex, const char *name)
+{
+	for (size_t i = 0; i < p->length; i++) {
+		struct plan_step *s = &p->steps[i];
+
+		if ((s->action != PLAN_GUARD && s->action != PLAN_UNGUARD) || s->interface.ifindex != ifindex)
+			continue;
+		s->action = action;
+		snprintf(s->interface.name, sizeof(s->interface.name), "%s", name);
+		return;
+	}
+	plan_interface(p, action, ifindex, name);
+}
+
 void plan_change(void *plan, const struct fwd_change *change)
 {
 	struct plan_step *s = step_new(plan, change->put ? PLAN_PUT : PLAN_DELETE);

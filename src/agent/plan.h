@@ -60,6 +60,8 @@ void plan_fini(struct plan *p);
 
 void plan_node(struct plan *p, const struct abi_node *now, const struct abi_node *old);
 void plan_interface(struct plan *p, enum plan_action action, uint32_t ifindex, const char *name);
+/* GUARD or UNGUARD in place of what the plan held for that interface: of a burst of events the last one counts. */
+void plan_interface_again(struct plan *p, enum plan_action action, uint32_t ifindex, const char *name);
 void plan_change(void *plan, const struct fwd_change *change); /* a callback for rib_commit */
 
 /* 0, or -ENOMEM when a step was lost on the way. */

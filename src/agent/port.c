@@ -255,7 +255,7 @@ void port_refresh(const struct ports *all, struct port_local *p, const struct ke
 	if (p->ifindex && p->ifindex != ifindex) {
 		log_info("port %s: interface %s (ifindex %u) is gone; waiting for it", p->name, p->interface, p->ifindex);
 		if (!p->error)
-			plan_interface(plan, PLAN_UNGUARD, p->ifindex, p->interface);
+			plan_interface_again(plan, PLAN_UNGUARD, p->ifindex, p->interface);
 		port_forgive(p);
 	}
 	if (ifindex && (p->ifindex != ifindex || p->error)) {
@@ -266,7 +266,7 @@ void port_refresh(const struct ports *all, struct port_local *p, const struct ke
 		if (why)
 			port_fail(p, -EINVAL, why);
 		else
-			plan_interface(plan, PLAN_GUARD, ifindex, p->interface);
+			plan_interface_again(plan, PLAN_GUARD, ifindex, p->interface);
 	} else if (!ifindex) {
 		port_forgive(p);
 	}

@@ -158,6 +158,26 @@ def test_the_command_line_answers_while_the_daemon_is_dead(lab):
     node.daemon.start()
 
 
+def test_a_start_that_meets_a_broken_port_leaves_the_rest_forwarding(lab):
+    """While the daemon was dead somebody put another qdisc on one port: that port fails, by name, and nobody else does."""
+    node, stream = lab.node("dc1"), UdpStream(lab.host("w1"), lab.host("w2"))
+    stream.wait_flowing()
+    node.daemon.kill9()
+    node.ns.tc("qdisc", "del", "dev", "spare1", "clsact")
+    node.ns.tc("qdisc", "add", "dev", "spare1", "ingress")
+    node.daemon.start()
+    wait_until(lambda: {p["name"]: p["state"] for p in node.get("ports")}["spare1"] == "failed", 3)
+    assert "tc qdisc del dev spare1 ingress" in node.isthmus("status", check=False).stdout
+    stream.wait_flowing(100)
+    # Two filters that push each other out of one place would be thousands of drops of ours and repairs a second.
+    repairs = node.metrics()["isthmus_repairs_total"]
+    stream.wait_flowing(1000)
+    assert node.metrics()["isthmus_repairs_total"] == repairs
+    node.ns.tc("qdisc", "del", "dev", "spare1", "ingress")
+    node.wait_up()
+    assert stream.stop()["lost"] == 0 and lab.host("spare1").ping("10.0.1.12")
+
+
 def test_a_boot_from_nothing_denies_until_it_is_ready(lab):
     """Teardown, then traffic: nothing passes; start: everything passes again, without touching the workloads."""
     node = lab.node("dc1")

@@ -118,6 +118,21 @@ def test_interfaces_are_moved_and_renamed_as_people_do(lab):
     wait_until(lambda: state(node, "late") == "waiting", 1.0)
 
 
+def test_renamed_there_and_back_between_two_looks(lab):
+    """Both messages are read at once: the last one counts, and nothing has to be repaired."""
+    node = lab.node("dc1")
+    filters = node.ns.tc("filter", "show", "dev", "w1", "ingress")
+    repairs = node.metrics()["isthmus_repairs_total"]
+    node.daemon.signal(signal.SIGSTOP)
+    node.ns.ip("link set w1 down\nlink set w1 name elsewhere\nlink set elsewhere name w1\nlink set w1 up")
+    node.daemon.signal(signal.SIGCONT)
+    wait_until(lambda: node.daemon.log().count("interface w1 is there"), 3)
+    wait_until(lambda: state(node, "w1") == "up", 3)
+    assert node.ns.tc("filter", "show", "dev", "w1", "ingress") == filters
+    assert node.metrics()["isthmus_repairs_total"] == repairs
+    assert lab.host("w1").ping("10.0.1.12")
+
+
 def test_the_hosts_own_packets_never_reach_a_workload(lab):
     """Whatever the node's own stack sends towards a port is dropped there and counted; and the node is deaf to the
     workload.
