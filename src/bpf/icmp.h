@@ -157,14 +157,18 @@ static __noinline int build6(struct __sk_buff *skb, const struct packet *p, cons
 	       bpf_skb_store_bytes(skb, sizeof(a), scratch->quote, quote, BPF_F_RECOMPUTE_CSUM);
 }
 
-/* The answer in skb goes back to where the packet came from: p is still the packet. */
+/*
+ * The answer in skb goes back to where the packet came from: p is still the packet.  To a node that routes as it came; to a
+ * foreign one in the host's network, also when another node routed the packet, or when this one has no ports there.
+ */
 static __noinline int send_back(struct __sk_buff *skb, const struct origin *o, const struct packet *p)
 {
 	struct abi_mac_key key = {.vni = o->vni};
+	struct abi_node *n = node_get();
+	struct abi_host *host = NULL;
 	struct abi_nexthop *nh;
-	struct abi_host *host;
 	struct abi_mac *mac;
-	__u32 id = 0, vni = o->vni;
+	__u32 id = 0;
 
 	if (o->port) {
 		nh = nexthop_get(o->port->nexthop);
@@ -174,17 +178,23 @@ static __noinline int send_back(struct __sk_buff *skb, const struct origin *o, c
 	mac = bpf_map_lookup_elem(&macs, &key);
 	if (mac) {
 		id = mac->nexthop;
-	} else if (o->vni == o->vrf) { /* came routed, goes back routed */
+	} else {
 		host = host_get(o->vrf, &p->src);
 		if (host)
 			id = host->nexthop;
 	}
 	nh = nexthop_get(id);
-	if (!nh || nh->type != NEXTHOP_TUNNEL)
+	if (!nh || !n || nh->type != NEXTHOP_TUNNEL)
 		return refuse(skb, o, DROP_NOT_LOCAL);
-	if (!mac)
-		write_macs(skb, nh->router_mac, p->dst_mac);
-	return send_tunnel(skb, o, p, nh, vni);
+	if (host && (nh->flags & NEXTHOP_FOREIGN)) {
+		write_macs(skb, host->mac, n->gateway_mac);
+		return send_tunnel(skb, o, p, nh, host->vni);
+	}
+	if (host && o->vni != o->vrf)
+		return refuse(skb, o, DROP_NOT_LOCAL);
+	if (host)
+		write_macs(skb, nh->router_mac, n->router_mac);
+	return send_tunnel(skb, o, p, nh, o->vni);
 }
 
 /*
