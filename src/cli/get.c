@@ -424,17 +424,19 @@ int run_drops(const struct call *call)
 		return client_code(CODE_OK);
 	}
 	show = show_new(k->columns, false, color_wanted(call, stdout));
-	json_array_foreach(json_object_get(reply, "items"), i, item)
-		if (number_at(item, "packets") || call_option(call, "all")) {
-			show_row(show, item);
-			shown++;
-		}
+	json_array_foreach(json_object_get(reply, "items"), i, item) {
+		if (!number_at(item, "packets") && !call_option(call, "all"))
+			continue;
+		show_row(show, item);
+		shown++;
+	}
 	show_free(show);
 	if (!shown)
 		note("no packet was dropped");
 	if (json_array_size(json_object_get(reply, "events")))
 		printf("\n");
-	json_array_foreach(json_object_get(reply, "events"), i, item)
+	json_array_foreach(json_object_get(reply, "events"), i, item) {
 		print_event(item);
+	}
 	return client_code(CODE_OK);
 }

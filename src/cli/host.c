@@ -41,9 +41,10 @@ int run_doctor(const struct call *call)
 			show_row(show, c);
 	}
 	show_free(show);
-	json_array_foreach(json_object_get(report, "checks"), i, c)
+	json_array_foreach(json_object_get(report, "checks"), i, c) {
 		if (*text_at(c, "fix"))
 			printf("%s: fix: %s\n", text_at(c, "name"), text_at(c, "fix"));
+	}
 	note("%zu checks, %zu %s", n, wrong, wrong == 1 ? "fault" : "faults");
 	return client_code(code);
 }

@@ -316,9 +316,10 @@ static void fields(const json_t *object, int indent, FILE *f)
 	const char *key;
 	json_t *v;
 
-	json_object_foreach((json_t *)object, key, v)
+	json_object_foreach((json_t *)object, key, v) {
 		if (!json_is_object(v) && (int)strlen(key) > width)
 			width = (int)strlen(key);
+	}
 	json_object_foreach((json_t *)object, key, v) {
 		if (strcmp(key, "apiVersion") == 0 || strcmp(key, "kind") == 0)
 			continue;
