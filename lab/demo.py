@@ -5,7 +5,7 @@
         dc1  red-web1 red-app1  blue-...            aws1  red-web3 red-app2  blue-...
         dc2  red-web2 ---------- WAN router ------- aws2  red-app3
 
-    web: l2, 10.0.1.0/24 and fd00:1::/64        app: l3, 10.0.2.0/24 and fd00:2::/64        red and blue: the SAME addresses
+    web: l2, 10.0.1.0/24 and fd00:1::/64    app: l3, 10.0.2.0/24 and fd00:2::/64    red and blue: the SAME addresses
 
 KEEP=1 leaves the fabric up and says what to try.  Exit 0 when everything that was shown is as it should be.
 """
@@ -186,7 +186,7 @@ def pair(foreign):
 
 
 def throughput(say):
-    """One cubic TCP stream, inner MTU 1450, the two kinds in turn.  Returns Gbit/s of each run: (ours, the kernel's)."""
+    """One cubic TCP stream, inner MTU 1450, both kinds in turn.  Returns Gbit/s of each run: (ours, the kernel's)."""
     with pair(False) as ours, pair(True) as theirs:
         left, right = theirs.peers.values()
         for here, there, port, mac in (

@@ -144,7 +144,7 @@ def vxlan(vni, frame, flags=0x08):
 
 
 def fragments(packet, size, ident=77):
-    """Cut one IPv4 or IPv6 packet (without extension headers) into fragments of at most `size` bytes of payload each."""
+    """Cut one IPv4 or IPv6 packet (without extension headers) into fragments of at most `size` bytes of payload."""
     size -= size % 8
     if packet[0] >> 4 == 4:
         src, dst, protocol, body = ip_text(packet[12:16]), ip_text(packet[16:20]), packet[9], packet[20:]

@@ -124,5 +124,6 @@ class OvsPeer:
             tunnel = f"vx{vni}-{i}"
             self.vsctl(
                 *f"add-port br-int {tunnel} -- set port {tunnel} protected=true".split(),
-                *f"-- set interface {tunnel} type=vxlan options:remote_ip={r} options:local_ip={local} options:key={vni}".split(),
+                *f"-- set interface {tunnel} type=vxlan options:remote_ip={r}".split(),
+                *f"options:local_ip={local} options:key={vni}".split(),
             )

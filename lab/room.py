@@ -2,7 +2,7 @@
 """The room that a fabric stands in: sites with a switch each, a WAN router between them, nodes, workloads, cables.
 
         dc1 ---.                                    .--- aws1        one namespace each: nodes, peers, workloads
-        dc2 ---+-- sw-dc == wan router == sw-aws ---+--- aws2        one namespace "wan": a bridge per site, forwarding between
+        dc2 ---+-- sw-dc == wan router == sw-aws ---+--- aws2    one namespace "wan": a bridge per site, and routes between
          |                                                |
         hosts (veth or tap, eth0 inside)                 hosts
 

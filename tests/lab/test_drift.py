@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rows R6 and F4: somebody deletes what the daemon has made; it is made again within 2 s, and nothing leaks meanwhile.
 
-    w1 (red) b1 (blue) r1 (red, l3) -- dc1 -- wan -- aws1 -- w2 (red) b2 (blue) r2       red and blue have the same addresses
+    w1 (red) b1 (blue) r1 (red, l3) -- dc1 -- wan -- aws1 -- w2 (red) b2 (blue) r2   red and blue: the same addresses
 """
 import glob
 import json

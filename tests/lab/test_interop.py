@@ -2,7 +2,7 @@
 """Foreign members: a Linux kernel VXLAN device with a bridge, and Open vSwitch's userspace datapath, both ways.
 
     w1 (web), r1 (app, l3) -- dc1 -- wan -- linux1 -- k1 (web)          macs:  the file lists k1 as a port of linux1
-                               |          \\ ovs1  -- o1 (web)           flood: the network floods, MACs are learned by the peer
+                               |          \\ ovs1  -- o1 (web)       flood: the network floods, the peer learns MACs
                               aws1 -- w2 (web), r2 (app, l3)
 """
 import pytest

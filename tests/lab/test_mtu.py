@@ -2,7 +2,7 @@
 """Row C9: around the path MTU every packet is delivered or answered with the right value; nothing vanishes.
 
     w1 (web, l2, interface MTU 1500)  r1 (app, l3, 9000) -- dc1 -- wan, MTU 1500 -- aws1 -- w2 (web), r2 (app)
-    w9 (web, 9000)                                                                          small (web, interface MTU 1300)
+    w9 (web, 9000)                                                                     small (web, interface MTU 1300)
 
 The inner packet may be 1450 bytes over an IPv4 underlay (20 + 8 + 8 + 14 less), 1430 over IPv6.
 """
@@ -135,7 +135,7 @@ def test_a_wire_without_gateway_answers_too(lab, v6):
 @pytest.mark.parametrize("v6", [False, True], ids=["v4 inside", "v6 inside"])
 @pytest.mark.parametrize("target", ["small", "near"])
 def test_a_smaller_port_is_answered_for_as_well(lab, target, v6):
-    """The destination's own interface has MTU 1300: the packet cannot be delivered there, and the sender is told 1300."""
+    """The destination's interface has MTU 1300: the packet cannot be delivered there, and the sender is told 1300."""
     a, b = lab.host("w1"), lab.host(target)
     sizes = range(1296, 1320)
     delivered, answered = sweep(lab, a, b, b.mac, sizes, b.address(v6), True)

@@ -88,7 +88,8 @@ def test_the_tunnel_address_may_live_on_the_loopback_device(lab):
     old, bits = (24, 32) if lab.family == 4 else (64, 128)
     nodad = "" if lab.family == 4 else "nodad"
     node.ns.ip(
-        f"addr del {lab.near}/{old} dev up0\naddr add {lab.near}/{bits} dev lo {nodad}\naddr add {lab.plain} dev up0 {nodad}\n"
+        f"addr del {lab.near}/{old} dev up0\naddr add {lab.near}/{bits} dev lo {nodad}\n"
+        f"addr add {lab.plain} dev up0 {nodad}\n"
         f"route replace default via {lab.router('dc1', lab.family)} dev up0"
     )
     lab.wan.ip(f"route replace {lab.near}/{bits} via {lab.plain.split('/')[0]}")
