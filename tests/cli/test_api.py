@@ -212,6 +212,17 @@ def test_slow_clients_do_not_delay_others(cli):
         wait_until(cut_off, 15, "the slow client is cut off")
 
 
+def test_a_burst_of_connections_is_over_when_it_is_over(cli):
+    """More than are served at once: when they have gone, the next is served at once."""
+    for _ in range(2):
+        with contextlib.ExitStack() as stack:
+            for _ in range(300):
+                stack.enter_context(socket.socket(socket.AF_UNIX)).connect(cli.socket)
+        start = time.monotonic()
+        assert request(cli, "GET", "/v1/status")[0] == 200
+        assert time.monotonic() - start < 1
+
+
 def test_a_reader_that_stops_reading_does_not_hold_up_others(cli):
     with socket.socket(socket.AF_UNIX) as s:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
