@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The transaction: parse, check, plan, do, remember.  Until the plan is run nothing outside the rib has changed, and the
- * rib goes back by loading the configuration that was there before; a plan that fails undoes itself.
+ * The transaction: parse, check, plan, do, remember.  Until the plan is run nothing outside the rib has changed, and
+ * the rib goes back by loading the configuration that was there before; a plan that fails undoes itself.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -53,17 +53,18 @@ static int make_plan(struct agent *a, const struct config *next, const struct co
 	return r < 0 ? r : plan_check(plan, a->dp, !a->config, why);
 }
 
-static int describe(const struct agent *a, const struct plan *plan, const struct config *next, const struct ports *ports,
-		    struct agent_plan *out)
+static int describe(const struct agent *a, const struct plan *plan, const struct config *next,
+		    const struct ports *ports, struct agent_plan *out)
 {
-	struct describe d = {.dp = a->dp, .before = a->config, .after = next, .ports_before = a->ports, .ports_after = ports};
+	struct describe d = {
+		.dp = a->dp, .before = a->config, .after = next, .ports_before = a->ports, .ports_after = ports};
 
 	return plan_describe(plan, &d, out);
 }
 
 /*
- * At the start there is nothing to go back to: an undo would take away what an earlier run left forwarding.  What fails is
- * tried again every second, the rest works.
+ * At the start there is nothing to go back to: an undo would take away what an earlier run left forwarding.  What
+ * fails is tried again every second, the rest works.
  */
 static int run(struct agent *a, struct plan *plan, char **why)
 {
@@ -73,15 +74,16 @@ static int run(struct agent *a, struct plan *plan, char **why)
 		return plan_run(plan, a->dp, a->kern, why);
 	failed = plan_run_all(plan, a->dp, a->kern);
 	if (failed) {
-		agent_degrade(a, REASON_DATAPLANE, "the data plane refused %zu entries: %s; trying again every second", failed,
-			      datapath_error());
+		agent_degrade(a, REASON_DATAPLANE, "the data plane refused %zu entries: %s; trying again every second",
+			      failed, datapath_error());
 		a->state->resync = true;
 	}
 	return 0;
 }
 
 /* Number of steps (to be) done, or negative.  Takes `next` over when it returns >= 0 and it was no dry run. */
-static int transact(struct agent *a, struct config *next, struct config_node *self, bool dry_run, struct agent_plan *out, char **why)
+static int transact(struct agent *a, struct config *next, struct config_node *self, bool dry_run,
+		    struct agent_plan *out, char **why)
 {
 	_cleanup_(ports) struct ports *ports = NULL;
 	__attribute__((cleanup(cleanup_plan))) struct plan plan = {0};
@@ -140,14 +142,16 @@ int apply_first(struct agent *a, struct loaded *l)
 	l->config = NULL;
 	r = datapath_sync_end(a->dp);
 	if (r < 0) {
-		agent_degrade(a, REASON_DATAPLANE, "the data plane is not clean: %s; trying again every second", datapath_error());
+		agent_degrade(a, REASON_DATAPLANE, "the data plane is not clean: %s; trying again every second",
+			      datapath_error());
 		a->state->resync = true;
 	}
 	if (r > 0)
 		log_info("%d entries of a former run were of no use any more and are removed", r);
 	a->generation = 1;
 	if (l->broken)
-		agent_degrade(a, REASON_CONFIG, "the configuration file is not used: %s; running what was applied last (%s)", l->broken,
+		agent_degrade(a, REASON_CONFIG,
+			      "the configuration file is not used: %s; running what was applied last (%s)", l->broken,
 			      a->config_name);
 	else
 		agent_remember_fabric(a);
@@ -235,7 +239,8 @@ int agent_apply(struct agent *a, const char *name, const char *text, size_t size
 	agent_remember_fabric(a);
 	agent_remember_ports(a);
 	if (r > 0 || !same_text)
-		log_info("%s: applied, %d steps, generation %llu", a->config_name, r, (unsigned long long)a->generation);
+		log_info("%s: applied, %d steps, generation %llu", a->config_name, r,
+			 (unsigned long long)a->generation);
 	return 0;
 }
 
@@ -252,7 +257,8 @@ static int finish_increment(struct agent *a, int r, bool dry_run)
 static int apply_ports(struct agent *a, const struct conf_source *more, bool dry_run, struct agent_plan *plan,
 		       struct conf_errors *errors, char **why)
 {
-	struct conf_source sources[3] = {{.name = a->config_name, .text = a->config_text, .size = strlen(a->config_text)}};
+	struct conf_source sources[3] = {
+		{.name = a->config_name, .text = a->config_text, .size = strlen(a->config_text)}};
 	const char *runtime = a->state->runtime_text;
 	_cleanup_(config) struct config *next = NULL;
 	struct config_node *self;
@@ -260,7 +266,8 @@ static int apply_ports(struct agent *a, const struct conf_source *more, bool dry
 	int r;
 
 	if (runtime)
-		sources[n++] = (struct conf_source){.name = "ports.yaml", .text = runtime, .size = strlen(runtime), .runtime = true};
+		sources[n++] = (struct conf_source){
+			.name = "ports.yaml", .text = runtime, .size = strlen(runtime), .runtime = true};
 	sources[n++] = *more;
 	r = conf_load(sources, n, &next, errors);
 	if (r < 0)
@@ -275,8 +282,8 @@ static int apply_ports(struct agent *a, const struct conf_source *more, bool dry
 	return finish_increment(a, r, false);
 }
 
-int agent_port_add(struct agent *a, const char *yaml, size_t size, bool dry_run, struct agent_plan *plan, struct conf_errors *errors,
-		   char **why)
+int agent_port_add(struct agent *a, const char *yaml, size_t size, bool dry_run, struct agent_plan *plan,
+		   struct conf_errors *errors, char **why)
 {
 	const struct conf_source more = {.name = "request", .text = yaml, .size = size, .runtime = true};
 	int r = increment_add(a, &more, dry_run, plan, why);
@@ -294,8 +301,8 @@ int agent_port_del(struct agent *a, const char *name, bool dry_run, struct agent
 		return -ENOENT;
 	if (port->runtime)
 		return finish_increment(a, increment_del(a, port, dry_run, plan, why), dry_run);
-	if (asprintf(why, "port \"%s\" stands in %s, line %u; take it out there and apply the file", name, a->config_name,
-		     port->place.line) < 0)
+	if (asprintf(why, "port \"%s\" stands in %s, line %u; take it out there and apply the file", name,
+		     a->config_name, port->place.line) < 0)
 		*why = NULL;
 	return -EPERM;
 }
@@ -310,7 +317,8 @@ int agent_reload(struct agent *a)
 
 	if (r < 0) {
 		log_error("%s: %s; the fabric stays as it is", path, strerror(-r));
-		agent_degrade(a, REASON_CONFIG, "the configuration file cannot be read: %s: %s; running what was applied last (%s)", path,
+		agent_degrade(a, REASON_CONFIG,
+			      "the configuration file cannot be read: %s: %s; running what was applied last (%s)", path,
 			      strerror(-r), a->config_name);
 		return r;
 	}
@@ -323,8 +331,12 @@ int agent_reload(struct agent *a)
 	if (r < 0) {
 		log_error("%s: not applied: %s; the fabric stays as it is", path,
 			  why ? why : errors.length ? "it has errors" : strerror(-r));
-		agent_degrade(a, REASON_CONFIG, "the configuration file was refused: %s; running what was applied last (%s)",
-			      why ? why : errors.length ? errors.items[0].what : strerror(-r), a->config_name);
+		agent_degrade(a, REASON_CONFIG,
+			      "the configuration file was refused: %s; running what was applied last (%s)",
+			      why	      ? why
+			      : errors.length ? errors.items[0].what
+					      : strerror(-r),
+			      a->config_name);
 	}
 	conf_errors_fini(&errors);
 	return r;

@@ -127,7 +127,9 @@ int plan_check(const struct plan *p, const struct datapath *dp, bool anew, char 
 
 		if (more[kind] == 0 || used + more[kind] <= table_capacity(dp, kind))
 			continue;
-		if (asprintf(why, "the table of %ss is too small: it holds %zu, %zu are in use, and this needs %zu more; nothing was changed",
+		if (asprintf(why,
+			     "the table of %ss is too small: it holds %zu, %zu are in use, and this needs %zu more; "
+			     "nothing was changed",
 			     fwd_kind_name(kind), table_capacity(dp, kind), used, more[kind]) < 0)
 			*why = NULL;
 		return -ENOSPC;
@@ -210,10 +212,12 @@ static void explain_failure(const struct plan_step *s, int r, size_t not_undone,
 	char what[160] = "set the node's addresses";
 
 	if (on_interface(s->action))
-		snprintf(what, sizeof(what), "%s interface %s", s->action < PLAN_DELETE ? "attach to" : "leave", s->interface.name);
+		snprintf(what, sizeof(what), "%s interface %s", s->action < PLAN_DELETE ? "attach to" : "leave",
+			 s->interface.name);
 	else if (s->action != PLAN_NODE)
 		fwd_format(s->action == PLAN_PUT ? &s->change.now : &s->change.old, what, sizeof(what));
-	if (asprintf(why, "failed at: %s: %s%s%s; %s", what, strerror(-r), reason && *reason ? ": " : "", reason ? reason : "",
+	if (asprintf(why, "failed at: %s: %s%s%s; %s", what, strerror(-r), reason && *reason ? ": " : "",
+		     reason ? reason : "",
 		     not_undone ? "some steps could not be undone and are being mended" : "everything was undone") < 0)
 		*why = NULL;
 }

@@ -2,10 +2,10 @@
 /*
  * plan.h - a list of steps that changes this node, in the only order that is safe.
  *
- * Steps are collected in any order, plan_sort puts them into that of their phases, plan_check says whether the tables have
- * room, plan_run does them and, when one fails, undoes those that were done, in reverse.  Make before break: what is new is
- * complete before anything old is taken away; a port's entry comes after all that it needs, its programs before it, so
- * that a port is never open before it is whole.
+ * Steps are collected in any order, plan_sort puts them into that of their phases, plan_check says whether the tables
+ * have room, plan_run does them and, when one fails, undoes those that were done, in reverse.  Make before break:
+ * what is new is complete before anything old is taken away; a port's entry comes after all that it needs, its
+ * programs before it, so that a port is never open before it is whole.
  *
  * The plan owns its steps.  Control thread.
  */
@@ -79,7 +79,10 @@ int plan_run(struct plan *p, struct datapath *dp, const struct kern *kern, char 
 /* Without undo: goes on after a failure; the number of entries that failed (interfaces have their step's outcome). */
 size_t plan_run_all(struct plan *p, struct datapath *dp, const struct kern *kern);
 
-/* ---- describe.c: steps as people's text; names come from the configurations before and after, either may be NULL ---- */
+/*
+ * ---- describe.c: steps as people's text; names come from the configurations before and after, either may be NULL
+ * ----
+ */
 
 struct describe {
 	const struct datapath *dp;

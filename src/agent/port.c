@@ -147,21 +147,25 @@ struct port_local *ports_by_ifindex(const struct ports *p, uint32_t ifindex)
 /* ---- binding ---- */
 
 /*
- * Why an interface can be no workload's, or NULL.  Our programs take everything that comes in on a port: on the interface
- * that the underlay needs, the node would cut itself off.
+ * Why an interface can be no workload's, or NULL.  Our programs take everything that comes in on a port: on the
+ * interface that the underlay needs, the node would cut itself off.
  */
-static char *why_not(const struct ports *all, const struct port_local *p, const struct kern *kern, const struct link *link)
+static char *why_not(const struct ports *all, const struct port_local *p, const struct kern *kern,
+		     const struct link *link)
 {
 	char address[ADDR_TEXT_SIZE], *why = NULL;
 	int r = 0;
 
 	if (link->kind == LINK_LOOPBACK)
-		r = asprintf(&why, "port %s: interface %s is the loopback; expected the workload's own interface", p->name, p->interface);
+		r = asprintf(&why, "port %s: interface %s is the loopback; expected the workload's own interface",
+			     p->name, p->interface);
 	for (size_t i = 0; i < all->n_underlay && !why && r >= 0; i++) {
 		const struct link *own = kern_link_with_address(kern, &all->underlay[i]);
 
 		if (own && (own->ifindex == link->ifindex || own->ifindex == link->master))
-			r = asprintf(&why, "port %s: interface %s carries this node's underlay address %s; expected the workload's own interface",
+			r = asprintf(&why,
+				     "port %s: interface %s carries this node's underlay address %s; expected the "
+				     "workload's own interface",
 				     p->name, p->interface, addr_format(&all->underlay[i], address));
 	}
 	return r < 0 ? NULL : why;
@@ -246,14 +250,16 @@ static void port_forgive(struct port_local *p)
 	p->why = NULL;
 }
 
-void port_refresh(const struct ports *all, struct port_local *p, const struct kern *kern, struct plan *plan, struct rib *rib)
+void port_refresh(const struct ports *all, struct port_local *p, const struct kern *kern, struct plan *plan,
+		  struct rib *rib)
 {
 	const struct link *link = kern_link_by_name(kern, p->interface);
 	uint32_t ifindex = link ? link->ifindex : 0;
 	char *why = NULL;
 
 	if (p->ifindex && p->ifindex != ifindex) {
-		log_info("port %s: interface %s (ifindex %u) is gone; waiting for it", p->name, p->interface, p->ifindex);
+		log_info("port %s: interface %s (ifindex %u) is gone; waiting for it", p->name, p->interface,
+			 p->ifindex);
 		if (!p->error)
 			plan_interface_again(plan, PLAN_UNGUARD, p->ifindex, p->interface);
 		port_forgive(p);
@@ -293,8 +299,9 @@ size_t ports_note(struct ports *p, const struct plan *plan, const struct kern *k
 			const char *reason = datapath_error();
 			char *why = NULL;
 
-			if (asprintf(&why, "port %s: interface %s refuses our programs: %s%s%s", port->name, port->interface,
-				     strerror(-s->outcome), reason && *reason ? ": " : "", reason ? reason : "") < 0)
+			if (asprintf(&why, "port %s: interface %s refuses our programs: %s%s%s", port->name,
+				     port->interface, strerror(-s->outcome), reason && *reason ? ": " : "",
+				     reason ? reason : "") < 0)
 				why = NULL;
 			port_fail(port, s->outcome, why);
 		}

@@ -2,10 +2,10 @@
 /*
  * port.h - the ports of this node and the interfaces that they are, or wait for.
  *
- * ports_new makes the table of a configuration; ports_bind finds the interfaces and plans what is to be attached and left,
- * compared with the table before; ports_tell hands their state to the rib.  Afterwards port_refresh follows a link's
- * changes.  A port is bound when programs are (being) attached to an interface of its name; one that could not be attached
- * keeps the reason, and has no entry: default deny.
+ * ports_new makes the table of a configuration; ports_bind finds the interfaces and plans what is to be attached and
+ * left, compared with the table before; ports_tell hands their state to the rib.  Afterwards port_refresh follows a
+ * link's changes.  A port is bound when programs are (being) attached to an interface of its name; one that could not
+ * be attached keeps the reason, and has no entry: default deny.
  *
  * The table owns its ports.  Control thread.
  */
@@ -54,10 +54,12 @@ struct port_local *ports_by_ifindex(const struct ports *p, uint32_t ifindex); /*
 int ports_bind(struct ports *now, const struct ports *before, const struct kern *kern, struct plan *plan, char **why);
 void ports_tell(const struct ports *p, const struct kern *kern, struct rib *rib);
 
-int port_bind(struct ports *all, struct port_local *p, const struct kern *kern, struct plan *plan, char **why); /* one that is new */
+int port_bind(struct ports *all, struct port_local *p, const struct kern *kern, struct plan *plan,
+	      char **why); /* one that is new */
 
 /* After a change of its interface, or of `error`. */
-void port_refresh(const struct ports *all, struct port_local *p, const struct kern *kern, struct plan *plan, struct rib *rib);
+void port_refresh(const struct ports *all, struct port_local *p, const struct kern *kern, struct plan *plan,
+		  struct rib *rib);
 void port_tell(const struct port_local *p, const struct kern *kern, struct rib *rib);
 
 /* After a plan ran: ports whose step failed get its error and are told to the rib as waiting.  Number of them. */

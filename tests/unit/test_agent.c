@@ -265,6 +265,11 @@ static bool web1_is_up(struct rig *g)
 	return port_state(g, "web1") == AGENT_PORT_UP;
 }
 
+static bool web1_is_attached(struct rig *g)
+{
+	return run("tc filter show dev web1 egress | grep -q port_egress") == 0;
+}
+
 static bool is_whole(struct rig *g)
 {
 	return !g->agent->degraded[0];
@@ -509,6 +514,41 @@ static void waiting_port_comes_up_with_its_interface(void **state)
 	assert_int_equal(apply(g, base, "", false).steps, 0);
 }
 
+static void interface_renamed_there_and_back_at_once_stays_attached(void **state)
+{
+	struct rig *g = *state;
+
+	plug("web1");
+	assert_int_equal(start(g), 0);
+	assert_int_equal(run("ip link set web1 down && ip link set web1 name away && ip link set away name web1 && ip "
+			     "link set web1 up"),
+			 0);
+	assert_int_equal(loop_step(g->loop, 1000), 0);
+	assert_true(wait_until(g, web1_is_up));
+	assert_int_equal(run("tc filter show dev web1 ingress | grep -q port_ingress"), 0);
+	assert_int_equal(run("tc filter show dev web1 egress | grep -q port_egress"), 0);
+	assert_int_equal(table_length(g->agent->dp, FWD_PORT), 1);
+	assert_int_equal(run("ip link delete web1"), 0);
+	plug("web1");
+	assert_true(wait_until(g, web1_is_attached));
+}
+
+static void what_fails_at_a_start_is_tried_again(void **state)
+{
+	struct rig *g = *state;
+
+	plug("web1");
+	for (long at = 0; at < 6; at++) {
+		fail_at = at;
+		assert_int_equal(start(g), 0);
+		assert_non_null(g->agent->degraded[0]);
+		assert_true(wait_until(g, is_whole));
+		assert_int_equal(apply(g, base, "", false).steps, 0);
+		assert_int_equal(table_length(g->agent->dp, FWD_PORT), 1);
+		stop(g);
+	}
+}
+
 static void underlay_interface_may_come_late(void **state)
 {
 	struct rig *g = *state;
@@ -739,6 +779,8 @@ int main(void)
 		TEST(port_that_cannot_be_added_is_undone),
 		TEST(clashes_of_new_ports_are_refused),
 		TEST(waiting_port_comes_up_with_its_interface),
+		TEST(interface_renamed_there_and_back_at_once_stays_attached),
+		TEST(what_fails_at_a_start_is_tried_again),
 		TEST(underlay_interface_may_come_late),
 		TEST(underlay_interface_can_be_no_port),
 		TEST(removed_filter_is_put_back),
