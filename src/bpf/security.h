@@ -98,7 +98,8 @@ static __always_inline bool is_link_control(const struct packet *p)
 		return true;
 	}
 	return p->proto < ETH_P_802_3_MIN || /* LLC: spanning tree and its relatives */
-	       (d[0] == 0x01 && d[1] == 0x80 && d[2] == 0xc2 && d[3] == 0 && d[4] == 0 && (d[5] & 0xf0) == 0) ||
+	       /* 01:80:c2:00:00:0x, and :2x for the registration protocols (GVRP, MVRP) */
+	       (d[0] == 0x01 && d[1] == 0x80 && d[2] == 0xc2 && d[3] == 0 && d[4] == 0 && (d[5] & 0xd0) == 0) ||
 	       (d[0] == 0x01 && d[1] == 0x00 && d[2] == 0x0c && d[3] == 0xcc); /* CDP, PVST */
 }
 
