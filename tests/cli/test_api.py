@@ -217,7 +217,12 @@ def test_a_burst_of_connections_is_over_when_it_is_over(cli):
     for _ in range(2):
         with contextlib.ExitStack() as stack:
             for _ in range(300):
-                stack.enter_context(socket.socket(socket.AF_UNIX)).connect(cli.socket)
+                s = stack.enter_context(socket.socket(socket.AF_UNIX))
+                s.connect(cli.socket)
+            s.settimeout(0.5)
+            s.sendall(b"GET /v1/version HTTP/1.1\r\nHost: x\r\n\r\n")
+            with pytest.raises(TimeoutError):  # all places are taken
+                s.recv(1)
         start = time.monotonic()
         assert request(cli, "GET", "/v1/status")[0] == 200
         assert time.monotonic() - start < 1

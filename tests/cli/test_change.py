@@ -215,3 +215,29 @@ def test_drops_are_watched(own_cli):
     finally:
         p.terminate()
         p.wait(5)
+
+
+def test_lists_hold_what_this_node_holds_and_all_the_rest(own_cli):
+    """A tenant without a port here is not installed here: `get` leaves it out, --all shows it as what it is."""
+    config = yaml.safe_load(own_cli.ok("get", "all", "-o", "yaml"))
+    config["tenants"]["blue"] = {"vni": 6000, "networks": {"web": {"mode": "l2", "vni": 6001, "subnets": ["10.7.0.0/24"]}}}
+    config["ports"]["blue1"] = {
+        "node": "aws1",
+        "interface": "blue1",
+        "network": "blue/web",
+        "mac": "02:00:00:00:07:01",
+        "addresses": ["10.7.0.5"],
+    }
+    own_cli.ok("apply", "-", input=json.dumps(config))
+    for kind, key, value in (
+        ("hosts", "address", "10.7.0.5"),
+        ("macs", "mac", "02:00:00:00:07:01"),
+        ("routes", "prefix", "10.7.0.5/32"),
+        ("routes", "prefix", "10.7.0.0/24"),
+    ):
+        assert value not in own_cli.ok("get", kind)
+        items = json.loads(own_cli.ok("get", kind, "--all", "-o", "json"))["items"]
+        assert [i["installed"] for i in items if i[key] == value] == [False]
+        assert any(i["installed"] for i in items)
+        named = json.loads(own_cli.ok("get", kind, value, "-o", "json"))["items"]
+        assert [(i["installed"], i[key]) for i in named] == [(False, value)]
