@@ -150,13 +150,15 @@ static CURL *prepare(const struct call *call, const struct client_request *reque
 {
 	const char *run_dir = call_setting(call, "run-dir", DEFAULT_RUN_DIR);
 	bool mutates = request->method && strcmp(request->method, "GET") != 0;
-	CURL *curl = curl_easy_init();
-	char path[256], url[2048];
+	_cleanup_(free) char *path = NULL, *url = NULL;
+	CURL *curl;
 
+	/* Whole, however long a file's name is: a target that lost its end could be one without dry_run. */
+	if (asprintf(&path, "%s/isthmus.sock", run_dir) < 0 || asprintf(&url, "http://isthmus%s", request->target) < 0)
+		return NULL;
+	curl = curl_easy_init();
 	if (!curl)
 		return NULL;
-	snprintf(path, sizeof(path), "%s/isthmus.sock", run_dir);
-	snprintf(url, sizeof(url), "http://isthmus%s", request->target);
 	curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, path);
 	curl_easy_setopt(curl, CURLOPT_URL, url);
 	curl_easy_setopt(curl, CURLOPT_PROXY, "");

@@ -116,6 +116,18 @@ def test_a_misspelt_dry_run_changes_nothing(cli):
     assert json.loads(request(cli, "GET", "/v1/status")[2])["generation"] == before
 
 
+def test_a_long_path_does_not_push_dry_run_out_of_the_request(cli):
+    """The path is part of the request and comes before dry_run: a request cut short would be a real apply."""
+    text = cli.ok("get", "all", "-o", "yaml")
+    with open(os.path.join(cli.directory, "long.yaml"), "w") as f:
+        f.write("# another text is another generation\n" + text)
+    before = json.loads(request(cli, "GET", "/v1/status")[2])["generation"]
+    path = os.path.join(cli.directory, "./" * 1500 + "long.yaml")
+    cli.ok("apply", path, "--dry-run")
+    cli.ok("diff", path)
+    assert json.loads(request(cli, "GET", "/v1/status")[2])["generation"] == before
+
+
 def test_a_refused_configuration_names_every_place(cli):
     status, code, e = error(request(cli, "POST", "/v1/apply?name=f.yaml&dry_run", "version: 1\nfabirc: {}\nsites: 3\n"))
     assert (status, code) == (422, "IST-4022")
