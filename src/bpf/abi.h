@@ -4,7 +4,8 @@
  *
  * Every map key and value, every counter index and every drop reason stands here and nowhere else.  Included by the
  * programs (src/bpf), by the user-space half of the data plane (src/dp), and by tests.  Values written by user space are
- * complete before they are visible: one map update is one atomic replacement of one element.
+ * complete before they are visible: one update of a hash map is one atomic replacement of one element.  Elements of array
+ * maps (node, nexthops) are copied in place.
  *
  * Maps are pinned as <bpf-dir>/<name>_v<ABI_VERSION>.  Change any layout here and ABI_VERSION goes up by one; a daemon
  * that finds pins of another version builds new maps from its full state, swaps the programs, then removes the old pins.

@@ -26,7 +26,7 @@ static __always_inline int bridge(struct __sk_buff *skb, const struct origin *o,
 	if (!nh)
 		return refuse(skb, o, DROP_PORT_DOWN);
 	if (nh->type == NEXTHOP_PORT) {
-		if (too_big(skb, p, nh->mtu))
+		if (too_big(skb, p, 0, nh->mtu))
 			return answer_too_big(skb, o, p, nh->mtu, true);
 		return send_port(skb, o, nh);
 	}
@@ -34,7 +34,7 @@ static __always_inline int bridge(struct __sk_buff *skb, const struct origin *o,
 		return refuse(skb, o, DROP_PORT_DOWN);
 	if (!o->port) /* split horizon */
 		return refuse(skb, o, DROP_NOT_LOCAL);
-	if (too_big(skb, p, nh->mtu))
+	if (too_big(skb, p, 0, nh->mtu))
 		return answer_too_big(skb, o, p, nh->mtu, true);
 	return send_tunnel(skb, o, p, nh, o->vni);
 }

@@ -8,7 +8,7 @@
 #ifndef ISTHMUS_BPF_FLOOD_H
 #define ISTHMUS_BPF_FLOOD_H
 
-#include "encap.h"
+#include "icmp.h"
 
 static __always_inline __u32 flood_slot(__u32 vni, __u32 kind, __u32 slot)
 {
@@ -18,6 +18,14 @@ static __always_inline __u32 flood_slot(__u32 vni, __u32 kind, __u32 slot)
 	return f ? f->nexthop : 0;
 }
 
+/* As too_big(), for a frame that may have `overhead` bytes of outer headers. */
+static __always_inline bool copy_too_big(struct __sk_buff *skb, __u32 overhead, __u32 mtu)
+{
+	struct scratch *scratch = scratch_get();
+
+	return scratch && too_big(skb, &scratch->packet, overhead, mtu);
+}
+
 /* A bare copy to a local port. */
 __noinline int copy_to_port(struct __sk_buff *skb, __u32 id, __u32 vni, __u32 direction)
 {
@@ -25,7 +33,7 @@ __noinline int copy_to_port(struct __sk_buff *skb, __u32 id, __u32 vni, __u32 di
 
 	if (!nh || nh->type != NEXTHOP_PORT)
 		return 0; /* a hole, or a port that just left */
-	if (skb->len - ETH_HLEN > nh->mtu && !skb->gso_size) {
+	if (copy_too_big(skb, 0, nh->mtu)) {
 		drop(skb, DROP_TOO_BIG, vni, direction);
 		return 0;
 	}
@@ -78,7 +86,7 @@ __noinline int copy_to_tunnel(struct __sk_buff *skb, __u32 id, __u32 vni, __u32 
 	if (!nh || !n || nh->type != NEXTHOP_TUNNEL)
 		return 0;
 	v4 = addr_is_v4(&nh->remote);
-	if (skb->len - ETH_HLEN - (v4 ? OVERHEAD4 : OVERHEAD6) > nh->mtu && !skb->gso_size) {
+	if (copy_too_big(skb, v4 ? OVERHEAD4 : OVERHEAD6, nh->mtu)) {
 		drop(skb, DROP_TOO_BIG, vni, FROM_PORT);
 		return 0;
 	}

@@ -287,14 +287,17 @@ static __noinline int answer_too_big(struct __sk_buff *skb, const struct origin 
 
 #define GSO_BY_FRAGS 0xffff /* SCTP: cut where its sender said, by the path MTU that it knows */
 
-/* Is the packet larger than the next hop takes?  A super-packet counts by the segments it will become. */
-static __always_inline bool too_big(struct __sk_buff *skb, const struct packet *p, __u32 mtu)
+/*
+ * Is the packet larger than the next hop takes?  A super-packet counts by the segments it will become.  `overhead`: bytes
+ * of outer headers that the frame has already.
+ */
+static __always_inline bool too_big(struct __sk_buff *skb, const struct packet *p, __u32 overhead, __u32 mtu)
 {
 	__u32 gso_size = skb->gso_size;
 
 	if (gso_size)
 		return gso_size != GSO_BY_FRAGS && p->headers + gso_size > mtu;
-	return skb->len - ETH_HLEN > mtu;
+	return skb->len - ETH_HLEN - overhead > mtu;
 }
 
 /* Ping to the gateway: the request is turned round in place.  Fragments too: only the first carries the type. */

@@ -38,7 +38,7 @@ struct na_frame {
 #define NA_SOLICITED 0x40000000u
 #define NA_OVERRIDE 0x20000000u
 
-/* `probing`: duplicate address detection (ARP probe, NS from ::), which only a present owner may answer. */
+/* `probing`: duplicate address detection (ARP probe, NS from ::); it is answered for addresses that somebody holds. */
 static __always_inline int neigh_find(const struct origin *o, const struct abi_addr *target, bool probing,
 				      bool gratuitous, struct neigh_answer *a)
 {

@@ -67,7 +67,7 @@ static __always_inline int route(struct __sk_buff *skb, const struct origin *o, 
 	nh = nexthop_get(host->nexthop);
 	if (!nh || nh->type == NEXTHOP_NONE)
 		return refuse(skb, o, DROP_PORT_DOWN);
-	if (too_big(skb, p, nh->mtu))
+	if (too_big(skb, p, 0, nh->mtu))
 		return answer_too_big(skb, o, p, nh->mtu, false);
 	if (decrement_ttl(skb, p))
 		return refuse(skb, o, DROP_MALFORMED);
@@ -105,7 +105,7 @@ static __always_inline int deliver_routed(struct __sk_buff *skb, const struct or
 		return refuse(skb, o, DROP_PORT_DOWN);
 	if (nh->type != NEXTHOP_PORT)
 		return refuse(skb, o, DROP_NOT_LOCAL);
-	if (too_big(skb, p, nh->mtu))
+	if (too_big(skb, p, 0, nh->mtu))
 		return answer_too_big(skb, o, p, nh->mtu, false);
 	write_macs(skb, host->mac, n->gateway_mac);
 	return send_port(skb, o, nh);
