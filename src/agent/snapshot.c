@@ -157,16 +157,16 @@ static bool header_field(const char *line, const char *key, bool last, char *out
 
 int snapshot_read(const char *state_dir, struct snapshot *out)
 {
-	char path[PATH_MAX], file_hash[HASH_LENGTH + 1], text_hash[HASH_LENGTH + 1], name[PATH_MAX];
+	char path[PATH_MAX], file_hash[HASH_LENGTH + 1], text_hash[HASH_LENGTH + 1], name[SNAPSHOT_NAME_MAX + 1];
 	_cleanup_(free) char *all = NULL;
 	struct snapshot s = {0};
-	size_t size, header;
+	size_t size = 0, header;
 	int r;
 
 	snprintf(path, sizeof(path), "%s/" FABRIC, state_dir);
 	r = file_read(path, CONF_TEXT_MAX + 2 * PATH_MAX, &all, &size);
-	if (r < 0)
-		return r;
+	if (r < 0 || !all)
+		return r < 0 ? r : -ENOMEM;
 	header = strcspn(all, "\n");
 	if (header >= size || strncmp(all, "# isthmusd 1 ", 13) != 0)
 		return -EBADMSG;

@@ -48,7 +48,7 @@ struct entry {
 
 struct entries {
 	struct hmap by_key;
-	TAILQ_HEAD(, entry) dirty;
+	TAILQ_HEAD(entry_dirty, entry) dirty;
 	int error; /* sticky: 0 or -ENOMEM */
 };
 

@@ -31,9 +31,9 @@ void network_touch(struct rib *rib, struct network *n)
 	struct port *port;
 
 	item_touch(rib, &n->item);
-	LIST_FOREACH(presence, &n->presences, of_network)
+	for (presence = LIST_FIRST(&n->presences); presence; presence = LIST_NEXT(presence, of_network))
 		item_touch(rib, &presence->item);
-	LIST_FOREACH(port, &n->ports, of_network)
+	for (port = LIST_FIRST(&n->ports); port; port = LIST_NEXT(port, of_network))
 		item_touch(rib, &port->item);
 }
 
@@ -42,9 +42,9 @@ void tenant_touch(struct rib *rib, struct tenant *t)
 	struct network *network;
 	struct edge *edge;
 
-	LIST_FOREACH(network, &t->networks, of_tenant)
+	for (network = LIST_FIRST(&t->networks); network; network = LIST_NEXT(network, of_tenant))
 		network_touch(rib, network);
-	LIST_FOREACH(edge, &t->edges, of_tenant)
+	for (edge = LIST_FIRST(&t->edges); edge; edge = LIST_NEXT(edge, of_tenant))
 		item_touch(rib, &edge->item);
 }
 
@@ -53,9 +53,9 @@ void node_touch(struct rib *rib, struct node *node)
 	struct presence *presence;
 	struct edge *edge;
 
-	LIST_FOREACH(presence, &node->presences, of_node)
+	for (presence = LIST_FIRST(&node->presences); presence; presence = LIST_NEXT(presence, of_node))
 		item_touch(rib, &presence->item);
-	LIST_FOREACH(edge, &node->edges, of_node)
+	for (edge = LIST_FIRST(&node->edges); edge; edge = LIST_NEXT(edge, of_node))
 		item_touch(rib, &edge->item);
 }
 
@@ -64,8 +64,8 @@ void node_touch_ports(struct rib *rib, struct node *node)
 	struct presence *presence;
 	struct port *port;
 
-	LIST_FOREACH(presence, &node->presences, of_node)
-		LIST_FOREACH(port, &presence->network->ports, of_network)
+	for (presence = LIST_FIRST(&node->presences); presence; presence = LIST_NEXT(presence, of_node))
+		for (port = LIST_FIRST(&presence->network->ports); port; port = LIST_NEXT(port, of_network))
 			if (port->node == node)
 				item_touch(rib, &port->item);
 }

@@ -46,8 +46,8 @@ struct node {
 	uint32_t mtu; /* 0 = not configured */
 	bool foreign, lists_networks;
 	struct mac router_mac;
-	LIST_HEAD(, presence) presences;
-	LIST_HEAD(, edge) edges;
+	LIST_HEAD(node_presences, presence) presences;
+	LIST_HEAD(node_edges, edge) edges;
 };
 
 struct tenant {
@@ -56,8 +56,8 @@ struct tenant {
 	uint32_t vni;
 	size_t n_networks;
 	size_t n_routed_here; /* routed networks with a port of this node */
-	LIST_HEAD(, network) networks;
-	LIST_HEAD(, edge) edges;
+	LIST_HEAD(tenant_networks, network) networks;
+	LIST_HEAD(tenant_edges, edge) edges;
 };
 
 struct network {
@@ -74,8 +74,8 @@ struct network {
 	bool flood;
 	size_t n_here;      /* ports of this node */
 	bool routed_here;   /* counted in tenant->n_routed_here */
-	LIST_HEAD(, port) ports;
-	LIST_HEAD(, presence) presences;
+	LIST_HEAD(network_ports, port) ports;
+	LIST_HEAD(network_presences, presence) presences;
 	LIST_ENTRY(network) of_tenant;
 };
 
@@ -136,7 +136,7 @@ struct rib {
 	struct hmap nodes, tenants, networks, ports, presences, edges, paths;
 	struct node *self;
 	uint64_t load; /* number of loads */
-	TAILQ_HEAD(, item) dirty;
+	TAILQ_HEAD(item_dirty, item) dirty;
 };
 
 static inline bool network_is_routed(const struct network *n)

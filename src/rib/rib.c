@@ -419,21 +419,25 @@ void rib_path_set(struct rib *rib, const struct addr *remote, uint32_t mtu, bool
 		node_touch(rib, p->node);
 }
 
+static bool node_is_used(const struct node *n)
+{
+	const struct presence *p;
+
+	for (p = LIST_FIRST(&n->presences); p; p = LIST_NEXT(p, of_node))
+		if (p->item.claims)
+			return true;
+	return false;
+}
+
 void rib_remote_each(const struct rib *rib, void (*fn)(void *arg, const struct addr *remote, const struct addr *local),
 		     void *arg)
 {
 	const struct addr *remote, *local;
-	const struct presence *p;
 	const struct node *n;
 	uint32_t mtu;
 
 	for (size_t i = 0; (n = hmap_next(&rib->nodes, &i));) {
-		if (n == rib->self)
-			continue;
-		LIST_FOREACH(p, &n->presences, of_node)
-			if (p->item.claims)
-				break;
-		if (!p)
+		if (n == rib->self || !node_is_used(n))
 			continue;
 		remote = node_path(rib, n, &local, &mtu);
 		if (remote)
