@@ -128,6 +128,14 @@ def test_a_long_path_does_not_push_dry_run_out_of_the_request(cli):
     assert json.loads(request(cli, "GET", "/v1/status")[2])["generation"] == before
 
 
+def test_what_has_a_very_long_name_is_remembered_as_well(own_cli):
+    text = own_cli.ok("get", "all", "-o", "yaml")
+    wanted = text.replace("10.0.1.11", "10.0.1.99")
+    assert wanted != text and request(own_cli, "POST", "/v1/apply?name=" + "n" * 6000, wanted)[0] == 200
+    own_cli.node.daemon.restart()
+    assert "10.0.1.99" in own_cli.ok("get", "ports")
+
+
 def test_a_refused_configuration_names_every_place(cli):
     status, code, e = error(request(cli, "POST", "/v1/apply?name=f.yaml&dry_run", "version: 1\nfabirc: {}\nsites: 3\n"))
     assert (status, code) == (422, "IST-4022")
