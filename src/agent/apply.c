@@ -210,7 +210,7 @@ int agent_apply(struct agent *a, const char *name, const char *text, size_t size
 	if (r < 0)
 		return r;
 	text_copy = strndup(text, size);
-	name_copy = strdup(name);
+	name_copy = strndup(name, SNAPSHOT_NAME_MAX);
 	if (!text_copy || !name_copy)
 		return -ENOMEM;
 	for (char *c = name_copy; *c; c++)

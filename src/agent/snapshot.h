@@ -16,6 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define SNAPSHOT_NAME_MAX 4095 /* of a text's name, which may be any client's; the rest is cut */
+
 struct snapshot {
 	char *text; /* without the first line */
 	size_t size;
