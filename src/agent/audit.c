@@ -80,9 +80,8 @@ void agent_audit(struct agent *a)
 	int r = datapath_audit(a->dp, ENTRIES_PER_S);
 
 	count_repairs(a, r, "the forwarding entries, programs or pins");
-	if (r < 0)
-		log_limited(&a->state->repair_limit, LOG_LEVEL_ERROR, "the data plane cannot be audited: %s",
-			    datapath_error());
+	agent_degrade(a, REASON_AUDIT, r < 0 ? "the data plane is not as it should be, and cannot be mended: %s" : NULL,
+		      datapath_error());
 	check_guards(a);
 	retry_failed_ports(a);
 	retry_writes(a);

@@ -176,6 +176,9 @@ int load_choose(const struct agent_options *o, struct loaded *out)
 	if (file_read(path, CONF_TEXT_MAX, &ports, &ports_size) < 0)
 		ports = NULL;
 	saved = snapshot_read(o->state_dir, &snapshot);
+	if (saved < 0 && saved != -ENOENT)
+		log_warning("%s/fabric.yaml, what was applied last, is not used: %s", o->state_dir,
+			    saved == -EBADMSG ? "it is not as it was written" : strerror(-saved));
 	file = file_read(o->config_path, CONF_TEXT_MAX, &text, &size);
 
 	/* Without a daemon the question is what runs: what was applied last, whatever the file says by now. */

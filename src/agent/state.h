@@ -23,6 +23,7 @@ enum reason { /* why the node is degraded, in order of weight; one text each */
 	REASON_CONFIG,   /* the configuration file is broken or missing */
 	REASON_PORTS,    /* run-time ports are ignored */
 	REASON_DATAPLANE, /* writes to the kernel fail */
+	REASON_AUDIT, /* drift that cannot be mended */
 	REASON_UNDERLAY, /* no interface to receive on */
 	REASON_PATH,     /* nodes that cannot be reached */
 	REASON_STATE_DIR, /* cannot be written */

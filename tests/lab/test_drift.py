@@ -8,6 +8,7 @@ import json
 import os
 import random
 import re
+import signal
 import subprocess
 import time
 
@@ -125,6 +126,19 @@ def test_a_deleted_qdisc_comes_back(lab, device):
         "the hooks",
     )
     assert works(lab)
+
+
+def test_what_cannot_be_mended_is_said(lab):
+    """Another qdisc where ours was: no filter of ours can go there, and nobody may be told that all is well."""
+    node = lab.node("dc1")
+    node.daemon.signal(signal.SIGSTOP)
+    node.ns.tc("qdisc", "del", "dev", "r1", "clsact")
+    node.ns.tc("qdisc", "add", "dev", "r1", "ingress")
+    node.daemon.signal(signal.SIGCONT)
+    wait_until(lambda: "cannot be mended" in node.isthmus("status", check=False).stdout, 3)
+    node.ns.tc("qdisc", "del", "dev", "r1", "ingress")
+    node.wait_up()
+    assert all(filters(node, "r1").values())
 
 
 def test_a_foreign_program_in_our_place_is_replaced(lab):
