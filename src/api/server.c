@@ -50,6 +50,7 @@ struct exchange { /* one request and its answer */
 	size_t size, capacity;
 	uint64_t received;
 	bool started, too_big, no_memory;
+	bool refused; /* whatever the body says: it is not kept */
 };
 
 struct server {
@@ -322,12 +323,17 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *handle, cons
 		 * read, since closing on unread bytes may reset the connection under the reply. */
 		if ((expect && announced > API_BODY_MAX) || announced > DISCARD_MAX)
 			x->too_big = true;
-		else if (!expect || permitted(s, c, method, x->target, &reply))
+		else if (permitted(s, c, method, x->target, &reply))
 			return MHD_YES;
+		if (reply.body && !expect) {
+			x->refused = true;
+			api_reply_fini(&reply);
+			return MHD_YES;
+		}
 		if (reply.body)
 			return reply_send(handle, &reply);
 	}
-	if (*size && !x->too_big) {
+	if (*size && !x->too_big && !x->refused) {
 		body_append(x, data, *size);
 		*size = 0;
 		return MHD_YES;
