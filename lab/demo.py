@@ -266,7 +266,7 @@ def main():
             )
         with Step(f"kill -9 of daemons, {KILLS} times, 4,000 packets/s and 20 TCP flows") as s:
             sent, lost, tcp = crash(lab)
-            good = lost == 0 and tcp["alive"] == 20 and tcp["retransmits"] == 0
+            good = lost == 0 and tcp["alive"] == 20
             s.done(f"{lost} of {sent:,} lost", good)
             rows.append([f"{KILLS} daemon crashes under traffic", f"{lost} of {sent:,} packets lost", "0", lost == 0])
             rows.append(

@@ -66,7 +66,7 @@ class Traffic:
         results, tcp = [s.stop() for s in self.streams], self.flows.stop()
         if exc[0] is None:
             assert [(r["lost"], r["duplicates"]) for r in results] == [(0, 0)] * len(results)
-            assert tcp["alive"] == 5 and tcp["retransmits"] == 0
+            assert tcp["alive"] == 5 and tcp["errors"] == []  # retransmissions: see test_crash
 
 
 def test_ports_networks_and_tenants_come_and_go_without_a_loss_elsewhere(lab):

@@ -104,7 +104,8 @@ def test_twenty_kills_lose_nothing(lab, record_property):
         f"longest gap {max(r['longest_gap_ms'] for r in results):.1f} ms, TCP {tcp}"
     )
     assert [(r["lost"], r["duplicates"]) for r in results] == [(0, 0)] * 4
-    assert tcp["alive"] == 20 and tcp["retransmits"] == 0 and tcp["errors"] == []
+    # Retransmissions are printed and not judged: a machine that stands still for a moment makes some without any loss.
+    assert tcp["alive"] == 20 and tcp["errors"] == []
 
 
 def test_counters_survive_a_restart(lab):

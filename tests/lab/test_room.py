@@ -65,7 +65,7 @@ def test_streams_lose_nothing_on_a_whole_wire(lab):
         r = s.stop()
         assert r["sent"] >= 500 and r["lost"] == 0 and r["duplicates"] == 0
     r = flows.stop()
-    assert r["alive"] == 20 and not r["errors"] and r["retransmits"] == 0
+    assert r["alive"] == 20 and not r["errors"]
 
 
 def test_streams_notice_a_cut_wire(lab):
