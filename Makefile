@@ -5,7 +5,7 @@ PYTHON := /usr/bin/python3
 export ISTHMUS_BUILD := $(abspath $(BUILD))
 MAKEFLAGS += --no-print-directory
 
-.PHONY: all help deps demo test lint fuzz install clean
+.PHONY: all help deps demo test lint fuzz soak mutate install clean
 
 all: deps
 	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) . >/dev/null
@@ -18,6 +18,8 @@ help:
 	'make test       every test (root); TIER="unit lab" runs some; the last line counts them' \
 	'make lint       warnings as errors with gcc and clang, clang-tidy, cppcheck, mandoc, codespell' \
 	'make fuzz       libFuzzer targets, TIME=30 seconds each' \
+	'make soak       long runs: CASE="churn stop120", TIME=3600 seconds each (root)' \
+	'make mutate     plant bugs one at a time and see the suite catch them (root); MUTANT="name ..."' \
 	'make install    DESTDIR= and meson options as usual' \
 	'make clean      remove $(BUILD)/ and what a killed test left behind'
 
@@ -35,6 +37,12 @@ lint: deps
 
 fuzz: deps
 	@tools/fuzz $(or $(TIME),30)
+
+soak: all
+	@$(PYTHON) tests/soak/run.py --time $(or $(TIME),3600) $(CASE)
+
+mutate: deps
+	@$(PYTHON) tests/mutate/run.py $(MUTANT)
 
 install: all
 	@meson install -C $(BUILD) --no-rebuild
