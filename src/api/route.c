@@ -155,6 +155,32 @@ const struct api_route *route_find(const struct route_table *t, const char *meth
 	return found;
 }
 
+bool route_permit(const struct route_table *t, const struct api_user *user, const char *method, const char *target,
+		  struct api_reply *reply)
+{
+	_cleanup_(free) char *name = NULL;
+	const struct api_route *route;
+
+	if (user->access == API_ACCESS_NONE) {
+		api_reply_error(reply, 403, "IST-4031",
+				"run it as root, or join the group: usermod -aG " API_GROUP " USER, then log in again",
+				NULL,
+				"user %d may not talk to this daemon: only root and members of the group \"" API_GROUP
+				"\" may",
+				user->uid);
+		return false;
+	}
+	route = route_find(t, method, target, &name, reply);
+	if (!route)
+		return false;
+	if (route->mutates && user->access != API_ACCESS_ALL) {
+		api_reply_error(reply, 403, "IST-4032", "run it as root", NULL,
+				"user %d may read but not change: %s %s needs root", user->uid, method, route->pattern);
+		return false;
+	}
+	return true;
+}
+
 static int query_parse(struct query *q, const char *target)
 {
 	const char *start = strchr(target, '?');

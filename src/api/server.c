@@ -19,7 +19,7 @@
 #include "lib/loop.h"
 
 #define SOCKET_NAME "isthmus.sock"
-#define GROUP "isthmus"
+#define GROUP API_GROUP
 #define CONNECTIONS 256
 #define CONNECTIONS_PER_USER 64   /* of one user that is not root, so that root can always connect */
 #define IDLE_S 30                 /* nothing read or written */
@@ -29,18 +29,12 @@
 #define MEMORY (64u << 10)        /* of one connection: headers, and pieces of a stream */
 #define TURN_MS 3                 /* of the control thread at once */
 
-enum access {
-	ACCESS_NONE,
-	ACCESS_READ,
-	ACCESS_ALL,
-};
-
 struct connection {
 	struct server *server;
 	struct connection *previous, *next;
 	int fd; /* microhttpd's */
 	uid_t uid;
-	enum access access;
+	enum api_access access;
 	uint64_t waiting_since_ms; /* for the rest of a request; 0 = not waiting */
 };
 
@@ -95,15 +89,15 @@ static void connection_identify(struct connection *c)
 	struct ucred cred;
 	socklen_t size = sizeof(cred);
 
-	c->access = ACCESS_NONE;
+	c->access = API_ACCESS_NONE;
 	c->uid = (uid_t)-1;
 	if (getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &cred, &size) < 0)
 		return;
 	c->uid = cred.uid;
 	if (cred.uid == 0)
-		c->access = ACCESS_ALL;
+		c->access = API_ACCESS_ALL;
 	else if (c->server->has_group && in_group(c->fd, cred.gid, c->server->group))
-		c->access = ACCESS_READ;
+		c->access = API_ACCESS_READ;
 }
 
 static void connection_add(struct server *s, struct MHD_Connection *handle, void **context)
@@ -132,7 +126,7 @@ static void connection_add(struct server *s, struct MHD_Connection *handle, void
 	else
 		loop_timer_set(s->loop, s->reaper, c->waiting_since_ms + 1000);
 	s->connections = c;
-	if (c->access != ACCESS_ALL && same_user >= CONNECTIONS_PER_USER) {
+	if (c->access != API_ACCESS_ALL && same_user >= CONNECTIONS_PER_USER) {
 		log_limited(&s->limit, LOG_LEVEL_WARNING, "api: user %u has %u connections; further ones are closed",
 			    c->uid, CONNECTIONS_PER_USER);
 		shutdown(c->fd, SHUT_RDWR);
@@ -275,29 +269,9 @@ static enum MHD_Result reply_send(struct MHD_Connection *handle, struct api_repl
 static bool permitted(const struct server *s, const struct connection *c, const char *method, const char *target,
 		      struct api_reply *reply)
 {
-	_cleanup_(free) char *name = NULL;
-	const struct api_route *route;
+	const struct api_user user = {.access = c ? c->access : API_ACCESS_NONE, .uid = c ? (int)c->uid : -1};
 
-	if (!c || c->access == ACCESS_NONE) {
-		api_reply_error(reply, 403, "IST-4031",
-				"run it as root, or join the group: usermod -aG " GROUP " USER, then log in again",
-				NULL,
-				"user %d may not talk to this daemon: only root and members of the group \"" GROUP "\" "
-														   "ma"
-														   "y",
-				c ? (int)c->uid : -1);
-		return false;
-	}
-	route = route_find(&s->table, method, target, &name, reply);
-	if (!route)
-		return false;
-	if (route->mutates && c->access != ACCESS_ALL) {
-		api_reply_error(reply, 403, "IST-4032", "run it as root", NULL,
-				"user %d may read but not change: %s %s needs root", (int)c->uid, method,
-				route->pattern);
-		return false;
-	}
-	return true;
+	return route_permit(&s->table, &user, method, target, reply);
 }
 
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *handle, const char *url, const char *method,
