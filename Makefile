@@ -5,7 +5,7 @@ PYTHON := /usr/bin/python3
 export ISTHMUS_BUILD := $(abspath $(BUILD))
 MAKEFLAGS += --no-print-directory
 
-.PHONY: all help deps demo test lint fuzz soak mutate install clean
+.PHONY: all help deps demo bench test lint fuzz soak mutate install clean
 
 all: deps
 	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) . >/dev/null
@@ -15,6 +15,7 @@ help:
 	@printf '%s\n' \
 	'make            install missing build dependencies (root), build into $(BUILD)/' \
 	'make demo       two clouds in network namespaces, joined, shown, measured, taken down (root); KEEP=1 leaves them up' \
+	'make bench      Isthmus beside what else there is, on this machine (root); CASE= WIRE= METRIC= RUNS= SECONDS= narrow it' \
 	'make test       every test (root); TIER="unit lab" runs some; the last line counts them' \
 	'make lint       warnings as errors with gcc and clang, clang-tidy, cppcheck, mandoc, codespell' \
 	'make fuzz       libFuzzer targets, TIME=30 seconds each' \
@@ -28,6 +29,9 @@ deps:
 
 demo: all
 	@$(PYTHON) -m lab.demo
+
+bench: all
+	@$(PYTHON) tests/bench/run.py
 
 test: all
 	@$(PYTHON) tests/run.py $(TIER)

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The paths that are compared: two nodes on one cable with a workload each, joined in different ways.
+
+    a (eth0, MTU 1450) ---- left (up0) ======== the wire ======== right (up0) ---- b (eth0, MTU 1450)
+
+Everything is a veth in a network namespace.  All settings but the path itself are the same for all of them: MTU 1450
+inside and 1500 on the wire (1520 where the underlay is IPv6, whose header is 20 bytes longer), segmentation offloads on
+at the workloads, no bridge netfilter (as on a machine where nothing has loaded br_netfilter; a kernel with it built in
+has it on, and a bridge is slower then), no firewall rules, nobody bound to a CPU by us but the ends of the UDP probes.
+
+The wire is one of two.  whole: the veth as it is, super-packets cross it in one piece.  cut: no segmentation offload at
+the nodes' wire side and GRO on there, as a network card without any offload: only packets of the wire's MTU cross.
+"""
+import contextlib
+import shutil
+
+from lab import packet
+from lab.fabric import Fabric
+from lab.peer import KernelPeer, OvsPeer
+from lab.room import Lab
+from lab.run import LabError, wait_until
+
+WIRES = ("whole", "cut")
+CUT = "tso gso tx-gso-list tx-udp-segmentation tx-udp_tnl-segmentation tx-udp_tnl-csum-segmentation".split()
+
+
+class Rig:
+    """One path, standing: workloads a and b, and between them left and right."""
+
+    def __init__(self, lab, mtu):
+        self.lab, self.mtu = lab, mtu  # of the wire
+        self.a, self.b = lab.host("a"), lab.host("b")
+        self.left, self.right = lab.machines().values()
+        self.server = self.b.ns.spawn("iperf3", "-s", stdout=-3, stderr=-3)
+        wait_until(lambda: ":5201 " in self.b.command("ss", "-Hltn").stdout, 5, "iperf3 listening")
+
+    def wire_counters(self):
+        """(frames, bytes) that have reached the right node."""
+        rx = self.right.ns.link("up0")["stats64"]["rx"]
+        return rx["packets"], rx["bytes"]
+
+
+def fabric(mode="l2", foreign=True, families=(4,)):
+    f = Fabric(families=families)
+    f.node("left", "dc", foreign=foreign)
+    f.node("right", "aws", foreign=foreign)
+    f.tenant("red", 5000)
+    vni = {"vni": 5001} if mode == "l2" else {}
+    f.network("red/web", mode, subnets=["10.0.1.0/24", "fd00:1::/64"], gateway=["10.0.1.1", "fd00:1::1"], **vni)
+    for name, node, n in (("a", "left", 11), ("b", "right", 12)):
+        f.port(name, node, "red/web", [f"10.0.1.{n}", f"fd00:1::{n}"], rig={"mtu": 1450})
+    return f
+
+
+def pair(stack, wire, f, kind=KernelPeer, mtu=1500):
+    """The lab with its wire as asked for, before anything runs on it."""
+    lab = stack.enter_context(Lab(f, {"left": kind, "right": kind}, mtu, cable=True, start=False))
+    for host in lab.hosts.values():
+        # Bursts of small packets are cut to single ones at the workload's own port.
+        host.command("ethtool", "-K", "eth0", "tx-udp-segmentation", "off")
+    for machine in lab.machines().values():
+        if wire == "cut":
+            machine.ns.command("ethtool", "-K", "up0", *(w for c in CUT for w in (c, "off")), "gro", "on")
+        with contextlib.suppress(OSError):  # no bridge netfilter in this kernel, or not loaded
+            for table in ("arp", "ip", "ip6"):
+                machine.ns.write_sysctl(f"net/bridge/bridge-nf-call-{table}tables", 0)
+    return lab
+
+
+def plain_bridge(stack, wire):
+    lab = pair(stack, wire, fabric())
+    for machine, port in zip(lab.machines().values(), ("a", "b")):
+        machine.ns.ip(
+            f"""
+            addr flush dev up0
+            link add br0 type bridge stp_state 0 mcast_snooping 0
+            link set dev up0 master br0
+            link set dev {port} master br0
+            link set br0 up"""
+        )
+    return Rig(lab, 1500)
+
+
+def plain_route(stack, wire):
+    """A subnet at each side, and a node as its router."""
+    lab = pair(stack, wire, fabric())
+    left, right = lab.machines().values()
+    for here, there, port, subnet, far in ((left, right, "a", 1, 2), (right, left, "b", 2, 1)):
+        here.ns.write_sysctl("net/ipv4/ip_forward", 1)
+        here.ns.ip(
+            f"""
+            addr add 10.0.{subnet}.1/24 dev {port}
+            route add 10.0.{far}.0/24 via {there.underlay[0]} dev up0 onlink"""
+        )
+        host = lab.host(port)
+        host.addresses = [f"10.0.{subnet}.11"]
+        host.ns.ip(
+            f"""
+            addr flush dev eth0
+            addr add 10.0.{subnet}.11/24 dev eth0
+            route add default via 10.0.{subnet}.1"""
+        )
+    return Rig(lab, 1500)
+
+
+def join_both(lab):
+    left, right = lab.machines().values()
+    for here, there, port, other in ((left, right, "a", "b"), (right, left, "b", "a")):
+        yield here, there, port, lab.host(other).mac
+
+
+def kernel_vxlan(stack, wire):
+    """Addresses of the other side given, nothing learned over the wire; no UDP checksum (the default)."""
+    lab = pair(stack, wire, fabric())
+    for here, there, port, mac in join_both(lab):
+        here.join(5001, [port], here.underlay[0], there.underlay, macs={mac: there.underlay[0]})
+    return Rig(lab, 1500)
+
+
+def ovs_vxlan(stack, wire):
+    """Userspace datapath.  Its AF_PACKET ports take neither super-packets nor unfinished checksums: workloads have both
+    off.
+    """
+    if not shutil.which("ovs-vswitchd"):
+        raise LabError("Open vSwitch is not installed (openvswitch-switch)")
+    lab = pair(stack, wire, fabric(), OvsPeer)
+    for here, there, port, _ in join_both(lab):
+        here.ns.ip(f"route replace {there.underlay[0]}/32 dev br-phy")
+        here.join(5001, [port], here.underlay[0], there.underlay)
+    return Rig(lab, 1500)
+
+
+def isthmus(mode, underlay):
+    def build(stack, wire):
+        mtu = {4: 1500, 6: 1520}[underlay]
+        lab = pair(stack, wire, fabric(mode, foreign=False, families=(underlay,)), mtu=mtu)
+        lab.start()
+        return Rig(lab, mtu)
+
+    return build
+
+
+class Case:
+    def __init__(self, name, rig, plain, what, v6=False):
+        self.name, self.rig, self.plain, self.what = name, rig, plain, what
+        self.v6 = v6  # inside
+
+    def target(self, rig):
+        return rig.b.address(self.v6)
+
+
+# Cases that differ only in what runs inside share a rig.
+RIGS = {
+    "plain-route": plain_route,
+    "plain-bridge": plain_bridge,
+    "kernel-vxlan": kernel_vxlan,
+    "ovs-vxlan": ovs_vxlan,
+    "isthmus-l2": isthmus("l2", 4),
+    "isthmus-l3": isthmus("l3", 4),
+    "isthmus-l2-underlay6": isthmus("l2", 6),
+    "isthmus-l3-underlay6": isthmus("l3", 6),
+}
+CASES = [
+    Case("plain-route", "plain-route", "plain-route", "nodes route, no tunnel"),
+    Case("plain-bridge", "plain-bridge", "plain-bridge", "nodes bridge, no tunnel"),
+    Case("kernel-vxlan", "kernel-vxlan", "plain-bridge", "the kernel's VXLAN device and a bridge"),
+    Case("ovs-vxlan", "ovs-vxlan", "plain-bridge", "Open vSwitch, userspace datapath, VXLAN"),
+    Case("isthmus-l2", "isthmus-l2", "plain-bridge", "Isthmus, l2 network, VXLAN"),
+    Case("isthmus-l3", "isthmus-l3", "plain-route", "Isthmus, l3 network, VXLAN"),
+    Case("isthmus-l2-inside6", "isthmus-l2", "plain-bridge", "the same, IPv6 inside", v6=True),
+    Case("isthmus-l3-inside6", "isthmus-l3", "plain-route", "the same, IPv6 inside", v6=True),
+    Case("isthmus-l2-underlay6", "isthmus-l2-underlay6", "plain-bridge", "the same, IPv6 underlay"),
+    Case("isthmus-l3-underlay6", "isthmus-l3-underlay6", "plain-route", "the same, IPv6 underlay"),
+]
+
+
+def raise_rig(stack, name, wire):
+    """The standing rig, every address of b answering."""
+    with contextlib.ExitStack() as own:
+        rig = RIGS[name](own, wire)
+        for address in rig.b.addresses:
+            if packet.is_v6(address) and name in ("plain-route", "ovs-vxlan"):
+                continue  # no case asks for it
+            wait_until(lambda address=address: rig.a.ping(address, check=False, timeout=1), 10, f"{name}: {address}")
+        stack.push(own.pop_all())
+    return rig
