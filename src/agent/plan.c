@@ -139,11 +139,13 @@ int plan_check(const struct plan *p, const struct datapath *dp, bool anew, char 
 
 /* ---- doing and undoing ---- */
 
+/* Where the settings cannot be written the programs go on all the same: a port without an entry is denied by them. */
 static int guard(struct datapath *dp, const struct kern *kern, const struct plan_step *s)
 {
-	int r = kern_port_guard(kern, s->interface.name);
+	int guarded = kern_port_guard(kern, s->interface.name);
+	int r = guarded == -ENODEV ? guarded : attach_add(dp, s->interface.ifindex, ATTACH_PORT);
 
-	return r < 0 ? r : attach_add(dp, s->interface.ifindex, ATTACH_PORT);
+	return guarded < 0 ? guarded : r;
 }
 
 static int unguard(struct datapath *dp, const struct kern *kern, const struct plan_step *s)

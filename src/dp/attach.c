@@ -43,6 +43,7 @@ struct attachment_key {
 struct attachment {
 	struct attachment_key key;
 	bool pending; /* an earlier run's filter stays until the maps are full */
+	bool failed;  /* at the start: what an earlier run left there is better than nothing */
 };
 
 /* Of the directory's name, however it is spelt ("/sys/fs/bpf//isthmus/" is the same one). */
@@ -242,18 +243,23 @@ int attach_add(struct datapath *dp, uint32_t ifindex, enum attach_role role)
 {
 	struct attachment *a;
 	int r = refuse_reader(dp);
+	bool keep;
 
 	if (r < 0)
 		return r;
 	a = remember(dp, ifindex, role);
 	if (!a)
 		return error_set(-ENOMEM, "attaching: no memory");
+	keep = dp->syncing || a->failed;
+	a->failed = false;
 	if (dp->syncing && is_served(dp, ifindex, role)) {
 		a->pending = true;
 		return 1;
 	}
 	r = ensure_all(dp, ifindex, role);
-	if (r < 0)
+	if (r < 0 && r != -ENODEV && keep)
+		a->failed = true;
+	else if (r < 0)
 		forget(dp, a);
 	return r;
 }
@@ -312,7 +318,7 @@ int attach_audit(struct datapath *dp)
 	struct attachment *a;
 
 	for (size_t i = 0; (a = hmap_next(&dp->attachments, &i));) {
-		int r = attach_check(dp, a->key.ifindex, a->key.role);
+		int r = a->failed ? 0 : attach_check(dp, a->key.ifindex, a->key.role); /* the caller of attach_add knows */
 
 		if (r >= 0)
 			repairs += r;

@@ -90,6 +90,14 @@ static void free_list(struct list *l)
 	free(l);
 }
 
+static void drop_empty_list(struct datapath *dp, struct list *l)
+{
+	if (l->n > 0)
+		return;
+	hmap_remove(&dp->flood_lists, &l->key);
+	free_list(l);
+}
+
 static int reserve(struct list *l, uint32_t n)
 {
 	uint32_t capacity = l->capacity ? l->capacity : 8;
@@ -227,12 +235,14 @@ int flood_put(struct datapath *dp, const struct fwd *f)
 		return error_set(-EINVAL, "table floods: VNI %u names next hop %016llx, which does not exist",
 				 f->flood.vni, (unsigned long long)f->flood.nexthop);
 	l = get_list(dp, f->flood.vni, nexthop_flood_kind(dp, id));
-	flood = l ? add_flood(dp, &key) : NULL;
-	if (!flood)
+	if (!l)
 		return error_set(-ENOMEM, "table floods: no memory");
-	slot = list_add(dp, l, id);
+	flood = add_flood(dp, &key);
+	slot = flood ? list_add(dp, l, id) : error_set(-ENOMEM, "table floods: no memory");
 	if (slot < 0) {
-		drop_flood(dp, flood);
+		if (flood)
+			drop_flood(dp, flood);
+		drop_empty_list(dp, l);
 		return slot;
 	}
 	flood->list = l;
@@ -251,10 +261,7 @@ static int remove_flood(struct datapath *dp, struct flood *flood)
 		return r;
 	nexthop_ref(dp, id, -1);
 	drop_flood(dp, flood);
-	if (l->n == 0) {
-		hmap_remove(&dp->flood_lists, &l->key);
-		free_list(l);
-	}
+	drop_empty_list(dp, l);
 	return 1;
 }
 
@@ -403,10 +410,7 @@ int flood_adopt(struct datapath *dp)
 		r = settle(dp, l);
 		if (r < 0)
 			return r;
-		if (l->n == 0) {
-			hmap_remove(&dp->flood_lists, &l->key);
-			free_list(l);
-		}
+		drop_empty_list(dp, l);
 	}
 	return (int)dp->floods.length;
 }
