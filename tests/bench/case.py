@@ -42,8 +42,8 @@ class Rig:
 
 def fabric(mode="l2", foreign=True, families=(4,)):
     f = Fabric(families=families)
-    f.node("left", "dc", foreign=foreign)
-    f.node("right", "aws", foreign=foreign)
+    for node in ("left", "right"):
+        f.node(node, "dc", foreign=foreign)
     f.tenant("red", 5000)
     vni = {"vni": 5001} if mode == "l2" else {}
     f.network("red/web", mode, subnets=["10.0.1.0/24", "fd00:1::/64"], gateway=["10.0.1.1", "fd00:1::1"], **vni)
@@ -125,7 +125,6 @@ def ovs_vxlan(stack, wire):
         raise LabError("Open vSwitch is not installed (openvswitch-switch)")
     lab = pair(stack, wire, fabric(), OvsPeer)
     for here, there, port, _ in join_both(lab):
-        here.ns.ip(f"route replace {there.underlay[0]}/32 dev br-phy")
         here.join(5001, [port], here.underlay[0], there.underlay)
     return Rig(lab, 1500)
 
