@@ -204,7 +204,7 @@ TCP {s['seconds']} s, {s['idle_cpus']} CPUs busy when idle (taken off); {s['took
                     axis.set_xscale("log")  # Open vSwitch takes twenty times what the others do
             axes[0][0].invert_yaxis()  # shared: the first case on top of all
             handles = [pyplot.Rectangle((0, 0), 1, 1, color=f"C{i}") for i in range(len(series))]
-            axes[0][-1].legend(handles, [label for _, label in series], fontsize=8)
+            figure.legend(handles, [label for _, label in series], fontsize=8, loc="upper right")
             figure.suptitle(f"{name}, {METRICS[series[0][0]][0]}: medians and spread")
             figure.tight_layout()
             paths.append(os.path.join(self.directory, name + ".png"))

@@ -134,7 +134,7 @@ def main():
     asked = chosen("CASE", [*names, "size"]) if os.environ.get("CASE") else names
     plain = {c.plain for c in CASES if c.name in asked}
     cases = [c for c in CASES if c.name in asked or c.name in plain]
-    bench = Bench(cases, chosen("WIRE", WIRES), chosen("METRIC", list(PROBES)), number("RUNS", 5), number("SECONDS", 1))
+    bench = Bench(cases, chosen("WIRE", WIRES), chosen("METRIC", list(PROBES)), number("RUNS", 7), number("SECONDS", 1))
     start = time.monotonic()
     bench.measure()
     result = report.Report(bench, {**settings(bench), "took_s": round(time.monotonic() - start)})
