@@ -17,7 +17,7 @@ help:
 	'make demo       two clouds in network namespaces, joined, shown, measured, taken down (root); KEEP=1 leaves them up' \
 	'make bench      Isthmus beside what else there is, on this machine (root); CASE= WIRE= METRIC= RUNS= SECONDS= narrow it' \
 	'make test       every test (root); TIER="unit lab" runs some; the last line counts them' \
-	'make lint       warnings as errors with gcc and clang, clang-tidy, cppcheck, mandoc, codespell' \
+	'make lint       warnings as errors (gcc, clang), clang-tidy, cppcheck, scan-build, mandoc and more; STEP="tidy scan"' \
 	'make fuzz       libFuzzer targets, TIME=30 seconds each' \
 	'make soak       long runs: CASE="churn stop120", TIME=3600 seconds each (root)' \
 	'make mutate     plant bugs one at a time and see the suite catch them (root); MUTANT="name ..."' \
@@ -37,7 +37,7 @@ test: all
 	@$(PYTHON) tests/run.py $(TIER)
 
 lint: deps
-	@tools/lint
+	@tools/lint $(STEP)
 
 fuzz: deps
 	@tools/fuzz $(or $(TIME),30)
