@@ -181,6 +181,15 @@ void view_tenant(struct json *j, const struct agent *a, const struct config_tena
 	json_object_close(j);
 }
 
+static void put_limit(struct json *j, const char *key, uint32_t limit)
+{
+	json_key(j, key);
+	if (limit)
+		json_uint(j, limit);
+	else
+		json_null(j);
+}
+
 void view_network(struct json *j, const struct agent *a, const struct config_network *n)
 {
 	size_t ports = 0, local = 0;
@@ -206,6 +215,7 @@ void view_network(struct json *j, const struct agent *a, const struct config_net
 	json_put_string(j, "encap", config_encap_name(n->encap));
 	json_put_string(j, "encryption", config_encryption_name(n->encryption));
 	json_put_bool(j, "flood", n->flood);
+	put_limit(j, "stormLimit", n->storm_limit);
 	json_put_uint(j, "ports", ports);
 	json_put_uint(j, "localPorts", local);
 	json_object_close(j);
@@ -257,6 +267,7 @@ void view_port(struct json *j, const struct agent *a, const struct config_port *
 		if (p->allow & allow[i].bit)
 			json_string(j, allow[i].name);
 	json_array_close(j);
+	put_limit(j, "stormLimit", p->storm_limit);
 	json_put_string(j, "source", p->runtime ? "runtime" : "file");
 	json_put_string(j, "state", agent_port_state_name(state));
 	json_put_string(j, "reason", reason && *reason ? reason : NULL);

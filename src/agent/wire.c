@@ -146,7 +146,7 @@ static void node_of(const struct config *c, const struct config_node *self, stru
 {
 	struct mac router_mac;
 
-	*out = (struct abi_node){.vxlan_port = htons(c->vxlan_port)};
+	*out = (struct abi_node){.vxlan_port = htons(c->vxlan_port), .icmp_limit = c->icmp_limit};
 	for (size_t i = 0; i < self->n_underlay && i < 2; i++)
 		memcpy(out->underlay[i].bytes, self->underlay[i].bytes, sizeof(out->underlay[i].bytes));
 	config_router_mac(self, &router_mac);

@@ -44,7 +44,7 @@ struct abi_node {
 	__be16 vxlan_port;
 	__u8 gateway_mac[6]; /* anycast: the same on every node of the fabric */
 	__u8 router_mac[6];  /* this node's own, inner destination of routed (L3 VNI) traffic */
-	__u16 zero;
+	__u16 icmp_limit;    /* ICMP errors a second towards other nodes, of one tenant; 0 = no limit */
 };
 
 /* ---- ports: HASH by ifindex ----------------------------------------------------------------------------------- */
@@ -68,8 +68,9 @@ struct abi_port {
 	__u32 flags;    /* enum abi_port_flags */
 	__u32 nexthop;  /* this port's own next hop: host entries of the port point here (anti-spoof) */
 	__u8 mac[6];
-	__u16 zero;
+	__u16 icmp_limit;          /* ICMP errors a second; 0 = no limit */
 	__be32 gateway4;           /* source of ICMP errors; 0 = none configured */
+	__u32 storm_limit;         /* packets to replicate a second; 0 = no limit */
 	struct abi_addr gateway6;  /* likewise; zero = none configured */
 	__u64 owner;               /* hash of the port's name */
 };
@@ -188,6 +189,23 @@ struct abi_flood {
 	__u32 nexthop; /* slot 0: the count */
 };
 
+/* ---- buckets: LRU_HASH, what may still pass of what is limited; not pinned ---------------------------------------- */
+
+enum abi_bucket_use {
+	BUCKET_STORM,   /* frames to replicate, by ifindex */
+	BUCKET_ICMP,    /* ICMP errors, by ifindex */
+	BUCKET_ICMP_TO, /* ICMP errors towards other nodes, by VRF */
+};
+
+struct abi_bucket_key {
+	__u32 id;
+	__u32 use; /* enum abi_bucket_use */
+};
+
+struct abi_bucket {
+	__u64 full_at_ns; /* CLOCK_MONOTONIC */
+};
+
 /* ---- drops: PERCPU_ARRAY by reason; events: RINGBUF -------------------------------------------------------------- */
 
 /* X(symbol, "name", "meaning") - names are the user's contract: metrics, `isthmus drops`, documents. */
@@ -224,6 +242,7 @@ struct abi_flood {
 	X(NO_NEIGHBOUR, "no_neighbour", "the underlay next hop does not resolve")                                      \
 	X(ENCAP_FAILED, "encap_failed", "the kernel refused to add or remove headers")                                 \
 	X(FLOOD_LIMIT, "flood_limit", "a replication list is longer than one pass can serve")                          \
+	X(STORM_LIMIT, "storm_limit", "more broadcast, multicast and unknown unicast than the port's storm_limit")     \
 	X(NOT_OURS, "not_ours", "the host's own packet towards a workload port")
 
 enum drop_reason {
@@ -266,7 +285,8 @@ struct abi_event { /* one sampled drop: at most ABI_EVENTS_PER_S of one reason a
 	X(ARP_ANSWERED, "arp_answered", "ARP requests answered on the spot")                                           \
 	X(ND_ANSWERED, "nd_answered", "neighbour solicitations answered on the spot")                                  \
 	X(ECHO_ANSWERED, "echo_answered", "pings to the gateway answered")                                             \
-	X(ICMP_ERRORS, "icmp_errors", "ICMP errors sent to workloads")
+	X(ICMP_ERRORS, "icmp_errors", "ICMP errors sent to workloads")                                                 \
+	X(ICMP_LIMITED, "icmp_limited", "ICMP errors not sent, as they were more than icmp_limit")
 
 enum counter {
 #define X(symbol, name, meaning) COUNTER_##symbol,

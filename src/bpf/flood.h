@@ -9,6 +9,7 @@
 #define ISTHMUS_BPF_FLOOD_H
 
 #include "icmp.h"
+#include "storm.h"
 
 static __always_inline __u32 flood_slot(__u32 vni, __u32 kind, __u32 slot)
 {
@@ -186,6 +187,8 @@ static __noinline int flood(struct __sk_buff *skb, const struct origin *o, const
 	bool v4, v6;
 	__be16 sport;
 
+	if (o->port && !bucket_take(skb->ifindex, BUCKET_STORM, o->port->storm_limit))
+		return refuse(skb, o, DROP_STORM_LIMIT);
 	flood_ports(skb, o->vni, o->port ? o->port->nexthop : 0, o->direction);
 	if (!o->port) /* split horizon: what came by a tunnel never goes into one */
 		return TC_ACT_STOLEN;

@@ -12,6 +12,7 @@
 
 #include "encap.h"
 #include "security.h"
+#include "storm.h"
 
 #define QUOTE4_MAX 512
 #define QUOTE6_MAX QUOTE_MAX
@@ -197,6 +198,13 @@ static __noinline int send_back(struct __sk_buff *skb, const struct origin *o, c
 	return send_tunnel(skb, o, p, nh, o->vni);
 }
 
+/* RFC 4443 2.4(f), RFC 1812 4.3.2.8.  By port; towards other nodes by tenant, so that none uses up another's. */
+static __always_inline bool may_answer_now(struct __sk_buff *skb, const struct origin *o, const struct abi_node *n)
+{
+	return o->port ? bucket_take(skb->ifindex, BUCKET_ICMP, o->port->icmp_limit) :
+			 bucket_take(o->vrf, BUCKET_ICMP_TO, n->icmp_limit);
+}
+
 /*
  * Counts the packet as dropped for `reason` and sends the error, where the rules allow one.  A zero e->source means the
  * gateway's address; a port without one speaks as 192.0.0.8 (RFC 7600 4.8) or fe80::1.
@@ -209,6 +217,10 @@ static __noinline int icmp_answer(struct __sk_buff *skb, const struct origin *o,
 	if (!n || !may_answer(p))
 		return refuse(skb, o, reason);
 	drop(skb, reason, o->vni, o->direction); /* counted and sampled; what goes on is the answer */
+	if (!may_answer_now(skb, o, n)) {
+		count(COUNTER_ICMP_LIMITED, skb->len);
+		return TC_ACT_SHOT;
+	}
 	if (addr_is_zero(&e->source)) {
 		mac_copy(e->source_mac, n->gateway_mac);
 		if (p->v6) {

@@ -37,6 +37,7 @@ static const struct column network_columns[] = {
 	{"LOCAL", "localPorts", true, true},
 	{"ENCRYPTION", "encryption", true},
 	{"FLOOD", "flood", true},
+	{"STORM-LIMIT", "stormLimit", true, true},
 	{0},
 };
 static const struct column port_columns[] = {
@@ -50,6 +51,7 @@ static const struct column port_columns[] = {
 	{"SOURCE", "source", true},
 	{"SECURITY", "security", true},
 	{"ALLOW", "allow", true},
+	{"STORM-LIMIT", "stormLimit", true, true},
 	{"MTU", "mtu", true, true},
 	{"RX-PACKETS", "rxPackets", true, true},
 	{"TX-PACKETS", "txPackets", true, true},

@@ -32,6 +32,12 @@ static uint32_t word_of(const struct yaml_node *map, const struct schema_map *m,
 	return text ? schema_word_value(schema_find(m, key)->type, text) : otherwise;
 }
 
+/* `none` is 0. */
+static uint32_t limit_of(const struct yaml_node *map, const struct schema_map *m, uint32_t otherwise)
+{
+	return yaml_get(map, "storm_limit") ? number_of(map, m, "storm_limit") : otherwise;
+}
+
 static size_t count_items(const struct yaml_node *list)
 {
 	size_t n = 0;
@@ -180,6 +186,8 @@ static void fill_fabric(struct build *b)
 	c->encryption = word_of(map, &schema_fabric, "encryption", 0);
 	c->vxlan_port = (uint16_t)number_of(map, &schema_fabric, "vxlan_port");
 	mac_parse(text_of(map, &schema_fabric, "gateway_mac"), &c->gateway_mac);
+	c->storm_limit = number_of(map, &schema_fabric, "storm_limit");
+	c->icmp_limit = (uint16_t)number_of(map, &schema_fabric, "icmp_limit");
 }
 
 static int fill_sites(struct build *b)
@@ -197,8 +205,8 @@ static int fill_sites(struct build *b)
 /* What goes with which mode. */
 static void check_mode(struct build *b, const struct yaml_node *map, const struct config_network *n)
 {
-	const struct yaml_node *vni = yaml_get(map, "vni"), *flood = yaml_get(map, "flood"),
-			       *subnets = yaml_get(map, "subnets");
+	const struct yaml_node *vni = yaml_get(map, "vni"), *subnets = yaml_get(map, "subnets");
+	static const char *const l2_keys[] = {"flood", "storm_limit"};
 	bool tried_subnets = false, tried_vni = false;
 
 	if (!yaml_get(map, "mode"))
@@ -218,9 +226,13 @@ static void check_mode(struct build *b, const struct yaml_node *map, const struc
 		report_key(b->report, vni, CONF_NOT_HERE,
 			   "an l3 network has no VNI of its own; expected none: it uses the VNI %u of tenant %s",
 			   n->tenant->vni, n->tenant->name);
-	if (flood)
-		report_key(b->report, flood, CONF_NOT_HERE,
-			   "an l3 network has nothing to flood; expected this key in l2 networks only");
+	for (size_t i = 0; i < sizeof(l2_keys) / sizeof(l2_keys[0]); i++) {
+		const struct yaml_node *wrong = yaml_get(map, l2_keys[i]);
+
+		if (wrong)
+			report_key(b->report, wrong, CONF_NOT_HERE,
+				   "an l3 network has nothing to flood; expected this key in l2 networks only");
+	}
 	if (!tried_subnets)
 		report_missing(b->report, map, "subnets", CONF_MISSING_KEY,
 			       "%s; expected the subnets that the l3 network routes, such as 10.0.1.0/24",
@@ -239,6 +251,8 @@ static int fill_network(struct build *b, const struct yaml_node *map, struct con
 	n->encryption = word_of(map, &schema_network, "encryption", b->config->encryption);
 	n->vni = n->mode == CONFIG_MODE_L2 ? number_of(map, &schema_network, "vni") : 0;
 	n->flood = word_of(map, &schema_network, "flood", 0);
+	if (n->mode == CONFIG_MODE_L2)
+		n->storm_limit = limit_of(map, &schema_network, b->config->storm_limit);
 	if (asprintf(&n->full_name, "%s/%s", t->name, n->name) < 0) {
 		n->full_name = NULL;
 		return -ENOMEM;
@@ -375,7 +389,7 @@ static bool has_key(const struct yaml_node *map, const char *key) /* broken ones
 
 static void check_foreign_port(struct build *b, const struct yaml_node *map, const struct config_port *p)
 {
-	static const char *const keys[] = {"interface", "port_security", "allow"};
+	static const char *const keys[] = {"interface", "port_security", "allow", "storm_limit"};
 	const struct yaml_node *network = yaml_get(map, "network");
 
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
@@ -393,6 +407,21 @@ static void check_foreign_port(struct build *b, const struct yaml_node *map, con
 			     p->network->full_name, p->network->place.line, p->node->name, p->node->place.line);
 }
 
+static void fill_storm_limit(struct build *b, const struct yaml_node *map, struct config_port *p)
+{
+	const struct yaml_node *limit = yaml_get(map, "storm_limit");
+
+	if (!p->network)
+		return;
+	if (p->network->mode == CONFIG_MODE_L2)
+		p->storm_limit = limit_of(map, &schema_port, p->network->storm_limit);
+	else if (limit)
+		report_key(b->report, limit, CONF_NOT_HERE,
+			   "%s (line %u) is an l3 network, which has nothing to flood; expected this key in l2 networks "
+			   "only",
+			   p->network->full_name, p->network->place.line);
+}
+
 static int fill_port(struct build *b, const struct yaml_node *map, struct config_port *p)
 {
 	const struct yaml_node *list = yaml_get(map, "allow"), *interface = yaml_get(map, "interface");
@@ -403,6 +432,7 @@ static int fill_port(struct build *b, const struct yaml_node *map, struct config
 	p->node = find_node(b, yaml_get(map, "node"));
 	p->network = find_network(b, yaml_get(map, "network"));
 	p->security = word_of(map, &schema_port, "port_security", 1);
+	fill_storm_limit(b, map, p);
 	if (mac)
 		mac_parse(mac, &p->mac);
 	for (const struct yaml_node *i = yaml_item_first(list); i; i = yaml_item_next(list, i))
@@ -443,7 +473,9 @@ static const char *port_difference(const struct config_port *a, const struct con
 		return "addresses";
 	if (a->security != b->security)
 		return "port_security";
-	return a->allow != b->allow ? "allow" : NULL;
+	if (a->allow != b->allow)
+		return "allow";
+	return a->storm_limit != b->storm_limit ? "storm_limit" : NULL;
 }
 
 /* A port that an earlier source has already: equal and absorbed, or wrong. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "conf/conf.h"
@@ -72,6 +73,19 @@ static void emit_mac(FILE *f, bool *first, const char *key, const struct mac *m)
 	fprintf(f, "\"%s\"", mac_format(m, text));
 }
 
+static void emit_limit(FILE *f, bool *first, const char *key, uint32_t limit)
+{
+	emit_key(f, first, key);
+	fprintf(f, limit ? "%u" : "none", limit);
+}
+
+/* Only where it is not the default: what this writes may be read by an earlier version. */
+static void emit_fabric_limit(FILE *f, bool *first, const char *key, uint32_t limit)
+{
+	if (limit != (uint32_t)strtoul(schema_find(&schema_fabric, key)->fallback, NULL, 10))
+		emit_limit(f, first, key, limit);
+}
+
 static void emit_fabric(FILE *f, const struct config *c)
 {
 	bool first = true;
@@ -84,6 +98,8 @@ static void emit_fabric(FILE *f, const struct config *c)
 	emit_key(f, &first, "vxlan_port");
 	fprintf(f, "%u", c->vxlan_port);
 	emit_mac(f, &first, "gateway_mac", &c->gateway_mac);
+	emit_fabric_limit(f, &first, "storm_limit", c->storm_limit);
+	emit_fabric_limit(f, &first, "icmp_limit", c->icmp_limit);
 	fputs("}\n", f);
 }
 
@@ -154,6 +170,8 @@ static void emit_network(FILE *f, const struct config *c, const struct config_ne
 		emit_key(f, &first, "flood");
 		fputs("true", f);
 	}
+	if (n->mode == CONFIG_MODE_L2 && n->storm_limit != c->storm_limit)
+		emit_limit(f, &first, "storm_limit", n->storm_limit);
 	fputs("}\n", f);
 }
 
@@ -206,6 +224,8 @@ static void emit_port(FILE *f, const struct config_port *p)
 		fputs("false", f);
 	}
 	emit_allow(f, &first, p->allow);
+	if (p->storm_limit != p->network->storm_limit)
+		emit_limit(f, &first, "storm_limit", p->storm_limit);
 	fputs("}\n", f);
 }
 

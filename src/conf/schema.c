@@ -39,6 +39,8 @@ static const struct schema_word allows[] = {
 	{},
 };
 
+static const struct schema_word limits[] = {{"none", "no limit", 0}, {}};
+
 static const struct schema_word booleans[] = {{"false", "", 0}, {"true", "", 1}, {}};
 
 /* ---- types ---- */
@@ -56,6 +58,14 @@ static const struct schema_type
 	udp_port = {"UDP port", "a whole number from 1 to 65535", type_check_number, .low = 1, .high = 65535,
 		    .bare = true},
 	mtu = {"MTU", "a whole number from 1280 to 65535", type_check_number, .low = 1280, .high = 65535, .bare = true},
+	storm_limit = {"number or none", "a whole number from 1 to 1000000, or none", type_check_limit, .low = 1,
+		       .high = 1000000, .words = limits, .bare = true,
+		       .json = "\"anyOf\": [{\"type\": \"integer\", \"minimum\": 1, \"maximum\": 1000000}, "
+			       "{\"const\": \"none\"}]"},
+	icmp_limit = {"number or none", "a whole number from 1 to 65535, or none", type_check_limit, .low = 1,
+		      .high = 65535, .words = limits, .bare = true,
+		      .json = "\"anyOf\": [{\"type\": \"integer\", \"minimum\": 1, \"maximum\": 65535}, "
+			      "{\"const\": \"none\"}]"},
 	boolean = {"boolean", "true or false", type_check_boolean, .words = booleans, .bare = true,
 		   .json = "\"type\": \"boolean\""},
 	encap = {"word", "vxlan", type_check_word, .words = encaps},
@@ -99,6 +109,14 @@ static const struct schema_key fabric_keys[] = {
 	 .example = "\"02:69:73:74:68:6d\"",
 	 .meaning = "The MAC address of every gateway on every node, so that a workload that moves finds its gateway "
 		    "again."},
+	{"storm_limit", SCHEMA_VALUE, OPTIONAL, &storm_limit, .fallback = "10000", .example = "1000",
+	 .meaning = "How many broadcast, multicast and unknown unicast frames a second one workload may have "
+		    "replicated, where its network or port does not say otherwise.  What one second allows may come at "
+		    "once.  The rest is dropped and counted as storm_limit.  ARP and neighbour solicitations that are "
+		    "answered on the spot are not replicated and do not count."},
+	{"icmp_limit", SCHEMA_VALUE, OPTIONAL, &icmp_limit, .fallback = "1000", .example = "100",
+	 .meaning = "How many ICMP errors a second (too big, unreachable, time exceeded) one workload gets from its "
+		    "node, and the other nodes of a tenant together.  Those not sent are counted as icmp_limited."},
 	{},
 };
 
@@ -153,13 +171,15 @@ static const struct schema_key network_keys[] = {
 	{"flood", SCHEMA_VALUE, OPTIONAL, &boolean, .fallback = "false", .example = "true",
 	 .meaning = "Whether frames to a MAC address that is not in the configuration go to every member, for foreign "
 		    "nodes whose endpoints are not all declared.  l2 networks only."},
+	{"storm_limit", SCHEMA_VALUE, OPTIONAL, &storm_limit, .absent = "fabric.storm_limit", .example = "1000",
+	 .meaning = "How many frames a second each of its workloads may have replicated.  l2 networks only."},
 	{},
 };
 
 const struct schema_map schema_network = {
 	"network", network_keys,
 	.json_rules = "\"if\": {\"properties\": {\"mode\": {\"const\": \"l3\"}}, \"required\": [\"mode\"]}, "
-		      "\"then\": {\"required\": [\"subnets\"], \"properties\": {\"vni\": false, \"flood\": false, "
+		      "\"then\": {\"required\": [\"subnets\"], \"properties\": {\"vni\": false, \"flood\": false, \"storm_limit\": false, "
 		      "\"subnets\": {\"not\": {\"const\": []}}}}, "
 		      "\"else\": {\"required\": [\"vni\"]}",
 };
@@ -195,6 +215,8 @@ static const struct schema_key port_keys[] = {
 	 .meaning = "Whether packets from the workload must bear its MAC and IP addresses and no control protocol."},
 	{"allow", SCHEMA_LIST, OPTIONAL, &allow, .absent = "nothing", .example = "[dhcp-server]",
 	 .meaning = "What port security lets pass from this workload in addition."},
+	{"storm_limit", SCHEMA_VALUE, OPTIONAL, &storm_limit, .absent = "that of its network", .example = "none",
+	 .meaning = "How many frames a second this workload may have replicated.  l2 networks only."},
 	{},
 };
 

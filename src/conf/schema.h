@@ -113,6 +113,7 @@ struct schema_type {
 };
 
 bool type_check_number(const struct schema_type *t, const char *text, struct schema_problem *p);
+bool type_check_limit(const struct schema_type *t, const char *text, struct schema_problem *p); /* or none */
 bool type_check_version(const struct schema_type *t, const char *text, struct schema_problem *p);
 bool type_check_boolean(const struct schema_type *t, const char *text, struct schema_problem *p);
 bool type_check_word(const struct schema_type *t, const char *text, struct schema_problem *p);

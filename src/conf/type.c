@@ -62,6 +62,11 @@ bool type_check_number(const struct schema_type *t, const char *text, struct sch
 	return true;
 }
 
+bool type_check_limit(const struct schema_type *t, const char *text, struct schema_problem *p)
+{
+	return strcmp(text, "none") == 0 || type_check_number(t, text, p);
+}
+
 bool type_check_version(const struct schema_type *t, const char *text, struct schema_problem *p)
 {
 	static const struct schema_type any = {.low = 0, .high = UINT32_MAX};

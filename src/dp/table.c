@@ -169,6 +169,8 @@ static void port_value(const struct fwd *f, uint32_t nexthop, void *out)
 	memcpy(v->mac, f->port.mac.bytes, sizeof(v->mac));
 	v->gateway4 = f->port.gateway4.be32[3];
 	memcpy(&v->gateway6, &f->port.gateway6, sizeof(v->gateway6));
+	v->storm_limit = f->port.storm_limit;
+	v->icmp_limit = f->port.icmp_limit;
 	v->owner = f->port.owner;
 }
 
@@ -192,6 +194,8 @@ static void port_decode(const void *k, const void *v, uint64_t owner, struct fwd
 		out->port.gateway4.be32[3] = value->gateway4;
 	}
 	memcpy(&out->port.gateway6, &value->gateway6, sizeof(value->gateway6));
+	out->port.storm_limit = value->storm_limit;
+	out->port.icmp_limit = value->icmp_limit;
 }
 
 /* ------------------------------------------------------------------------------------------------------------------ */

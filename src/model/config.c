@@ -135,7 +135,8 @@ static bool node_equal(const struct config_node *a, const struct config_node *b)
 static bool network_equal(const struct config_network *a, const struct config_network *b)
 {
 	if (!text_equal(a->full_name, b->full_name) || a->mode != b->mode || a->vni != b->vni || a->encap != b->encap ||
-	    a->encryption != b->encryption || a->flood != b->flood || a->n_subnets != b->n_subnets ||
+	    a->encryption != b->encryption || a->flood != b->flood ||
+	    a->storm_limit != b->storm_limit || a->n_subnets != b->n_subnets ||
 	    !addrs_equal(a->gateways, a->n_gateways, b->gateways, b->n_gateways))
 		return false;
 	for (size_t i = 0; i < a->n_subnets; i++)
@@ -160,13 +161,14 @@ static bool port_equal(const struct config_port *a, const struct config_port *b)
 	return text_equal(a->name, b->name) && text_equal(a->node->name, b->node->name) &&
 	       text_equal(a->interface, b->interface) && text_equal(a->network->full_name, b->network->full_name) &&
 	       mac_equal(&a->mac, &b->mac) && addrs_equal(a->addresses, a->n_addresses, b->addresses, b->n_addresses) &&
-	       a->security == b->security && a->allow == b->allow;
+	       a->security == b->security && a->allow == b->allow && a->storm_limit == b->storm_limit;
 }
 
 bool config_equal(const struct config *a, const struct config *b)
 {
 	if (a->encap != b->encap || a->encryption != b->encryption || a->vxlan_port != b->vxlan_port ||
-	    !mac_equal(&a->gateway_mac, &b->gateway_mac) || a->n_sites != b->n_sites || a->n_nodes != b->n_nodes ||
+	    !mac_equal(&a->gateway_mac, &b->gateway_mac) || a->storm_limit != b->storm_limit ||
+	    a->icmp_limit != b->icmp_limit || a->n_sites != b->n_sites || a->n_nodes != b->n_nodes ||
 	    a->n_tenants != b->n_tenants || a->n_ports != b->n_ports)
 		return false;
 	for (size_t i = 0; i < a->n_sites; i++)

@@ -80,6 +80,7 @@ struct config_network {
 	enum config_encap encap;           /* effective */
 	enum config_encryption encryption; /* effective */
 	bool flood; /* unknown unicast is flooded */
+	uint32_t storm_limit; /* effective; packets a second from each port, 0 = no limit or l3 */
 };
 
 struct config_tenant {
@@ -101,6 +102,7 @@ struct config_port {
 	size_t n_addresses;
 	bool security; /* port security, default true */
 	uint32_t allow; /* enum config_allow */
+	uint32_t storm_limit; /* effective; packets a second, 0 = no limit or l3 */
 	bool runtime;  /* added by `isthmus port add`, not by the file */
 };
 
@@ -109,6 +111,8 @@ struct config {
 	enum config_encryption encryption;
 	uint16_t vxlan_port;    /* default 4789 */
 	struct mac gateway_mac; /* default 02:69:73:74:68:6d */
+	uint32_t storm_limit;   /* packets a second, 0 = no limit */
+	uint16_t icmp_limit;    /* errors a second, 0 = no limit */
 	struct config_site *sites;
 	size_t n_sites;
 	struct config_node *nodes;

@@ -137,7 +137,8 @@ static bool port_equal(const struct fwd *a, const struct fwd *b)
 
 	return x->owner == y->owner && x->vni == y->vni && x->vrf == y->vrf && x->flags == y->flags &&
 	       mac_equal(&x->mac, &y->mac) && addr_equal(&x->gateway4, &y->gateway4) &&
-	       addr_equal(&x->gateway6, &y->gateway6);
+	       addr_equal(&x->gateway6, &y->gateway6) && x->storm_limit == y->storm_limit &&
+	       x->icmp_limit == y->icmp_limit;
 }
 
 static void port_format(const struct fwd *f, char *out, size_t size)
@@ -145,8 +146,8 @@ static void port_format(const struct fwd *f, char *out, size_t size)
 	const struct fwd_port *p = &f->port;
 	char mac[MAC_TEXT_SIZE];
 
-	snprintf(out, size, "ifindex %u owner %016" PRIx64 " vni %u vrf %u mac %s flags 0x%x", p->ifindex, p->owner,
-		 p->vni, p->vrf, mac_format(&p->mac, mac), p->flags);
+	snprintf(out, size, "ifindex %u owner %016" PRIx64 " vni %u vrf %u mac %s flags 0x%x storm %u icmp %u",
+		 p->ifindex, p->owner, p->vni, p->vrf, mac_format(&p->mac, mac), p->flags, p->storm_limit, p->icmp_limit);
 }
 
 static bool flood_same(const struct fwd *a, const struct fwd *b)

@@ -90,6 +90,8 @@ struct fwd_port {
 	uint32_t flags; /* enum abi_port_flags */
 	struct mac mac;
 	struct addr gateway4, gateway6; /* all-zero = none; gateway4 in mapped form */
+	uint32_t storm_limit; /* packets a second, 0 = no limit; likewise errors */
+	uint16_t icmp_limit;
 };
 
 struct fwd_flood {

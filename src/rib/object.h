@@ -120,6 +120,7 @@ struct port {
 	struct mac mac;
 	struct addr *addresses;
 	size_t n_addresses;
+	uint32_t storm_limit;
 	struct rib_link link; /* of this node's ports */
 	LIST_ENTRY(port) of_network;
 };
@@ -136,6 +137,7 @@ struct rib {
 	struct hmap nodes, tenants, networks, ports, presences, edges, paths;
 	struct node *self;
 	uint64_t load; /* number of loads */
+	uint16_t icmp_limit; /* of the fabric */
 	TAILQ_HEAD(item_dirty, item) dirty;
 };
 

@@ -193,11 +193,12 @@ static void resolve_remote_port(struct rib *rib, struct port *p)
 		claim_mac(rib, p, ROUTE_SOURCE_CONFIG, p->presence->owner);
 }
 
-static struct fwd port_entry(const struct port *p)
+static struct fwd port_entry(const struct rib *rib, const struct port *p)
 {
 	const struct network *n = p->network;
 	struct fwd f = {.kind = FWD_PORT, .port = {.ifindex = p->link.ifindex, .owner = p->owner, .vni = network_vni(n),
-						   .vrf = n->tenant->vni, .flags = p->link.flags, .mac = p->mac}};
+						   .vrf = n->tenant->vni, .flags = p->link.flags, .mac = p->mac,
+						   .storm_limit = p->storm_limit, .icmp_limit = rib->icmp_limit}};
 
 	for (size_t i = 0; i < n->n_gateways; i++)
 		*(addr_is_v4(&n->gateways[i]) ? &f.port.gateway4 : &f.port.gateway6) = n->gateways[i];
@@ -224,7 +225,7 @@ static void resolve_local_port(struct rib *rib, struct port *p)
 	if (p->network->mode == CONFIG_MODE_L2)
 		claim_mac(rib, p, ROUTE_SOURCE_LOCAL, p->owner);
 	if (link->ifindex != 0) {
-		struct fwd entry = port_entry(p);
+		struct fwd entry = port_entry(rib, p);
 
 		claim(rib, &p->item, ROUTE_SOURCE_LOCAL, p->name, &entry);
 	}

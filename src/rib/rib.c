@@ -318,6 +318,10 @@ void rib_port_put(struct rib *rib, const struct config_port *c)
 		p->mac = c->mac;
 		item_touch(rib, &p->item);
 	}
+	if (p->storm_limit != c->storm_limit) {
+		p->storm_limit = c->storm_limit;
+		item_touch(rib, &p->item);
+	}
 	if (array_set(rib, (void **)&p->addresses, &p->n_addresses, c->addresses, c->n_addresses,
 		      sizeof(*c->addresses)))
 		item_touch(rib, &p->item);
@@ -403,6 +407,10 @@ void rib_load(struct rib *rib, const struct config *config, const struct config_
 		node_put_lists(rib, &config->nodes[i]);
 	for (size_t i = 0; i < config->n_ports; i++)
 		rib_port_put(rib, &config->ports[i]);
+	if (rib->icmp_limit != config->icmp_limit) {
+		rib->icmp_limit = config->icmp_limit;
+		node_touch_ports(rib, rib->self);
+	}
 	sweep(rib);
 }
 

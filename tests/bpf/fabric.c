@@ -193,6 +193,21 @@ struct abi_nexthop nexthop_of(uint32_t id)
 	return nh;
 }
 
+struct abi_port port_of(enum endpoint_id id)
+{
+	const struct endpoint *e = &endpoints[id];
+	struct abi_port port = { .vni = e->vni, .vrf = e->vrf, .flags = e->flags, .nexthop = e->nexthop,
+				 .owner = e->ifindex };
+	struct mac6 m = mac_of(e->mac);
+
+	memcpy(port.mac, m.b, 6);
+	if (e->gateway4) {
+		port.gateway4 = addr_of(e->gateway4).be32[3];
+		port.gateway6 = addr_of(e->gateway6);
+	}
+	return port;
+}
+
 static void fill_endpoint(const struct endpoint *e, void (*put)(void *, const char *, const void *, const void *),
 			  void *arg)
 {
@@ -211,14 +226,8 @@ static void fill_endpoint(const struct endpoint *e, void (*put)(void *, const ch
 		put(arg, "hosts", &six, &host);
 	}
 	if (e->ifindex) {
-		struct abi_port port = { .vni = e->vni, .vrf = e->vrf, .flags = e->flags, .nexthop = e->nexthop,
-					 .owner = e->ifindex };
+		struct abi_port port = port_of((enum endpoint_id)(e - endpoints));
 
-		memcpy(port.mac, m.b, 6);
-		if (e->gateway4) {
-			port.gateway4 = addr_of(e->gateway4).be32[3];
-			port.gateway6 = addr_of(e->gateway6);
-		}
 		put(arg, "ports", &e->ifindex, &port);
 	}
 }

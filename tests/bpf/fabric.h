@@ -122,6 +122,7 @@ struct abi_host_key host_key(uint32_t vrf, const char *address);
 struct abi_member_key member_key(const char *source, uint32_t vni);
 struct abi_mac_key mac_key(uint32_t vni, const char *mac);
 struct abi_nexthop nexthop_of(uint32_t id); /* as fabric_fill puts it */
+struct abi_port port_of(enum endpoint_id e);  /* likewise */
 
 /* ---- frames between endpoints ---- */
 

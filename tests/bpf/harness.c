@@ -157,7 +157,7 @@ void table_remove(const char *map, const void *key)
 
 int harness_reset(void **state)
 {
-	static const char *const hashes[] = { "ports", "macs", "hosts", "prefixes", "members", "floods" };
+	static const char *const hashes[] = { "ports", "macs", "hosts", "prefixes", "members", "floods", "buckets" };
 
 	for (size_t i = 0; i < sizeof(hashes) / sizeof(hashes[0]); i++) {
 		unsigned char key[64];

@@ -236,6 +236,19 @@ static void flood_too_long(void)
 	flood_to(ABI_MAX_FLOOD_SLOTS + 1, NH_WEB4);
 }
 
+static void storm(void)
+{
+	const struct abi_bucket_key k = { .id = 18, .use = BUCKET_STORM };
+	const struct abi_bucket empty = { .full_at_ns = UINT64_MAX / 2 };
+	struct abi_port port = port_of(BARE1);
+
+	port.storm_limit = 1;
+	table_put("ports", &k.id, &port);
+	table_put("buckets", &k, &empty);
+	frame_udp_between(&in, BARE1, BARE2, false, 64);
+	memset(in.data, 0xff, 6);
+}
+
 static void super_packet_that_the_kernel_refuses(void)
 {
 	/* BPF_PROG_TEST_RUN gives a super-packet no type, and bpf_skb_adjust_room takes TCP only */
@@ -285,6 +298,7 @@ static const struct {
 	{ DROP_NO_NEIGHBOUR, flood_unresolved, HOST_PORT_INGRESS, 18, VNI_BARE },
 	{ DROP_ENCAP_FAILED, super_packet_that_the_kernel_refuses, HOST_PORT_INGRESS, 11, VNI_WEB },
 	{ DROP_FLOOD_LIMIT, flood_too_long, HOST_PORT_INGRESS, 18, VNI_BARE },
+	{ DROP_STORM_LIMIT, storm, HOST_PORT_INGRESS, 18, VNI_BARE },
 	{ DROP_NOT_OURS, plain, HOST_PORT_EGRESS, 11, 0 },
 };
 

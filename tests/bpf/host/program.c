@@ -30,6 +30,7 @@ void host_init(void)
 	REGISTER(counters);
 	REGISTER(samples);
 	REGISTER(scratches);
+	REGISTER(buckets);
 }
 
 /* The loader writes .rodata before the program is frozen; here its page is opened for a moment. */
