@@ -50,7 +50,7 @@ static int audit_tables(struct datapath *dp, size_t budget)
 
 int datapath_audit(struct datapath *dp, size_t budget)
 {
-	int (*const parts[])(struct datapath *) = {audit_node, nexthop_audit, pins_audit, attach_audit};
+	int (*const parts[])(struct datapath *) = {audit_node, nexthop_audit, pinset_audit, attach_audit};
 	int repairs, error = 0;
 
 	if (dp->read_only)

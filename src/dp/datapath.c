@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -44,34 +45,24 @@ static __attribute__((format(printf, 2, 0))) int to_debug_log(enum libbpf_print_
 
 /* ---- maps -------------------------------------------------------------------------------------------------------- */
 
-#define PIN_NAME_SIZE 64
+/*
+ * Counters outlive every version: an index keeps its meaning for ever (new ones are appended), and the maps have room,
+ * so that their shape stays when an index is added.
+ */
+#define DROPS_ROOM 128
+#define COUNTERS_ROOM 64
 
-static const char *map_pin(enum map_id id, char out[static PIN_NAME_SIZE])
-{
-	snprintf(out, PIN_NAME_SIZE, "%s_v%u", map_names[id], ABI_VERSION);
-	return out;
-}
+static_assert((int)DROP_MAX <= DROPS_ROOM && (int)COUNTER_MAX <= COUNTERS_ROOM, "room for more, as the layout goes on");
 
-static int map_info(int fd, struct map_shape *shape, uint32_t *id)
-{
-	struct bpf_map_info info = {0};
-	uint32_t size = sizeof(info);
-	int r = bpf_obj_get_info_by_fd(fd, &info, &size);
+static const enum map_id inherited[] = {MAP_DROPS, MAP_COUNTERS};
 
-	if (r < 0)
-		return r;
-	*shape = (struct map_shape){.type = info.type,
-				    .key_size = info.key_size,
-				    .value_size = info.value_size,
-				    .capacity = info.max_entries,
-				    .flags = info.map_flags};
-	*id = info.id;
-	return 0;
-}
+#define N_INHERITED (sizeof(inherited) / sizeof(*inherited))
 
 /* What this binary wants its maps to be. */
 static int shapes_wanted(struct bpf_object *object, struct map_shape shapes[MAP_MAX])
 {
+	static const uint32_t room[MAP_MAX] = {[MAP_DROPS] = DROPS_ROOM, [MAP_COUNTERS] = COUNTERS_ROOM};
+
 	for (enum map_id i = 0; i < MAP_MAX; i++) {
 		struct bpf_map *m = bpf_object__find_map_by_name(object, map_names[i]);
 
@@ -80,6 +71,8 @@ static int shapes_wanted(struct bpf_object *object, struct map_shape shapes[MAP_
 		/* Mapped into our memory, the audit compares all of it at memory speed. */
 		if (i == MAP_NEXTHOPS)
 			bpf_map__set_map_flags(m, bpf_map__map_flags(m) | BPF_F_MMAPABLE);
+		if (room[i])
+			bpf_map__set_max_entries(m, room[i]);
 		shapes[i] = (struct map_shape){.type = bpf_map__type(m),
 					       .key_size = bpf_map__key_size(m),
 					       .value_size = bpf_map__value_size(m),
@@ -89,34 +82,6 @@ static int shapes_wanted(struct bpf_object *object, struct map_shape shapes[MAP_
 	return 0;
 }
 
-static void close_all(int fds[MAP_MAX])
-{
-	for (enum map_id i = 0; i < MAP_MAX; i++) {
-		if (fds[i] >= 0)
-			close(fds[i]);
-		fds[i] = -1;
-	}
-}
-
-/* All of the pinned maps, or none: programs that looked into old and new ones at once would see half a world. */
-static bool open_pinned(const struct datapath *dp, const struct map_shape wanted[MAP_MAX], int fds[MAP_MAX])
-{
-	bool all = true;
-
-	for (enum map_id i = 0; i < MAP_MAX; i++) {
-		char name[PIN_NAME_SIZE];
-		struct map_shape shape;
-		uint32_t id;
-
-		fds[i] = pin_open(dp->bpf_dir, map_pin(i, name), false);
-		all = all && fds[i] >= 0 && map_info(fds[i], &shape, &id) == 0 &&
-		      memcmp(&shape, &wanted[i], sizeof(shape)) == 0;
-	}
-	if (!all)
-		close_all(fds);
-	return all;
-}
-
 static int take_map(struct datapath *dp, enum map_id i, int from_fd)
 {
 	int fd = fcntl(from_fd, F_DUPFD_CLOEXEC, 3), r;
@@ -124,127 +89,13 @@ static int take_map(struct datapath *dp, enum map_id i, int from_fd)
 
 	if (fd < 0)
 		return error_set(-errno, "table %s: %s", map_names[i], strerror(errno));
-	r = map_info(fd, &shape, &dp->map_ids[i]);
+	r = map_shape_of(fd, &shape, &dp->map_ids[i]);
 	if (r < 0) {
 		close(fd);
 		return error_set(r, "table %s: %s", map_names[i], strerror(-r));
 	}
 	map_init(&dp->maps[i], map_names[i], fd, &shape);
 	return 0;
-}
-
-/* ---- pins -------------------------------------------------------------------------------------------------------- */
-
-static uint32_t pinned_id(const struct datapath *dp, const char *name, bool program)
-{
-	_cleanup_(fd) int fd = pin_open(dp->bpf_dir, name, false);
-	struct map_shape shape;
-	uint32_t id;
-
-	if (fd < 0)
-		return 0;
-	return (program ? program_info(fd, &id) : map_info(fd, &shape, &id)) < 0 ? 0 : id;
-}
-
-int pins_audit(struct datapath *dp)
-{
-	int repairs = 0, r;
-
-	if (dp->fresh)
-		return 0;
-	r = pin_is_bpffs(dp->bpf_dir);
-	if (r != 1) {
-		r = pin_prepare(dp->bpf_dir);
-		if (r < 0)
-			return r;
-	}
-	for (size_t i = 0; i < MAP_MAX + PROGRAM_MAX; i++) {
-		bool program = i >= MAP_MAX;
-		size_t p = program ? i - MAP_MAX : 0;
-		char buffer[PIN_NAME_SIZE];
-		const char *name = program ? program_names[p] : map_pin((enum map_id)i, buffer);
-
-		if (pinned_id(dp, name, program) == (program ? dp->programs[p].id : dp->map_ids[i]))
-			continue;
-		/* From here to the end the pins do not belong together, and nobody may take it that they do. */
-		r = pin_remove(dp->bpf_dir, PROGRAM_BUILD_PIN);
-		if (r == 0)
-			r = pin_put(dp->bpf_dir, name, program ? dp->programs[p].fd : dp->maps[i].fd);
-		if (r < 0)
-			return r;
-		repairs++;
-	}
-	r = program_stamp(dp);
-	return r < 0 ? r : repairs + (repairs == 0 ? r : 0);
-}
-
-/* "hosts_v3" -> 3; 0 = not the name of a map of ours */
-static unsigned map_pin_version(const char *name)
-{
-	for (enum map_id i = 0; i < MAP_MAX; i++) {
-		size_t length = strlen(map_names[i]);
-		unsigned version;
-		char end;
-
-		if (strncmp(name, map_names[i], length) == 0 && sscanf(name + length, "_v%u%c", &version, &end) == 1)
-			return version + 1;
-	}
-	return 0;
-}
-
-/* Half of a pin_put that did not come to its end. */
-static bool is_half_put(const char *name)
-{
-	size_t length = strlen(name);
-
-	if (length < strlen("_next") || strcmp(name + length - strlen("_next"), "_next") != 0)
-		return false;
-	for (size_t i = 0; i < MAP_MAX + PROGRAM_MAX; i++) {
-		const char *known = i < MAP_MAX ? map_names[i] : program_names[i - MAP_MAX];
-
-		if (strncmp(name, known, strlen(known)) == 0)
-			return true;
-	}
-	return strcmp(name, PROGRAM_BUILD_PIN "_next") == 0;
-}
-
-struct removal {
-	const char *dir;
-	bool all; /* or only what is of another version */
-	int error;
-	bool any_other;
-};
-
-static void remove_pin(void *arg, const char *name)
-{
-	struct removal *r = arg;
-	unsigned version = map_pin_version(name);
-	bool unwanted = is_half_put(name) || (version && (r->all || version != ABI_VERSION + 1));
-	int error;
-
-	unwanted = unwanted || (r->all && strcmp(name, PROGRAM_BUILD_PIN) == 0);
-	for (enum program_id p = 0; r->all && p < PROGRAM_MAX; p++)
-		unwanted = unwanted || strcmp(name, program_names[p]) == 0;
-	if (!unwanted)
-		return;
-	error = pin_remove(r->dir, name);
-	if (error < 0)
-		r->error = error;
-}
-
-static void see_pin(void *arg, const char *name)
-{
-	struct removal *r = arg;
-
-	r->any_other = r->any_other || map_pin_version(name);
-}
-
-static int remove_pins(const char *dir, bool all)
-{
-	struct removal removal = {.dir = dir, .all = all};
-	int r = pin_each(dir, remove_pin, &removal);
-
-	return r < 0 && r != -ENOENT ? r : removal.error;
 }
 
 /* ---- opening ----------------------------------------------------------------------------------------------------- */
@@ -261,14 +112,30 @@ static int reuse_maps(const struct datapath *dp, struct bpf_object *object)
 	return 0;
 }
 
+/* New maps, but counters go on where those of the former version, or of a set that is not whole, stand. */
+static int inherit_maps(const struct datapath *dp, struct bpf_object *object, const struct map_shape wanted[MAP_MAX])
+{
+	for (size_t i = 0; i < N_INHERITED; i++) {
+		enum map_id id = inherited[i];
+		_cleanup_(fd) int fd = pinset_inherit(dp, id, &wanted[id]);
+		int r = fd < 0 ? 0 : bpf_map__reuse_fd(bpf_object__find_map_by_name(object, map_names[id]), fd);
+
+		if (r < 0)
+			return error_set(r, "taking over the pinned table %s: %s", map_names[id], strerror(-r));
+	}
+	return 0;
+}
+
 static int take_pinned(struct datapath *dp, const struct map_shape wanted[MAP_MAX])
 {
 	int pinned[MAP_MAX], r = 0;
 
-	dp->fresh = !open_pinned(dp, wanted, pinned);
-	for (enum map_id i = 0; r == 0 && !dp->fresh && i < MAP_MAX; i++)
-		r = take_map(dp, i, pinned[i]);
-	close_all(pinned);
+	dp->fresh = !pinset_open(dp, wanted, pinned);
+	for (enum map_id i = 0; !dp->fresh && i < MAP_MAX; i++) {
+		if (r == 0)
+			r = take_map(dp, i, pinned[i]);
+		close(pinned[i]);
+	}
 	return r;
 }
 
@@ -290,7 +157,7 @@ static int load(struct datapath *dp)
 		return r;
 	if (!dp->fresh && program_adopt(dp))
 		return 0;
-	r = dp->fresh ? 0 : reuse_maps(dp, object_bpf(object));
+	r = dp->fresh ? inherit_maps(dp, object_bpf(object), wanted) : reuse_maps(dp, object_bpf(object));
 	if (r < 0)
 		return r;
 	r = object_load(object);
@@ -348,20 +215,16 @@ static int open_writer(struct datapath *dp)
 
 static int open_reader(struct datapath *dp)
 {
-	struct removal seen = {0};
-
 	for (enum map_id i = 0; i < MAP_MAX; i++) {
 		char name[PIN_NAME_SIZE];
 		/* A map that was opened read only cannot be mapped, not even to be read. */
-		_cleanup_(fd) int fd = pin_open(dp->bpf_dir, map_pin(i, name), i != MAP_NEXTHOPS);
+		_cleanup_(fd) int fd = pin_open(dp->bpf_dir, pinset_name(i, name), i != MAP_NEXTHOPS);
 		int r;
 
-		if (fd == -ENOENT) {
-			pin_each(dp->bpf_dir, see_pin, &seen);
+		if (fd == -ENOENT)
 			return error_set(-ENOENT, "%s/%s does not exist: %s", dp->bpf_dir, name,
-					 seen.any_other ? "the data plane there was made by another version" :
-							  "no data plane is loaded");
-		}
+					 pinset_any(dp->bpf_dir) ? "the data plane there was made by another version" :
+								   "no data plane is loaded");
 		if (fd < 0)
 			return error_set(fd, "opening %s/%s: %s%s", dp->bpf_dir, name, strerror(-fd),
 					 fd == -EPERM || fd == -EACCES ? "; run as root" : "");
@@ -456,9 +319,9 @@ int datapath_sync_end(struct datapath *dp)
 	removed = table_sweep(dp);
 	dp->syncing = false;
 	dp->fresh = false;
-	r = pins_audit(dp);
+	r = pinset_audit(dp);
 	if (r >= 0)
-		r = remove_pins(dp->bpf_dir, false);
+		r = pinset_clean(dp);
 	if (error < 0 || removed < 0)
 		return error < 0 ? error : removed;
 	return r < 0 ? r : removed;
@@ -471,7 +334,7 @@ int datapath_teardown(const char *bpf_dir)
 	libbpf_set_print(to_debug_log);
 	error = attach_teardown(bpf_dir);
 	if (pin_is_bpffs(bpf_dir) == 1) {
-		r = remove_pins(bpf_dir, true);
+		r = pinset_remove(bpf_dir);
 		error = error < 0 ? error : r;
 	}
 	r = pin_finish(bpf_dir);

@@ -13,6 +13,23 @@
 
 #define CHUNK 4096 /* entries of one batched look-up */
 
+int map_shape_of(int fd, struct map_shape *shape, uint32_t *id)
+{
+	struct bpf_map_info info = {0};
+	uint32_t size = sizeof(info);
+	int r = bpf_obj_get_info_by_fd(fd, &info, &size);
+
+	if (r < 0)
+		return r;
+	*shape = (struct map_shape){.type = info.type,
+				    .key_size = info.key_size,
+				    .value_size = info.value_size,
+				    .capacity = info.max_entries,
+				    .flags = info.map_flags};
+	*id = info.id;
+	return 0;
+}
+
 void map_init(struct map *m, const char *name, int fd, const struct map_shape *shape)
 {
 	*m = (struct map){

@@ -19,6 +19,8 @@ struct map_shape {
 	uint32_t type, key_size, value_size, capacity, flags;
 };
 
+int map_shape_of(int fd, struct map_shape *shape, uint32_t *id); /* of a kernel map */
+
 #define MAP_POSITION_MAX 32
 
 /* A place in a round through the kernel's entries. */

@@ -116,8 +116,8 @@ static int take_one(struct datapath *dp, enum program_id i, int from_fd)
 	return r < 0 ? error_set(r, "program %s: %s", program_names[i], strerror(-r)) : 0;
 }
 
-/* Does the program look into the maps that we took over, and not into namesakes of theirs? */
-static bool looks_into_our_maps(const struct datapath *dp, const struct facts *facts)
+/* Does the program look into these maps, and not into namesakes of theirs? */
+static bool looks_into(const uint32_t map_ids[MAP_MAX], const struct facts *facts)
 {
 	for (uint32_t i = 0; i < facts->info.nr_map_ids && i < PROGRAM_MAPS_MAX; i++) {
 		_cleanup_(fd) int fd = bpf_map_get_fd_by_id(facts->maps[i]);
@@ -127,20 +127,11 @@ static bool looks_into_our_maps(const struct datapath *dp, const struct facts *f
 		if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size) < 0)
 			return false;
 		for (enum map_id m = 0; m < MAP_MAX; m++) {
-			if (strcmp(info.name, map_names[m]) == 0 && info.id != dp->map_ids[m])
+			if (strcmp(info.name, map_names[m]) == 0 && info.id != map_ids[m])
 				return false;
 		}
 	}
 	return true;
-}
-
-static uint64_t pinned_build(const struct datapath *dp)
-{
-	_cleanup_(fd) int fd = pin_open(dp->bpf_dir, PROGRAM_BUILD_PIN, false);
-	const uint32_t zero = 0;
-	uint64_t build = 0;
-
-	return fd >= 0 && bpf_map_lookup_elem(fd, &zero, &build) == 0 ? build : 0;
 }
 
 int program_info(int fd, uint32_t *id)
@@ -154,16 +145,44 @@ int program_info(int fd, uint32_t *id)
 	return r;
 }
 
+bool program_looks_into(int fd, const uint32_t map_ids[MAP_MAX])
+{
+	struct facts facts;
+
+	return gather(fd, &facts) == 0 && looks_into(map_ids, &facts);
+}
+
+/* A descriptor of something else answers the question for its facts as well, only with other ones. */
+static bool is_program(int fd, struct facts *out)
+{
+	_cleanup_(fd) int again = -1;
+	struct facts same;
+
+	if (gather(fd, out) < 0)
+		return false;
+	again = bpf_prog_get_fd_by_id(out->info.id);
+	return again >= 0 && gather(again, &same) == 0 &&
+	       memcmp(same.info.tag, out->info.tag, sizeof(same.info.tag)) == 0 &&
+	       strncmp(same.info.name, out->info.name, sizeof(same.info.name)) == 0;
+}
+
+bool program_is_relic(int fd, const uint32_t map_ids[MAP_MAX])
+{
+	struct facts facts;
+
+	return is_program(fd, &facts) && !looks_into(map_ids, &facts);
+}
+
 bool program_adopt(struct datapath *dp)
 {
 	struct program pinned[PROGRAM_MAX];
-	bool all = pinned_build(dp) == dp->build;
+	bool all = pinset_build(dp) == dp->build;
 
 	for (enum program_id i = 0; i < PROGRAM_MAX; i++) {
 		struct facts facts;
 
 		pinned[i].fd = all ? pin_open(dp->bpf_dir, program_names[i], false) : -1;
-		all = all && pinned[i].fd >= 0 && gather(pinned[i].fd, &facts) == 0 && looks_into_our_maps(dp, &facts);
+		all = all && pinned[i].fd >= 0 && gather(pinned[i].fd, &facts) == 0 && looks_into(dp->map_ids, &facts);
 		pinned[i].id = all ? facts.info.id : 0;
 	}
 	for (enum program_id i = 0; i < PROGRAM_MAX; i++) {
@@ -189,22 +208,4 @@ int program_take(struct datapath *dp, const struct bpf_object *object)
 			return r;
 	}
 	return 0;
-}
-
-int program_stamp(struct datapath *dp)
-{
-	_cleanup_(fd) int fd = -1;
-	const uint32_t zero = 0;
-	int r;
-
-	if (pinned_build(dp) == dp->build)
-		return 0;
-	fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "isthmus_build", sizeof(zero), sizeof(dp->build), 1, NULL);
-	if (fd < 0)
-		return error_set(fd, "stamping the pinned programs: %s", strerror(-fd));
-	r = bpf_map_update_elem(fd, &zero, &dp->build, BPF_ANY);
-	if (r < 0)
-		return error_set(r, "stamping the pinned programs: %s", strerror(-r));
-	r = pin_put(dp->bpf_dir, PROGRAM_BUILD_PIN, fd);
-	return r < 0 ? r : 1;
 }

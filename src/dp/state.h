@@ -2,7 +2,7 @@
 /*
  * state.h - what a datapath holds; private to dp/.
  *
- * datapath.c opens, adopts and lets go; program.c chooses programs, pin.c knows the bpffs; table.c, nexthop.c and
+ * datapath.c opens, adopts and lets go; program.c chooses programs, pinset.c maps, pin.c knows the bpffs; table.c, nexthop.c and
  * flood.c give meaning to the maps; attach.c puts programs on devices; audit.c goes round; stats.c reads counters.
  */
 #ifndef ISTHMUS_DP_STATE_H
@@ -136,17 +136,28 @@ void stats_fini(struct datapath *dp);
 
 /* ---- program.c ---- */
 
-#define PROGRAM_BUILD_PIN "build"
-
 struct bpf_object;
 
 int program_info(int fd, uint32_t *id);
 bool program_adopt(struct datapath *dp); /* true when the pinned ones serve, unloaded and unverified anew */
 int program_take(struct datapath *dp, const struct bpf_object *object); /* of a loaded object */
-int program_stamp(struct datapath *dp); /* all pins are in place: 1 = said so, 0 = it said so already */
+/* Does it look into these maps and not into namesakes of theirs? */
+bool program_looks_into(int fd, const uint32_t map_ids[MAP_MAX]);
+bool program_is_relic(int fd, const uint32_t map_ids[MAP_MAX]); /* a program, and it does not */
 
-/* ---- datapath.c ---- */
+/* ---- pinset.c ---- */
 
-int pins_audit(struct datapath *dp);
+#define PIN_NAME_SIZE 64
+
+const char *pinset_name(enum map_id id, char out[static PIN_NAME_SIZE]); /* "hosts_v1" */
+/* The pinned maps, all of them, when they have these shapes and belong together; else false and no descriptor. */
+bool pinset_open(const struct datapath *dp, const struct map_shape wanted[MAP_MAX], int fds[MAP_MAX]);
+/* One map of this shape, whatever version pinned it: its descriptor, or -ENOENT */
+int pinset_inherit(const struct datapath *dp, enum map_id id, const struct map_shape *wanted);
+uint64_t pinset_build(const struct datapath *dp); /* whose programs are pinned; 0 = unknown */
+bool pinset_any(const char *bpf_dir);             /* maps of any version? */
+int pinset_audit(struct datapath *dp);            /* pins what is not; number, or -errno */
+int pinset_clean(const struct datapath *dp);      /* removes what other versions and crashes left */
+int pinset_remove(const char *bpf_dir);           /* all of them; for a teardown */
 
 #endif

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 
 #include "dp/datapath.h"
 #include "sandbox.h"
@@ -780,8 +781,8 @@ static void a_map_of_another_shape_is_not_used(void **state)
 	assert_true(datapath_adopted(w->dp));
 }
 
-/* The pin of one map was replaced by another of the same shape: programs must look into what we write. */
-static void a_namesake_of_a_map_brings_new_programs(void **state)
+/* The pin of one map was replaced by another of the same shape: maps of two data planes are not taken for one. */
+static void a_namesake_of_a_map_is_not_taken_over(void **state)
 {
 	struct world *w = *state;
 	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_NO_PREALLOC);
@@ -799,19 +800,78 @@ static void a_namesake_of_a_map_brings_new_programs(void **state)
 	fd = pinned(w, "hosts_v1");
 	assert_int_equal(bpf_obj_get_info_by_fd(fd, &info, &size), 0);
 	close(fd);
-	assert_int_equal(unlink(path), 0);
-	fd = bpf_map_create(BPF_MAP_TYPE_HASH, "hosts", info.key_size, info.value_size, info.max_entries, &options);
-	assert_int_equal(bpf_obj_pin(fd, path), 0);
-	assert_int_equal(bpf_obj_get_info_by_fd(fd, &info, &size), 0);
-	close(fd);
+	for (int stamped = 1; stamped >= 0; stamped--) {
+		assert_int_equal(unlink(path), 0);
+		fd = bpf_map_create(BPF_MAP_TYPE_HASH, "hosts", info.key_size, info.value_size, info.max_entries,
+				    &options);
+		assert_int_equal(bpf_obj_pin(fd, path), 0);
+		close(fd);
+		if (!stamped) /* then the pinned programs tell */
+			assert_int_equal(run("rm %s/build", w->bpf_dir), 0);
+		w->dp = open_it(w, false);
+		assert_false(datapath_adopted(w->dp));
+		datapath_sync_begin(w->dp);
+		assert_int_equal(put_all(w->dp), N_FULL);
+		assert_int_equal(attach_add(w->dp, ifindex, ATTACH_PORT), 1);
+		assert_int_equal(program_on("p0"), program);
+		assert_int_equal(datapath_sync_end(w->dp), 0);
+		assert_int_not_equal(program_on("p0"), program);
+		assert_int_equal(elements(map_of_program(program_on("p0"), "hosts"), info.key_size), 3);
+		program = program_on("p0");
+		close_it(w);
+	}
+}
 
-	w->dp = open_it(w, false);
-	datapath_sync_begin(w->dp);
-	assert_int_equal(put_all(w->dp), 3);
-	assert_int_equal(attach_add(w->dp, ifindex, ATTACH_PORT), 1);
-	assert_int_equal(datapath_sync_end(w->dp), 0);
-	assert_int_not_equal(program_on("p0"), program);
-	assert_int_equal(map_of_program(program_on("p0"), "hosts"), info.id);
+/* What an other version pinned beside: maps and programs that we do not know.  A stranger's stay. */
+static void relics_of_other_versions_are_removed(void **state)
+{
+	struct world *w = *state;
+	char path[160];
+	int fd;
+
+	load_full(w);
+	close_it(w);
+	assert_int_equal(run("cd %s && for f in *_v1; do mv $f ${f%%_v1}_v7; done && "
+			     "mv port_ingress old_ingress", w->bpf_dir), 0);
+	fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "flows", 4, 4, 1, NULL);
+	snprintf(path, sizeof(path), "%s/flows_v7", w->bpf_dir);
+	assert_int_equal(bpf_obj_pin(fd, path), 0);
+	snprintf(path, sizeof(path), "%s/strange_v7", w->bpf_dir);
+	assert_int_equal(bpf_obj_pin(fd, path), 0);
+	snprintf(path, sizeof(path), "%s/plain", w->bpf_dir);
+	assert_int_equal(bpf_obj_pin(fd, path), 0);
+	close(fd);
+	assert_int_equal(load_full(w), N_FULL);
+	assert_false(pin_exists(w, "flows_v7"));
+	assert_false(pin_exists(w, "hosts_v7"));
+	assert_false(pin_exists(w, "old_ingress"));
+	assert_true(pin_exists(w, "strange_v7"));
+	assert_true(pin_exists(w, "plain"));
+	assert_true(pin_exists(w, "build"));
+	assert_true(pin_exists(w, "port_ingress"));
+	assert_int_equal(datapath_audit(w->dp, SIZE_MAX), 0);
+}
+
+static void counters_go_on_in_another_version(void **state)
+{
+	struct world *w = *state;
+	uint64_t drops[DROP_MAX], *values;
+	uint32_t key = DROP_MAC_SPOOFED;
+	int fd;
+
+	load_full(w);
+	close_it(w);
+	values = calloc((size_t)libbpf_num_possible_cpus(), sizeof(*values));
+	values[0] = 41;
+	fd = pinned(w, "drops_v1");
+	assert_int_equal(bpf_map_update_elem(fd, &key, values, BPF_ANY), 0);
+	close(fd);
+	free(values);
+	assert_int_equal(run("cd %s && for f in *_v1; do mv $f ${f%%_v1}_v7; done", w->bpf_dir), 0);
+	assert_int_equal(load_full(w), N_FULL);
+	stats_drops(w->dp, drops);
+	assert_int_equal(drops[DROP_MAC_SPOOFED], 41);
+	assert_false(pin_exists(w, "drops_v7"));
 }
 
 static void a_daemon_that_dies_while_it_fills_leaves_the_old_plane(void **state)
@@ -1364,7 +1424,9 @@ int main(void)
 		ROW(lost_pins_make_a_swap_after_the_tables_are_full),
 		ROW(another_layout_is_replaced_and_its_pins_removed),
 		ROW(a_map_of_another_shape_is_not_used),
-		ROW(a_namesake_of_a_map_brings_new_programs),
+		ROW(a_namesake_of_a_map_is_not_taken_over),
+		ROW(relics_of_other_versions_are_removed),
+		ROW(counters_go_on_in_another_version),
 		ROW(a_daemon_that_dies_while_it_fills_leaves_the_old_plane),
 		ROW(filters_that_nobody_asks_for_any_more_are_taken_off),
 		ROW(filters_of_lost_pins_are_taken_off),
