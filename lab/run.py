@@ -20,6 +20,7 @@ import threading
 import time
 
 RECORDS = "/run/isthmus-lab"
+PATIENCE = float(os.environ.get("LAB_PATIENCE", "1"))  # factor on every time limit, for slow (emulated) machines
 _libc = ctypes.CDLL(None, use_errno=True)
 _serial = itertools.count()
 _live = []
@@ -34,7 +35,7 @@ def wait_until(condition, timeout=5.0, what=None, every=0.01):
     """Wait until condition() is true and return its value; an exception inside it counts as false until the time is
     up.
     """
-    end = time.monotonic() + timeout
+    end = time.monotonic() + timeout * PATIENCE
     while True:
         problem = None
         try:
@@ -235,7 +236,7 @@ def clean(kept=False, out=print):
 
 def command(argv, timeout=30, check=True, input=None):
     """Run to the end; returns the CompletedProcess with text output, or raises LabError with what the command said."""
-    p = subprocess.run(argv, text=True, input=input, capture_output=True, timeout=timeout)
+    p = subprocess.run(argv, text=True, input=input, capture_output=True, timeout=timeout * PATIENCE)
     if check and p.returncode:
         raise LabError(f"{' '.join(argv)}: exit {p.returncode}: {(p.stderr or p.stdout).strip()}")
     return p

@@ -106,6 +106,14 @@ def fuzz_tier():
     return rows or [("fuzz: no target found", False, "")]
 
 
+def kernel_tier():
+    """Debian 12's own kernel, in a guest."""
+    sys.path.insert(0, os.path.join(ROOT, "tests", "kernel"))
+    import guest
+
+    return guest.rows()
+
+
 TIERS = {
     "tree": lambda: pytest("tests/tree"),
     "unit": lambda: meson_suite("unit"),
@@ -114,6 +122,7 @@ TIERS = {
     "cli": lambda: pytest("tests/cli"),
     "lab": lambda: pytest("tests/lab", 900),
     "fuzz": fuzz_tier,
+    "kernel": kernel_tier,
 }
 
 
