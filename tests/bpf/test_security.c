@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a workload may send, and what not (row C4: nothing passes, and every refusal has its own counter). */
+#include <arpa/inet.h>
 #include <string.h>
 
 #include "harness.h"
@@ -105,7 +106,10 @@ static void a_port_without_declared_addresses_keeps_to_its_subnets(void **state)
 		{ "10.0.5.77", true },	 { "fd00:5::77", true },  { "10.0.1.77", false }, { "fd00:1::77", false },
 		{ "10.0.1.11", false },	 { "fd00:1::11", false }, { "10.0.5.1", false },  { "fd00:5::1", false },
 		{ "192.0.2.200", false }, { "224.0.0.9", false },  { "0.0.0.0", false },	  { "fe80::99", true },
-		{ "ff02::9", false },	 { "fd00:9::9", false },
+		{ "ff02::9", false },	 { "fd00:9::9", false },  { "127.0.0.1", false }, { "::1", false },
+		{ "240.0.0.1", false },	 { "169.254.0.9", false },
+		{ "fe80::1", false }, /* the gateway's */
+		{ "fe80::ff:fe00:501", true }, /* of its own MAC */
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -131,6 +135,35 @@ static void in_a_network_without_subnets_any_address_that_nobody_has(void **stat
 	refused(BARE1, DROP_IP_SPOOFED);
 	udp_as(BARE1, BARE2, "10.0.1.99", "172.16.0.23"); /* in web's subnet */
 	refused(BARE1, DROP_IP_SPOOFED);
+}
+
+static void nobodys_addresses_are_nobodys_in_any_network(void **state)
+{
+	static const struct {
+		const char *src;
+		bool passes;
+	} rows[] = {
+		{ "0.1.2.3", false },	     { "127.0.0.1", false },	 { "127.255.255.254", false },
+		{ "224.0.0.1", false },	     { "239.255.255.255", false }, { "240.0.0.1", false },
+		{ "255.255.255.254", false }, { "255.255.255.255", false }, { "1.0.0.1", true },
+		{ "126.255.255.255", true }, { "128.0.0.1", true },	 { "223.255.255.255", true },
+		{ "169.254.7.7", true },     { "::1", false },		 { "::2", false },
+		{ "::127.0.0.1", false },    { "ff02::1", false },	 { "ff0e::1", false },
+		{ "fe80::1", true }, /* there is no gateway */
+		{ "fe80::77", true },	     { "1::1", true },
+		{ "fe80::ff:fe00:602", false }, /* of the MAC of bare2 */
+		{ "fe80::1:0:ff:fe00:602", false }, { "febf::ff:fe00:602", false },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		udp_as(BARE1, BARE2, rows[i].src, strchr(rows[i].src, ':') ? "fd00:66::23" : "172.16.0.23");
+		if (rows[i].passes) {
+			accepted(BARE1);
+			expect_port(&o, BARE2, &in);
+		} else {
+			refused(BARE1, DROP_IP_SPOOFED);
+		}
+	}
 }
 
 static void unspecified_sources_only_where_the_protocol_says_so(void **state)
@@ -226,6 +259,12 @@ static void arp_speaks_only_for_itself(void **state)
 	accepted(ANY1);
 	arp(ANY1, 2, endpoints[ANY1].mac, "10.0.1.11", "10.0.1.11");
 	refused(ANY1, DROP_ARP_SPOOFED);
+	arp(BARE1, 2, endpoints[BARE1].mac, "127.0.0.1", "127.0.0.1");
+	refused(BARE1, DROP_ARP_SPOOFED);
+	arp(BARE1, 2, endpoints[BARE1].mac, "255.255.255.255", "172.16.0.23");
+	refused(BARE1, DROP_ARP_SPOOFED);
+	arp(BARE1, 2, endpoints[BARE1].mac, "172.16.0.18", "172.16.0.18");
+	accepted(BARE1);
 }
 
 static void nd(enum endpoint_id from, uint8_t type, const char *src, const char *target, uint8_t option,
@@ -259,6 +298,16 @@ static void nd_speaks_only_for_itself(void **state)
 	accepted(WEB1);
 	nd(WEB1, 136, "fe80::ff:fe00:101", "fe80::ff:fe00:101", 2, own);
 	accepted(WEB1);
+	nd(WEB1, 136, "fe80::ff:fe00:101", "fe80::ff:fe00:102", 2, own); /* made from the MAC of web2 */
+	refused(WEB1, DROP_ARP_SPOOFED);
+	nd(ANY1, 136, "fd00:5::77", "fe80::1", 2, endpoints[ANY1].mac);
+	refused(ANY1, DROP_ARP_SPOOFED);
+	nd(ANY1, 136, "fd00:5::77", "::1", 2, endpoints[ANY1].mac);
+	refused(ANY1, DROP_ARP_SPOOFED);
+	nd(BARE1, 136, "fd00:66::18", "fe80::ff:fe00:602", 2, endpoints[BARE1].mac); /* of bare2 */
+	refused(BARE1, DROP_ARP_SPOOFED);
+	nd(ANY1, 136, "fd00:5::77", "fd00:5::77", 2, endpoints[ANY1].mac);
+	accepted(ANY1);
 }
 
 static void router_advertisements_and_redirects_are_refused(void **state)
@@ -282,12 +331,43 @@ static void router_advertisements_and_redirects_are_refused(void **state)
 	}
 }
 
+static void what_only_routers_say_is_refused(void **state)
+{
+	static const struct {
+		uint8_t type;
+		bool v6, passes;
+	} rows[] = {
+		{ 5, false, false }, { 9, false, false }, { 8, false, true },	{ 3, false, true },  { 10, false, true },
+		{ 138, true, false }, { 151, true, false }, { 128, true, true }, { 1, true, true }, { 130, true, true },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		for (int allowed = 0; allowed < 2; allowed++) {
+			enum endpoint_id from = allowed ? ALLOW1 : WEB1;
+
+			frame_between(&in, from, WEB2, rows[i].v6, rows[i].v6 ? IP_ICMP6 : IP_ICMP);
+			frame_icmp(&in, rows[i].type, 0, 0);
+			frame_fill(&in, 32);
+			frame_end(&in);
+			if (allowed || rows[i].passes)
+				accepted(from);
+			else
+				refused(from, DROP_ROUTER_ADVERTISEMENT);
+		}
+	}
+}
+
 static void dhcp_servers_are_refused(void **state)
 {
 	static const struct {
 		bool v6;
 		uint16_t sport, dport;
-	} rows[] = { { false, 67, 68 }, { true, 547, 546 } };
+	} rows[] = {
+		{ false, 67, 68 }, { true, 547, 546 },
+		/* either port alone: clients look at where it is sent to, and relays at where it comes from */
+		{ false, 1000, 68 }, { false, 67, 1000 }, { true, 1000, 546 }, { true, 547, 1000 },
+		{ false, 68, 68 }, { true, 546, 546 },
+	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		for (int allowed = 0; allowed < 2; allowed++) {
@@ -304,6 +384,19 @@ static void dhcp_servers_are_refused(void **state)
 	/* a client is no server */
 	frame_between(&in, WEB1, WEB2, true, IP_UDP);
 	frame_udp(&in, 546, 547);
+	frame_end(&in);
+	accepted(WEB1);
+	frame_between(&in, WEB1, WEB2, false, IP_UDP);
+	frame_udp(&in, 68, 67);
+	frame_end(&in);
+	accepted(WEB1);
+	/* nor are the other family's numbers */
+	frame_between(&in, WEB1, WEB2, true, IP_UDP);
+	frame_udp(&in, 67, 68);
+	frame_end(&in);
+	accepted(WEB1);
+	frame_between(&in, WEB1, WEB2, false, IP_UDP);
+	frame_udp(&in, 547, 546);
 	frame_end(&in);
 	accepted(WEB1);
 }
@@ -325,6 +418,9 @@ static void link_control_is_refused(void **state)
 		{ "02:00:00:00:01:02", 0x88cc }, /* to one host */
 		{ "02:00:00:00:01:02", 100 },	 /* any LLC */
 		{ "01:80:c2:00:00:0e", 0x0800 }, /* the address alone */
+		{ "01:80:c2:00:00:21", 0x88f5 }, /* MVRP */
+		{ BROADCAST, 0x88f6 }, { BROADCAST, 0x22ea }, { BROADCAST, 0x8902 }, { BROADCAST, 0x88e3 },
+		{ BROADCAST, 0x892f }, { BROADCAST, 0x88fb }, { BROADCAST, 0x9000 },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -343,6 +439,77 @@ static void link_control_is_refused(void **state)
 				accepted(from);
 			else
 				refused(from, DROP_LINK_CONTROL);
+		}
+	}
+}
+
+static void link_control_of_who_may_send_it_is_carried_as_any_frame(void **state)
+{
+	frame_begin(&in);
+	frame_eth(&in, mac_of("01:80:c2:00:00:00"), mac(ALLOW1), 38);
+	frame_fill(&in, 46);
+	from_port(ALLOW1, &in, &o);
+	expect_no_drop(&o);
+	expect_copies(&o, 5); /* web1, web2, small1, NODE4, NODE6 */
+	/* its source is checked all the same */
+	memcpy(in.data + 6, mac(WEB1).b, 6);
+	refused(ALLOW1, DROP_MAC_SPOOFED);
+}
+
+static void types_that_hide_a_packet_are_refused(void **state)
+{
+	static const struct {
+		uint16_t type;
+		enum drop_reason reason;
+		bool never; /* no permission lets it pass */
+	} rows[] = {
+		{ 0x9100, DROP_VLAN_TAGGED, true },   { 0x9200, DROP_VLAN_TAGGED, true },
+		{ 0x9300, DROP_VLAN_TAGGED, true },   { 0x88e7, DROP_VLAN_TAGGED, true },
+		{ 0x8847, DROP_TUNNEL_PROTOCOL, false }, { 0x8848, DROP_TUNNEL_PROTOCOL, false },
+		{ 0x8863, DROP_TUNNEL_PROTOCOL, false }, { 0x8864, DROP_TUNNEL_PROTOCOL, false },
+		{ 0x88e5, DROP_TUNNEL_PROTOCOL, false }, { 0x894f, DROP_TUNNEL_PROTOCOL, false },
+		{ 0x22f3, DROP_TUNNEL_PROTOCOL, false }, { 0x6558, DROP_TUNNEL_PROTOCOL, false },
+		{ 0x22f4, DROP_ROUTING_PROTOCOL, false }, { 0x4305, DROP_ROUTING_PROTOCOL, false },
+		{ 0x88b5, DROP_NONE, false },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		for (int allowed = 0; allowed < 2; allowed++) {
+			for (int unicast = 0; unicast < 2; unicast++) {
+				enum endpoint_id from = allowed ? ALLOW1 : WEB1;
+
+				frame_begin(&in);
+				frame_eth(&in, unicast ? mac(WEB2) : mac_of(BROADCAST), mac(from), rows[i].type);
+				frame_fill(&in, 46);
+				if (rows[i].reason == DROP_NONE || (allowed && !rows[i].never))
+					accepted(from);
+				else
+					refused(from, rows[i].reason);
+			}
+		}
+	}
+}
+
+static void the_fabrics_own_port_is_refused_wherever_it_is(void **state)
+{
+	struct abi_node n = { .underlay = { addr_of(SELF4), addr_of(SELF6) }, .vxlan_port = htons(5555) };
+	uint32_t zero = 0;
+
+	for (int v6 = 0; v6 < 2; v6++) {
+		frame_between(&in, WEB1, WEB2, v6, IP_UDP);
+		frame_udp(&in, 1000, 5555);
+		frame_fill(&in, 60);
+		frame_end(&in);
+		accepted(WEB1);
+	}
+	table_put("node", &zero, &n);
+	for (int v6 = 0; v6 < 2; v6++) {
+		for (int i = 0; i < 2; i++) {
+			frame_between(&in, WEB1, WEB2, v6, IP_UDP);
+			frame_udp(&in, 1000, i ? 4789 : 5555); /* VXLAN stays VXLAN */
+			frame_fill(&in, 60);
+			frame_end(&in);
+			refused(WEB1, DROP_TUNNEL_PROTOCOL);
 		}
 	}
 }
@@ -369,6 +536,19 @@ static void protocols_of_the_network_are_refused(void **state)
 		{ 89, 0, 0, DROP_ROUTING_PROTOCOL },	      { 103, 0, 0, DROP_ROUTING_PROTOCOL },
 		{ 112, 0, 0, DROP_ROUTING_PROTOCOL },	      { IP_UDP, 1000, 500, DROP_NONE },
 		{ IP_UDP, 1000, 4500, DROP_NONE },	      { IP_UDP, 1000, 53, DROP_NONE },
+		{ IP_UDP, 1000, 4754, DROP_TUNNEL_PROTOCOL }, { IP_UDP, 1000, 4755, DROP_TUNNEL_PROTOCOL },
+		{ IP_UDP, 1000, 6635, DROP_TUNNEL_PROTOCOL }, { IP_UDP, 1000, 6636, DROP_TUNNEL_PROTOCOL },
+		{ IP_UDP, 1000, 1701, DROP_TUNNEL_PROTOCOL }, { IP_UDP, 1000, 2152, DROP_TUNNEL_PROTOCOL },
+		{ IP_UDP, 1000, 2268, DROP_TUNNEL_PROTOCOL }, { IP_UDP, 1000, 3544, DROP_TUNNEL_PROTOCOL },
+		{ IP_UDP, 1000, 5247, DROP_TUNNEL_PROTOCOL }, { 55, 0, 0, DROP_TUNNEL_PROTOCOL },
+		{ 98, 0, 0, DROP_TUNNEL_PROTOCOL },	      { 108, 0, 0, DROP_TUNNEL_PROTOCOL },
+		{ 143, 0, 0, DROP_TUNNEL_PROTOCOL },	      { 144, 0, 0, DROP_TUNNEL_PROTOCOL },
+		{ 46, 0, 0, DROP_ROUTING_PROTOCOL },	      { 124, 0, 0, DROP_ROUTING_PROTOCOL },
+		{ 138, 0, 0, DROP_ROUTING_PROTOCOL },	      { IP_TCP, 1000, 646, DROP_ROUTING_PROTOCOL },
+		{ IP_UDP, 1000, 7784, DROP_ROUTING_PROTOCOL }, { IP_UDP, 1000, 520, DROP_ROUTING_PROTOCOL },
+		{ IP_UDP, 1000, 521, DROP_ROUTING_PROTOCOL }, { IP_UDP, 1000, 1985, DROP_ROUTING_PROTOCOL },
+		{ IP_UDP, 1000, 2029, DROP_ROUTING_PROTOCOL }, { IP_UDP, 1000, 3222, DROP_ROUTING_PROTOCOL },
+		{ IP_UDP, 1000, 4342, DROP_ROUTING_PROTOCOL }, { IP_UDP, 1000, 6696, DROP_ROUTING_PROTOCOL },
 		{ IP_TCP, 1000, 4789, DROP_NONE },	      { IP_UDP, 1000, 179, DROP_NONE },
 		{ 132, 0, 0, DROP_NONE },
 	};
@@ -454,12 +634,17 @@ int main(void)
 		DATAPATH_TEST(a_declared_source_passes_and_so_does_eui64),
 		DATAPATH_TEST(a_port_without_declared_addresses_keeps_to_its_subnets),
 		DATAPATH_TEST(in_a_network_without_subnets_any_address_that_nobody_has),
+		DATAPATH_TEST(nobodys_addresses_are_nobodys_in_any_network),
 		DATAPATH_TEST(unspecified_sources_only_where_the_protocol_says_so),
 		DATAPATH_TEST(arp_speaks_only_for_itself),
 		DATAPATH_TEST(nd_speaks_only_for_itself),
 		DATAPATH_TEST(router_advertisements_and_redirects_are_refused),
+		DATAPATH_TEST(what_only_routers_say_is_refused),
 		DATAPATH_TEST(dhcp_servers_are_refused),
 		DATAPATH_TEST(link_control_is_refused),
+		DATAPATH_TEST(link_control_of_who_may_send_it_is_carried_as_any_frame),
+		DATAPATH_TEST(types_that_hide_a_packet_are_refused),
+		DATAPATH_TEST(the_fabrics_own_port_is_refused_wherever_it_is),
 		DATAPATH_TEST(protocols_of_the_network_are_refused),
 		DATAPATH_TEST(tagged_frames_are_refused_at_any_depth),
 		DATAPATH_TEST(nd_in_fragments_or_behind_extension_headers_is_refused),
