@@ -96,9 +96,9 @@ static void decode(const struct nlmsghdr *h, const struct tcmsg *tc, struct filt
 static int digest(const struct filters *f, const uint8_t *data, size_t size, bool dump, message_fn fn, void *arg)
 {
 	const struct nlmsghdr *h = (const struct nlmsghdr *)data;
-	int left = (int)size;
+	int left = (int)size; /* below 0 behind a last message that is not padded */
 
-	for (; NLMSG_OK(h, (unsigned)left); h = NLMSG_NEXT(h, left)) {
+	for (; left > 0 && NLMSG_OK(h, (unsigned)left); h = NLMSG_NEXT(h, left)) {
 		int error = 0;
 
 		if (h->nlmsg_seq != f->sequence)

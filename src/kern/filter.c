@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "kern/kern.h"
+#include "kern/rtnl.h"
 #include "lib/cleanup.h"
 
 DEFINE_CLEANUP(mnl, struct mnl_socket *, mnl_socket_close)
@@ -33,18 +33,38 @@ static int on_attribute(const struct nlattr *attribute, void *arg)
 	return MNL_CB_OK;
 }
 
-static int on_filter(const struct nlmsghdr *message, void *arg)
+static void on_filter(const struct nlmsghdr *message, struct dump *d)
 {
 	const struct tcmsg *tc = mnl_nlmsg_get_payload(message);
-	struct kern_filter f = {.priority = tc->tcm_info >> 16};
-	struct dump *d = arg;
+	struct kern_filter f = {0};
 
+	if (message->nlmsg_type != RTM_NEWTFILTER || mnl_nlmsg_get_payload_len(message) < sizeof(*tc))
+		return;
 	if (!tc->tcm_handle) /* the chain's head, not a filter */
-		return MNL_CB_OK;
+		return;
+	f.priority = tc->tcm_info >> 16;
 	mnl_attr_parse(message, sizeof(*tc), on_attribute, &f);
 	if (d->length < d->n)
 		d->out[d->length++] = f;
-	return MNL_CB_OK;
+}
+
+/* 1 = the dump is complete, 0 = more to come, -errno */
+static int digest(const uint8_t *data, size_t size, unsigned sequence, struct dump *d)
+{
+	const struct nlmsghdr *h;
+	int error = 0;
+
+	while ((h = rtnl_next(&data, &size))) {
+		if (h->nlmsg_seq != sequence)
+			continue;
+		if (h->nlmsg_type == NLMSG_DONE || h->nlmsg_type == NLMSG_ERROR) {
+			if (mnl_nlmsg_get_payload_len(h) >= sizeof(error))
+				memcpy(&error, mnl_nlmsg_get_payload(h), sizeof(error));
+			return error < 0 ? error : 1;
+		}
+		on_filter(h, d);
+	}
+	return 0;
 }
 
 int kern_filters(uint32_t ifindex, bool ingress, struct kern_filter *out, size_t n)
@@ -56,7 +76,7 @@ int kern_filters(uint32_t ifindex, bool ingress, struct kern_filter *out, size_t
 	struct dump dump = {.out = out, .n = n};
 	struct tcmsg *tc;
 	ssize_t size;
-	int r = MNL_CB_OK;
+	int r = 0;
 
 	if (!socket || mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0)
 		return -errno;
@@ -69,13 +89,13 @@ int kern_filters(uint32_t ifindex, bool ingress, struct kern_filter *out, size_t
 	tc->tcm_parent = TC_H_MAKE(TC_H_CLSACT, ingress ? TC_H_MIN_INGRESS : TC_H_MIN_EGRESS);
 	if (mnl_socket_sendto(socket, message, message->nlmsg_len) < 0)
 		return -errno;
-	while (r > MNL_CB_STOP) {
+	while (r == 0) {
 		size = mnl_socket_recvfrom(socket, buffer, sizeof(buffer));
 		if (size < 0)
 			return -errno;
-		r = mnl_cb_run(buffer, (size_t)size, sequence, mnl_socket_get_portid(socket), on_filter, &dump);
-		if (r < 0)
-			return -errno;
+		r = digest((const uint8_t *)buffer, (size_t)size, sequence, &dump);
 	}
+	if (r < 0)
+		return r;
 	return (int)dump.length;
 }

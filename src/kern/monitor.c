@@ -196,11 +196,11 @@ int kern_fd(const struct kern *k)
 	return mnl_socket_get_fd(k->hearing);
 }
 
-static void digest(struct kern *k, const uint8_t *data, int size)
+static void digest(struct kern *k, const uint8_t *data, size_t size)
 {
-	const struct nlmsghdr *h = (const struct nlmsghdr *)data;
+	const struct nlmsghdr *h;
 
-	for (; mnl_nlmsg_ok(h, size); h = mnl_nlmsg_next(h, &size)) {
+	while ((h = rtnl_next(&data, &size))) {
 		struct rtnl_message m;
 
 		if (rtnl_decode(h, h->nlmsg_len, &m) == 0)
@@ -220,7 +220,7 @@ int kern_read(struct kern *k)
 		ssize_t size = mnl_socket_recvfrom(k->hearing, buffer, RTNL_BUFFER_SIZE);
 
 		if (size >= 0) {
-			digest(k, buffer, (int)size);
+			digest(k, buffer, (size_t)size);
 			continue;
 		}
 		if (errno == EINTR)

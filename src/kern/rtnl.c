@@ -277,6 +277,21 @@ static const struct decoder {
 	{RTM_NEWNEIGH, sizeof(struct ndmsg), decode_neighbour},
 };
 
+const struct nlmsghdr *rtnl_next(const uint8_t **data, size_t *size)
+{
+	const struct nlmsghdr *h = (const struct nlmsghdr *)*data;
+	size_t step;
+
+	if (*size < sizeof(*h) || h->nlmsg_len < sizeof(*h) || h->nlmsg_len > *size)
+		return NULL;
+	step = MNL_ALIGN((size_t)h->nlmsg_len);
+	if (step > *size) /* the last one need not be padded */
+		step = *size;
+	*data += step;
+	*size -= step;
+	return h;
+}
+
 int rtnl_decode(const void *data, size_t size, struct rtnl_message *out)
 {
 	const struct nlmsghdr *h = data;
@@ -344,12 +359,12 @@ void rtnl_close(struct rtnl *r)
 enum turn { TURN_MORE, TURN_END, TURN_ERROR };
 
 /* One datagram of answers. */
-static enum turn digest(const struct rtnl *r, const uint8_t *data, int size, rtnl_fn fn, void *arg, bool *inconsistent,
-			int *error)
+static enum turn digest(const struct rtnl *r, const uint8_t *data, size_t size, rtnl_fn fn, void *arg,
+			bool *inconsistent, int *error)
 {
-	const struct nlmsghdr *h = (const struct nlmsghdr *)data;
+	const struct nlmsghdr *h;
 
-	for (; mnl_nlmsg_ok(h, size); h = mnl_nlmsg_next(h, &size)) {
+	while ((h = rtnl_next(&data, &size))) {
 		struct rtnl_message m;
 
 		if (h->nlmsg_seq != r->sequence) /* the rest of an answer that was given up on */
@@ -388,7 +403,7 @@ int rtnl_request(struct rtnl *r, struct nlmsghdr *h, rtnl_fn fn, void *arg)
 			continue;
 		if (size < 0)
 			return errno == EAGAIN ? -ETIMEDOUT : -errno;
-		turn = digest(r, buffer, (int)size, fn, arg, &inconsistent, &error);
+		turn = digest(r, buffer, (size_t)size, fn, arg, &inconsistent, &error);
 	}
 	if (turn == TURN_ERROR)
 		return error;

@@ -2,8 +2,9 @@
 /*
  * rtnl.h - rtnetlink messages to values, and a socket that asks; private to kern/.
  *
- * rtnl_decode is a pure function over bytes, so that it can be fuzzed: whatever the bytes are, it answers with a value
- * or -EBADMSG and never reads past `size`.  rtnl_request sends one request and hands every decoded answer to `fn`.
+ * rtnl_next and rtnl_decode are pure functions over bytes, so that they can be fuzzed: whatever the bytes are, they give
+ * a message, a value or -EBADMSG, and never read past `size`.  rtnl_request sends one request and hands every decoded
+ * answer to `fn`.
  */
 #ifndef ISTHMUS_KERN_RTNL_H
 #define ISTHMUS_KERN_RTNL_H
@@ -54,6 +55,12 @@ struct rtnl_message {
 		uint32_t ifindex; /* FILTER_GONE */
 	};
 };
+
+/*
+ * The first whole message of the bytes at *data, which are moved behind it; NULL at their end, or where a length lies.
+ * (mnl_nlmsg_ok of libmnl 1.0.4 takes a length beyond 2 GiB for a negative one, which is small enough.)
+ */
+const struct nlmsghdr *rtnl_next(const uint8_t **data, size_t *size);
 
 /* Decodes the message at `data` (header included). 0 or -EBADMSG */
 int rtnl_decode(const void *data, size_t size, struct rtnl_message *out);
