@@ -3,11 +3,15 @@
 import json
 import os
 import statistics
+import subprocess
 
 from probe import METRICS
 
 from lab.node import build_directory
+from lab.run import LabError
 
+# What keeps one case from being measured and says nothing about the others.
+TROUBLE = (LabError, OSError, KeyError, ValueError, subprocess.SubprocessError)
 SHOWN = [m for m in METRICS if not m.endswith("_frame")]
 CHARTS = {
     "throughput": (("tcp1", "1 TCP stream"), ("tcp4", "4 TCP streams")),
@@ -41,6 +45,13 @@ TARGETS = [
 ]
 
 
+def directory():
+    """Where results go."""
+    path = os.path.join(build_directory(), "bench")
+    os.makedirs(path, exist_ok=True)
+    return path
+
+
 def markdown(head, rows):
     return "\n".join("| " + " | ".join(r) + " |" for r in (head, ["---"] * len(head), *rows)) + "\n"
 
@@ -48,7 +59,7 @@ def markdown(head, rows):
 class Report:
     def __init__(self, bench, settings):
         self.bench, self.settings = bench, settings
-        self.directory = os.path.join(build_directory(), "bench")
+        self.directory = directory()
 
     def median(self, wire, case, metric):
         values = self.bench.figures.get((wire, case, metric))
@@ -86,7 +97,7 @@ class Report:
         for (wire, case), why in self.bench.objections.items():
             yield f"{case:<21} {wire:<5} not what it should be: {why}"
 
-    def tables(self):
+    def markdown(self):
         s = self.settings
         text = f"""{s['date']}, Linux {s['kernel']}, {s['cpus']} CPUs; medians of {s['runs']} interleaved runs (least-greatest), \
 TCP {s['seconds']} s, {s['idle_cpus']} CPUs busy when idle (taken off); {s['took_s']} s in all.
@@ -144,10 +155,6 @@ TCP {s['seconds']} s, {s['idle_cpus']} CPUs busy when idle (taken off); {s['took
         head = ["figure", "beside", "whole: target", "measured", "cut: target", "measured"]
         return "\n### Targets\n\nRatio of the medians; in brackets the ratios within single rounds.\n\n" + markdown(head, rows)
 
-    def print(self):
-        print("\n".join(self.lines()) + "\n")
-        print(self.tables())
-
     def json(self):
         figures = [
             {
@@ -176,10 +183,9 @@ TCP {s['seconds']} s, {s['idle_cpus']} CPUs busy when idle (taken off); {s['took
 
     def write(self):
         """Returns the paths of the files written."""
-        os.makedirs(self.directory, exist_ok=True)
         paths = [os.path.join(self.directory, n) for n in ("bench.md", "bench.json")]
         with open(paths[0], "w") as f:
-            f.write(self.tables())
+            f.write(self.markdown())
         with open(paths[1], "w") as f:
             json.dump(self.json(), f, indent=1)
         return paths + self.charts()

@@ -16,7 +16,6 @@ import fnmatch
 import json
 import os
 import platform
-import subprocess
 import sys
 import time
 
@@ -25,10 +24,9 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspa
 import report  # noqa: E402
 from case import CASES, RIGS, WIRES, raise_rig  # noqa: E402
 from probe import PROBES, check_run, idle_load, prove  # noqa: E402
+from size import Size, numbers  # noqa: E402
 
-from lab.run import LabError, handle_signals  # noqa: E402
-
-TROUBLE = (LabError, OSError, KeyError, ValueError, subprocess.SubprocessError)
+from lab.run import handle_signals  # noqa: E402
 
 
 def chosen(variable, names, default=None):
@@ -80,7 +78,7 @@ class Bench:
                 self.say(f"{wire} wire: raising {name}")
                 try:
                     rigs[name] = raise_rig(stack, name, wire)
-                except TROUBLE as e:
+                except report.TROUBLE as e:
                     why[name] = " ".join(str(e).split()) or repr(e)
         for c in self.cases:
             if c.rig in why:
@@ -100,7 +98,7 @@ class Bench:
     def _attempt(self, wire, case, what):
         try:
             what()
-        except TROUBLE as e:
+        except report.TROUBLE as e:
             self.failures[wire, case.name] = " ".join(str(e).split()) or repr(e)
 
     def _prove(self, rig, wire, case):
@@ -126,6 +124,12 @@ def settings(bench):
     }
 
 
+def compare(bench):
+    start = time.monotonic()
+    bench.measure()
+    return report.Report(bench, {**settings(bench), "took_s": round(time.monotonic() - start)})
+
+
 def main():
     handle_signals()
     if os.geteuid() != 0:
@@ -134,14 +138,19 @@ def main():
     asked = chosen("CASE", [*names, "size"]) if os.environ.get("CASE") else names
     plain = {c.plain for c in CASES if c.name in asked}
     cases = [c for c in CASES if c.name in asked or c.name in plain]
-    bench = Bench(cases, chosen("WIRE", WIRES), chosen("METRIC", list(PROBES)), number("RUNS", 7), number("SECONDS", 1))
-    start = time.monotonic()
-    bench.measure()
-    result = report.Report(bench, {**settings(bench), "took_s": round(time.monotonic() - start)})
-    result.print()
-    for path in result.write():
+    wires, probes, runs, seconds = chosen("WIRE", WIRES), chosen("METRIC", list(PROBES)), number("RUNS", 7), number("SECONDS", 1)
+    results = []
+    if cases:
+        results.append(compare(Bench(cases, wires, probes, runs, seconds)))
+    if "size" in asked:
+        sizes = Size(numbers("ENDPOINTS", "10 10000 1000000"), numbers("NETWORKS", "1 100 4000"), runs, seconds, Progress())
+        sizes.measure()
+        results.append(sizes)
+    for r in results:
+        print("\n".join(r.lines()) + "\n\n" + r.markdown())
+    for path in [p for r in results for p in r.write()]:
         print(path)
-    return 0 if bench.figures else 1
+    return 0
 
 
 if __name__ == "__main__":
