@@ -5,7 +5,7 @@ PYTHON := /usr/bin/python3
 export ISTHMUS_BUILD := $(abspath $(BUILD))
 MAKEFLAGS += --no-print-directory
 
-.PHONY: all help deps demo bench test test-kernel lint fuzz soak mutate install clean
+.PHONY: all help deps demo bench test test-asan test-kernel lint fuzz soak mutate install clean
 
 all: deps
 	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) . >/dev/null
@@ -17,6 +17,7 @@ help:
 	'make demo       two clouds in network namespaces, joined, shown, measured, taken down (root); KEEP=1 leaves them up' \
 	'make bench      Isthmus beside what else there is, on this machine (root); CASE= WIRE= METRIC= RUNS= SECONDS= narrow it' \
 	'make test       every test (root); TIER="unit lab" runs some; the last line counts them' \
+	'make test-asan  the same with everything built under ASan and UBSan; any report fails it, also that of a killed daemon' \
 	'make test-kernel  unit tests of the programs and a short lab run on the kernel of Debian 12, in QEMU; TESTS="bpf_wire tests/lab/test_x.py"' \
 	'make lint       warnings as errors (gcc, clang), clang-tidy, cppcheck, scan-build, mandoc and more; STEP="tidy scan"' \
 	'make fuzz       libFuzzer targets, TIME=30 seconds each' \
@@ -36,6 +37,11 @@ bench: all
 
 test: all
 	@$(PYTHON) tests/run.py $(TIER)
+
+test-asan: deps
+	@test -f $(BUILD)-asan/build.ninja || meson setup $(BUILD)-asan . -Db_sanitize=address,undefined -Db_lundef=false >/dev/null
+	@ninja -C $(BUILD)-asan --quiet
+	@ISTHMUS_BUILD=$(abspath $(BUILD)-asan) $(PYTHON) tests/run.py --sanitized $(TIER)
 
 test-kernel: all
 	@$(PYTHON) tests/kernel/guest.py $(TESTS)
