@@ -2,11 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the tiers of the test suite and ends with one line, `N passed, N failed`.
 
-run.py [TIER ...]   default: every tier, in the order below
+run.py [--sanitized] [TIER ...]   default: every tier, in the order below
+
+--sanitized: the build is one with ASan and UBSan; whatever they wrote to its reports/ during a tier fails the tier.
 
 A tier is a function that returns a list of (name, passed, output).  cmocka programs and pytest runs count each test of
 theirs; a program that reports nothing counts as one.
 """
+import concurrent.futures
 import json
 import os
 import re
@@ -19,11 +22,14 @@ import xml.etree.ElementTree as ElementTree
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD = os.environ.get("ISTHMUS_BUILD", os.path.join(ROOT, "build"))
 PYTHON = "/usr/bin/python3"
-FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", "10"))
+REPORTS = os.path.join(BUILD, "reports")
+SLOWER = 4  # sanitized programs are that much
+FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", "30"))  # each target
 
 
 def run(argv, timeout=600, env=None, cwd=ROOT):
     """Exit status and output; a program that does not end is killed with its group and fails."""
+    timeout *= float(os.environ.get("LAB_PATIENCE", "1"))
     with tempfile.TemporaryFile("w+", errors="replace") as out:
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, cwd=cwd,
                                    env={**os.environ, **(env or {})}, start_new_session=True)
@@ -77,33 +83,49 @@ def pytest(folder, timeout=600):
         return rows
 
 
+def fuzz_one(target):
+    """One target for a moment over its corpus; what it finds is kept beside the build."""
+    name = os.path.basename(target)
+    corpus = os.path.join(ROOT, "tests", "fuzz", "corpus", name.removeprefix("fuzz_"))
+    with tempfile.TemporaryDirectory() as scratch:
+        argv = [target, f"-max_total_time={FUZZ_SECONDS}", "-rss_limit_mb=2048", "-timeout=10", "-print_final_stats=1",
+                f"-artifact_prefix={os.path.dirname(target)}/", scratch, corpus]
+        if os.path.exists(corpus + ".dict"):
+            argv.append(f"-dict={corpus}.dict")
+        status, output = run(argv, FUZZ_SECONDS + 120, {"LLVM_PROFILE_FILE": "/dev/null"}, cwd=scratch)
+    runs = re.search(r"number_of_executed_units: (\d+)", output)
+    return f"{name}: {runs[1] if runs else 'no'} inputs", status == 0, output
+
+
+def coverage_rows(targets):
+    """How much of each decoder the corpora run: one row per file."""
+    sys.path.insert(0, os.path.join(ROOT, "tests", "fuzz"))
+    import coverage
+
+    try:
+        rows, _ = coverage.measure(targets)
+    except (RuntimeError, subprocess.SubprocessError) as e:
+        return [("coverage: replay of the corpora", False, str(e))]
+    return [(f"coverage: {name} {coverage.percent(n, ran):.1f} %", coverage.percent(n, ran) >= coverage.BOUND,
+             f"at least {coverage.BOUND} % is wanted") for name, n, ran in rows]
+
+
 def fuzz_tier():
-    """Builds the libFuzzer targets with clang and runs each for a moment over its corpus."""
+    """Builds the libFuzzer targets with clang, replays the corpora, then runs the targets, one per core."""
     build = BUILD + "-fuzz"
     if not os.path.exists(os.path.join(build, "build.ninja")):
         status, output = run(["meson", "setup", build, ROOT, "-Dfuzzing=true", "-Db_sanitize=address,undefined",
                               "-Db_lundef=false"], env={"CC": "clang"})
         if status != 0:
             return [("fuzz: set-up", False, output)]
-    targets = [t for t in json.loads(subprocess.check_output(["meson", "introspect", build, "--targets"], text=True))
-               if t["name"].startswith("fuzz_")]
-    status, output = run(["ninja", "-C", build] + [t["name"] if "/" in t["name"] else
-                                                   os.path.relpath(t["filename"][0], build) for t in targets])
-    if status != 0:
+    targets = sorted(t["filename"][0] for t in
+                     json.loads(subprocess.check_output(["meson", "introspect", build, "--targets"], text=True))
+                     if t["name"].startswith("fuzz_"))
+    status, output = run(["ninja", "-C", build] + [os.path.relpath(t, build) for t in targets])
+    if status != 0 or not targets:
         return [("fuzz: build", False, output)]
-    rows = []
-    for target in targets:
-        name = target["name"]
-        corpus = os.path.join(ROOT, "tests", "fuzz", "corpus", name.removeprefix("fuzz_"))
-        dictionary = corpus + ".dict"
-        with tempfile.TemporaryDirectory() as scratch:
-            argv = [target["filename"][0], f"-max_total_time={FUZZ_SECONDS}", "-rss_limit_mb=2048", "-timeout=10",
-                    f"-artifact_prefix={scratch}/", scratch, corpus]
-            if os.path.exists(dictionary):
-                argv.append(f"-dict={dictionary}")
-            status, output = run(argv, FUZZ_SECONDS + 120)
-        rows.append((name, status == 0, output))
-    return rows or [("fuzz: no target found", False, "")]
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        return coverage_rows(targets) + list(pool.map(fuzz_one, targets))
 
 
 def kernel_tier():
@@ -112,6 +134,37 @@ def kernel_tier():
     import guest
 
     return guest.rows()
+
+
+def with_lines(report):
+    """The report, with file and line behind places like (/path/isthmusd+0x1234): in its sandbox a daemon cannot look."""
+    def line(m):
+        p = subprocess.run(["addr2line", "-spfe", m[1], m[2]], capture_output=True, text=True)
+        return f"{m[0]} {p.stdout.strip()}"
+
+    return re.sub(r"\((/[^\s()]+)\+(0x[0-9a-f]+)\)", line, report)
+
+
+def sanitizer_reports():
+    """What was found since the last call, as rows; tests/sanitize/report.c makes one file a process, mostly empty."""
+    rows = []
+    for name in sorted(os.listdir(REPORTS)):
+        path = os.path.join(REPORTS, name)
+        with open(path, errors="replace") as f:
+            text = f.read()
+        os.unlink(path)
+        if text.strip():
+            found = re.search(r"(ERROR: \w+Sanitizer: [\w-]+|runtime error: .*)", text)
+            rows.append((f"sanitizer: {name.rsplit('.', 1)[0]}: {found[1] if found else 'report'}", False, with_lines(text)))
+    return rows
+
+
+def prepare_sanitized():
+    os.makedirs(REPORTS, exist_ok=True)
+    os.chmod(REPORTS, 0o1777)  # tests run programs as nobody, too
+    sanitizer_reports()
+    os.environ["ISTHMUS_SANITIZED"] = "1"
+    os.environ["LAB_PATIENCE"] = str(SLOWER * float(os.environ.get("LAB_PATIENCE", "1")))
 
 
 TIERS = {
@@ -127,16 +180,21 @@ TIERS = {
 
 
 def main():
-    chosen = sys.argv[1:] or list(TIERS)
+    sanitized = "--sanitized" in sys.argv[1:]
+    chosen = [a for a in sys.argv[1:] if a != "--sanitized"] or list(TIERS)
     unknown = [t for t in chosen if t not in TIERS]
     if unknown:
         sys.exit(f"run.py: no tier named {unknown[0]}; there are: {' '.join(TIERS)}")
     if os.geteuid() != 0:
         sys.exit("run.py: the tests make network namespaces and load BPF programs: run as root")
+    if sanitized:
+        prepare_sanitized()
     passed = failed = 0
     for tier in chosen:
         start = time.monotonic()
         rows = TIERS[tier]() or [(f"{tier}: ran no test", False, "")]
+        if sanitized:
+            rows += sanitizer_reports()
         good = sum(ok for _, ok, _ in rows)
         passed += good
         failed += len(rows) - good
