@@ -37,6 +37,9 @@ class Daemon:
         self.log_path = os.path.join(d, "log")
         for path in (d, self.run_dir, self.state_dir):
             os.makedirs(path, exist_ok=True)
+        self.options = []  # of its command line, beside those of the lab
+        self.program = None  # another isthmusd than that of the build
+        self.prefix = []  # what starts it: a tracer, a limit
         self.notified = []  # what it said since its start, "READY=1" and the like
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notify.bind(os.path.join(d, "notify"))
@@ -53,12 +56,14 @@ class Daemon:
         return ["--run-dir", self.run_dir, "--state-dir", self.state_dir, "--bpf-dir", self.bpf_dir]
 
     def argv(self, *more):
-        return [binary("isthmusd"), "--node", self.node.name, "--config", self.config, *self.directories(), *more]
+        own = ["--node", self.node.name, "--config", self.config, *self.directories()]
+        return [self.program or binary("isthmusd"), *own, *self.options, *more]
 
     def start(self, wait=True, environment=None):
         self.notified = []
         with open(self.log_path, "a") as log:
             self.process = self.node.ns.spawn(
+                *self.prefix,
                 *self.argv(),
                 stdout=log,
                 stderr=log,
