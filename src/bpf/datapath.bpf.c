@@ -19,17 +19,13 @@
 #include "route.h"
 #include "security.h"
 
-/* parse() at `offset`; headers that are not linear yet are pulled once. */
-static __always_inline int parse_at(struct __sk_buff *skb, __u32 offset, struct packet *p)
+/* parse() once more, with the headers pulled that were not linear. */
+static __noinline int parse_pulled(struct __sk_buff *skb, __u32 offset, struct packet *p)
 {
-	void *data = (void *)(long)skb->data, *data_end = (void *)(long)skb->data_end;
+	void *data, *data_end;
 	__u32 pull = offset + PARSE_LINEAR_MAX;
-	int reason = DROP_MALFORMED;
+	int reason;
 
-	if (data + offset <= data_end)
-		reason = parse(data + offset, data_end, skb->len - offset, p);
-	if (reason != PARSE_PULL)
-		return reason;
 	if (pull > skb->len)
 		pull = skb->len;
 	if (bpf_skb_pull_data(skb, pull))
@@ -40,6 +36,17 @@ static __always_inline int parse_at(struct __sk_buff *skb, __u32 offset, struct 
 		return DROP_MALFORMED;
 	reason = parse(data + offset, data_end, skb->len - offset, p);
 	return reason == PARSE_PULL ? DROP_MALFORMED : reason;
+}
+
+/* parse() at `offset`; headers that are not linear yet are pulled once. */
+static __always_inline int parse_at(struct __sk_buff *skb, __u32 offset, struct packet *p)
+{
+	void *data = (void *)(long)skb->data, *data_end = (void *)(long)skb->data_end;
+	int reason = DROP_MALFORMED;
+
+	if (data + offset <= data_end)
+		reason = parse(data + offset, data_end, skb->len - offset, p);
+	return reason == PARSE_PULL ? parse_pulled(skb, offset, p) : reason;
 }
 
 static __always_inline bool is_for_gateway(const struct packet *p)

@@ -108,9 +108,28 @@ static __always_inline void checksum4(struct iphdr *ip)
 	ip->check = ~sum;
 }
 
-/* RFC 6335 ephemeral ports, by the inner flow: every underlay path carries traffic. */
-static __always_inline __be16 source_port(__u32 hash)
+/*
+ * RFC 6335 ephemeral ports, by the inner flow: every underlay path carries traffic.  A socket of this machine has left its
+ * own hash (and changes it when a path fails); asking the kernel for another's would dissect the packet once more.
+ */
+static __always_inline __be16 source_port(const struct __sk_buff *skb, const struct packet *p)
 {
+	__u64 hash = skb->hash;
+
+	if (!hash && p->ip) {
+		/* Fragments have no ports, and must go the way of the first, which has. */
+		__u32 ports = p->fragment || !p->has_l4 ? 0 : (__u32)p->sport << 16 | p->dport;
+
+		hash = (p->src.u64[0] ^ p->dst.u64[1]) * 0x9e3779b97f4a7c15ULL ^ p->src.u64[1] ^ p->dst.u64[0];
+		hash = (hash ^ ports) * 0xff51afd7ed558ccdULL;
+	} else if (!hash) {
+		__u32 ends[2];
+
+		__builtin_memcpy(&ends[0], &p->dst_mac[2], 4);
+		__builtin_memcpy(&ends[1], &p->src_mac[2], 4);
+		hash = (ends[0] ^ (__u64)ends[1] << 32) * 0xff51afd7ed558ccdULL;
+	}
+	hash ^= hash >> 33;
 	return bpf_htons(49152 + ((hash ^ hash >> 16) & 0x3fff));
 }
 
@@ -237,26 +256,51 @@ static __always_inline int encap6(struct __sk_buff *skb, const struct abi_nextho
 	return 0;
 }
 
-struct way_out {
+/*
+ * The way to a VTEP as the kernel's routing gave it in this tick of its clock (1 to 10 ms).  Asking costs a quarter of all
+ * that a small packet costs here; an answer that old is as good as one that was given just before the route changed.
+ */
+struct way {
+	__u64 tick;
+	struct abi_addr remote;
+	__be16 sport; /* a flow's: many paths may lead to a VTEP */
+	__u16 zero;
 	__u32 ifindex;
-	int reason; /* DROP_NONE; DROP_NO_NEIGHBOUR: ifindex is valid, the kernel has to resolve first */
 	__u8 dst_mac[6], src_mac[6];
+	__u32 room; /* the longest frame that the kernel would have answered so for */
 };
+
+#define WAYS 256 /* of each CPU */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, WAYS);
+	__type(key, __u32);
+	__type(value, struct way);
+} ways SEC(".maps");
+
+static __always_inline struct way *way_get(const struct abi_addr *remote, __be16 sport)
+{
+	__u32 i = (sport ^ sport >> 8 ^ remote->be32[3] ^ remote->be32[3] >> 24) & (WAYS - 1);
+
+	return bpf_map_lookup_elem(&ways, &i);
+}
 
 /*
  * The kernel's own routing: lo is the one device that may "forward" (src/kern sets that), so this is what a socket of
- * this node would get, follows every route change, and needs no daemon.
+ * this node would get, follows every route change, and needs no daemon.  DROP_NONE; DROP_NO_NEIGHBOUR: only w->ifindex
+ * is valid, the kernel has to resolve first; or why there is no way.
  */
-static __always_inline void find_way(struct __sk_buff *skb, const struct abi_nexthop *nh, __be16 sport, __be16 dport,
-				     struct way_out *w)
+static __noinline int ask_way(struct __sk_buff *skb, const struct abi_nexthop *nh, __be16 sport, __be16 dport,
+			      struct way *w)
 {
 	struct scratch *scratch = scratch_get();
 	struct bpf_fib_lookup *f;
 	long r;
 
-	w->reason = DROP_NO_UNDERLAY_ROUTE;
+	w->tick = 0;
 	if (!scratch)
-		return;
+		return DROP_NO_UNDERLAY_ROUTE;
 	f = &scratch->fib;
 	__builtin_memset(f, 0, sizeof(*f));
 	f->ifindex = LOOPBACK_IFINDEX;
@@ -274,15 +318,27 @@ static __always_inline void find_way(struct __sk_buff *skb, const struct abi_nex
 	}
 	r = bpf_fib_lookup(skb, f, sizeof(*f), 0);
 	w->ifindex = f->ifindex;
-	if (r == BPF_FIB_LKUP_RET_SUCCESS) {
-		w->reason = DROP_NONE;
-		mac_copy(w->dst_mac, f->dmac);
-		mac_copy(w->src_mac, f->smac);
-	} else if (r == BPF_FIB_LKUP_RET_NO_NEIGH) {
-		w->reason = DROP_NO_NEIGHBOUR;
-	} else {
-		w->reason = r == BPF_FIB_LKUP_RET_FRAG_NEEDED ? DROP_TOO_BIG : DROP_NO_UNDERLAY_ROUTE;
-	}
+	if (r == BPF_FIB_LKUP_RET_NO_NEIGH)
+		return DROP_NO_NEIGHBOUR;
+	if (r != BPF_FIB_LKUP_RET_SUCCESS)
+		return r == BPF_FIB_LKUP_RET_FRAG_NEEDED ? DROP_TOO_BIG : DROP_NO_UNDERLAY_ROUTE;
+	w->tick = bpf_jiffies64();
+	w->remote = nh->remote;
+	w->sport = sport;
+	w->room = ETH_HLEN + f->mtu_result; /* of the device, as no length was given */
+	mac_copy(w->dst_mac, f->dmac);
+	mac_copy(w->src_mac, f->smac);
+	return DROP_NONE;
+}
+
+/* As ask_way; w is way_get()'s. */
+static __always_inline int find_way(struct __sk_buff *skb, const struct abi_nexthop *nh, __be16 sport, __be16 dport,
+				    struct way *w)
+{
+	if (w->tick == bpf_jiffies64() && w->sport == sport && addr_equal(&w->remote, &nh->remote) &&
+	    (skb->gso_size || skb->len <= w->room))
+		return DROP_NONE;
+	return ask_way(skb, nh, sport, dport, w);
 }
 
 static __always_inline void write_macs(struct __sk_buff *skb, const __u8 *dst, const __u8 *src)
@@ -300,33 +356,31 @@ static __noinline int send_tunnel(struct __sk_buff *skb, const struct origin *o,
 				       const struct abi_nexthop *nh, __u32 vni)
 {
 	struct abi_node *n = node_get();
-	struct way_out way;
 	__u8 ecn = p->ip ? p->tos & 3 : 0;
-	__be16 sport, dport;
+	__be16 sport = source_port(skb, p);
+	struct way *way = way_get(&nh->remote, sport);
 	__u32 size = skb->len;
+	int reason, r;
 	bool plain;
-	int r;
 
-	if (!n)
+	if (!n || !way)
 		return refuse(skb, o, DROP_PORT_UNKNOWN);
-	sport = source_port(bpf_get_hash_recalc(skb));
-	dport = n->vxlan_port;
-	find_way(skb, nh, sport, dport, &way);
-	if (way.reason != DROP_NONE && way.reason != DROP_NO_NEIGHBOUR)
-		return refuse(skb, o, way.reason);
+	reason = find_way(skb, nh, sport, n->vxlan_port, way);
+	if (reason != DROP_NONE && reason != DROP_NO_NEIGHBOUR)
+		return refuse(skb, o, reason);
 	if (!p->ip && protocol_set(skb, bpf_htons(ETH_P_IP)))
 		return refuse(skb, o, DROP_ENCAP_FAILED);
 	/* TCP on top: forwarded by a workload, or ours. */
 	plain = !o->port || p->l4_proto == IPPROTO_TCP;
-	r = addr_is_v4(&nh->remote) ? encap4(skb, nh, vni, ecn, sport, dport, plain) :
-				      encap6(skb, nh, vni, ecn, sport, dport, plain);
+	r = addr_is_v4(&nh->remote) ? encap4(skb, nh, vni, ecn, sport, n->vxlan_port, plain) :
+				      encap6(skb, nh, vni, ecn, sport, n->vxlan_port, plain);
 	if (r)
 		return refuse(skb, o, DROP_ENCAP_FAILED);
 	count(COUNTER_ENCAP, size);
-	if (way.reason == DROP_NO_NEIGHBOUR) /* queues the packet, asks, sends */
-		return bpf_redirect_neigh(way.ifindex, NULL, 0, 0);
-	write_macs(skb, way.dst_mac, way.src_mac);
-	return bpf_redirect(way.ifindex, 0);
+	if (reason == DROP_NO_NEIGHBOUR) /* queues the packet, asks, sends */
+		return bpf_redirect_neigh(way->ifindex, NULL, 0, 0);
+	write_macs(skb, way->dst_mac, way->src_mac);
+	return bpf_redirect(way->ifindex, 0);
 }
 
 /* One frame to one port of this node. */

@@ -79,9 +79,10 @@ __noinline int copy_to_tunnel(struct __sk_buff *skb, __u32 id, __u32 vni, __u32 
 {
 	struct abi_nexthop *nh = nexthop_get(id);
 	struct abi_node *n = node_get();
-	struct way_out way;
 	void *data, *data_end;
+	struct way *way;
 	__u32 size;
+	int reason;
 	bool v4;
 
 	if (!nh || !n || nh->type != NEXTHOP_TUNNEL)
@@ -91,9 +92,12 @@ __noinline int copy_to_tunnel(struct __sk_buff *skb, __u32 id, __u32 vni, __u32 
 		drop(skb, DROP_TOO_BIG, vni, FROM_PORT);
 		return 0;
 	}
-	find_way(skb, nh, sport, n->vxlan_port, &way);
-	if (way.reason != DROP_NONE) {
-		drop(skb, way.reason, vni, FROM_PORT);
+	way = way_get(&nh->remote, sport);
+	if (!way)
+		return 0;
+	reason = find_way(skb, nh, sport, n->vxlan_port, way);
+	if (reason != DROP_NONE) {
+		drop(skb, reason, vni, FROM_PORT);
 		return 0;
 	}
 	data = (void *)(long)skb->data;
@@ -103,8 +107,8 @@ __noinline int copy_to_tunnel(struct __sk_buff *skb, __u32 id, __u32 vni, __u32 
 
 		if ((void *)(h + 1) > data_end)
 			return 0;
-		mac_copy(h->eth.h_dest, way.dst_mac);
-		mac_copy(h->eth.h_source, way.src_mac);
+		mac_copy(h->eth.h_dest, way->dst_mac);
+		mac_copy(h->eth.h_source, way->src_mac);
 		h->ip.saddr = nh->local.be32[3];
 		h->ip.daddr = nh->remote.be32[3];
 		checksum4(&h->ip);
@@ -113,13 +117,13 @@ __noinline int copy_to_tunnel(struct __sk_buff *skb, __u32 id, __u32 vni, __u32 
 
 		if ((void *)(h + 1) > data_end)
 			return 0;
-		mac_copy(h->eth.h_dest, way.dst_mac);
-		mac_copy(h->eth.h_source, way.src_mac);
+		mac_copy(h->eth.h_dest, way->dst_mac);
+		mac_copy(h->eth.h_source, way->src_mac);
 		__builtin_memcpy(&h->ip.saddr, &nh->local, 16);
 		__builtin_memcpy(&h->ip.daddr, &nh->remote, 16);
 	}
 	size = skb->len - (v4 ? OVERHEAD4 : OVERHEAD6);
-	if (bpf_clone_redirect(skb, way.ifindex, 0)) {
+	if (bpf_clone_redirect(skb, way->ifindex, 0)) {
 		drop(skb, DROP_NO_UNDERLAY_ROUTE, vni, FROM_PORT);
 		return 0;
 	}
@@ -197,7 +201,7 @@ static __noinline int flood(struct __sk_buff *skb, const struct origin *o, const
 	if (!v4 && !v6)
 		return TC_ACT_STOLEN;
 	skb->mark = 0; /* copies into tunnels go out as any tunnel packet */
-	sport = source_port(bpf_get_hash_recalc(skb));
+	sport = source_port(skb, p);
 	if (!p->ip && protocol_set(skb, bpf_htons(ETH_P_IP)))
 		return refuse(skb, o, DROP_ENCAP_FAILED);
 	if (v6) {

@@ -376,7 +376,7 @@ static __always_inline int parse_v6(void *data, void *data_end, __u32 size, stru
 /*
  * The frame starts at data; `size` is all of it, in bytes, linear or not.  p is zeroed first.
  */
-static __noinline int parse(void *data, void *data_end, __u32 size, struct packet *p)
+static __always_inline int parse(void *data, void *data_end, __u32 size, struct packet *p)
 {
 	struct ethhdr *eth = data;
 

@@ -328,7 +328,7 @@ static __always_inline int check_source(const struct abi_port *port, const struc
 }
 
 /* DROP_NONE, or why not. */
-static __noinline int security(const struct abi_port *port, const struct packet *p)
+static __always_inline int security(const struct abi_port *port, const struct packet *p)
 {
 	int reason;
 

@@ -31,6 +31,7 @@ void host_init(void)
 	REGISTER(samples);
 	REGISTER(scratches);
 	REGISTER(buckets);
+	REGISTER(ways);
 }
 
 /* The loader writes .rodata before the program is frozen; here its page is opened for a moment. */

@@ -85,14 +85,24 @@ long bpf_clone_redirect(struct __sk_buff *ctx, __u32 ifindex, __u64 flags)
 
 /* ---- routes ---- */
 
+/* A tick of the clock with every change of the routes: what was remembered of the old ones counts no more. */
+static uint64_t tick = 1;
+
+__u64 bpf_jiffies64(void)
+{
+	return tick;
+}
+
 void host_route_add(const struct host_route *r)
 {
+	tick++;
 	assert(routes_length < ROUTES_MAX);
 	routes[routes_length++] = *r;
 }
 
 void host_route_clear(void)
 {
+	tick++;
 	routes_length = 0;
 }
 

@@ -72,6 +72,7 @@ long bpf_redirect_neigh(__u32 ifindex, struct bpf_redir_neigh *params, int plen,
 long bpf_clone_redirect(struct __sk_buff *skb, __u32 ifindex, __u64 flags);
 long bpf_fib_lookup(void *ctx, struct bpf_fib_lookup *params, int plen, __u32 flags);
 
+__u64 bpf_jiffies64(void);
 __u32 bpf_get_hash_recalc(struct __sk_buff *skb);
 void bpf_set_hash_invalid(struct __sk_buff *skb);
 long bpf_set_hash(struct __sk_buff *skb, __u32 hash);
