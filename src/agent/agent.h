@@ -34,6 +34,7 @@ struct agent_options {
 	const char *state_dir;   /* default /var/lib/isthmus: fabric.yaml (last applied), ports.yaml (run-time ports) */
 	const char *bpf_dir;     /* default /sys/fs/bpf/isthmus */
 	bool offline;
+	bool no_sandbox; /* for whoever debugs the daemon; it is degraded then */
 };
 
 enum agent_port_state { /* see agent_port_reason for the words */
@@ -61,6 +62,7 @@ struct agent {
 	uint64_t generation;       /* of the configuration, counts applies since the daemon started */
 	uint64_t started_ms, applied_ms;
 	uint64_t repairs;          /* drift found and mended */
+	char *unboxed;             /* what the sandbox lacks, for people; NULL = nothing */
 	char *degraded[16];        /* reasons, NULL-terminated: "the configuration file is broken: ..." */
 	struct abi_event events[AGENT_EVENTS]; /* newest drops, ring */
 	uint64_t n_events;

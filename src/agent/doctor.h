@@ -5,8 +5,7 @@
  * Every check is a row of a table in doctor.c: a name and a function that reports what it saw, once for each object
  * that is wrong or once that all is well.  Nothing is changed.  Works without a daemon (agent opened offline) and
  * without a configuration; checks that need what is not there stay silent.  Control thread: a whole run takes some
- * milliseconds, a fifth of a second with a thousand ports, and at most a second more when nft is slow to list the
- * firewall's rules.
+ * milliseconds, a fifth of a second with a thousand ports.
  */
 #ifndef ISTHMUS_DOCTOR_H
 #define ISTHMUS_DOCTOR_H

@@ -128,6 +128,19 @@ static void check_degraded(struct exam *x)
 		found(x, DOCTOR_FAIL, "journalctl -u isthmusd -n 50", "%s", x->a->degraded[i]);
 }
 
+static void check_sandbox(struct exam *x)
+{
+	if (x->a->options.offline)
+		return skip(x);
+	if (x->a->unboxed)
+		found(x, DOCTOR_FAIL,
+		      x->a->options.no_sandbox ? "start isthmusd without --no-sandbox"
+					       : "use a kernel with seccomp and Landlock, then restart isthmusd",
+		      "the daemon's sandbox lacks %s", x->a->unboxed);
+	else
+		fine(x, "capabilities, Landlock and seccomp hold");
+}
+
 /* The value of an option on another daemon's command line, else the default. */
 static void option_of(const char *command_line, size_t size, const char *option, const char *otherwise, char *out,
 		      size_t room)
@@ -441,6 +454,7 @@ const struct doctor_check doctor_host_checks[] = {
 	{"daemon", check_daemon},
 	{"daemon-rival", check_rival},
 	{"daemon-state", check_degraded},
+	{"sandbox", check_sandbox},
 	{"data-plane", check_datapath},
 	{"tables", check_tables},
 	{"configuration", check_config},

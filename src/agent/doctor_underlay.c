@@ -2,21 +2,13 @@
 /*
  * doctor_underlay.c - between the nodes: addresses, interfaces, paths, and who else has a hand in tunnel packets.
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <jansson.h>
 #include <linux/ethtool.h>
 #include <linux/if_addr.h>
 #include <linux/sockios.h>
-#include <poll.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "agent/doctor_exam.h"
@@ -25,10 +17,6 @@
 #define INNER_MTU_MIN 1280 /* RFC 8200 5: what IPv6 needs */
 #define OVERHEAD_V4 50     /* IPv4 20, UDP 8, VXLAN 8, Ethernet 14 */
 #define OVERHEAD_V6 70
-#define NFT_MS 1000
-#define NFT_MAX (4u << 20)
-
-DEFINE_CLEANUP(json, json_t *, json_decref)
 
 /* The links that tunnels arrive on: those with an own underlay address, and those that the configuration names. */
 static size_t underlay_links(const struct exam *x, const struct link *out[static 16])
@@ -264,99 +252,26 @@ static void check_udp(struct exam *x)
 	}
 }
 
-/* What a command prints, at most NFT_MAX bytes and within NFT_MS; NULL when it is not installed or too slow. */
-static char *output_of(char *const argv[])
+/*
+ * Programs of this node come before netfilter, except in a netdev chain on egress; but rules of one host are rules of
+ * all.
+ */
+static void on_rule(void *arg, const struct kern_rule *rule)
 {
-	_cleanup_(free) char *text = malloc(NFT_MAX);
-	posix_spawn_file_actions_t actions;
-	struct timespec now;
-	int64_t end;
-	size_t size = 0;
-	int fds[2], r;
-	pid_t pid;
+	struct exam *x = arg;
+	char fix[400];
 
-	if (!text || pipe2(fds, O_CLOEXEC) < 0)
-		return NULL;
-	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_adddup2(&actions, fds[1], STDOUT_FILENO);
-	posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-	r = posix_spawnp(&pid, argv[0], &actions, NULL, argv, environ);
-	posix_spawn_file_actions_destroy(&actions);
-	close(fds[1]);
-	if (r != 0) {
-		close(fds[0]);
-		return NULL;
-	}
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	end = now.tv_sec * 1000 + now.tv_nsec / 1000000 + NFT_MS;
-	for (;;) {
-		struct pollfd poll_fd = {.fd = fds[0], .events = POLLIN};
-		int64_t left;
-		ssize_t n;
-
-		clock_gettime(CLOCK_MONOTONIC, &now);
-		left = end - (now.tv_sec * 1000 + now.tv_nsec / 1000000);
-		if (left <= 0 || poll(&poll_fd, 1, (int)left) <= 0 || size == NFT_MAX - 1) {
-			kill(pid, SIGKILL);
-			size = 0;
-			break;
-		}
-		n = read(fds[0], text + size, NFT_MAX - 1 - size);
-		if (n <= 0)
-			break;
-		size += (size_t)n;
-	}
-	close(fds[0]);
-	while (waitpid(pid, &r, 0) < 0 && errno == EINTR)
-		;
-	text[size] = '\0';
-	return size ? TAKE_PTR(text) : NULL;
-}
-
-/* Does the rule drop, and does it name our port?  Matches are {"match": {"left": ..., "right": 4789}}. */
-static bool rule_drops(const json_t *expressions, unsigned port)
-{
-	bool names = false, drops = false;
-	const json_t *e;
-	size_t i;
-
-	json_array_foreach((json_t *)expressions, i, e) {
-		const json_t *right = json_object_get(json_object_get(e, "match"), "right");
-
-		drops = drops || json_object_get(e, "drop") || json_object_get(e, "reject");
-		names = names || (json_is_integer(right) && (unsigned)json_integer_value(right) == port);
-	}
-	return names && drops;
+	snprintf(fix, sizeof(fix), "nft delete rule %s %s %s handle %llu", rule->family, rule->table, rule->chain,
+		 (unsigned long long)rule->handle);
+	found(x, DOCTOR_WARN, fix,
+	      "a firewall rule in %s %s %s drops UDP port %u; see that no node and no cloud firewall does",
+	      rule->family, rule->table, rule->chain, x->config ? x->config->vxlan_port : 4789);
 }
 
 static void check_firewall(struct exam *x)
 {
-	char *argv[] = {(char *)"nft", (char *)"-j", (char *)"list", (char *)"ruleset", NULL};
-	_cleanup_(free) char *text = output_of(argv);
-	_cleanup_(json) json_t *rules = text ? json_loads(text, 0, NULL) : NULL;
-	unsigned port = x->config ? x->config->vxlan_port : 4789;
-	const json_t *item;
-	char fix[400];
-	size_t i;
-
-	if (!rules)
-		return skip(x);
-	json_array_foreach(json_object_get(rules, "nftables"), i, item) {
-		const json_t *rule = json_object_get(item, "rule");
-		const char *family = json_string_value(json_object_get(rule, "family"));
-		const char *table = json_string_value(json_object_get(rule, "table"));
-		const char *chain = json_string_value(json_object_get(rule, "chain"));
-
-		if (!family || !table || !chain || !rule_drops(json_object_get(rule, "expr"), port))
-			continue;
-		snprintf(fix, sizeof(fix), "nft delete rule %s %s %s handle %lld", family, table, chain,
-			 (long long)json_integer_value(json_object_get(rule, "handle")));
-		/* Programs of this node come before netfilter, except in a netdev chain on egress; but rules of one
-		 * host are rules of all. */
-		found(x, DOCTOR_WARN, fix,
-		      "a firewall rule in %s %s %s drops UDP port %u; see that no node and no cloud firewall does",
-		      family, table, chain, port);
-	}
+	if (kern_rules_dropping((uint16_t)(x->config ? x->config->vxlan_port : 4789), on_rule, x) < 0)
+		skip(x);
 }
 
 /* ---- speed ---- */
@@ -414,7 +329,7 @@ static bool feature_is_off(const struct features *f, const char *name)
 static void check_offload(struct exam *x)
 {
 	static const char *const wanted[] = {"tx-udp_tnl-segmentation", "tx-generic-segmentation", "rx-gro"};
-	_cleanup_(fd) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	_cleanup_(fd) int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0); /* any family does for ioctls of devices */
 	const struct link *links[16];
 	size_t n = underlay_links(x, links);
 	char fix[120];

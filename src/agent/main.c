@@ -36,6 +36,7 @@ static const char usage[] =
 	"  --teardown        remove programs, maps, settings and run-time files, and end\n"
 	"  --purge           with --teardown: also the state directory\n"
 	"  --offline PATH    answer one GET of the API from pins and snapshot, and end\n"
+	"  --no-sandbox      keep all rights, for debugging; the node is degraded\n"
 	"  --version, --help\n";
 
 enum {
@@ -49,6 +50,7 @@ enum {
 	OPTION_TEARDOWN,
 	OPTION_PURGE,
 	OPTION_OFFLINE,
+	OPTION_NO_SANDBOX,
 	OPTION_VERSION
 };
 
@@ -63,6 +65,7 @@ static const struct option long_options[] = {
 	{"teardown", no_argument, NULL, OPTION_TEARDOWN},
 	{"purge", no_argument, NULL, OPTION_PURGE},
 	{"offline", required_argument, NULL, OPTION_OFFLINE},
+	{"no-sandbox", no_argument, NULL, OPTION_NO_SANDBOX},
 	{"version", no_argument, NULL, OPTION_VERSION},
 	{"help", no_argument, NULL, 'h'},
 	{0},
@@ -119,6 +122,9 @@ static int take_option(struct invocation *v, int option)
 		return 0;
 	case OPTION_OFFLINE:
 		v->offline = optarg;
+		return 0;
+	case OPTION_NO_SANDBOX:
+		v->options.no_sandbox = true;
 		return 0;
 	case OPTION_VERSION:
 		printf("isthmusd %s\n", ISTHMUS_VERSION);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Opening and closing: the lock, the configuration, the kernel, the first apply, the socket; in that order, so that
- * what is wrong is found before anything is touched.
+ * Opening and closing: the lock, the configuration, the kernel, the first apply, the socket, the sandbox; in that order,
+ * so that what is wrong is found before anything is touched, and nobody is listened to before the box is closed.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,6 +13,7 @@
 
 #include "agent/command.h"
 #include "agent/increment.h"
+#include "agent/sandbox.h"
 #include "agent/snapshot.h"
 #include "agent/state.h"
 #include "api/server.h"
@@ -106,6 +107,22 @@ static int serve(struct agent *a)
 	return r;
 }
 
+/* A kernel that cannot box us in still has packets to forward. */
+static void enter_sandbox(struct agent *a)
+{
+	const struct sandbox_paths paths = {.config_path = a->options.config_path,
+					    .run_dir = a->options.run_dir,
+					    .state_dir = a->options.state_dir,
+					    .bpf_dir = a->options.bpf_dir};
+
+	if (a->options.no_sandbox)
+		a->unboxed = strdup("all of it (--no-sandbox)");
+	else if (sandbox_enter(&paths, &a->unboxed) < 0 && !a->unboxed)
+		a->unboxed = strdup("a layer");
+	if (a->unboxed)
+		agent_degrade(a, REASON_SANDBOX, "the daemon's sandbox lacks %s", a->unboxed);
+}
+
 static int open_running(struct agent *a)
 {
 	struct loaded loaded = {0};
@@ -132,6 +149,7 @@ static int open_running(struct agent *a)
 		r = serve(a);
 	if (r < 0)
 		return r;
+	enter_sandbox(a);
 	agent_look_at_paths(a);
 	return 0;
 }
@@ -176,7 +194,8 @@ static int copy_options(struct agent *a, const struct agent_options *o)
 					    .run_dir = strdup(o->run_dir),
 					    .state_dir = strdup(o->state_dir),
 					    .bpf_dir = strdup(o->bpf_dir),
-					    .offline = o->offline};
+					    .offline = o->offline,
+					    .no_sandbox = o->no_sandbox};
 	return a->options.config_path && a->options.node && a->options.run_dir && a->options.state_dir &&
 			       a->options.bpf_dir
 		       ? 0
@@ -236,6 +255,7 @@ void agent_close(struct agent *a)
 	config_free(a->config);
 	free(a->config_text);
 	free(a->config_name);
+	free(a->unboxed);
 	free((void *)a->options.config_path);
 	free((void *)a->options.node);
 	free((void *)a->options.run_dir);

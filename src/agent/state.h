@@ -27,6 +27,7 @@ enum reason { /* why the node is degraded, in order of weight; one text each */
 	REASON_UNDERLAY, /* no interface to receive on */
 	REASON_PATH,     /* nodes that cannot be reached */
 	REASON_STATE_DIR, /* cannot be written */
+	REASON_SANDBOX,   /* not entered, or not all of it */
 	REASON_MAX
 };
 

@@ -87,6 +87,16 @@ struct kern_filter {
 /* The filters of a link's clsact in their order: the number of them, at most n; -errno. Needs no struct kern. */
 int kern_filters(uint32_t ifindex, bool ingress, struct kern_filter *out, size_t n);
 
+/* ---- firewall.c: rules of nftables that drop a port, for people ---- */
+
+struct kern_rule {
+	const char *family; /* "inet" */
+	char table[128], chain[128];
+	uint64_t handle; /* for nft delete rule */
+};
+/* Every rule that compares a port with this one and drops or rejects: 0 or -errno (no nftables). Needs no struct kern. */
+int kern_rules_dropping(uint16_t port, void (*fn)(void *arg, const struct kern_rule *rule), void *arg);
+
 /* lo forwards (and nothing else): bpf_fib_lookup answers only for an ingress device that may. 1 changed, 0 was so. */
 int kern_fib_enable(const struct kern *k);
 int kern_fib_disable(const struct kern *k); /* back to what conf/all says; for a teardown */

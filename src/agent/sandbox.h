@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sandbox.h - the box that the daemon serves in: what an intruder in this process could still do is what the daemon
+ * itself still has to do.
+ *
+ * sandbox_enter once, when everything is open that takes more rights (directories made, a BPF file system mounted,
+ * programs loaded, the socket bound) and before the first event of the loop is looked at.  There is no way back.  It
+ * holds for the calling thread, and the daemon has no other.  The paths are looked up now: a directory that is replaced
+ * by another of the same name later is out of reach until the next start.
+ *
+ * What remains: CAP_BPF and CAP_NET_ADMIN; reading and writing the state directory, the pins and /proc/sys/net, reading
+ * the configuration's directory and /proc, removing from the run directory; netlink, BPF maps.  No programs are loaded
+ * or run, no processes made, no other socket than netlink's and datagrams to the service manager.
+ */
+#ifndef ISTHMUS_SANDBOX_H
+#define ISTHMUS_SANDBOX_H
+
+struct sandbox_paths {
+	const char *config_path; /* its directory, and where links lead now */
+	const char *run_dir;
+	const char *state_dir;
+	const char *bpf_dir;
+};
+
+/*
+ * Every layer is tried whatever the others do.  0 when all of them hold; else -errno of the first that does not, and
+ * *missing (malloc'd) names each that does not, with its reason.
+ */
+int sandbox_enter(const struct sandbox_paths *paths, char **missing);
+
+#endif
