@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Drift: what others change behind our back is put right, counted and said.  What the kernel tells (filters, links) is
- * mended at once by agent.c; here once a second everything is looked at, what is costly in turns.
+ * mended at once by agent.c; here twice a second everything is looked at, what is costly in turns.
  */
 #include <errno.h>
 #include <string.h>
@@ -10,8 +10,8 @@
 #include "agent/state.h"
 #include "rib/rib.h"
 
-#define ENTRIES_PER_S 65536
-#define GUARDS_PER_S 64
+#define ENTRIES_PER_TURN 32768
+#define GUARDS_PER_TURN 64
 
 static void count_repairs(struct agent *a, int n, const char *what)
 {
@@ -39,14 +39,20 @@ static struct port_local *next_port(struct agent *a, size_t *cursor, size_t *bud
 	return hmap_next(&a->ports->by_name, cursor);
 }
 
+void agent_guard(struct agent *a, const struct port_local *p)
+{
+	if (p->ifindex && !p->error)
+		count_repairs(a, kern_port_guard(a->kern, p->interface), "the settings of a port");
+}
+
+/* The kernel tells when forwarding, the reverse path filter, proxy ARP or IPv6 is opened; the others wait their turn. */
 static void check_guards(struct agent *a)
 {
-	size_t length = a->ports->by_name.length, budget = length < GUARDS_PER_S ? length : GUARDS_PER_S;
+	size_t length = a->ports->by_name.length, budget = length < GUARDS_PER_TURN ? length : GUARDS_PER_TURN;
 	struct port_local *p;
 
 	while ((p = next_port(a, &a->state->guard_cursor, &budget)))
-		if (p->ifindex && !p->error)
-			kern_port_guard(a->kern, p->interface);
+		agent_guard(a, p);
 	count_repairs(a, kern_fib_enable(a->kern), "the settings of lo");
 }
 
@@ -77,12 +83,15 @@ static void retry_writes(struct agent *a)
 
 void agent_audit(struct agent *a)
 {
-	int r = datapath_audit(a->dp, ENTRIES_PER_S);
+	int r = datapath_audit(a->dp, ENTRIES_PER_TURN);
 
 	count_repairs(a, r, "the forwarding entries, programs or pins");
 	agent_degrade(a, REASON_AUDIT, r < 0 ? "the data plane is not as it should be, and cannot be mended: %s" : NULL,
 		      datapath_error());
 	check_guards(a);
+	a->state->turn++;
+	if (a->state->turn % 2) /* the rest once a second */
+		return;
 	retry_failed_ports(a);
 	retry_writes(a);
 	if (a->state->fabric_pending || a->state->ports_pending)

@@ -44,6 +44,7 @@ struct agent_state {
 	bool has_file;
 	bool fabric_pending, ports_pending; /* to be written to the state directory */
 	size_t guard_cursor;   /* of the audit's round */
+	unsigned turn;         /* of the audit */
 	struct increment *increment; /* see increment.h; NULL = to be prepared */
 	struct log_limit repair_limit;
 };
@@ -86,7 +87,8 @@ void agent_remember_ports(struct agent *a);  /* after the run-time ports may hav
 void agent_remember_refused_ports(struct agent *a, const char *why);
 void agent_remember(struct agent *a); /* tries again what could not be written */
 
-/* audit.c: every second */
+/* audit.c: twice a second */
 void agent_audit(struct agent *a);
+void agent_guard(struct agent *a, const struct port_local *p); /* what closes the host's side of a port, as it should be */
 
 #endif

@@ -14,11 +14,13 @@
 #include "dp/state.h"
 #include "lib/cleanup.h"
 
+#define FIRST 1 /* the priority before all others */
+
 struct hook {
 	enum bpf_tc_attach_point point;
 	enum filter_side side;
 	enum program_id program;
-	uint32_t priority; /* first on a port; the wire belongs to others too */
+	uint32_t priority; /* FIRST on a port; the wire belongs to others too */
 };
 
 struct role {
@@ -28,8 +30,8 @@ struct role {
 
 static const struct role roles[] = {
 	[ATTACH_PORT] = {2,
-			 {{BPF_TC_INGRESS, FILTER_INGRESS, PROGRAM_PORT_INGRESS, 1},
-			  {BPF_TC_EGRESS, FILTER_EGRESS, PROGRAM_PORT_EGRESS, 1}}},
+			 {{BPF_TC_INGRESS, FILTER_INGRESS, PROGRAM_PORT_INGRESS, FIRST},
+			  {BPF_TC_EGRESS, FILTER_EGRESS, PROGRAM_PORT_EGRESS, FIRST}}},
 	[ATTACH_WIRE] = {1, {{BPF_TC_INGRESS, FILTER_INGRESS, PROGRAM_WIRE_INGRESS, 2}}},
 };
 
@@ -221,6 +223,40 @@ static void forget(struct datapath *dp, struct attachment *a)
 	free(a);
 }
 
+/*
+ * On a port nobody's filter may be before ours: it could let a packet go past it to the host.  A new one is put before the
+ * others of its priority, so ours is taken off and put on again.  1 was moved, 0 stands right
+ */
+static int ensure_first(struct datapath *dp, uint32_t ifindex, const struct hook *h)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = h->point);
+	LIBBPF_OPTS(bpf_tc_opts, options, .handle = dp->handle, .priority = h->priority);
+	struct filter f;
+	int r;
+
+	if (h->priority != FIRST)
+		return 0;
+	r = filters_first(&dp->filters, ifindex, h->side, &f);
+	if (r < 0 || is_ours(&f))
+		return 0; /* what is missing is ensured by others; another data plane's port is not ours to fight for */
+	r = bpf_tc_detach(&hook, &options);
+	if (r < 0 && r != -ENOENT)
+		return attach_failed(r, ifindex, h);
+	return set(dp, ifindex, h, false);
+}
+
+static int ensure_all_first(struct datapath *dp, uint32_t ifindex, enum attach_role role)
+{
+	int changed = ensure_all(dp, ifindex, role);
+
+	for (size_t i = 0; changed >= 0 && i < roles[role].n_hooks; i++) {
+		int r = ensure_first(dp, ifindex, &roles[role].hooks[i]);
+
+		changed = r < 0 ? r : changed | r;
+	}
+	return changed;
+}
+
 /* A filter of an earlier run, with maps that are full, on every hook of the role? */
 static bool is_served(struct datapath *dp, uint32_t ifindex, enum attach_role role)
 {
@@ -281,7 +317,7 @@ int attach_check(struct datapath *dp, uint32_t ifindex, enum attach_role role)
 
 	if (r < 0)
 		return r;
-	return a && a->pending && is_served(dp, ifindex, role) ? 0 : ensure_all(dp, ifindex, role);
+	return a && a->pending && is_served(dp, ifindex, role) ? 0 : ensure_all_first(dp, ifindex, role);
 }
 
 void attach_forget(struct datapath *dp, uint32_t ifindex)

@@ -172,6 +172,32 @@ int filters_get(struct filters *f, uint32_t ifindex, enum filter_side side, uint
 	return 0;
 }
 
+/* A dump is in the order of priorities, and of one priority's filters in theirs. */
+static void on_first_filter(void *arg, const struct nlmsghdr *h, const struct tcmsg *tc)
+{
+	struct filter *first = arg;
+
+	if (h->nlmsg_type == RTM_NEWTFILTER && tc->tcm_handle != 0 && first->handle == 0)
+		decode(h, tc, first);
+}
+
+int filters_first(struct filters *f, uint32_t ifindex, enum filter_side side, struct filter *out)
+{
+	struct request q = {
+		.header = {.nlmsg_type = RTM_GETTFILTER, .nlmsg_flags = NLM_F_DUMP},
+		.tc = {.tcm_ifindex = (int)ifindex, .tcm_parent = parent_of(side)},
+	};
+	struct filter first = {0};
+	int r = ask(f, &q, on_first_filter, &first);
+
+	if (r == -EINVAL || (r == 0 && first.handle == 0))
+		return -ENOENT;
+	if (r < 0)
+		return r;
+	*out = first;
+	return 0;
+}
+
 static void on_any_filter(void *arg, const struct nlmsghdr *h, const struct tcmsg *tc)
 {
 	/* Of every priority there is also a head without a handle. */

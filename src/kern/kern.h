@@ -41,7 +41,7 @@ struct link {
 struct kern_callbacks {
 	void (*on_link)(void *arg, const struct link *link);                      /* new or changed */
 	void (*on_link_gone)(void *arg, uint32_t ifindex, const char *name);
-	void (*on_filter_gone)(void *arg, uint32_t ifindex); /* a tc filter or clsact of it was removed or replaced */
+	void (*on_filter_gone)(void *arg, uint32_t ifindex); /* or changed, or a guard of it opened: look */
 	void (*on_route_change)(void *arg); /* routes, addresses or forwarding changed: paths, kern_fib_enable */
 };
 
@@ -74,6 +74,7 @@ int kern_neighbours_release(struct kern *k); /* all of ours go back to the kerne
 /*
  * A workload's interface must never reach the node's own stack: should our program be torn off it, the kernel drops
  * what comes in (no IPv6, strict reverse path filter, no forwarding, no ARP).  Also the inverse, for `port del`.
+ * The number of settings that had to be changed, or -errno.
  */
 int kern_port_guard(const struct kern *k, const char *name);
 int kern_port_unguard(const struct kern *k, const char *name);

@@ -34,6 +34,13 @@ static void on_link_gone(struct kern *k, uint32_t ifindex)
 		k->callbacks.on_link_gone(k->arg, ifindex, name);
 }
 
+/* Its filters and guards are to be looked at. */
+static void mark(struct kern *k, uint32_t ifindex)
+{
+	links_mark_filter(&k->links, ifindex);
+	k->filters_gone = true;
+}
+
 static void on_message(void *arg, const struct rtnl_message *m)
 {
 	struct kern *k = arg;
@@ -46,18 +53,24 @@ static void on_message(void *arg, const struct rtnl_message *m)
 		on_link_gone(k, m->link.ifindex);
 		break;
 	case RTNL_ADDRESS:
-		k->routing_changed |= links_address_put(&k->links, &m->address);
+		if (!links_address_put(&k->links, &m->address))
+			break;
+		k->routing_changed = true;
+		mark(k, m->address.ifindex); /* on a port: IPv6 was switched on */
 		break;
 	case RTNL_ADDRESS_GONE:
 		k->routing_changed |= links_address_remove(&k->links, &m->address);
 		break;
 	case RTNL_ROUTE:
-	case RTNL_ROUTING_CHANGE:
 		k->routing_changed = true;
 		break;
+	case RTNL_ROUTING_CHANGE:
+		k->routing_changed = true;
+		if (m->ifindex)
+			mark(k, m->ifindex);
+		break;
 	case RTNL_FILTER_GONE:
-		links_mark_filter(&k->links, m->ifindex);
-		k->filters_gone = true;
+		mark(k, m->ifindex);
 		break;
 	case RTNL_NEIGHBOUR:
 	case RTNL_OTHER:
@@ -184,6 +197,7 @@ int kern_open(const struct kern_callbacks *callbacks, void *arg, struct kern **o
 	if (r < 0)
 		return r;
 	k->routing_changed = false;
+	k->filters_gone = false;
 	if (callbacks)
 		k->callbacks = *callbacks;
 	k->arg = arg;

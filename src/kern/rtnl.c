@@ -212,12 +212,25 @@ static int decode_routing_change(const struct nlmsghdr *h, const void *body, con
 	return 0;
 }
 
+/* Was a setting that kern_port_guard sets (and that the kernel tells of) given another value? */
+static bool opens_guard(const struct attributes *a)
+{
+	return (a->of[NETCONFA_FORWARDING] && get_u32(a->of[NETCONFA_FORWARDING]) != 0) ||
+	       (a->of[NETCONFA_RP_FILTER] && get_u32(a->of[NETCONFA_RP_FILTER]) != 1) ||
+	       (a->of[NETCONFA_PROXY_NEIGH] && get_u32(a->of[NETCONFA_PROXY_NEIGH]) != 0);
+}
+
 /* net.*.conf.*.forwarding was written: that of "all" also switches lo, which kern_fib_enable needs. */
 static int decode_netconf(const struct nlmsghdr *h, const void *body, const struct attributes *a,
 			  struct rtnl_message *out)
 {
-	if (a->of[NETCONFA_FORWARDING])
-		out->kind = RTNL_ROUTING_CHANGE;
+	const struct netconfmsg *n = body;
+	int ifindex = (int)get_u32(a->of[NETCONFA_IFINDEX]); /* less than 0: "all" and "default" */
+
+	if (!a->of[NETCONFA_FORWARDING] && !opens_guard(a))
+		return 0;
+	out->kind = RTNL_ROUTING_CHANGE;
+	out->ifindex = n->ncm_family == AF_INET && ifindex > 0 && opens_guard(a) ? (uint32_t)ifindex : 0;
 	return 0;
 }
 

@@ -52,7 +52,7 @@ struct rtnl_message {
 		struct rtnl_address address;
 		struct rtnl_route route;
 		struct rtnl_neighbour neighbour;
-		uint32_t ifindex; /* FILTER_GONE */
+		uint32_t ifindex; /* FILTER_GONE; ROUTING_CHANGE: a guard of it was opened, 0 = of none */
 	};
 };
 

@@ -115,6 +115,8 @@ static int set_like(const struct setting *s, const char *model, const char *name
 
 int kern_port_guard(const struct kern *k, const char *name)
 {
+	int changed = 0;
+
 	if (!name_is_safe(name))
 		return -EINVAL;
 	for (size_t i = 0; i < sizeof(guard) / sizeof(*guard); i++) {
@@ -122,8 +124,9 @@ int kern_port_guard(const struct kern *k, const char *name)
 
 		if (r < 0)
 			return r;
+		changed += r;
 	}
-	return 0;
+	return changed;
 }
 
 int kern_port_unguard(const struct kern *k, const char *name)

@@ -67,8 +67,14 @@ def same(a, b):
 class Copy:
     """The tree as git knows it, with what is not committed yet, and its build."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, as_it_is):
         self.root, self.build = os.path.join(directory, "tree"), os.path.join(directory, "build")
+        if not as_it_is:
+            self.fill()
+        tests = json.loads(subprocess.check_output(["meson", "introspect", self.build, "--tests"], text=True))
+        self.programs = {(s.split(":")[-1], t["name"]): t for t in tests for s in t["suite"]}
+
+    def fill(self):
         files = subprocess.check_output(["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, text=True)
         for name in filter(None, files.split("\0")):
             source, target = os.path.join(ROOT, name), os.path.join(self.root, name)
@@ -81,8 +87,6 @@ class Copy:
             status, output = self.run(argv, 1800)
             if status:
                 raise SystemExit(f"{' '.join(argv)}: {status}\n{output[-3000:]}")
-        tests = json.loads(subprocess.check_output(["meson", "introspect", self.build, "--tests"], text=True))
-        self.programs = {(s.split(":")[-1], t["name"]): t for t in tests for s in t["suite"]}
 
     def run(self, argv, timeout=TIMEOUT, env=None):
         """Status and output; who does not end is killed with its group, which is as good as a failure."""
@@ -205,7 +209,7 @@ def main():
     parser.add_argument("--list", action="store_true", help="say which bugs there are")
     parser.add_argument("--report", metavar="FILE", help="append one line of JSON for each")
     parser.add_argument("--copy", metavar="DIR", help="make the copy there and leave it, or use the one that is there")
-    parser.add_argument("--sound", action="store_true", help="the tests are known to pass without any bug")
+    parser.add_argument("--sound", action="store_true", help="--copy is built, and the tests pass there")
     parser.add_argument("mutant", nargs="*")
     asked = parser.parse_args()
     found = problems()
@@ -220,7 +224,7 @@ def main():
         sys.exit("run.py: the tests make network namespaces and load BPF programs: run as root")
     missed, errors = [], []
     with contextlib.ExitStack() as stack:
-        copy = Copy(asked.copy or stack.enter_context(tempfile.TemporaryDirectory(prefix="isthmus-mutate-")))
+        copy = Copy(asked.copy or stack.enter_context(tempfile.TemporaryDirectory(prefix="isthmus-mutate-")), asked.sound)
         if not asked.sound:
             check_sound(copy, chosen)
         for m in chosen:

@@ -22,6 +22,8 @@ struct world {
 	struct link last; /* of on_link */
 	char gone[IF_NAMESIZE];
 	uint32_t filter_gone;
+	uint32_t watched; /* of the links that filters are told of */
+	unsigned n_watched;
 	int n_links, n_gone, n_filters, n_routes;
 };
 
@@ -47,6 +49,7 @@ static void on_filter_gone(void *arg, uint32_t ifindex)
 
 	w->filter_gone = ifindex;
 	w->n_filters++;
+	w->n_watched += ifindex == w->watched;
 }
 
 static void on_route_change(void *arg)
@@ -300,6 +303,8 @@ static void a_removed_or_replaced_filter_is_told(void **state)
 
 	assert_int_equal(run("ip link add d0 type bridge; tc qdisc add dev d0 clsact"), 0);
 	ifindex = if_nametoindex("d0");
+	drain(w); /* a new interface's settings are told too */
+	w->n_filters = 0;
 	assert_int_equal(run("tc filter add dev d0 ingress prio 1 handle 1 bpf da bytecode '1,6 0 0 0'"), 0);
 	drain(w);
 	assert_int_equal(w->n_filters, 0); /* new beside others takes nothing away */
@@ -395,13 +400,13 @@ static void a_guarded_port_is_cut_off_from_the_host(void **state)
 	assert_int_equal(run("ip link add p.0 type bridge"), 0); /* a dot is part of the name, not of the path */
 	rp_filter = value_of("ipv4/conf/p.0/rp_filter");
 	arp_ignore = value_of("ipv4/conf/p.0/arp_ignore");
-	assert_int_equal(kern_port_guard(w->kern, "p.0"), 0);
+	assert_true(kern_port_guard(w->kern, "p.0") > 0);
 	assert_int_equal(value_of("ipv6/conf/p.0/disable_ipv6"), 1);
 	assert_int_equal(value_of("ipv4/conf/p.0/rp_filter"), 1);
 	assert_int_equal(value_of("ipv4/conf/p.0/forwarding"), 0);
 	assert_int_equal(value_of("ipv4/conf/p.0/arp_ignore"), 8);
 	assert_int_equal(value_of("ipv4/conf/p.0/accept_local"), 0);
-	assert_int_equal(kern_port_guard(w->kern, "p.0"), 0);
+	assert_int_equal(kern_port_guard(w->kern, "p.0"), 0); /* nothing to change */
 	assert_int_equal(kern_port_unguard(w->kern, "p.0"), 0);
 	assert_int_equal(value_of("ipv6/conf/p.0/disable_ipv6"), 0);
 	assert_int_equal(value_of("ipv4/conf/p.0/rp_filter"), rp_filter);
@@ -410,6 +415,42 @@ static void a_guarded_port_is_cut_off_from_the_host(void **state)
 	assert_int_equal(kern_port_guard(w->kern, "nobody"), -ENODEV);
 	assert_int_equal(kern_port_guard(w->kern, "all"), -EINVAL);
 	assert_int_equal(kern_port_guard(w->kern, "../../all"), -EINVAL);
+}
+
+/* What nobody tells of is looked at in turns; these are told. */
+static void an_opened_guard_is_told(void **state)
+{
+	static const char *const openings[] = {
+		"sysctl -qw net.ipv4.conf.p0.forwarding=1", "sysctl -qw net.ipv4.conf.p0.rp_filter=0",
+		"sysctl -qw net.ipv4.conf.p0.proxy_arp=1",  "sysctl -qw net.ipv6.conf.p0.disable_ipv6=0",
+		"sysctl -qw net.ipv4.ip_forward=0 net.ipv4.ip_forward=1",
+	};
+	struct world *w = *state;
+	uint32_t ifindex;
+
+	/* Without detection of duplicates an IPv6 address is told at once. */
+	assert_int_equal(run("sysctl -qw net.ipv6.conf.default.accept_dad=0; ip link add p0 type veth peer name p1;"
+			     "ip link set p1 up; ip link set p0 up"), 0);
+	ifindex = if_nametoindex("p0");
+	assert_true(kern_port_guard(w->kern, "p0") > 0);
+	assert_true(wait_until(w, kern_link_by_name(w->kern, "p0") && kern_link_by_name(w->kern, "p0")->up));
+	drain(w);
+	w->watched = ifindex;
+	for (size_t i = 0; i < sizeof(openings) / sizeof(openings[0]); i++) {
+		w->n_watched = 0;
+		assert_int_equal(run("%s", openings[i]), 0);
+		if (!wait_until(w, w->n_watched > 0) || kern_port_guard(w->kern, "p0") != 1)
+			fail_msg("not told, or nothing to mend: %s", openings[i]);
+	}
+	/* Our own writing is none. */
+	drain(w);
+	w->n_filters = 0;
+	assert_true(kern_port_unguard(w->kern, "p0") >= 0);
+	drain(w);
+	w->n_filters = 0;
+	assert_true(kern_port_guard(w->kern, "p0") > 0);
+	drain(w);
+	assert_int_equal(w->n_filters, 0);
 }
 
 static void only_lo_forwards(void **state)
@@ -545,6 +586,7 @@ int main(void)
 		ROW(a_path_has_device_gateway_source_and_size),
 		ROW(a_neighbour_is_kept_and_handed_back),
 		ROW(a_guarded_port_is_cut_off_from_the_host),
+		ROW(an_opened_guard_is_told),
 		ROW(only_lo_forwards),
 		ROW(no_bytes_are_read_too_far),
 	};
