@@ -2,8 +2,12 @@
 """What several scenarios need: counting drops, running many small things at once, common frames."""
 import concurrent.futures
 import contextlib
+import json
+import os
+import struct
 
 from lab import packet
+from lab.node import build_directory
 from lab.run import LabError, wait_until
 
 GATEWAY_MAC = "02:69:73:74:68:6d"
@@ -40,6 +44,29 @@ def drops_of(node, timeout=3.0, **expected):
         wait_until(lambda: change() == {k: v for k, v in expected.items() if v}, timeout)
     except LabError:
         assert change() == expected, "drop counters of " + node.name
+
+
+def blast(ns, interface, frames, count, rate=0, timeout=60):
+    """Put `count` frames on a link, the given ones in turn, `rate` a second or as fast as they go; waits for the end.
+
+    Returns {"sent": exactly count, "lost": what the virtual cable dropped (sent anew), "seconds": ...}.
+    """
+    process = start_blast(ns, interface, frames, count, rate)
+    out, _ = process.communicate(timeout=timeout)
+    assert process.returncode == 0
+    result = json.loads(out)
+    assert result["sent"] == count
+    return result
+
+
+def start_blast(ns, interface, frames, count, rate=0):
+    """The same, not waited for: a process that prints the result when it is done."""
+    path = os.path.join(build_directory(), "tests", "lab", "lab-blast")
+    process = ns.spawn(path, interface, count, rate, stdin=-1, stdout=-1)
+    process.stdin.write(b"".join(struct.pack("<H", len(f)) + f for f in frames))
+    process.stdin.close()
+    process.stdin = None
+    return process
 
 
 def copies(tap, test, hosts):
