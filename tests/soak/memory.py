@@ -1,0 +1,344 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Row R7: the n-th allocation of the daemon fails, n = 1 to 5,000, in every verb; TIME does not count, all are run.
+
+    w1 a1 -- dc1: isthmusd with ASan and UBSan, and alloc-fault (tests/fault) in front of their allocator
+             aws1: only in the configuration
+
+Counting begins when the verb is asked for.  A verb with fewer allocations ends where nothing failed any more.  After each
+failure: no sanitizer report; the daemon answers, or has ended and a new one starts; what was refused left no trace in the
+maps, what was granted is all there; and then the same verb, with memory, gives the maps of a daemon that was just started.
+Leaks are looked for when the daemon ends, after each verb.
+"""
+import collections
+import contextlib
+import json
+import mmap
+import os
+import signal
+import socket
+import struct
+import subprocess
+
+from lab.fabric import Fabric
+from lab.node import build_directory
+from lab.room import Lab
+from lab.run import LabError, wait_until
+from soak.run import Figure
+
+LAST = 5000
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+Verb = collections.namedtuple("Verb", "name do after undo", defaults=(None, None))
+
+
+def sanitized_build():
+    """The build to run: this one if it is sanitized, else one beside it, made now."""
+    if os.environ.get("ISTHMUS_SANITIZED"):
+        build = build_directory()
+    else:
+        build = build_directory().removesuffix("-asan") + "-asan"
+    if not os.path.exists(os.path.join(build, "build.ninja")):
+        subprocess.run(["meson", "setup", build, ROOT, "-Db_sanitize=address,undefined", "-Db_lundef=false"], check=True,
+                       stdout=subprocess.DEVNULL)
+    subprocess.run(["ninja", "-C", build, "--quiet", "src/agent/isthmusd", "tests/fault/liballoc-fault.so",
+                    "tests/fault/dump-maps"], check=True)
+    os.makedirs(os.path.join(build, "reports"), exist_ok=True)
+    return build
+
+
+@contextlib.contextmanager
+def using(build):
+    before = os.environ.get("ISTHMUS_BUILD")
+    os.environ["ISTHMUS_BUILD"] = build
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["ISTHMUS_BUILD"]
+        else:
+            os.environ["ISTHMUS_BUILD"] = before
+
+
+class Fault:
+    """struct control of tests/fault/alloc.c"""
+
+    def __init__(self, path):
+        self.path = path
+        with open(path, "w+b") as f:
+            f.truncate(4096)
+            self._memory = mmap.mmap(f.fileno(), 4096)
+
+    def arm(self, n, times=1):
+        self._memory[:96] = struct.pack("4Q64x", 0, n, times, 0)
+
+    def disarm(self):
+        """(allocations since arm(), whether one failed)"""
+        count, _, _, fired = struct.unpack_from("4Q", self._memory)
+        self._memory[8:16] = bytes(8)
+        return count, fired > 0
+
+    @property
+    def where(self):
+        return self._memory[32:96].split(b"\0")[0].decode()
+
+
+def make_fabric(networks=2, ports=2, hop=0):
+    """As large as asked for; the two ports of dc1 that are plugged in are always there."""
+    fabric = Fabric(families=(4, 6))
+    fabric.node("dc1", "dc")
+    fabric.node("aws1", "aws")
+    fabric.node("aws2", "aws")
+    for t in range(networks):
+        fabric.tenant(f"t{t}", 5000 + 100 * t)
+        fabric.network(f"t{t}/web", vni=5001 + 100 * t, subnets=["10.0.0.0/16", "fd00:1::/64"], gateway=["10.0.0.1"])
+        fabric.network(f"t{t}/app", "l3", subnets=["10.1.0.0/16"])
+        for p in range(ports):
+            fabric.port(f"w{t}-{p}", ("aws1", "aws2")[(p + hop) % 2], f"t{t}/web", [f"10.0.1.{p + 1}", f"fd00:1::{p + 1:x}"])
+    fabric.port("w1", "dc1", "t0/web", ["10.0.2.1", "fd00:1::2:1"], mac="02:00:00:01:00:01")
+    fabric.port("a1", "dc1", "t0/app", ["10.1.2.1"], mac="02:00:00:01:00:02")
+    return fabric
+
+
+BASE, SMALL, BIG = make_fabric(), make_fabric(ports=3), make_fabric(networks=24, ports=8, hop=1)
+MORE = ('ports:\n  x1: {node: aws1, network: t1/web, mac: "02:00:00:02:00:01", addresses: [10.0.3.1]}\n'
+        '  x2: {node: dc1, network: t1/web, mac: "02:00:00:02:00:02", addresses: [10.0.3.2], interface: x2}\n')
+
+
+class Rig:
+    def __init__(self, lab, build):
+        self.lab, self.build, self.node = lab, build, lab.nodes["dc1"]
+        self.fault = Fault(os.path.join(lab.run.directory, "fault"))
+        self.socket = os.path.join(self.node.daemon.run_dir, "isthmus.sock")
+        self.restarts, self.points = 0, 0
+        self.node.daemon.write_config(BASE.yaml())
+
+    def start(self):
+        self.node.daemon.start(environment={
+            "LD_PRELOAD": os.path.join(self.build, "tests", "fault", "liballoc-fault.so"),
+            "ALLOC_FAULT": self.fault.path,
+            "ASAN_OPTIONS": "verify_asan_link_order=0",
+        })
+
+    def report(self):
+        """What the sanitizers had to say in the daemon that was started last."""
+        path = os.path.join(self.build, "reports", f"isthmusd.{self.node.daemon.process.pid}")
+        with open(path, errors="replace") as f:
+            return f.read()
+
+    def end(self):
+        """SIGTERM; the search for leaks is part of it."""
+        p = self.node.daemon.process
+        p.send_signal(signal.SIGTERM)
+        p.wait(60)
+        assert not self.report() and p.returncode == 0, f"at the end ({p.returncode}): {self.report()}"
+
+    def fresh(self, yaml, more=None):
+        """The maps of a daemon that was just started with this configuration; then all is taken down."""
+        daemon = self.node.daemon
+        daemon.write_config(yaml)
+        self.start()
+        if more:
+            assert self.request("POST", "/v1/ports", more)[0] == 200
+            self.end()
+            self.node.ns.command(*daemon.argv("--teardown"))
+            self.start()
+        maps = self.maps()
+        self.end()
+        self.node.ns.command(*daemon.argv("--teardown", "--purge"))
+        daemon.write_config(BASE.yaml())
+        return maps
+
+    def maps(self):
+        return subprocess.run([os.path.join(self.build, "tests", "fault", "dump-maps"), self.node.daemon.bpf_dir],
+                              text=True, check=True, capture_output=True).stdout
+
+    def request(self, method, path, body=""):
+        """(status, body); (0, "") when there was no answer."""
+        answer = b""
+        try:
+            with socket.socket(socket.AF_UNIX) as s:
+                s.settimeout(60)
+                s.connect(self.socket)
+                s.sendall(f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+                          f"{body}".encode())
+                while piece := s.recv(65536):
+                    answer += piece
+        except TimeoutError:
+            raise
+        except OSError:  # closed, for want of memory
+            pass
+        head, _, rest = answer.partition(b"\r\n\r\n")
+        return (int(head[9:12]), rest.decode(errors="replace")) if head else (0, "")
+
+    def alive(self):
+        """Still there; if it ended then in order, and another one is started."""
+        p = self.node.daemon.process
+        try:
+            status = self.request("GET", "/v1/version")[0]
+            if status == 200:
+                return
+        except TimeoutError:
+            pass
+        assert wait_until(lambda: p.poll() is not None, 20, "an answer or the end of the daemon")
+        assert not self.report() and p.returncode == 1, f"ended with {p.returncode}: {self.report()}"
+        self.restarts += 1
+        self.start()
+
+    def is_well(self):
+        status, body = self.request("GET", "/v1/status")
+        return status == 200 and not [r for r in json.loads(body)["reasons"] if "sandbox" not in str(r)]
+
+    def hold(self, maps, what):
+        """The audit may still have to put right what failed."""
+        try:
+            wait_until(lambda: self.maps() == maps, 5, "equal maps", every=0.05)
+        except LabError:
+            ours, theirs = set(self.maps().split("\n")), set(maps.split("\n"))
+            more, less = "\n  ".join(sorted(ours - theirs)), "\n  ".join(sorted(theirs - ours))
+            raise AssertionError(f"{what}: maps differ; too much:\n  {more}\nmissing:\n  {less}") from None
+
+
+def apply(fabric):
+    text = fabric.yaml()
+    return lambda rig: rig.request("POST", "/v1/apply?name=test", text)
+
+
+def get(path):
+    return Verb("GET " + path, lambda rig: rig.request("GET", path))
+
+
+def port_del(rig):
+    return max(rig.request("DELETE", "/v1/ports/x1"), rig.request("DELETE", "/v1/ports/x2"))
+
+
+def reload(rig):
+    """SIGHUP; the answer that follows shows that it was dealt with."""
+    rig.node.daemon.write_config(SMALL.yaml())
+    rig.node.daemon.signal(signal.SIGHUP)
+    return 0, rig.request("GET", "/v1/config")[1]
+
+
+def back(rig):
+    rig.node.daemon.write_config(BASE.yaml())
+    return apply(BASE)(rig)
+
+
+def flap(rig):
+    """A workload's interface goes down and up, and somebody takes our program away."""
+    rig.node.ns.ip("link set w1 down\nlink set w1 up")
+    rig.node.ns.tc("filter", "del", "dev", "w1", "ingress")
+    return rig.request("GET", "/v1/ports/w1")
+
+
+READS = [get(p) for p in (
+    "/v1/status", "/v1/version", "/v1/doctor", "/v1/config", "/v1/drops", "/v1/drops/mac_spoofed", "/metrics",
+    "/v1/openapi.json", "/v1/schema/Port",
+    *(f"/v1/{kind}?all=1" for kind in ("sites", "nodes", "tenants", "networks", "ports", "macs", "hosts", "routes")),
+    "/v1/sites/dc", "/v1/nodes/dc1", "/v1/tenants/t0", "/v1/networks/t0/web", "/v1/ports/w1", "/v1/macs/02:00:00:01:00:01",
+    "/v1/hosts/10.0.2.1", "/v1/routes/10.0.2.1", "/v1/no-such-path")]
+
+CHANGES = [
+    Verb("check: apply of a wrong file", lambda rig: rig.request("POST", "/v1/apply?dry_run=1", "version: 1\nnodes: {dc1: 7}\n")),
+    Verb("diff: dry run", lambda rig: rig.request("POST", "/v1/apply?dry_run=1", BIG.yaml())),
+    Verb("apply, nothing new", apply(BASE)),
+    Verb("apply, a small change", apply(SMALL), "small", back),
+    Verb("apply, a large change", apply(BIG), "big", back),
+    Verb("port add", lambda rig: rig.request("POST", "/v1/ports", MORE), "more", port_del),
+    Verb("reload (SIGHUP)", reload, "small", back),
+    Verb("interface down, up, drift", flap),
+]
+VERBS = {v.name: v for v in READS + CHANGES}
+
+
+def references(rig):
+    return {"base": rig.fresh(BASE.yaml()), "small": rig.fresh(SMALL.yaml()), "big": rig.fresh(BIG.yaml()),
+            "more": rig.fresh(BASE.yaml(), MORE)}
+
+
+def point(rig, verb, maps, n):
+    """One failure and what must hold after it; False when the verb had fewer allocations."""
+    rig.fault.arm(n)
+    status = verb.do(rig)[0]
+    count, fired = rig.fault.disarm()
+    where = f"{verb.name}, allocation {n} of {count} ({rig.fault.where}), answer {status}"
+    try:
+        rig.alive()
+        if verb.after:
+            settled = [maps[verb.after]] if 200 <= status < 300 else [maps["base"]]
+            if status == 0 or verb.name.startswith("reload"):
+                settled = [maps["base"], maps[verb.after]]
+            if rig.maps() not in settled:
+                rig.hold(settled[-1] if len(settled) == 1 or rig.maps() != maps["base"] else maps["base"], "after the failure")
+            again = verb.do(rig)
+            assert again[0] in (0, 200, 409) or "exist" in again[1], f"the same again: {again}"
+            rig.hold(maps[verb.after], "the same with memory")
+            undone = verb.undo(rig)
+            assert undone[0] == 200, f"the way back: {undone}"
+        rig.hold(maps["base"], "the way back") if verb.after or not n % 100 else None
+        if verb in CHANGES:
+            wait_until(rig.is_well, 5, "no reason to be degraded")
+    except (AssertionError, LabError, OSError) as e:
+        raise AssertionError(f"{where}: {e}") from None
+    rig.points += fired
+    return fired
+
+
+def run_verb(rig, verb, maps, numbers):
+    """The failures of one verb; their number."""
+    before = rig.points
+    for n in numbers:
+        if not point(rig, verb, maps, n):
+            break
+    rig.alive()
+    rig.hold(maps["base"], f"{verb.name}: in the end")
+    rig.end()
+    rig.start()
+    return rig.points - before
+
+
+@contextlib.contextmanager
+def rig():
+    build = sanitized_build()
+    with using(build), Lab(make_fabric(), start=False) as lab:
+        yield Rig(lab, build)
+
+
+def start_point(rig, maps, n):
+    """The n-th allocation of a start fails: it works nevertheless or ends in order, and the next one works."""
+    daemon = rig.node.daemon
+    rig.fault.arm(n)
+    try:
+        rig.start()
+    except LabError:
+        assert not daemon.running, f"start, allocation {n}: neither ready nor ended"
+    count, fired = rig.fault.disarm()
+    where = f"start, allocation {n} of {count} ({rig.fault.where})"
+    assert not rig.report(), f"{where}: {rig.report()}"
+    if not daemon.running:
+        assert daemon.process.returncode in (1, 2), f"{where}: ended with {daemon.process.returncode}"
+        rig.start()
+    try:
+        rig.alive()
+        rig.hold(maps["base"], "after the start")
+        wait_until(rig.is_well, 5, "no reason to be degraded")
+        rig.end()
+    except (AssertionError, LabError) as e:
+        raise AssertionError(f"{where}: {e}") from None
+    rig.points += fired
+    return fired
+
+
+def soak(seconds, verbs=None, last=LAST):
+    with rig() as r:
+        maps = references(r)
+        r.start()
+        figures = []
+        for verb in verbs or VERBS.values():
+            figures.append(Figure(f"{verb.name}: allocations that failed", run_verb(r, verb, maps, range(1, last + 1)), "", "> 0"))
+        r.end()
+        before = r.points
+        for n in range(1, last + 1):
+            if not start_point(r, maps, n):
+                break
+        return [*figures, Figure("start: allocations that failed", r.points - before, "", "> 0"),
+                Figure("all", r.points, "", "> 0"), Figure("restarts", r.restarts)]
