@@ -100,7 +100,7 @@ def make_fabric(networks=2, ports=2, hop=0):
 
 
 BASE, SMALL, BIG = make_fabric(), make_fabric(ports=3), make_fabric(networks=24, ports=8, hop=1)
-MORE = ('ports:\n  x1: {node: aws1, network: t1/web, mac: "02:00:00:02:00:01", addresses: [10.0.3.1]}\n'
+MORE = ('ports:\n  x1: {node: aws1, network: t1/web, mac: "02:00:00:02:00:01", addresses: [10.0.3.1], interface: x1}\n'
         '  x2: {node: dc1, network: t1/web, mac: "02:00:00:02:00:02", addresses: [10.0.3.2], interface: x2}\n')
 
 
@@ -138,7 +138,8 @@ class Rig:
         daemon.write_config(yaml)
         self.start()
         if more:
-            assert self.request("POST", "/v1/ports", more)[0] == 200
+            answer = self.request("POST", "/v1/ports", more)
+            assert answer[0] == 200, answer
             self.end()
             self.node.ns.command(*daemon.argv("--teardown"))
             self.start()
