@@ -11,7 +11,7 @@ import struct
 import time
 
 from lab.node import build_directory
-from lab.run import LabError
+from lab.run import LabError, command
 
 TRIPS = 5000
 HEADER = 14  # bytes of Ethernet that a link's MTU does not count
@@ -88,15 +88,19 @@ def tcp(streams):
     return probe
 
 
-def packets(rig, mode, address, amount):
-    program = os.path.join(build_directory(), "tests", "bench", "bench-packets")
-    if not os.access(program, os.X_OK):
-        raise LabError(f"{program} is missing: build first (make)")
-    # It enters the namespaces itself; one of ours is as good a place to start as any.
-    p = rig.a.command(program, mode, rig.a.ns.path, rig.b.ns.path, address, amount, check=False)
+def program(name, *argv):
+    """Run one of the programs beside this file, which enter the namespaces themselves; what it says."""
+    path = os.path.join(build_directory(), "tests", "bench", name)
+    if not os.access(path, os.X_OK):
+        raise LabError(f"{path} is missing: build first (make)")
+    p = command([path, *map(str, argv)], check=False)
     if p.returncode:
-        raise LabError(p.stderr.strip() or f"bench-packets: exit {p.returncode}")
+        raise LabError(p.stderr.strip() or f"{name}: exit {p.returncode}")
     return json.loads(p.stdout)
+
+
+def packets(rig, mode, address, amount):
+    return program("bench-packets", mode, rig.a.ns.path, rig.b.ns.path, address, amount)
 
 
 def udp(rig, address, seconds, idle):

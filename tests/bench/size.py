@@ -19,13 +19,13 @@ import time
 
 import report
 from case import fabric, pair, Rig
-from probe import METRICS, PROBES
+from probe import METRICS, PROBES, program
 
 from lab.run import LabError, command, wait_until
 
 FLAT = 0.10
 ADDITIONS, IDLE_SECONDS, LOAD_PATIENCE = 9, 4, 180
-PROBED = ("tcp1", "udp64", "rtt")
+PROBED = ("tcp1", "udp64", "rtt", "spread")
 # metric: (unit, digits, must be flat)
 FIGURES = {
     "tcp1": ("Gbit/s", 2, True),
@@ -33,6 +33,8 @@ FIGURES = {
     "udp64_loss": ("%", 3, False),
     "rtt_p50": ("us", 1, True),
     "rtt_p99": ("us", 1, True),
+    "spread": ("kpps", 1, True),
+    "spread_loss": ("%", 3, False),
     "add": ("ms", 2, True),
     "add_cpu": ("ms", 2, True),
     "apply": ("s", 2, False),
@@ -69,6 +71,10 @@ def pinned_memory(directory):
     return total
 
 
+def mac_text(serial):
+    return "02:01:" + ":".join(f"{serial >> s & 255:02x}" for s in (24, 16, 8, 0))
+
+
 class SizeRig(Rig):
     def __init__(self, stack, endpoints, networks):
         self.name, self.endpoints, self.networks = f"{endpoints:,} in {networks:,}", endpoints, networks
@@ -79,9 +85,11 @@ class SizeRig(Rig):
         lab = pair(stack, "whole", self.fabric)
         for node in lab.nodes.values():
             self._ports(node.ns)
-            # The third node is known, and never spoken to.
+            # The third node is nobody: what is sent to it ends at the right node.
             node.ns.ip("route add 198.18.1.13 dev up0")
             node.daemon.write_config(text)
+        far_mac = lab.uplink_mac("right")
+        lab.node("left").ns.ip(f"neigh add 198.18.1.13 lladdr {far_mac} dev up0 nud permanent")
         self.figures = self._load(lab.node("left"))
         lab.node("right").daemon.start(wait=False)
         lab.node("right").daemon.wait_ready(LOAD_PATIENCE)
@@ -97,9 +105,8 @@ class SizeRig(Rig):
         return ".".join(str(value >> s & 255) for s in (24, 16, 8, 0))
 
     def _port(self, name, node, network, n, serial, interface=""):
-        mac = "02:01:" + ":".join(f"{serial >> s & 255:02x}" for s in (24, 16, 8, 0))
         return (
-            f'  {name}: {{node: {node}, {interface}network: red/n{network}, mac: "{mac}", '
+            f'  {name}: {{node: {node}, {interface}network: red/n{network}, mac: "{mac_text(serial)}", '
             f'addresses: "{self._address(network, n)}"}}\n'
         )
 
@@ -116,13 +123,27 @@ class SizeRig(Rig):
         for n in range(1, self.networks):
             for i, node in enumerate(("left", "right")):
                 parts.append(self._port(f"{node}{n}", node, n, 11 + i, serial := serial + 1, f"interface: p{n}, "))
-        far = self.endpoints - 2 * self.networks
+        far, self.first_far = self.endpoints - 2 * self.networks, serial + 1
         for i in range(far):
             parts.append(
                 self._port(f"far{i}", "far", i % self.networks, 256 + i // self.networks, serial := serial + 1)
             )
         self.one_more = self._port("more", "far", 0, 200, serial + 1)
         return "".join(parts)
+
+    def spread(self, seconds):
+        """Packets to every endpoint of the third node in the network of a and b, in no order; what reaches the wire."""
+        count = len(range(0, self.endpoints - 2 * self.networks, self.networks))
+        if not count:
+            return {}
+        first = mac_text(self.first_far), self.networks, self._address(0, 256), count
+        before, _ = self.wire_counters()
+        got = program("bench-spread", self.a.ns.path, "eth0", seconds, self.a.mac, self.a.ip4, *first)
+        arrived = self.wire_counters()[0] - before
+        return {
+            "spread": arrived / got["seconds"] / 1e3,
+            "spread_loss": max(0.0, 100 * (1 - arrived / max(got["sent"], 1))),
+        }
 
     def _ports(self, ns):
         ns.write_sysctl("net/ipv6/conf/default/disable_ipv6", 1)
@@ -236,7 +257,7 @@ class Size:
             self.failures[name] = " ".join(str(e).split()) or repr(e)
 
     def _run(self, rig, probe):
-        got = PROBES[probe](rig, rig.b.ip4, self.seconds, 0)
+        got = rig.spread(self.seconds) if probe == "spread" else PROBES[probe](rig, rig.b.ip4, self.seconds, 0)
         rig.note(**{k: v for k, v in got.items() if k in FIGURES})
 
     # ---- what came of it
@@ -252,7 +273,7 @@ class Size:
                 if value is None:
                     continue
                 ratio = value / first if first else None
-                better = METRICS[metric][2] if metric in METRICS else False
+                better = metric == "spread" or metric in METRICS and METRICS[metric][2]
                 good = ratio is None or (ratio >= 1 - FLAT if better else ratio <= 1 + FLAT)
                 yield rig, metric, value, rig.figures[metric], ratio, good if flat else None
 
