@@ -161,8 +161,8 @@ def seen_by(copy, m):
         failure = copy.test(test)
         if failure:
             return test, failure
-    copy.make()
     for tier in dict.fromkeys(t.split()[0] for t in m.tests):
+        copy.make()
         failure = copy.test(tier)
         if failure:
             return f"{tier} (whole tier)", failure
@@ -236,6 +236,8 @@ def main():
                 print(f"ERROR  {e}", flush=True)
                 continue
             took = time.monotonic() - start
+            if seen and "whole tier" in seen[0] and not asked.sound:
+                check_sound(copy, [m._replace(tests=[seen[0].split()[0]])])
             print(f"{'seen  ' if seen else 'MISSED'} {m.name:28} {took:4.0f} s  {seen[0] if seen else m.why}", flush=True)
             if not seen:
                 missed.append(m.name)

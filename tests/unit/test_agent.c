@@ -378,6 +378,16 @@ static void table_without_room_is_named_before_anything_is_written(void **state)
 	assert_true(held_equal(&before, &after));
 	room = 0;
 	assert_int_equal(apply(g, base, more, false).r, 0);
+
+	/* Exactly as much as is needed is enough, and one less is not. */
+	room = table_length(g->agent->dp, FWD_HOST);
+	assert_int_equal(apply(g, base, "", false).r, 0);
+	assert_true(table_length(g->agent->dp, FWD_HOST) < room);
+	room--;
+	assert_int_equal(apply(g, base, more, false).r, -ENOSPC);
+	room++;
+	assert_int_equal(apply(g, base, more, false).r, 0);
+	assert_int_equal(table_length(g->agent->dp, FWD_HOST), room);
 }
 
 static void wrong_configuration_leaves_the_running_one(void **state)
