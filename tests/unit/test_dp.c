@@ -1130,6 +1130,29 @@ static void a_removed_or_replaced_filter_is_put_back(void **state)
 	assert_int_equal(attach_check(w->dp, wire, ATTACH_WIRE), 0);
 }
 
+/* A filter of the same priority that is new goes before the others: on a port that would lead past us. */
+static void nobodys_filter_stays_before_ours_on_a_port(void **state)
+{
+	static const char first[] = "tc filter show dev p0 %s | grep -m1 handle | grep -q %s:";
+	struct world *w = *state;
+	uint32_t port = make_veth("p0", "w0");
+
+	load_full(w);
+	assert_int_equal(attach_add(w->dp, port, ATTACH_PORT), 1);
+	for (size_t i = 0; i < 2; i++) {
+		const char *side = i ? "egress" : "ingress", *program = i ? "port_egress" : "port_ingress";
+
+		assert_int_equal(run(first, side, program), 0);
+		assert_int_equal(run("tc filter add dev p0 %s prio 1 handle 7 bpf da bytecode '1,6 0 0 0'", side), 0);
+		assert_int_not_equal(run(first, side, program), 0);
+		assert_int_equal(attach_check(w->dp, port, ATTACH_PORT), 1);
+		assert_int_equal(run(first, side, program), 0);
+		assert_int_equal(run("tc filter show dev p0 %s | grep -q 'handle 0x7'", side), 0);
+		assert_int_equal(attach_check(w->dp, port, ATTACH_PORT), 0);
+	}
+	assert_int_equal(filters_on("p0"), 2);
+}
+
 static void a_filter_comes_off_and_leaves_others_alone(void **state)
 {
 	struct world *w = *state;
@@ -1149,6 +1172,13 @@ static void a_filter_comes_off_and_leaves_others_alone(void **state)
 	assert_int_equal(attach_remove(w->dp, shared, ATTACH_WIRE), 1);
 	assert_true(has_clsact("u0"));
 	assert_int_equal(run("tc filter show dev u0 ingress | grep -q 'pref 9 bpf'"), 0);
+
+	/* In our place under our handle, but not ours any more. */
+	assert_int_equal(attach_add(w->dp, shared, ATTACH_WIRE), 1);
+	assert_int_equal(run("handle=$(tc filter show dev u0 ingress | sed -n 's/.*handle \\(0x[0-9a-f]*\\).*wire_.*/\\1/p');"
+			     "tc filter replace dev u0 ingress prio 2 handle $handle bpf da bytecode '1,6 0 0 0'"), 0);
+	assert_int_equal(attach_remove(w->dp, shared, ATTACH_WIRE), 0);
+	assert_int_equal(run("tc filter show dev u0 ingress | grep -q 'pref 2 bpf'"), 0);
 
 	assert_int_equal(run("ip link del p0"), 0);
 	assert_true(attach_remove(w->dp, alone, ATTACH_PORT) >= 0);
@@ -1436,6 +1466,7 @@ int main(void)
 		ROW(a_small_budget_comes_round),
 		ROW(lost_pins_come_back),
 		ROW(a_removed_or_replaced_filter_is_put_back),
+		ROW(nobodys_filter_stays_before_ours_on_a_port),
 		ROW(a_filter_comes_off_and_leaves_others_alone),
 		ROW(a_reader_sees_everything_and_changes_nothing),
 		ROW(a_drop_is_counted_and_sampled),
