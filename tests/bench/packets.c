@@ -9,9 +9,9 @@
  * one clock; each socket is opened inside its namespace and stays there.  The ends are bound to the first and the last
  * CPU: two hosts never share a CPU's warmth.  Prints one JSON object.
  *
- * Packets of `rate` are handed to the kernel in bursts of 16 (UDP_SEGMENT), which the caller has cut to single packets at the sender's own
- * port: so the path is what is measured and not the system call.  A socket buffer of 64 MB takes up what the reader is
- * late for: whatever is lost was lost on the way.
+ * Packets of `rate` are handed to the kernel in bursts of 16 (UDP_SEGMENT), which the caller has cut to single packets
+ * at the sender's own port: so the path is what is measured and not the system call.  A socket buffer of 64 MB takes up
+ * what the reader is late for: whatever is lost was lost on the way.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -220,8 +220,8 @@ static void measure_rate(struct ends e, double seconds)
 	}
 	stopping = true;
 	pthread_join(reader, NULL);
-	printf("{\"rate\": %.0f, \"loss\": %.6f, \"flood_sent\": %.0f, \"flood_rate\": %.0f, \"flood_loss\": %.6f}\n", best.rate,
-	       best.loss, flood.sent_rate, flood.rate, flood.loss);
+	printf("{\"rate\": %.0f, \"loss\": %.6f, \"flood_sent\": %.0f, \"flood_rate\": %.0f, \"flood_loss\": %.6f}\n",
+	       best.rate, best.loss, flood.sent_rate, flood.rate, flood.loss);
 }
 
 /* ---- trip */

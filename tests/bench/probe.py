@@ -50,7 +50,7 @@ def idle_load(seconds):
 
 
 class Watch:
-    """with Watch(rig, idle) as w: ...  Then w.cpu (seconds, without the idle load), w.frame (mean bytes on the wire)."""
+    """with Watch(rig, idle) as w: ...  Then w.cpu (seconds, less the idle load), w.frame (mean bytes on the wire)."""
 
     def __init__(self, rig, idle):
         self.rig, self.idle = rig, idle

@@ -61,6 +61,9 @@ class Report:
         self.bench, self.settings = bench, settings
         self.directory = directory()
 
+    def measured(self):
+        return bool(self.bench.figures)
+
     def median(self, wire, case, metric):
         values = self.bench.figures.get((wire, case, metric))
         return statistics.median(values) if values else None
@@ -99,9 +102,11 @@ class Report:
 
     def markdown(self):
         s = self.settings
-        text = f"""{s['date']}, Linux {s['kernel']}, {s['cpus']} CPUs; medians of {s['runs']} interleaved runs (least-greatest), \
-TCP {s['seconds']} s, {s['idle_cpus']} CPUs busy when idle (taken off); {s['took_s']} s in all.
-"""
+        text = (
+            f"{s['date']}, Linux {s['kernel']}, {s['cpus']} CPUs; medians of {s['runs']} interleaved runs "
+            f"(least-greatest), TCP {s['seconds']} s, {s['idle_cpus']} CPUs busy when idle (taken off); "
+            f"{s['took_s']} s in all.\n"
+        )
         metrics = [m for m in SHOWN if any(k[2] == m for k in self.bench.figures)]
         for wire in self.bench.wires:
             rows = []
@@ -109,7 +114,8 @@ TCP {s['seconds']} s, {s['idle_cpus']} CPUs busy when idle (taken off); {s['took
                 cells = [self._cell(wire, c, m) for m in metrics]
                 rows.append([c.name, *cells, self._remark(wire, c.name)])
             head = ["case", *(f"{m} {METRICS[m][0]}" for m in metrics), "remark"]
-            text += f"\n### The {wire} wire\n\nIn brackets the spread, then the ratio to the plain path.\n\n" + markdown(head, rows)
+            text += f"\n### The {wire} wire\n\nIn brackets the spread, then the ratio to the plain path.\n\n"
+            text += markdown(head, rows)
         return text + self._targets()
 
     def _cell(self, wire, c, metric):
@@ -117,10 +123,8 @@ TCP {s['seconds']} s, {s['idle_cpus']} CPUs busy when idle (taken off); {s['took
         if not values:
             return ""
         digits, ratio = METRICS[metric][1], self.ratio(wire, c.name, metric, c.plain)
-        return (
-            f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f}-{max(values):.{digits}f})"
-            + (f" **{ratio:.2f}**" if ratio is not None and c.name != c.plain else "")
-        )
+        text = f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f}-{max(values):.{digits}f})"
+        return text + (f" **{ratio:.2f}**" if ratio is not None and c.name != c.plain else "")
 
     def _remark(self, wire, case):
         failure, objection = self.bench.failures.get((wire, case)), self.bench.objections.get((wire, case))
@@ -153,7 +157,9 @@ TCP {s['seconds']} s, {s['idle_cpus']} CPUs busy when idle (taken off); {s['took
         if not rows:
             return ""
         head = ["figure", "beside", "whole: target", "measured", "cut: target", "measured"]
-        return "\n### Targets\n\nRatio of the medians; in brackets the ratios within single rounds.\n\n" + markdown(head, rows)
+        return "\n### Targets\n\nRatio of the medians; in brackets the ratios within single rounds.\n\n" + markdown(
+            head, rows
+        )
 
     def json(self):
         figures = [

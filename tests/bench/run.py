@@ -138,19 +138,19 @@ def main():
     asked = chosen("CASE", [*names, "size"]) if os.environ.get("CASE") else names
     plain = {c.plain for c in CASES if c.name in asked}
     cases = [c for c in CASES if c.name in asked or c.name in plain]
-    wires, probes, runs, seconds = chosen("WIRE", WIRES), chosen("METRIC", list(PROBES)), number("RUNS", 7), number("SECONDS", 1)
+    often = {"runs": number("RUNS", 7), "seconds": number("SECONDS", 1)}
     results = []
     if cases:
-        results.append(compare(Bench(cases, wires, probes, runs, seconds)))
+        results.append(compare(Bench(cases, chosen("WIRE", WIRES), chosen("METRIC", list(PROBES)), **often)))
     if "size" in asked:
-        sizes = Size(numbers("ENDPOINTS", "10 10000 1000000"), numbers("NETWORKS", "1 100 4000"), runs, seconds, Progress())
+        sizes = Size(numbers("ENDPOINTS", "10 10000 1000000"), numbers("NETWORKS", "1 100 4000"), Progress(), **often)
         sizes.measure()
         results.append(sizes)
     for r in results:
         print("\n".join(r.lines()) + "\n\n" + r.markdown())
     for path in [p for r in results for p in r.write()]:
         print(path)
-    return 0
+    return 0 if any(r.measured() for r in results) else 1
 
 
 if __name__ == "__main__":

@@ -212,10 +212,10 @@ class SizeRig(Rig):
 
 
 class Size:
-    def __init__(self, endpoints, networks, runs, seconds, say):
-        middle = sorted(endpoints)[len(endpoints) // 2]
-        self.sizes = [(e, networks[0]) for e in endpoints] + [(middle, n) for n in networks[1:]]
-        self.runs, self.seconds, self.say = runs, seconds, say
+    def __init__(self, endpoints, networks, say, runs, seconds):
+        self.few, self.middle = networks[0], sorted(endpoints)[len(endpoints) // 2]
+        self.sizes = [(e, self.few) for e in endpoints] + [(self.middle, n) for n in networks[1:]]
+        self.say, self.runs, self.seconds = say, runs, seconds
         self.rigs, self.failures = [], {}
 
     def measure(self):
@@ -262,6 +262,9 @@ class Size:
 
     # ---- what came of it
 
+    def measured(self):
+        return bool(self.rigs)
+
     def _median(self, rig, metric):
         return statistics.median(rig.figures[metric]) if rig.figures.get(metric) else None
 
@@ -278,20 +281,14 @@ class Size:
                 yield rig, metric, value, rig.figures[metric], ratio, good if flat else None
 
     def slope(self, metric, along):
-        """Bytes for one endpoint or network more, from the smallest to the largest of the rigs that differ in it only."""
-        other = "networks" if along == "endpoints" else "endpoints"
-        fixed = min if along == "endpoints" else max
-        group = [r for r in self.rigs if metric in r.figures]
-        if along == "networks":
-            many = [r for r in group if r.networks > 1]
-            group = [r for r in group if many and r.endpoints == many[0].endpoints]
-        else:
-            group = [r for r in group if getattr(r, other) == fixed(getattr(x, other) for x in group)]
+        """Bytes for one endpoint or network more: between the smallest and the largest that differ in nothing else."""
+        fixed, value = {"endpoints": ("networks", self.few), "networks": ("endpoints", self.middle)}[along]
+        group = [r for r in self.rigs if metric in r.figures and getattr(r, fixed) == value]
         if len(group) < 2:
             return None
         low, high = (pick(group, key=lambda r: getattr(r, along)) for pick in (min, max))
         rise = self._median(high, metric) - self._median(low, metric)
-        return rise * 1e6 / max(getattr(high, along) - getattr(low, along), 1)
+        return rise * 1e6 / (getattr(high, along) - getattr(low, along))
 
     def slopes(self):
         for along in ("endpoints", "networks"):
@@ -330,11 +327,13 @@ class Size:
         raised = {rig.name for rig in self.rigs}
         for e, n in self.sizes:
             if f"{e:,} in {n:,}" not in raised:
-                rows.append([f"{e:,}", f"{n:,}", *[""] * len(metrics), f"cannot run: {self.failures[f'{e:,} in {n:,}']}"])
+                rows.append(
+                    [f"{e:,}", f"{n:,}", *[""] * len(metrics), f"cannot run: {self.failures[f'{e:,} in {n:,}']}"]
+                )
         head = ["endpoints", "networks", *(f"{m} {FIGURES[m][0]}" for m in metrics), "remark"]
         text = (
-            "### Cost against size\n\nIn brackets the ratio to the smallest; bold where it is worse by more than "
-            f"{FLAT:.0%}.\n\n" + report.markdown(head, rows)
+            f"### Cost against size\n\nMedians of {self.runs} interleaved runs on the whole wire.  In brackets the "
+            f"ratio to the smallest; bold where it is worse by more than {FLAT:.0%}.\n\n" + report.markdown(head, rows)
         )
         lines = [f"- one {along} more, {what}: {value:.0f} bytes" for along, what, value in self.slopes()]
         return text + "\n" + "\n".join(lines) + "\n"

@@ -5,9 +5,9 @@
  *
  *     bench-spread NS INTERFACE SECONDS SOURCE-MAC SOURCE-ADDRESS FIRST-MAC STEP FIRST-ADDRESS COUNT
  *
- * Sends from INTERFACE in the namespace NS, as fast as it goes, to COUNT workloads: the n-th has the MAC FIRST-MAC + n *
- * STEP and the IPv4 address FIRST-ADDRESS + n.  No packet needs an answer; who counts what comes out at the other end
- * knows the loss.  Prints one JSON object.
+ * Sends from INTERFACE in the namespace NS, as fast as it goes, to COUNT workloads: the n-th has the MAC FIRST-MAC plus
+ * n times STEP, and the IPv4 address FIRST-ADDRESS plus n.  No packet needs an answer; who counts what comes out at the
+ * other end knows the loss.  Prints one JSON object.
  *
  *     Ethernet 14 | IPv4 20 | UDP 8 (no checksum) | 64 bytes
  */
