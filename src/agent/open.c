@@ -103,7 +103,9 @@ static int serve(struct agent *a)
 	int r = server_open(a->loop, a->options.run_dir, routes, n_routes, a, &a->server);
 
 	if (r < 0)
-		log_error("%s/isthmus.sock cannot be served: %s", a->options.run_dir, strerror(-r));
+		log_error("%s/isthmus.sock cannot be served: %s", a->options.run_dir,
+			  r == -EEXIST ? "there is a file of that name, and it is not a socket; move it away" :
+					 strerror(-r));
 	return r;
 }
 

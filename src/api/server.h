@@ -57,7 +57,8 @@ int server_open(struct loop *loop, const char *run_dir, const struct api_route *
 		struct server **out);
 void server_close(struct server *s); /* NULL allowed */
 
-#define API_BODY_MAX (8u << 20) /* bytes of a request's body; more is answered by 413 */
+#define API_BODY_MAX ((size_t)8 << 20) /* bytes of a request's body; more is answered by 413 */
+void server_allow_body(struct server *s, size_t size); /* at least API_BODY_MAX, and this if it is more */
 
 /*
  * Find the route and run it without any socket: used by `isthmusd --offline`. 0, or -ENOENT (reply holds the 404).

@@ -239,10 +239,9 @@ def test_a_burst_of_connections_is_over_when_it_is_over(cli):
             for _ in range(300):
                 s = stack.enter_context(socket.socket(socket.AF_UNIX))
                 s.connect(cli.socket)
-            s.settimeout(0.5)
+            s.settimeout(5)
             s.sendall(b"GET /v1/version HTTP/1.1\r\nHost: x\r\n\r\n")
-            with pytest.raises(TimeoutError):  # all places are taken
-                s.recv(1)
+            assert s.recv(100).startswith(b"HTTP/1.1 200 ")  # the newest has a place, others made room
         start = time.monotonic()
         assert request(cli, "GET", "/v1/status")[0] == 200
         assert time.monotonic() - start < 1

@@ -720,7 +720,7 @@ static const int may[] = {
 	/* with some arguments only */
 	SYS_openat, SYS_mmap, SYS_mprotect, SYS_socket, SYS_ioctl, SYS_prlimit64, SYS_bpf, SYS_tgkill,
 #if SANITIZED
-	SYS_clone, SYS_open, SYS_prctl, SYS_ptrace, SYS_readlink, SYS_sigaltstack, SYS_wait4,
+	SYS_clone, SYS_getdents, SYS_open, SYS_prctl, SYS_ptrace, SYS_readlink, SYS_sigaltstack, SYS_wait4,
 #endif
 };
 
