@@ -56,6 +56,31 @@ static void check_guards(struct agent *a)
 	count_repairs(a, kern_fib_enable(a->kern), "the settings of lo");
 }
 
+#define MERGE_TURNS 120 /* a minute */
+
+/* Without it everything works, only slower: no reason to be degraded. */
+static void keep_merging(struct agent *a)
+{
+	static struct log_limit limit;
+	int r;
+
+	if (a->state->turn < a->state->merge_turn)
+		return;
+	r = kern_merge_enable(a->kern, a->config->vxlan_port);
+	if (r < 0) {
+		a->state->merge_turn = a->state->turn + MERGE_TURNS;
+		log_limited(&limit, LOG_LEVEL_INFO, "tunnel packets that arrive are not merged by us: %s",
+			    r == -EADDRINUSE ? "another VXLAN device has the port, and merges them" : strerror(-r));
+		return;
+	}
+	if (r > 0 && a->state->merge_port == a->config->vxlan_port) {
+		a->repairs++;
+		log_limited(&a->state->repair_limit, LOG_LEVEL_WARNING,
+			    "drift: the device that merges tunnel packets had been changed by others and is back");
+	}
+	a->state->merge_port = a->config->vxlan_port;
+}
+
 static void retry_failed_ports(struct agent *a)
 {
 	struct port_local *p;
@@ -89,6 +114,7 @@ void agent_audit(struct agent *a)
 	agent_degrade(a, REASON_AUDIT, r < 0 ? "the data plane is not as it should be, and cannot be mended: %s" : NULL,
 		      datapath_error());
 	check_guards(a);
+	keep_merging(a);
 	a->state->turn++;
 	if (a->state->turn % 2) /* the rest once a second */
 		return;

@@ -225,21 +225,29 @@ static void check_program(struct exam *x)
 	}
 }
 
-/* The kernel's VXLAN devices, and programs, hold their port as a UDP socket; both would see what is not ours. */
+/*
+ * The kernel's VXLAN devices, and programs, hold their port as a UDP socket.  Ours does, for the merging that comes with
+ * it (kern/merge.c); others would see what is not ours.
+ */
 static void check_udp(struct exam *x)
 {
 	static const char *const files[] = {"/proc/net/udp", "/proc/net/udp6"};
 	unsigned wanted = x->config ? x->config->vxlan_port : 4789, port;
-	char line[512];
+	char line[512], ours[32];
+	const struct link *merging;
 	bool taken = false;
 
+	snprintf(ours, sizeof(ours), KERN_MERGE_NAME, wanted);
+	merging = x->a->kern ? kern_link_by_name(x->a->kern, ours) : NULL;
 	for (size_t i = 0; i < 2; i++) {
 		_cleanup_(file) FILE *f = fopen(files[i], "re");
 
 		while (f && fgets(line, sizeof(line), f))
 			taken = taken || (sscanf(line, " %*d: %*[0-9A-Fa-f]:%x", &port) == 1 && port == wanted);
 	}
-	if (taken) {
+	if (merging && merging->up) {
+		fine(x, "tunnel packets to UDP port %u are merged on receipt (%s)", wanted, ours);
+	} else if (taken) {
 		char fix[160];
 
 		snprintf(fix, sizeof(fix),
@@ -248,7 +256,8 @@ static void check_udp(struct exam *x)
 		found(x, DOCTOR_WARN, fix,
 		      "another VXLAN device or program has UDP port %u: it gets no packet that Isthmus takes", wanted);
 	} else {
-		fine(x, "UDP port %u is ours alone", wanted);
+		found(x, DOCTOR_WARN, "modprobe vxlan",
+		      "tunnel packets to UDP port %u are not merged on receipt, which costs throughput", wanted);
 	}
 }
 

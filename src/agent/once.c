@@ -157,7 +157,9 @@ int once_teardown(const struct agent_options *options, bool purge)
 		fprintf(stderr, "isthmusd: data plane: %s\n", datapath_error());
 		code = 1;
 	}
-	r = kern_fib_disable(kern);
+	r = kern_merge_disable(kern);
+	if (r >= 0)
+		r = kern_fib_disable(kern);
 	if (r >= 0)
 		r = kern_neighbours_release(kern);
 	if (r < 0) {

@@ -45,6 +45,8 @@ struct agent_state {
 	bool fabric_pending, ports_pending; /* to be written to the state directory */
 	size_t guard_cursor;   /* of the audit's round */
 	unsigned turn;         /* of the audit */
+	unsigned merge_turn;   /* when the audit tries again to have tunnel packets merged */
+	uint16_t merge_port;   /* for which they are merged, 0 = none yet */
 	struct increment *increment; /* see increment.h; NULL = to be prepared */
 	struct log_limit repair_limit;
 };

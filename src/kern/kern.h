@@ -23,6 +23,7 @@ enum link_kind {
 	LINK_VETH,
 	LINK_TUN, /* tap */
 	LINK_LOOPBACK,
+	LINK_VXLAN, /* the kernel's tunnels; one may be ours, see kern_merge_enable */
 };
 
 struct link {
@@ -101,5 +102,13 @@ int kern_rules_dropping(uint16_t port, void (*fn)(void *arg, const struct kern_r
 /* lo forwards (and nothing else): bpf_fib_lookup answers only for an ingress device that may. 1 changed, 0 was so. */
 int kern_fib_enable(const struct kern *k);
 int kern_fib_disable(const struct kern *k); /* back to what conf/all says; for a teardown */
+
+/*
+ * The kernel merges TCP segments inside VXLAN packets to `port` that arrive (merge.c). 1 made so, 0 was so;
+ * -EADDRINUSE: somebody has another device on the port, which does the same; -EOPNOTSUPP: the kernel has no VXLAN.
+ */
+#define KERN_MERGE_NAME "isthmus%u" /* the device's, with the port */
+int kern_merge_enable(struct kern *k, uint16_t port);
+int kern_merge_disable(struct kern *k); /* for a teardown */
 
 #endif

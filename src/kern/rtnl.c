@@ -125,6 +125,8 @@ static enum link_kind kind_of(uint16_t hardware, const struct nlattr *kind)
 		return LINK_VETH;
 	if (hardware == ARPHRD_ETHER && text_is(kind, "tun")) /* a "tun" without Ethernet cannot be a port */
 		return LINK_TUN;
+	if (text_is(kind, "vxlan"))
+		return LINK_VXLAN;
 	return LINK_OTHER;
 }
 

@@ -479,6 +479,31 @@ static void only_lo_forwards(void **state)
 	assert_int_equal(value_of("ipv6/conf/lo/forwarding"), 0);
 }
 
+/* Its device is made, found, guarded, moved to another port, and taken away. */
+static void tunnels_are_merged(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(kern_merge_enable(w->kern, 4789), 1);
+	assert_true(wait_until(w, kern_link_by_name(w->kern, "isthmus4789") && kern_link_by_name(w->kern, "isthmus4789")->up));
+	assert_int_equal(kern_merge_enable(w->kern, 4789), 0);
+	assert_int_equal(value_of("ipv6/conf/isthmus4789/disable_ipv6"), 1);
+	assert_int_equal(run("ip link add isthmus7 type bridge; ip link add isthmus070 type bridge"), 0); /* no port's name */
+	drain(w);
+	assert_int_equal(kern_merge_enable(w->kern, 8472), 1);
+	assert_true(wait_until(w, !kern_link_by_name(w->kern, "isthmus4789") && kern_link_by_name(w->kern, "isthmus8472")));
+	/* Somebody else's, with other options, has the port: it stays as it was. */
+	assert_int_equal(run("ip link add vx9 type vxlan id 9 dstport 4790; ip link set vx9 up"), 0);
+	assert_int_equal(kern_merge_enable(w->kern, 4790), -EADDRINUSE);
+	assert_true(wait_until(w, !kern_link_by_name(w->kern, "isthmus4790")));
+	assert_int_equal(kern_merge_disable(w->kern), 0);
+	drain(w);
+	assert_true(wait_until(w, !kern_link_by_name(w->kern, "isthmus8472")));
+	assert_non_null(kern_link_by_name(w->kern, "isthmus7"));
+	assert_non_null(kern_link_by_name(w->kern, "isthmus070"));
+	assert_int_equal(kern_merge_enable(w->kern, 7), -EEXIST);
+}
+
 /* ---- bytes ------------------------------------------------------------------------------------------------------- */
 
 struct seeds {
@@ -588,6 +613,7 @@ int main(void)
 		ROW(a_guarded_port_is_cut_off_from_the_host),
 		ROW(an_opened_guard_is_told),
 		ROW(only_lo_forwards),
+		ROW(tunnels_are_merged),
 		ROW(no_bytes_are_read_too_far),
 	};
 
