@@ -59,7 +59,7 @@ static void check_guards(struct agent *a)
 #define MERGE_TURNS 120 /* a minute */
 
 /* Without it everything works, only slower: no reason to be degraded. */
-static void keep_merging(struct agent *a)
+void agent_merge(struct agent *a)
 {
 	static struct log_limit limit;
 	int r;
@@ -114,7 +114,7 @@ void agent_audit(struct agent *a)
 	agent_degrade(a, REASON_AUDIT, r < 0 ? "the data plane is not as it should be, and cannot be mended: %s" : NULL,
 		      datapath_error());
 	check_guards(a);
-	keep_merging(a);
+	agent_merge(a);
 	a->state->turn++;
 	if (a->state->turn % 2) /* the rest once a second */
 		return;

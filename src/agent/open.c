@@ -145,6 +145,7 @@ static int open_running(struct agent *a)
 	loaded_fini(&loaded);
 	if (r < 0)
 		return r;
+	agent_merge(a);
 	write_down(a);
 	r = agent_follow(a);
 	if (r == 0)

@@ -91,6 +91,7 @@ void agent_remember(struct agent *a); /* tries again what could not be written *
 
 /* audit.c: twice a second */
 void agent_audit(struct agent *a);
+void agent_merge(struct agent *a); /* tunnel packets that arrive, by the kernel; also at start */
 void agent_guard(struct agent *a, const struct port_local *p); /* what closes the host's side of a port, as it should be */
 
 #endif

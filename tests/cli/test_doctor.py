@@ -77,8 +77,14 @@ def restart_once(c):
 
 
 def bind_port(c):
+    ip(c, "link", "del", "isthmus4789")
     c.taken = c.node.ns.socket(socket.AF_INET, socket.SOCK_DGRAM)
     c.taken.bind(("0.0.0.0", 4789))
+
+
+def unbind_port(c):
+    c.taken.close()
+    restart_once(c)
 
 
 def replug(c, name):
@@ -128,7 +134,15 @@ FAULTS = [
         lambda c: c.node.ns.tc("filter", "del", "dev", "up0", "ingress", "pref", "1"),
         "warn",
     ),
-    Fault("UDP port taken", "vxlan-port", "UDP port 4789", bind_port, lambda c: c.taken.close(), "warn"),
+    Fault(
+        "no merging",
+        "vxlan-port",
+        "are not merged on receipt",
+        lambda c: ip(c, "link", "del", "isthmus4789"),
+        restart_once,
+        "warn",
+    ),
+    Fault("UDP port taken", "vxlan-port", "UDP port 4789", bind_port, unbind_port, "warn"),
     Fault(
         "offload off",
         "offload",
