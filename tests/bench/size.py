@@ -25,6 +25,7 @@ from lab.run import LabError, command, wait_until
 
 FLAT = 0.10
 ADDITIONS, IDLE_SECONDS, LOAD_PATIENCE = 9, 4, 180
+USUAL_MIB = 8  # of a configuration that is read without being told that it is a large one
 PROBED = ("tcp1", "udp64", "rtt", "spread")
 # metric: (unit, digits, must be flat)
 FIGURES = {
@@ -88,6 +89,7 @@ class SizeRig(Rig):
             # The third node is nobody: what is sent to it ends at the right node.
             node.ns.ip("route add 198.18.1.13 dev up0")
             node.daemon.write_config(text)
+            node.daemon.options = self._allow(len(text))
         far_mac = lab.uplink_mac("right")
         lab.node("left").ns.ip(f"neigh add 198.18.1.13 lladdr {far_mac} dev up0 nud permanent")
         self.figures = self._load(lab.node("left"))
@@ -130,6 +132,14 @@ class SizeRig(Rig):
             )
         self.one_more = self._port("more", "far", 0, 200, serial + 1)
         return "".join(parts)
+
+    def _allow(self, size):
+        """What lets the daemon, and the command line in our environment, read a file of this size."""
+        mib = 3 * (size >> 20)  # the number of values is limited with it, and there is little text to a value here
+        if mib <= USUAL_MIB:
+            return []
+        os.environ["ISTHMUS_MAX_CONFIG"] = str(max(mib, int(os.environ.get("ISTHMUS_MAX_CONFIG", 0))))
+        return ["--max-config", str(mib)]
 
     def spread(self, seconds):
         """Packets to every endpoint of the third node in the network of a and b, in no order; what reaches the wire."""
