@@ -177,6 +177,8 @@ struct service {
 	struct loop *loop;
 	struct agent *agent;
 	struct loop_timer *timer;
+	uint64_t period_ms;
+	bool watched;
 	char told[160]; /* STATUS= that systemd knows */
 };
 
@@ -202,14 +204,26 @@ static void tell_status(struct service *s)
 	sd_notifyf(0, "STATUS=%s", text);
 }
 
+/* sd_watchdog_enabled(3): a word at half of the time. */
+static void set_period(struct service *s)
+{
+	uint64_t watchdog_us = 0;
+
+	s->watched = sd_watchdog_enabled(0, &watchdog_us) > 0;
+	s->period_ms = STATUS_PERIOD_MS;
+	if (s->watched && watchdog_us / 2000 < s->period_ms)
+		s->period_ms = watchdog_us / 2000 ? watchdog_us / 2000 : 1;
+}
+
 /* The watchdog is fed from the loop that does the work: when that hangs, so does this. */
 static void on_timer(void *arg)
 {
 	struct service *s = arg;
 
-	sd_notify(0, "WATCHDOG=1");
+	if (s->watched)
+		sd_notify(0, "WATCHDOG=1");
 	tell_status(s);
-	loop_timer_set(s->loop, s->timer, loop_now_ms(s->loop) + STATUS_PERIOD_MS);
+	loop_timer_set(s->loop, s->timer, loop_now_ms(s->loop) + s->period_ms);
 }
 
 static void reload(struct service *s)
@@ -264,7 +278,8 @@ static int serve(const struct agent_options *options)
 	r = loop_timer_add(loop, on_timer, &service, &service.timer);
 	if (r < 0)
 		return 1;
-	loop_timer_set(loop, service.timer, loop_now_ms(loop) + STATUS_PERIOD_MS);
+	set_period(&service);
+	loop_timer_set(loop, service.timer, loop_now_ms(loop) + service.period_ms);
 	tell_status(&service);
 	sd_notifyf(0, "READY=1\nMAINPID=%d", getpid());
 	log_info("node %s: ready", options->node);
