@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "agent/state.h"
+#include "lib/text.h"
 #include "rib/rib.h"
 
 #define TICK_MS 500 /* what nobody tells of is mended within a second: found in half of one */
@@ -31,7 +32,7 @@ void agent_degrade(struct agent *a, enum reason r, const char *format, ...)
 	static_assert(REASON_MAX < sizeof(a->degraded) / sizeof(a->degraded[0]), "room for all reasons and NULL");
 	if (format) {
 		va_start(args, format);
-		if (vasprintf(&text, format, args) < 0)
+		if (text_vformat(&text, format, args) < 0)
 			text = NULL;
 		va_end(args);
 	}

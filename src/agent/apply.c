@@ -11,6 +11,7 @@
 #include "agent/snapshot.h"
 #include "agent/state.h"
 #include "lib/cleanup.h"
+#include "lib/text.h"
 #include "rib/rib.h"
 
 DEFINE_CLEANUP(config, struct config *, config_free)
@@ -166,7 +167,7 @@ static char *effective(const struct config *c)
 {
 	char *text = NULL;
 	size_t size;
-	FILE *f = open_memstream(&text, &size);
+	FILE *f = text_stream(&text, &size);
 
 	if (!f)
 		return NULL;
@@ -301,8 +302,8 @@ int agent_port_del(struct agent *a, const char *name, bool dry_run, struct agent
 		return -ENOENT;
 	if (port->runtime)
 		return finish_increment(a, increment_del(a, port, dry_run, plan, why), dry_run);
-	if (asprintf(why, "port \"%s\" stands in %s, line %u; take it out there and apply the file", name,
-		     a->config_name, port->place.line) < 0)
+	if (text_format(why, "port \"%s\" stands in %s, line %u; take it out there and apply the file", name,
+			a->config_name, port->place.line) < 0)
 		*why = NULL;
 	return -EPERM;
 }

@@ -13,6 +13,7 @@
 #include "agent/view.h"
 #include "api/json.h"
 #include "lib/cleanup.h"
+#include "lib/text.h"
 
 #define PORT_REASONS 10 /* ports that a status names */
 
@@ -197,7 +198,7 @@ static void handle_config(void *arg, const struct api_request *request, struct a
 		api_reply_error(reply, 404, "IST-4042", "isthmus apply FILE", NULL, "no configuration is loaded");
 		return;
 	}
-	f = open_memstream(&text, &size);
+	f = text_stream(&text, &size);
 	r = f ? conf_emit(a->config, false, f) : -ENOMEM;
 	if (f && fclose(f) != 0)
 		r = -ENOMEM;

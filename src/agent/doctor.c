@@ -7,6 +7,7 @@
 
 #include "agent/doctor_exam.h"
 #include "lib/cleanup.h"
+#include "lib/text.h"
 
 static const char *const state_names[] = {[DOCTOR_OK] = "ok", [DOCTOR_WARN] = "warn", [DOCTOR_FAIL] = "fail"};
 _Static_assert(sizeof(state_names) / sizeof(state_names[0]) == DOCTOR_STATE_MAX, "a name for each state");
@@ -22,7 +23,7 @@ static void say(struct exam *x, enum doctor_state state, const char *fix, const 
 {
 	_cleanup_(free) char *seen = NULL;
 
-	if (vasprintf(&seen, format, ap) < 0)
+	if (text_vformat(&seen, format, ap) < 0)
 		seen = NULL;
 	x->said++;
 	if (state > x->worst)

@@ -18,6 +18,7 @@
 
 #include "agent/doctor_exam.h"
 #include "lib/cleanup.h"
+#include "lib/text.h"
 
 #define KERNEL_MAJOR 5
 #define KERNEL_MINOR 15
@@ -215,7 +216,7 @@ static char *emit(const struct config *c)
 {
 	char *text = NULL;
 	size_t size = 0;
-	FILE *f = open_memstream(&text, &size);
+	FILE *f = text_stream(&text, &size);
 
 	if (!f)
 		return NULL;

@@ -7,6 +7,7 @@
 
 #include "agent/state.h"
 #include "lib/cleanup.h"
+#include "lib/text.h"
 #include "rib/rib.h"
 
 /* ---- what only one may have: the same rules as in conf/clash.c ---- */
@@ -135,7 +136,7 @@ void increment_forget(struct agent *a)
 static int emit_base(struct increment *i, const struct config *c)
 {
 	struct config without = *c;
-	FILE *f = open_memstream(&i->base, &i->base_size);
+	FILE *f = text_stream(&i->base, &i->base_size);
 	int r;
 
 	if (!f)

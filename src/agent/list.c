@@ -4,6 +4,7 @@
 
 #include "agent/view.h"
 #include "lib/cleanup.h"
+#include "lib/text.h"
 
 /* What the objects of a list hang on.  Each is an array of the configuration, sorted by name. */
 enum base {
@@ -440,7 +441,7 @@ static void no_such(const struct view_list *list, const char *name, struct api_r
 {
 	_cleanup_(free) char *hint = NULL;
 
-	if (asprintf(&hint, "isthmus get %s lists what there is", list->plural) < 0)
+	if (text_format(&hint, "isthmus get %s lists what there is", list->plural) < 0)
 		hint = NULL;
 	api_reply_error(reply, 404, "IST-4041", hint, NULL, "%s: nothing is called \"%s\"", list->plural, name);
 }

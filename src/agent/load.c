@@ -13,6 +13,7 @@
 #include "agent/state.h"
 #include "lib/cleanup.h"
 #include "lib/hmap.h"
+#include "lib/text.h"
 
 #define NAMES_LISTED 10
 
@@ -39,14 +40,14 @@ int load_self(const struct config *c, const char *name, struct config_node **out
 		return 0;
 	}
 	if (self) {
-		if (asprintf(why,
-			     "node \"%s\" is marked foreign: it does not run isthmusd; take `foreign: true` away, or "
-			     "start with --node NAME of another",
-			     name) < 0)
+		if (text_format(why,
+				"node \"%s\" is marked foreign: it does not run isthmusd; take `foreign: true` away, or "
+				"start with --node NAME of another",
+				name) < 0)
 			*why = NULL;
 		return -EINVAL;
 	}
-	f = open_memstream(&known, &size);
+	f = text_stream(&known, &size);
 	for (size_t i = 0; f && i < c->n_nodes; i++) {
 		if (c->nodes[i].foreign)
 			continue;
@@ -57,10 +58,10 @@ int load_self(const struct config *c, const char *name, struct config_node **out
 		fprintf(f, " and %zu more", listed - NAMES_LISTED);
 	if (f)
 		fclose(f);
-	if (asprintf(why,
-		     "this node is called \"%s\", and the configuration has no such node; it has: %s; start with "
-		     "--node NAME, or add the node",
-		     name, known && *known ? known : "none") < 0)
+	if (text_format(why,
+			"this node is called \"%s\", and the configuration has no such node; it has: %s; start with "
+			"--node NAME, or add the node",
+			name, known && *known ? known : "none") < 0)
 		*why = NULL;
 	return -EINVAL;
 }
@@ -78,7 +79,7 @@ int load_emit_ports(const struct config *c, char **out)
 	*out = NULL;
 	if (!any)
 		return 0;
-	f = open_memstream(&text, &size);
+	f = text_stream(&text, &size);
 	if (!f)
 		return -ENOMEM;
 	r = conf_emit(c, true, f);
@@ -97,8 +98,8 @@ static char *first_error(const struct conf_errors *e)
 
 	if (e->length == 0)
 		return strdup("it cannot be read");
-	if (asprintf(&text, "%s:%u:%u: %s: %s", e->items[0].file, e->items[0].line, e->items[0].column,
-		     e->items[0].path, e->items[0].what) < 0)
+	if (text_format(&text, "%s:%u:%u: %s: %s", e->items[0].file, e->items[0].line, e->items[0].column,
+			e->items[0].path, e->items[0].what) < 0)
 		return NULL;
 	return text;
 }
@@ -194,7 +195,7 @@ int load_choose(const struct agent_options *o, struct loaded *out)
 			goto out;
 		loaded_fini(&l);
 		broken = first_error(&errors);
-	} else if (asprintf(&broken, "%s: %s", o->config_path, strerror(-file)) < 0) {
+	} else if (text_format(&broken, "%s: %s", o->config_path, strerror(-file)) < 0) {
 		broken = NULL;
 	}
 	r = -EINVAL;

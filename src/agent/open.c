@@ -18,6 +18,7 @@
 #include "agent/state.h"
 #include "api/server.h"
 #include "lib/cleanup.h"
+#include "lib/text.h"
 #include "rib/rib.h"
 
 static int lock_run_dir(struct agent *a)
@@ -63,7 +64,7 @@ static void write_down(struct agent *a)
 {
 	_cleanup_(free) char *text = NULL;
 	size_t size = 0;
-	FILE *f = open_memstream(&text, &size);
+	FILE *f = text_stream(&text, &size);
 	int r;
 
 	if (!f)
@@ -73,7 +74,8 @@ static void write_down(struct agent *a)
 	json_text(f, "bpf_dir", a->options.bpf_dir, ", ");
 	json_text(f, "state_dir", a->options.state_dir, ", ");
 	json_text(f, "config", a->options.config_path, "}\n");
-	fclose(f);
+	if (fclose(f) != 0)
+		return;
 	r = file_replace(a->options.run_dir, "isthmusd.json", text, size);
 	if (r < 0)
 		log_warning("%s/isthmusd.json: %s; without the daemon the command line will not find the data plane by "

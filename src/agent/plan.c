@@ -8,6 +8,7 @@
 
 #include "kern/kern.h"
 #include "lib/cleanup.h"
+#include "lib/text.h"
 
 void plan_fini(struct plan *p)
 {
@@ -127,10 +128,10 @@ int plan_check(const struct plan *p, const struct datapath *dp, bool anew, char 
 
 		if (more[kind] == 0 || used + more[kind] <= table_capacity(dp, kind))
 			continue;
-		if (asprintf(why,
-			     "the table of %ss is too small: it holds %zu, %zu are in use, and this needs %zu more; "
-			     "nothing was changed",
-			     fwd_kind_name(kind), table_capacity(dp, kind), used, more[kind]) < 0)
+		if (text_format(why,
+				"the table of %ss is too small: it holds %zu, %zu are in use, and this needs %zu more; "
+				"nothing was changed",
+				fwd_kind_name(kind), table_capacity(dp, kind), used, more[kind]) < 0)
 			*why = NULL;
 		return -ENOSPC;
 	}
@@ -218,9 +219,9 @@ static void explain_failure(const struct plan_step *s, int r, size_t not_undone,
 			 s->interface.name);
 	else if (s->action != PLAN_NODE)
 		fwd_format(s->action == PLAN_PUT ? &s->change.now : &s->change.old, what, sizeof(what));
-	if (asprintf(why, "failed at: %s: %s%s%s; %s", what, strerror(-r), reason && *reason ? ": " : "",
-		     reason ? reason : "",
-		     not_undone ? "some steps could not be undone and are being mended" : "everything was undone") < 0)
+	if (text_format(why, "failed at: %s: %s%s%s; %s", what, strerror(-r), reason && *reason ? ": " : "",
+			reason ? reason : "",
+			not_undone ? "some steps could not be undone and are being mended" : "everything was undone") < 0)
 		*why = NULL;
 }
 

@@ -12,6 +12,7 @@
 #include "kern/kern.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
+#include "lib/text.h"
 #include "rib/rib.h"
 
 static uint32_t flags_of(const struct config_port *p)
@@ -147,28 +148,31 @@ struct port_local *ports_by_ifindex(const struct ports *p, uint32_t ifindex)
 /* ---- binding ---- */
 
 /*
- * Why an interface can be no workload's, or NULL.  Our programs take everything that comes in on a port: on the
- * interface that the underlay needs, the node would cut itself off.
+ * Our programs take everything that comes in on a port: on the interface that the underlay needs, the node would cut
+ * itself off.  0; -EINVAL: it can be no workload's, and *why says so, if there is memory for that.
  */
-static char *why_not(const struct ports *all, const struct port_local *p, const struct kern *kern,
-		     const struct link *link)
+static int check_interface(const struct ports *all, const struct port_local *p, const struct kern *kern,
+			   const struct link *link, char **why)
 {
-	char address[ADDR_TEXT_SIZE], *why = NULL;
-	int r = 0;
+	char address[ADDR_TEXT_SIZE];
 
-	if (link->kind == LINK_LOOPBACK)
-		r = asprintf(&why, "port %s: interface %s is the loopback; expected the workload's own interface",
-			     p->name, p->interface);
-	for (size_t i = 0; i < all->n_underlay && !why && r >= 0; i++) {
+	if (link->kind == LINK_LOOPBACK) {
+		text_format(why, "port %s: interface %s is the loopback; expected the workload's own interface",
+			    p->name, p->interface);
+		return -EINVAL;
+	}
+	for (size_t i = 0; i < all->n_underlay; i++) {
 		const struct link *own = kern_link_with_address(kern, &all->underlay[i]);
 
-		if (own && (own->ifindex == link->ifindex || own->ifindex == link->master))
-			r = asprintf(&why,
-				     "port %s: interface %s carries this node's underlay address %s; expected the "
-				     "workload's own interface",
-				     p->name, p->interface, addr_format(&all->underlay[i], address));
+		if (!own || (own->ifindex != link->ifindex && own->ifindex != link->master))
+			continue;
+		text_format(why,
+			    "port %s: interface %s carries this node's underlay address %s; expected the "
+			    "workload's own interface",
+			    p->name, p->interface, addr_format(&all->underlay[i], address));
+		return -EINVAL;
 	}
-	return r < 0 ? NULL : why;
+	return 0;
 }
 
 /* The same reason again is not said again. */
@@ -188,8 +192,7 @@ int port_bind(struct ports *all, struct port_local *p, const struct kern *kern, 
 	p->ifindex = link ? link->ifindex : 0;
 	if (!link)
 		return 0;
-	*why = why_not(all, p, kern, link);
-	if (*why)
+	if (check_interface(all, p, kern, link, why) < 0)
 		return -EINVAL;
 	if (plan)
 		plan_interface(plan, PLAN_GUARD, link->ifindex, p->interface);
@@ -267,9 +270,8 @@ void port_refresh(const struct ports *all, struct port_local *p, const struct ke
 	if (ifindex && (p->ifindex != ifindex || p->error)) {
 		if (p->ifindex != ifindex)
 			log_info("port %s: interface %s is there (ifindex %u)", p->name, p->interface, ifindex);
-		why = why_not(all, p, kern, link);
 		p->error = 0; /* until the step says otherwise */
-		if (why)
+		if (check_interface(all, p, kern, link, &why) < 0)
 			port_fail(p, -EINVAL, why);
 		else
 			plan_interface_again(plan, PLAN_GUARD, ifindex, p->interface);
@@ -299,9 +301,9 @@ size_t ports_note(struct ports *p, const struct plan *plan, const struct kern *k
 			const char *reason = datapath_error();
 			char *why = NULL;
 
-			if (asprintf(&why, "port %s: interface %s refuses our programs: %s%s%s", port->name,
-				     port->interface, strerror(-s->outcome), reason && *reason ? ": " : "",
-				     reason ? reason : "") < 0)
+			if (text_format(&why, "port %s: interface %s refuses our programs: %s%s%s", port->name,
+					port->interface, strerror(-s->outcome), reason && *reason ? ": " : "",
+					reason ? reason : "") < 0)
 				why = NULL;
 			port_fail(port, s->outcome, why);
 		}

@@ -11,6 +11,7 @@
 #include "agent/state.h"
 #include "lib/cleanup.h"
 #include "lib/hmap.h"
+#include "lib/text.h"
 
 void agent_remember(struct agent *a)
 {
@@ -80,8 +81,8 @@ void agent_remember_ports(struct agent *a)
 void agent_remember_refused_ports(struct agent *a, const char *why)
 {
 	_cleanup_(free) char *from = NULL, *to = NULL;
-	bool moved = asprintf(&from, "%s/ports.yaml", a->options.state_dir) >= 0 &&
-		     asprintf(&to, "%s/ports.yaml.refused", a->options.state_dir) >= 0 && rename(from, to) == 0;
+	bool moved = text_format(&from, "%s/ports.yaml", a->options.state_dir) >= 0 &&
+		     text_format(&to, "%s/ports.yaml.refused", a->options.state_dir) >= 0 && rename(from, to) == 0;
 
 	agent_degrade(a, REASON_PORTS, "the ports added at run time are not used: %s; they are kept in %s", why,
 		      moved ? to : "ports.yaml");

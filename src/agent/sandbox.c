@@ -27,6 +27,7 @@
 
 #include "agent/syscalls.h"
 #include "lib/cleanup.h"
+#include "lib/text.h"
 
 /* ---- privileges ---- */
 
@@ -263,7 +264,7 @@ int sandbox_enter(const struct sandbox_paths *paths, char **missing)
 		if (r == 0)
 			continue;
 		if (!f)
-			f = open_memstream(missing, &size);
+			f = text_stream(missing, &size);
 		if (f)
 			fprintf(f, "%s%s (%s%s%s)", first ? ", " : "", layers[i].name, strerror(-r), hint ? "; " : "",
 				hint ? hint : "");

@@ -14,6 +14,7 @@
 #include "conf/conf.h"
 #include "lib/cleanup.h"
 #include "lib/hmap.h"
+#include "lib/text.h"
 
 #define FABRIC "fabric.yaml"
 
@@ -197,7 +198,7 @@ int snapshot_write(const char *state_dir, const struct snapshot *s)
 	char file_hash[HASH_LENGTH + 1] = "-", text_hash[HASH_LENGTH + 1];
 	_cleanup_(free) char *all = NULL;
 	size_t size = 0;
-	FILE *f = open_memstream(&all, &size);
+	FILE *f = text_stream(&all, &size);
 
 	if (!f)
 		return -ENOMEM;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "lib/cleanup.h"
+#include "lib/text.h"
 
 #define LEVELS 63
 
@@ -200,7 +201,7 @@ void json_format(struct json *j, const char *format, ...)
 	int r;
 
 	va_start(ap, format);
-	r = vasprintf(&text, format, ap);
+	r = text_vformat(&text, format, ap);
 	va_end(ap);
 	if (r < 0) {
 		text = NULL;

@@ -9,6 +9,7 @@
 
 #include "api/json.h"
 #include "lib/cleanup.h"
+#include "lib/text.h"
 
 #define QUERY_MAX 16
 
@@ -100,7 +101,7 @@ static void not_found(const struct route_table *t, const char *path, size_t leng
 			nearest = t->routes[i].pattern;
 		}
 	}
-	if (nearest && asprintf(&hint, "did you mean %s? GET /v1/openapi.json lists every path", nearest) < 0)
+	if (nearest && text_format(&hint, "did you mean %s? GET /v1/openapi.json lists every path", nearest) < 0)
 		hint = NULL;
 	api_reply_error(reply, 404, "IST-4004", hint ? hint : "GET /v1/openapi.json lists every path", NULL,
 			"no such path: %.*s", (int)(length > 200 ? 200 : length), path);
@@ -306,7 +307,7 @@ void api_reply_error(struct api_reply *reply, int status, const char *code, cons
 	va_list ap;
 
 	va_start(ap, format);
-	if (vasprintf(&message, format, ap) < 0)
+	if (text_vformat(&message, format, ap) < 0)
 		message = NULL;
 	va_end(ap);
 

@@ -18,6 +18,7 @@
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "lib/loop.h"
+#include "lib/text.h"
 
 #define SOCKET_NAME "isthmus.sock"
 #define DISCARD_MAX (64u << 20) /* an oversized body is read and dropped so far, to let the client see the 413 */
@@ -445,7 +446,7 @@ int server_open(struct loop *loop, const char *run_dir, const struct api_route *
 	s->loop = loop;
 	s->body_max = API_BODY_MAX;
 	s->table = (struct route_table){routes, n_routes, arg};
-	if (asprintf(&s->path, "%s/" SOCKET_NAME, run_dir) < 0) {
+	if (text_format(&s->path, "%s/" SOCKET_NAME, run_dir) < 0) {
 		s->path = NULL;
 		return -ENOMEM;
 	}

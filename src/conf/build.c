@@ -7,6 +7,7 @@
 
 #include "conf/schema.h"
 #include "lib/cleanup.h"
+#include "lib/text.h"
 
 /* ---- reading checked values ---- */
 
@@ -253,7 +254,7 @@ static int fill_network(struct build *b, const struct yaml_node *map, struct con
 	n->flood = word_of(map, &schema_network, "flood", 0);
 	if (n->mode == CONFIG_MODE_L2)
 		n->storm_limit = limit_of(map, &schema_network, b->config->storm_limit);
-	if (asprintf(&n->full_name, "%s/%s", t->name, n->name) < 0) {
+	if (text_format(&n->full_name, "%s/%s", t->name, n->name) < 0) {
 		n->full_name = NULL;
 		return -ENOMEM;
 	}

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/cleanup.h"
+#include "lib/text.h"
 
 #define COMPARE_MAX 1000000 /* words compared in one load: about 0.1 s */
 #define DISTANCE_MAX 2
@@ -25,7 +26,7 @@ static void add(struct report *r, unsigned source, struct config_place at, char 
 	*item = (struct report_item){.source = source, .sequence = (unsigned)r->length};
 	*e = (struct conf_error){.line = at.line, .column = at.column, .path = path, .code = conf_code_number(code)};
 	e->file = strdup(r->sources[source].name);
-	if (!e->file || !e->path || vasprintf(&e->what, format, args) < 0) {
+	if (!e->file || !e->path || text_vformat(&e->what, format, args) < 0) {
 		free(e->file);
 		free(e->path);
 		r->no_memory = true;
@@ -252,7 +253,7 @@ char *report_path(const struct yaml_node *n, const char *child)
 		chain[depth++] = n;
 	if (depth == 0 && !child)
 		return strdup("(file)");
-	f = open_memstream(&text, &size);
+	f = text_stream(&text, &size);
 	if (!f)
 		return NULL;
 	for (size_t i = depth; i-- > 0;) {

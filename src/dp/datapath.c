@@ -13,6 +13,7 @@
 #include "dp/state.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
+#include "lib/text.h"
 
 const char *const map_names[MAP_MAX] = {
 	[MAP_NODE] = "node",         [MAP_PORTS] = "ports",       [MAP_NEXTHOPS] = "nexthops", [MAP_MACS] = "macs",
@@ -36,7 +37,7 @@ static __attribute__((format(printf, 2, 0))) int to_debug_log(enum libbpf_print_
 {
 	_cleanup_(free) char *text = NULL;
 
-	if (level == LIBBPF_DEBUG || vasprintf(&text, format, args) < 0)
+	if (level == LIBBPF_DEBUG || text_vformat(&text, format, args) < 0)
 		return 0;
 	text[strcspn(text, "\n")] = 0;
 	log_debug("libbpf: %s", text);
