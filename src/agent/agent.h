@@ -33,6 +33,7 @@ struct agent_options {
 	const char *run_dir;     /* default /run/isthmus: socket isthmus.sock, isthmusd.json */
 	const char *state_dir;   /* default /var/lib/isthmus: fabric.yaml (last applied), ports.yaml (run-time ports) */
 	const char *bpf_dir;     /* default /sys/fs/bpf/isthmus */
+	size_t config_max;       /* bytes that a configuration may have; 0 = CONF_TEXT_MAX */
 	bool offline;
 	bool no_sandbox; /* for whoever debugs the daemon; it is degraded then */
 };

@@ -195,8 +195,9 @@ int agent_apply(struct agent *a, const char *name, const char *text, size_t size
 {
 	const char *ports = a->state->runtime_text;
 	const struct conf_source sources[] = {
-		{.name = name, .text = text, .size = size},
-		{.name = "ports.yaml", .text = ports, .size = ports ? strlen(ports) : 0, .runtime = true},
+		{.name = name, .text = text, .size = size, .size_max = a->options.config_max},
+		{.name = "ports.yaml", .text = ports, .size = ports ? strlen(ports) : 0,
+		 .size_max = a->options.config_max, .runtime = true},
 	};
 	_cleanup_(config) struct config *next = NULL;
 	_cleanup_(free) char *text_copy = NULL, *name_copy = NULL, *before = NULL, *after = NULL;
@@ -259,7 +260,8 @@ static int apply_ports(struct agent *a, const struct conf_source *more, bool dry
 		       struct conf_errors *errors, char **why)
 {
 	struct conf_source sources[3] = {
-		{.name = a->config_name, .text = a->config_text, .size = strlen(a->config_text)}};
+		{.name = a->config_name, .text = a->config_text, .size = strlen(a->config_text),
+		 .size_max = a->options.config_max}};
 	const char *runtime = a->state->runtime_text;
 	_cleanup_(config) struct config *next = NULL;
 	struct config_node *self;
@@ -268,7 +270,8 @@ static int apply_ports(struct agent *a, const struct conf_source *more, bool dry
 
 	if (runtime)
 		sources[n++] = (struct conf_source){
-			.name = "ports.yaml", .text = runtime, .size = strlen(runtime), .runtime = true};
+			.name = "ports.yaml", .text = runtime, .size = strlen(runtime),
+			.size_max = a->options.config_max, .runtime = true};
 	sources[n++] = *more;
 	r = conf_load(sources, n, &next, errors);
 	if (r < 0)
@@ -314,7 +317,7 @@ int agent_reload(struct agent *a)
 	const char *path = a->options.config_path;
 	struct conf_errors errors = {0};
 	size_t size;
-	int r = file_read(path, CONF_TEXT_MAX, &text, &size);
+	int r = file_read(path, load_size_max(&a->options), &text, &size);
 
 	if (r < 0) {
 		log_error("%s: %s; the fabric stays as it is", path, strerror(-r));

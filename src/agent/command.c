@@ -10,6 +10,7 @@
 
 #include "agent/agent.h"
 #include "agent/doctor.h"
+#include "agent/port.h"
 #include "agent/view.h"
 #include "api/json.h"
 #include "lib/cleanup.h"
@@ -19,29 +20,47 @@
 
 /* ---- status ---- */
 
+static int compare_ports(const void *a, const void *b)
+{
+	return strcmp((*(const struct config_port *const *)a)->name, (*(const struct config_port *const *)b)->name);
+}
+
+/* Those of this node that are not up, the first by name. */
+static void put_ports_not_up(struct json *j, const struct agent *a)
+{
+	_cleanup_(free) const struct config_port **bad = NULL;
+	const struct config_port *p;
+	const char *reason = NULL;
+	size_t n = 0;
+
+	for (size_t i = 0; (p = ports_next(a->ports, &i));)
+		n += agent_port_state(a, p, &reason) != AGENT_PORT_UP;
+	bad = n ? calloc(n, sizeof(*bad)) : NULL;
+	if (!bad)
+		return;
+	n = 0;
+	for (size_t i = 0; (p = ports_next(a->ports, &i));)
+		if (agent_port_state(a, p, &reason) != AGENT_PORT_UP)
+			bad[n++] = p;
+	qsort(bad, n, sizeof(*bad), compare_ports);
+	for (size_t i = 0; i < n && i < PORT_REASONS; i++) {
+		enum agent_port_state state = agent_port_state(a, bad[i], &reason);
+
+		json_format(j, "port %s is %s%s%s", bad[i]->name, agent_port_state_name(state),
+			    reason && *reason ? ": " : "", reason ? reason : "");
+	}
+	if (n > PORT_REASONS)
+		json_format(j, "and %zu more ports are not up", n - PORT_REASONS);
+}
+
 static void put_reasons(struct json *j, const struct agent *a)
 {
-	size_t left_out = 0, named = 0;
 
 	json_key(j, "reasons");
 	json_array_open(j);
 	for (size_t i = 0; i < sizeof(a->degraded) / sizeof(a->degraded[0]) && a->degraded[i]; i++)
 		json_string(j, a->degraded[i]);
-	for (size_t i = 0; a->config && i < a->config->n_ports; i++) {
-		const struct config_port *p = &a->config->ports[i];
-		const char *reason = NULL;
-		enum agent_port_state state = p->node == a->self ? agent_port_state(a, p, &reason) : AGENT_PORT_REMOTE;
-
-		if (state == AGENT_PORT_UP || state == AGENT_PORT_REMOTE)
-			continue;
-		if (named++ < PORT_REASONS)
-			json_format(j, "port %s is %s%s%s", p->name, agent_port_state_name(state),
-				    reason && *reason ? ": " : "", reason ? reason : "");
-		else
-			left_out++;
-	}
-	if (left_out)
-		json_format(j, "and %zu more ports are not up", left_out);
+	put_ports_not_up(j, a);
 	json_array_close(j);
 }
 
@@ -49,12 +68,7 @@ static void put_port_count(struct json *j, const struct agent *a)
 {
 	size_t count[AGENT_PORT_STATE_MAX] = {0};
 
-	for (size_t i = 0; a->config && i < a->config->n_ports; i++) {
-		const struct config_port *p = &a->config->ports[i];
-		const char *reason;
-
-		count[p->node == a->self ? agent_port_state(a, p, &reason) : AGENT_PORT_REMOTE]++;
-	}
+	ports_count(a, count);
 	json_key(j, "ports");
 	json_object_open(j);
 	json_put_uint(j, "up", count[AGENT_PORT_UP]);
@@ -107,7 +121,7 @@ static void handle_status(void *arg, const struct api_request *request, struct a
 	json_put_uint(&j, "tenants", c ? c->n_tenants : 0);
 	json_put_uint(&j, "networks", networks);
 	json_put_uint(&j, "remoteNodes", c ? c->n_nodes - (a->self ? 1 : 0) : 0);
-	json_put_uint(&j, "endpoints", c ? c->n_ports : 0);
+	json_put_uint(&j, "endpoints", c ? config_n_ports(c) : 0);
 	json_put_uint(&j, "drops", total_drops(a));
 	json_put_uint(&j, "repairs", a->repairs);
 	json_object_close(&j);

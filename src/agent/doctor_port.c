@@ -16,10 +16,11 @@ typedef void (*port_fn)(struct exam *x, const struct config_port *p, const struc
 /* Each port of this node whose interface exists. */
 static void each_port(struct exam *x, port_fn fn)
 {
+	const struct config_port *p;
+
 	if (!x->self || !x->a->kern)
 		return skip(x);
-	for (size_t i = 0; i < x->config->n_ports; i++) {
-		const struct config_port *p = &x->config->ports[i];
+	for (struct config_walk w = {0}; (p = config_walk(x->config, &w));) {
 		const struct link *link =
 			p->node == x->self && p->interface ? kern_link_by_name(x->a->kern, p->interface) : NULL;
 
@@ -30,13 +31,12 @@ static void each_port(struct exam *x, port_fn fn)
 
 static void check_interface(struct exam *x)
 {
+	const struct config_port *p;
 	char fix[160];
 
 	if (!x->self || !x->a->kern)
 		return skip(x);
-	for (size_t i = 0; i < x->config->n_ports; i++) {
-		const struct config_port *p = &x->config->ports[i];
-
+	for (struct config_walk w = {0}; (p = config_walk(x->config, &w));) {
 		if (p->node != x->self || kern_link_by_name(x->a->kern, p->interface))
 			continue;
 		snprintf(fix, sizeof(fix),
@@ -166,13 +166,12 @@ static void check_master(struct exam *x)
 
 static const struct config_port *port_on(const struct exam *x, const char *interface)
 {
-	for (size_t i = 0; i < x->config->n_ports; i++) {
-		const struct config_port *p = &x->config->ports[i];
+	const struct config_port *p;
 
+	for (struct config_walk w = {0}; (p = config_walk(x->config, &w));)
 		if (p->node == x->self && p->interface && strcmp(p->interface, interface) == 0)
-			return p;
-	}
-	return NULL;
+			break;
+	return p;
 }
 
 /* An address on the node's side makes the host itself a neighbour of the workload. */

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "agent/port.h"
 #include "agent/view.h"
 
 #define ETHERNET 14
@@ -179,15 +180,9 @@ static const struct config_network *network_by_vni(const struct config *c, uint3
 
 static const struct config_port *port_by_interface(const struct agent *a, const char *interface)
 {
-	if (!a->config || !interface)
-		return NULL;
-	for (size_t i = 0; i < a->config->n_ports; i++) {
-		const struct config_port *p = &a->config->ports[i];
+	const struct port_local *p = interface ? ports_by_interface(a->ports, interface) : NULL;
 
-		if (p->node == a->self && p->interface && strcmp(p->interface, interface) == 0)
-			return p;
-	}
-	return NULL;
+	return p ? p->config : NULL;
 }
 
 static void put_time(struct json *j, uint64_t monotonic_ns)

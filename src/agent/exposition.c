@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "agent/port.h"
 #include "agent/view.h"
 #include "api/metrics.h"
 #include "lib/cleanup.h"
@@ -57,11 +58,7 @@ static void expose_config(struct metrics *m, const struct agent *a)
 	size_t ports[AGENT_PORT_STATE_MAX] = {0};
 	size_t networks = 0;
 
-	for (size_t i = 0; a->config && i < a->config->n_ports; i++) {
-		const char *reason;
-
-		ports[agent_port_state(a, &a->config->ports[i], &reason)]++;
-	}
+	ports_count(a, ports);
 	for (size_t i = 0; a->config && i < a->config->n_tenants; i++)
 		networks += a->config->tenants[i].n_networks;
 	metrics_family(m, "isthmus_ports", METRICS_GAUGE, NULL, "Ports by state; remote are those of other nodes.");

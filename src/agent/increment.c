@@ -32,8 +32,6 @@ struct held {
 
 struct increment {
 	struct hmap held;
-	char *base; /* the configuration without its ports, as text */
-	size_t base_size;
 };
 
 static struct held_key key_of(enum held_kind kind, const void *scope, const void *value, size_t size)
@@ -121,7 +119,6 @@ static void increment_free(struct increment *i)
 	for (size_t at = 0; (h = hmap_next(&i->held, &at));)
 		free(h);
 	hmap_fini(&i->held);
-	free(i->base);
 	free(i);
 }
 
@@ -133,22 +130,10 @@ void increment_forget(struct agent *a)
 	a->state->increment = NULL;
 }
 
-static int emit_base(struct increment *i, const struct config *c)
-{
-	struct config without = *c;
-	FILE *f = text_stream(&i->base, &i->base_size);
-	int r;
-
-	if (!f)
-		return -ENOMEM;
-	without.n_ports = 0;
-	r = conf_emit(&without, false, f);
-	return fclose(f) != 0 ? -ENOMEM : r;
-}
-
 void increment_prepare(struct agent *a)
 {
 	_cleanup_(increment) struct increment *i = NULL;
+	const struct config_port *p;
 
 	if (a->state->increment)
 		return;
@@ -156,91 +141,157 @@ void increment_prepare(struct agent *a)
 	if (!i)
 		return;
 	i->held = HMAP_INIT(struct held, key);
-	if (emit_base(i, a->config) < 0)
-		return;
-	for (size_t p = 0; p < a->config->n_ports; p++)
-		if (port_holds(&a->config->ports[p], hold, &i->held) < 0)
+	for (struct config_walk w = {0}; (p = config_walk(a->config, &w));)
+		if (port_holds(p, hold, &i->held) < 0)
 			return;
 	a->state->increment = TAKE_PTR(i);
 }
 
-/* ---- the configuration with other ports ---- */
+/* ---- adding ---- */
 
-struct port_array {
-	struct config_port *ports;
+/* Nodes or networks that a text may speak of, each once. */
+struct named {
+	const void **objects;
 	size_t length;
-	struct hmap by_name;
 };
 
-static int array_index(struct port_array *x)
+static int named_add(struct named *n, const void *object)
 {
-	x->by_name = SMAP_INIT(struct config_port, name);
-	for (size_t i = 0; i < x->length; i++) {
-		int r = hmap_add(&x->by_name, &x->ports[i]);
+	const void **more;
 
-		if (r < 0)
-			return r;
-	}
+	if (!object)
+		return 0;
+	more = reallocarray(n->objects, n->length + 1, sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	n->objects = more;
+	n->objects[n->length++] = object;
 	return 0;
 }
 
-static void array_fini(struct port_array *x) /* not what the ports own */
+static int compare_pointers(const void *a, const void *b)
 {
-	free(x->ports);
-	hmap_fini(&x->by_name);
+	uintptr_t x = (uintptr_t)*(const void *const *)a, y = (uintptr_t)*(const void *const *)b;
+
+	return x < y ? -1 : x > y;
 }
 
-/* Both are sorted by name. */
-static int array_merge(const struct config *c, const struct config *more, struct port_array *out)
+static void named_once(struct named *n)
 {
-	size_t i = 0, k = 0;
+	size_t kept = 0;
 
-	*out = (struct port_array){.ports = reallocarray(NULL, c->n_ports + more->n_ports, sizeof(*c->ports))};
-	if (!out->ports)
-		return -ENOMEM;
-	while (i < c->n_ports || k < more->n_ports) {
-		bool old = k == more->n_ports || (i < c->n_ports && strcmp(c->ports[i].name, more->ports[k].name) < 0);
+	if (n->length > 0)
+		qsort(n->objects, n->length, sizeof(*n->objects), compare_pointers);
+	for (size_t i = 0; i < n->length; i++)
+		if (kept == 0 || n->objects[i] != n->objects[kept - 1])
+			n->objects[kept++] = n->objects[i];
+	n->length = kept;
+}
 
-		out->ports[out->length++] = old ? c->ports[i++] : more->ports[k++];
+/* Every word of the text that is the name of a node or a network: one too many does no harm. */
+static int find_names(const struct config *c, const char *text, size_t size, struct named *nodes, struct named *networks)
+{
+	static const char end[] = " \t\r\n\"',:{}[]";
+	const char *stop = text + size;
+	int r = 0;
+
+	while (r == 0 && text < stop) {
+		char word[2 * CONFIG_NAME_MAX + 2];
+		size_t length = 0;
+
+		while (text + length < stop && !strchr(end, text[length]))
+			length++;
+		if (length > 0 && length < sizeof(word)) {
+			memcpy(word, text, length);
+			word[length] = 0;
+			r = named_add(nodes, config_node(c, word));
+			if (r == 0)
+				r = named_add(networks, config_network(c, word));
+		}
+		text += length + 1;
 	}
-	return array_index(out);
+	named_once(nodes);
+	named_once(networks);
+	return r;
 }
 
-static int array_without(const struct config *c, const struct config_port *port, struct port_array *out)
+/* The part of the configuration that these nodes and networks are, as text. */
+static int emit_part(const struct config *c, const struct named *nodes, const struct named *networks, char **text,
+		     size_t *size)
 {
-	*out = (struct port_array){.ports = reallocarray(NULL, c->n_ports, sizeof(*c->ports))};
-	if (!out->ports)
+	_cleanup_(free) struct config_site *some_sites = calloc(nodes->length + 1, sizeof(*some_sites));
+	_cleanup_(free) struct config_node *some_nodes = calloc(nodes->length + 1, sizeof(*some_nodes));
+	_cleanup_(free) struct config_network *some_networks = calloc(networks->length + 1, sizeof(*some_networks));
+	_cleanup_(free) struct config_tenant *some_tenants = calloc(networks->length + 1, sizeof(*some_tenants));
+	struct config part = *c;
+	FILE *f;
+	int r;
+
+	if (!some_sites || !some_nodes || !some_networks || !some_tenants)
 		return -ENOMEM;
-	for (size_t i = 0; i < c->n_ports; i++)
-		if (&c->ports[i] != port)
-			out->ports[out->length++] = c->ports[i];
-	return array_index(out);
+	part.sites = some_sites;
+	part.nodes = some_nodes;
+	part.tenants = some_tenants;
+	part.n_sites = part.n_nodes = part.n_tenants = part.n_ports = part.n_runtime = 0;
+	for (size_t i = 0; i < nodes->length; i++) {
+		struct config_node *node = &some_nodes[part.n_nodes++];
+		size_t k = 0;
+
+		*node = *(const struct config_node *)nodes->objects[i];
+		node->n_networks = 0;
+		while (k < part.n_sites && some_sites[k].name != node->site->name)
+			k++;
+		if (k == part.n_sites)
+			some_sites[part.n_sites++] = *node->site;
+	}
+	for (size_t i = 0; i < networks->length; i++) { /* those of a tenant are neighbours in memory */
+		const struct config_network *network = networks->objects[i];
+		struct config_tenant *tenant = part.n_tenants ? &some_tenants[part.n_tenants - 1] : NULL;
+
+		some_networks[i] = *network;
+		if (!tenant || tenant->name != network->tenant->name) {
+			tenant = &some_tenants[part.n_tenants++];
+			*tenant = *network->tenant;
+			tenant->networks = &some_networks[i];
+			tenant->n_networks = 0;
+		}
+		tenant->n_networks++;
+	}
+	f = text_stream(text, size);
+	if (!f)
+		return -ENOMEM;
+	r = conf_emit(&part, false, f);
+	return fclose(f) != 0 ? -ENOMEM : r;
 }
 
-static void array_take(struct config *c, struct port_array *x)
+static int base_of(const struct config *c, const struct conf_source *ports, char **text, size_t *size)
 {
-	free(c->ports);
-	hmap_fini(&c->port_by_name);
-	c->ports = x->ports;
-	c->n_ports = x->length;
-	c->port_by_name = x->by_name;
-	*x = (struct port_array){0};
-}
+	struct named nodes = {0}, networks = {0};
+	int r = find_names(c, ports->text, ports->size, &nodes, &networks);
 
-/* ---- adding ---- */
+	if (r == 0)
+		r = emit_part(c, &nodes, &networks, text, size);
+	free(nodes.objects);
+	free(networks.objects);
+	return r;
+}
 
 /* The new ports alone, their references turned to the objects that are in use; -EAGAIN when there is any doubt. */
 static int read_ports(struct agent *a, const struct conf_source *ports, struct config **out)
 {
-	const struct increment *i = a->state->increment;
-	const struct conf_source sources[] = {{.name = "base", .text = i->base, .size = i->base_size}, *ports};
+	struct conf_source sources[] = {{.name = "base", .size_max = a->options.config_max}, *ports};
+	_cleanup_(free) char *base = NULL;
 	struct conf_errors errors = {0};
 	struct config *c = NULL;
-	int r = conf_load(sources, 2, &c, &errors);
+	int r = base_of(a->config, ports, &base, &sources[0].size);
 
+	if (r < 0)
+		return r;
+	sources[0].text = base;
+	r = conf_load(sources, 2, &c, &errors);
 	conf_errors_fini(&errors);
-	for (size_t p = 0; r == 0 && p < c->n_ports; p++) {
-		struct config_port *port = &c->ports[p];
+	for (size_t p = 0; r == 0 && p < c->n_runtime; p++) {
+		struct config_port *port = c->runtime[p];
 
 		port->node = config_node(a->config, port->node->name);
 		port->network = config_network(a->config, port->network->full_name);
@@ -263,9 +314,9 @@ static void ignore_change(void *arg, const struct fwd_change *change)
 
 static void take_back(struct agent *a, const struct config *more)
 {
-	for (size_t p = 0; p < more->n_ports; p++) {
-		rib_port_remove(a->rib, more->ports[p].name);
-		ports_remove(a->ports, more->ports[p].name);
+	for (size_t p = 0; p < more->n_runtime; p++) {
+		rib_port_remove(a->rib, more->runtime[p]->name);
+		ports_remove(a->ports, more->runtime[p]->name);
 	}
 	rib_commit(a->rib, ignore_change, NULL);
 }
@@ -274,8 +325,8 @@ static int plan_more(struct agent *a, const struct config *more, struct plan *pl
 {
 	int r = 0;
 
-	for (size_t p = 0; r == 0 && p < more->n_ports; p++) {
-		const struct config_port *port = &more->ports[p];
+	for (size_t p = 0; r == 0 && p < more->n_runtime; p++) {
+		const struct config_port *port = more->runtime[p];
 
 		rib_port_put(a->rib, port);
 		if (port->node == a->self)
@@ -308,9 +359,25 @@ static int carry_out(struct agent *a, struct plan *plan, bool dry_run, struct ag
 	return r;
 }
 
+/* They become the configuration's. */
+static int take_over(struct agent *a, struct config *more)
+{
+	int r = 0;
+
+	while (r == 0 && more->n_runtime > 0) {
+		struct config_port *port = more->runtime[more->n_runtime - 1];
+
+		r = config_add_runtime(a->config, port);
+		if (r == 0)
+			more->n_runtime--;
+		if (r == 0 && port_holds(port, hold, &a->state->increment->held) < 0)
+			return -ENOMEM;
+	}
+	return r;
+}
+
 int increment_add(struct agent *a, const struct conf_source *ports, bool dry_run, struct agent_plan *out, char **why)
 {
-	struct port_array all = {0};
 	struct config *more = NULL;
 	struct plan plan = {0};
 	int r;
@@ -321,28 +388,21 @@ int increment_add(struct agent *a, const struct conf_source *ports, bool dry_run
 	r = read_ports(a, ports, &more);
 	if (r < 0)
 		return r;
-	r = array_merge(a->config, more, &all);
-	if (r == 0) {
-		r = plan_more(a, more, &plan, why);
-		if (r == 0)
-			r = carry_out(a, &plan, dry_run, out, why);
-		if (r < 0 || dry_run)
-			take_back(a, more);
-		a->state->resync |= r < 0;
-	}
+	r = plan_more(a, more, &plan, why);
+	if (r == 0)
+		r = carry_out(a, &plan, dry_run, out, why);
 	if (r < 0 || dry_run) {
-		array_fini(&all);
+		take_back(a, more);
+		a->state->resync |= r < 0;
 	} else {
-		for (size_t p = 0; p < more->n_ports; p++)
-			if (port_holds(&more->ports[p], hold, &a->state->increment->held) < 0)
-				r = -ENOMEM;
-		array_take(a->config, &all);
-		more->n_ports = 0; /* they are the configuration's now */
-		if (r < 0)
+		r = take_over(a, more);
+		if (r < 0) {
+			take_back(a, more); /* those that found no room */
 			increment_forget(a);
+			a->state->resync = true;
+		}
 		ports_note(a->ports, &plan, a->kern, a->rib);
 		agent_settle(a);
-		r = 0;
 	}
 	config_free(more);
 	r = r < 0 ? r : (int)plan.length;
@@ -355,15 +415,9 @@ int increment_add(struct agent *a, const struct conf_source *ports, bool dry_run
 int increment_del(struct agent *a, const struct config_port *port, bool dry_run, struct agent_plan *out, char **why)
 {
 	struct port_local *local = ports_by_name(a->ports, port->name);
-	struct config_port gone = *port;
-	struct port_array rest;
 	struct plan plan = {0};
-	int r = array_without(a->config, port, &rest);
+	int r;
 
-	if (r < 0) {
-		array_fini(&rest);
-		return r;
-	}
 	rib_port_remove(a->rib, port->name);
 	if (local && local->ifindex && !local->error)
 		plan_interface(&plan, PLAN_UNGUARD, local->ifindex, local->interface);
@@ -376,15 +430,11 @@ int increment_del(struct agent *a, const struct config_port *port, bool dry_run,
 			port_tell(local, a->kern, a->rib);
 		rib_commit(a->rib, ignore_change, NULL);
 		a->state->resync |= r < 0;
-		array_fini(&rest);
 	} else {
 		if (a->state->increment)
-			port_holds(&gone, release, &a->state->increment->held);
-		array_take(a->config, &rest);
-		ports_remove(a->ports, gone.name);
-		free(gone.name);
-		free(gone.interface);
-		free(gone.addresses);
+			port_holds(port, release, &a->state->increment->held);
+		ports_remove(a->ports, port->name);
+		config_remove_runtime(a->config, config_port(a->config, port->name));
 	}
 	r = r < 0 ? r : (int)plan.length;
 	plan_fini(&plan);

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,7 +8,7 @@
 #include "lib/cleanup.h"
 #include "lib/text.h"
 
-/* What the objects of a list hang on.  Each is an array of the configuration, sorted by name. */
+/* What the objects of a list hang on, in order of their names. */
 enum base {
 	BASE_SITES,
 	BASE_NODES,
@@ -49,7 +51,7 @@ enum step {
 
 struct phase {
 	enum base base;
-	enum step (*emit)(const struct walk *w, size_t index, size_t sub, struct json *j);
+	enum step (*emit)(const struct walk *w, const void *object, size_t sub, struct json *j);
 };
 
 struct view_list {
@@ -63,33 +65,33 @@ struct view_list {
 
 /* ---- what each list holds ---- */
 
-static enum step emit_site(const struct walk *w, size_t index, size_t sub, struct json *j)
+static enum step emit_site(const struct walk *w, const void *object, size_t sub, struct json *j)
 {
 	if (sub)
 		return STEP_DONE;
-	view_site(j, w->a, &w->a->config->sites[index]);
+	view_site(j, w->a, object);
 	return STEP_WROTE;
 }
 
-static enum step emit_node(const struct walk *w, size_t index, size_t sub, struct json *j)
+static enum step emit_node(const struct walk *w, const void *object, size_t sub, struct json *j)
 {
 	if (sub)
 		return STEP_DONE;
-	view_node(j, w->a, &w->a->config->nodes[index]);
+	view_node(j, w->a, object);
 	return STEP_WROTE;
 }
 
-static enum step emit_tenant(const struct walk *w, size_t index, size_t sub, struct json *j)
+static enum step emit_tenant(const struct walk *w, const void *object, size_t sub, struct json *j)
 {
 	if (sub)
 		return STEP_DONE;
-	view_tenant(j, w->a, &w->a->config->tenants[index]);
+	view_tenant(j, w->a, object);
 	return STEP_WROTE;
 }
 
-static enum step emit_network(const struct walk *w, size_t index, size_t sub, struct json *j)
+static enum step emit_network(const struct walk *w, const void *object, size_t sub, struct json *j)
 {
-	const struct config_tenant *t = &w->a->config->tenants[index];
+	const struct config_tenant *t = object;
 
 	if (sub >= t->n_networks)
 		return STEP_DONE;
@@ -97,17 +99,17 @@ static enum step emit_network(const struct walk *w, size_t index, size_t sub, st
 	return STEP_WROTE;
 }
 
-static enum step emit_port(const struct walk *w, size_t index, size_t sub, struct json *j)
+static enum step emit_port(const struct walk *w, const void *object, size_t sub, struct json *j)
 {
 	if (sub)
 		return STEP_DONE;
-	view_port(j, w->a, &w->a->config->ports[index]);
+	view_port(j, w->a, object);
 	return STEP_WROTE;
 }
 
-static enum step emit_mac(const struct walk *w, size_t index, size_t sub, struct json *j)
+static enum step emit_mac(const struct walk *w, const void *object, size_t sub, struct json *j)
 {
-	const struct config_port *p = &w->a->config->ports[index];
+	const struct config_port *p = object;
 
 	if (sub)
 		return STEP_DONE;
@@ -130,11 +132,11 @@ static bool wants(const struct walk *w, const struct config_tenant *t, const str
 				(!f->scope || strcmp(f->scope, t->name) == 0));
 }
 
-static enum step emit_address(const struct walk *w, size_t index, size_t sub, struct json *j,
+static enum step emit_address(const struct walk *w, const void *object, size_t sub, struct json *j,
 			      void (*view)(struct json *, const struct agent *, const struct config_port *,
 					   const struct addr *))
 {
-	const struct config_port *p = &w->a->config->ports[index];
+	const struct config_port *p = object;
 
 	if (sub >= p->n_addresses)
 		return STEP_DONE;
@@ -146,19 +148,19 @@ static enum step emit_address(const struct walk *w, size_t index, size_t sub, st
 	return STEP_WROTE;
 }
 
-static enum step emit_host(const struct walk *w, size_t index, size_t sub, struct json *j)
+static enum step emit_host(const struct walk *w, const void *object, size_t sub, struct json *j)
 {
-	return emit_address(w, index, sub, j, view_host);
+	return emit_address(w, object, sub, j, view_host);
 }
 
-static enum step emit_host_route(const struct walk *w, size_t index, size_t sub, struct json *j)
+static enum step emit_host_route(const struct walk *w, const void *object, size_t sub, struct json *j)
 {
-	return emit_address(w, index, sub, j, view_host_route);
+	return emit_address(w, object, sub, j, view_host_route);
 }
 
-static enum step emit_prefix_route(const struct walk *w, size_t index, size_t sub, struct json *j)
+static enum step emit_prefix_route(const struct walk *w, const void *object, size_t sub, struct json *j)
 {
-	const struct config_tenant *t = &w->a->config->tenants[index];
+	const struct config_tenant *t = object;
 
 	for (size_t i = 0; i < t->n_networks; sub -= t->networks[i++].n_subnets) {
 		const struct config_network *n = &t->networks[i];
@@ -277,65 +279,66 @@ static const struct view_list *list_by_path(const char *path)
 
 /* ---- the walk ---- */
 
-static size_t base_length(const struct config *c, enum base base)
+/* The objects of a list in order of their names; the ports are in two arrays, see config_walk. */
+struct place {
+	size_t at;
+	struct config_walk port;
+};
+
+static const void *base_next(const struct config *c, enum base base, struct place *p)
 {
 	switch (base) {
 	case BASE_SITES:
-		return c->n_sites;
+		return p->at < c->n_sites ? &c->sites[p->at++] : NULL;
 	case BASE_NODES:
-		return c->n_nodes;
+		return p->at < c->n_nodes ? &c->nodes[p->at++] : NULL;
 	case BASE_TENANTS:
-		return c->n_tenants;
+		return p->at < c->n_tenants ? &c->tenants[p->at++] : NULL;
 	case BASE_PORTS:
-		return c->n_ports;
+		return config_walk(c, &p->port);
 	}
-	return 0;
+	return NULL;
 }
 
-static const char *base_name(const struct config *c, enum base base, size_t i)
+/* Each kind begins with its name. */
+static const char *object_name(const void *object)
 {
-	switch (base) {
-	case BASE_SITES:
-		return c->sites[i].name;
-	case BASE_NODES:
-		return c->nodes[i].name;
-	case BASE_TENANTS:
-		return c->tenants[i].name;
-	case BASE_PORTS:
-		return c->ports[i].name;
-	}
-	return "";
+	return *(char *const *)object;
 }
 
-/* The first whose name is not before `name`. */
-static size_t base_position(const struct config *c, enum base base, const char *name)
+static_assert(offsetof(struct config_site, name) == 0 && offsetof(struct config_node, name) == 0 &&
+		      offsetof(struct config_tenant, name) == 0 && offsetof(struct config_port, name) == 0,
+	      "the name comes first");
+
+/* Before the first whose name is not before `name`. */
+static struct place base_place(const struct config *c, enum base base, const char *name)
 {
-	size_t low = 0, high = base_length(c, base);
+	struct place p = {0}, next;
+	const void *object;
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (strcmp(base_name(c, base, middle), name) < 0)
-			low = middle + 1;
-		else
-			high = middle;
+	if (base == BASE_PORTS) {
+		p.port = config_walk_from(c, name);
+		return p;
 	}
-	return low;
+	for (next = p; (object = base_next(c, base, &next)) && strcmp(object_name(object), name) < 0;)
+		p = next;
+	return p;
 }
 
 static void write_phase(struct walk *w, size_t limit)
 {
 	const struct phase *phase = &w->list->phases[w->phase];
 	const struct config *c = w->a->config;
-	size_t i = base_position(c, phase->base, w->last);
+	struct place place = base_place(c, phase->base, w->last);
+	const void *object = base_next(c, phase->base, &place);
 
-	if (i < base_length(c, phase->base) && strcmp(base_name(c, phase->base, i), w->last) != 0)
+	if (object && strcmp(object_name(object), w->last) != 0)
 		w->sub = 0; /* what we were at is gone; this is the next */
-	while (i < base_length(c, phase->base) && w->json.size < limit) {
-		enum step step = phase->emit(w, i, w->sub, &w->json);
+	while (object && w->json.size < limit) {
+		enum step step = phase->emit(w, object, w->sub, &w->json);
 
 		if (step == STEP_DONE) {
-			i++;
+			object = base_next(c, phase->base, &place);
 			w->sub = 0;
 			continue;
 		}
@@ -344,8 +347,8 @@ static void write_phase(struct walk *w, size_t limit)
 		if (step == STEP_WROTE && w->lines)
 			json_newline(&w->json);
 	}
-	if (i < base_length(c, phase->base)) {
-		strncpy(w->last, base_name(c, phase->base, i), sizeof(w->last) - 1);
+	if (object) {
+		strncpy(w->last, object_name(object), sizeof(w->last) - 1);
 		return;
 	}
 	w->phase++;

@@ -69,15 +69,12 @@ int load_self(const struct config *c, const char *name, struct config_node **out
 int load_emit_ports(const struct config *c, char **out)
 {
 	_cleanup_(free) char *text = NULL;
-	bool any = false;
 	size_t size = 0;
 	FILE *f;
 	int r;
 
-	for (size_t i = 0; i < c->n_ports && !any; i++)
-		any = c->ports[i].runtime;
 	*out = NULL;
-	if (!any)
+	if (c->n_runtime == 0)
 		return 0;
 	f = text_stream(&text, &size);
 	if (!f)
@@ -91,6 +88,11 @@ int load_emit_ports(const struct config *c, char **out)
 }
 
 /* ---- choosing ---- */
+
+size_t load_size_max(const struct agent_options *o)
+{
+	return o->config_max ? o->config_max : CONF_TEXT_MAX;
+}
 
 static char *first_error(const struct conf_errors *e)
 {
@@ -109,8 +111,9 @@ static int load_text(const struct agent_options *o, const char *name, const char
 		     struct loaded *out, struct conf_errors *errors)
 {
 	const struct conf_source sources[] = {
-		{.name = name, .text = text, .size = size},
-		{.name = "ports.yaml", .text = ports, .size = ports ? strlen(ports) : 0, .runtime = true},
+		{.name = name, .text = text, .size = size, .size_max = o->config_max},
+		{.name = "ports.yaml", .text = ports, .size = ports ? strlen(ports) : 0, .size_max = o->config_max,
+		 .runtime = true},
 	};
 	int r = conf_load(sources, ports ? 2 : 1, &out->config, errors);
 
@@ -174,13 +177,13 @@ int load_choose(const struct agent_options *o, struct loaded *out)
 	int r, file, saved;
 
 	snprintf(path, sizeof(path), "%s/ports.yaml", o->state_dir);
-	if (file_read(path, CONF_TEXT_MAX, &ports, &ports_size) < 0)
+	if (file_read(path, load_size_max(o), &ports, &ports_size) < 0)
 		ports = NULL;
-	saved = snapshot_read(o->state_dir, &snapshot);
+	saved = snapshot_read(o->state_dir, load_size_max(o), &snapshot);
 	if (saved < 0 && saved != -ENOENT)
 		log_warning("%s/fabric.yaml, what was applied last, is not used: %s", o->state_dir,
 			    saved == -EBADMSG ? "it is not as it was written" : strerror(-saved));
-	file = file_read(o->config_path, CONF_TEXT_MAX, &text, &size);
+	file = file_read(o->config_path, load_size_max(o), &text, &size);
 
 	/* Without a daemon the question is what runs: what was applied last, whatever the file says by now. */
 	if (saved == 0 &&

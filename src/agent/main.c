@@ -12,6 +12,8 @@
 
 #include "agent/agent.h"
 #include "agent/once.h"
+#include "agent/port.h"
+#include "conf/conf.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 
@@ -31,6 +33,7 @@ static const char usage[] =
 	"  --run-dir DIR     socket and lock [/run/isthmus]\n"
 	"  --state-dir DIR   what was applied last [/var/lib/isthmus]\n"
 	"  --bpf-dir DIR     pinned maps and programs [/sys/fs/bpf/isthmus]\n"
+	"  --max-config MIB  largest configuration that is read [8]\n"
 	"  --log-level WORD  error, warning, info or debug [info]\n"
 	"  --check FILE      say what is wrong with a configuration, and end\n"
 	"  --teardown        remove programs, maps, settings and run-time files, and end\n"
@@ -45,6 +48,7 @@ enum {
 	OPTION_RUN_DIR,
 	OPTION_STATE_DIR,
 	OPTION_BPF_DIR,
+	OPTION_MAX_CONFIG,
 	OPTION_LOG_LEVEL,
 	OPTION_CHECK,
 	OPTION_TEARDOWN,
@@ -60,6 +64,7 @@ static const struct option long_options[] = {
 	{"run-dir", required_argument, NULL, OPTION_RUN_DIR},
 	{"state-dir", required_argument, NULL, OPTION_STATE_DIR},
 	{"bpf-dir", required_argument, NULL, OPTION_BPF_DIR},
+	{"max-config", required_argument, NULL, OPTION_MAX_CONFIG},
 	{"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
 	{"check", required_argument, NULL, OPTION_CHECK},
 	{"teardown", no_argument, NULL, OPTION_TEARDOWN},
@@ -109,6 +114,13 @@ static int take_option(struct invocation *v, int option)
 	case OPTION_BPF_DIR:
 		v->options.bpf_dir = optarg;
 		return 0;
+	case OPTION_MAX_CONFIG:
+		v->options.config_max = conf_text_max(optarg);
+		if (v->options.config_max)
+			return 0;
+		fprintf(stderr, "isthmusd: --max-config %s: expected MiB from %zu to %u\n", optarg, CONF_TEXT_MAX >> 20,
+			CONF_TEXT_MAX_MIB);
+		return -EINVAL;
 	case OPTION_LOG_LEVEL:
 		return set_log_level(optarg);
 	case OPTION_CHECK:
@@ -186,16 +198,11 @@ static void tell_status(struct service *s)
 {
 	const struct agent *a = s->agent;
 	char text[sizeof(s->told)];
-	size_t up = 0, ports = 0;
+	size_t count[AGENT_PORT_STATE_MAX] = {0}, up, ports;
 
-	for (size_t i = 0; i < a->config->n_ports; i++) {
-		const char *reason;
-
-		if (a->config->ports[i].node != a->self)
-			continue;
-		ports++;
-		up += agent_port_state(a, &a->config->ports[i], &reason) == AGENT_PORT_UP;
-	}
+	ports_count(a, count);
+	up = count[AGENT_PORT_UP];
+	ports = config_n_ports(a->config) - count[AGENT_PORT_REMOTE];
 	snprintf(text, sizeof(text), "%s: %zu of %zu ports up, generation %" PRIu64 "%s%s", a->self->name, up, ports,
 		 a->generation, a->degraded[0] ? "; degraded: " : "", a->degraded[0] ? a->degraded[0] : "");
 	if (strcmp(text, s->told) == 0)
@@ -296,7 +303,7 @@ int main(int argc, char **argv)
 	if (v.done)
 		return 0;
 	if (v.check)
-		return once_check(v.check);
+		return once_check(v.check, v.options.config_max);
 	if (v.teardown)
 		return once_teardown(&v.options, v.purge);
 	if (v.offline)

@@ -64,13 +64,13 @@ int once_offline(const struct agent_options *options, const char *target)
 
 /* ---- check ---- */
 
-int once_check(const char *path)
+int once_check(const char *path, size_t size_max)
 {
 	_cleanup_(free) char *text = NULL;
-	struct conf_source source = {.name = path};
+	struct conf_source source = {.name = path, .size_max = size_max ? size_max : CONF_TEXT_MAX};
 	struct conf_errors errors = {0};
 	struct config *config = NULL;
-	int r = file_read(path, CONF_TEXT_MAX, &text, &source.size);
+	int r = file_read(path, source.size_max, &text, &source.size);
 
 	if (r < 0) {
 		fprintf(stderr, "isthmusd: %s: %s\n", path, strerror(-r));

@@ -13,7 +13,7 @@
 int once_offline(const struct agent_options *options, const char *target);
 
 /* Errors on standard error. 0, or 2 */
-int once_check(const char *path);
+int once_check(const char *path, size_t size_max);
 
 /* Removes programs, maps, settings and run-time files; `purge`: what was remembered too.  0, 1 */
 int once_teardown(const struct agent_options *options, bool purge);

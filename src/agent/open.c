@@ -108,6 +108,8 @@ static int serve(struct agent *a)
 		log_error("%s/isthmus.sock cannot be served: %s", a->options.run_dir,
 			  r == -EEXIST ? "there is a file of that name, and it is not a socket; move it away" :
 					 strerror(-r));
+	else
+		server_allow_body(a->server, load_size_max(&a->options));
 	return r;
 }
 
@@ -199,6 +201,7 @@ static int copy_options(struct agent *a, const struct agent_options *o)
 					    .run_dir = strdup(o->run_dir),
 					    .state_dir = strdup(o->state_dir),
 					    .bpf_dir = strdup(o->bpf_dir),
+					    .config_max = o->config_max,
 					    .offline = o->offline,
 					    .no_sandbox = o->no_sandbox};
 	return a->options.config_path && a->options.node && a->options.run_dir && a->options.state_dir &&

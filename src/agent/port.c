@@ -75,7 +75,7 @@ int ports_add(struct ports *p, const struct config_port *c)
 
 	if (!port)
 		return -ENOMEM;
-	*port = (struct port_local){.name = strdup(c->name), .interface = strdup(c->interface),
+	*port = (struct port_local){.config = c, .name = strdup(c->name), .interface = strdup(c->interface),
 				    .owner = fwd_owner_port(c->name), .flags = flags_of(c)};
 	if (!port->name || !port->interface || hmap_add(&p->by_name, port) < 0) {
 		port_free(port);
@@ -102,6 +102,7 @@ void ports_remove(struct ports *p, const char *name)
 int ports_new(const struct config *c, const struct config_node *self, struct ports **out)
 {
 	_cleanup_(ports) struct ports *p = calloc(1, sizeof(*p));
+	const struct config_port *port;
 
 	if (!p)
 		return -ENOMEM;
@@ -110,14 +111,32 @@ int ports_new(const struct config *c, const struct config_node *self, struct por
 	p->by_owner = HMAP_INIT(struct port_local, owner);
 	for (size_t i = 0; i < self->n_underlay && i < 2; i++)
 		p->underlay[p->n_underlay++] = self->underlay[i];
-	for (size_t i = 0; i < c->n_ports; i++) {
-		int r = c->ports[i].node == self ? ports_add(p, &c->ports[i]) : 0;
+	for (struct config_walk w = {0}; (port = config_walk(c, &w));) {
+		int r = port->node == self ? ports_add(p, port) : 0;
 
 		if (r < 0)
 			return r;
 	}
 	*out = TAKE_PTR(p);
 	return 0;
+}
+
+void ports_count(const struct agent *a, size_t count[static AGENT_PORT_STATE_MAX])
+{
+	const struct config_port *p;
+	const char *reason;
+	size_t own = 0;
+
+	for (size_t i = 0; (p = ports_next(a->ports, &i)); own++)
+		count[agent_port_state(a, p, &reason)]++;
+	count[AGENT_PORT_REMOTE] += a->config ? config_n_ports(a->config) - own : 0;
+}
+
+const struct config_port *ports_next(const struct ports *p, size_t *cursor)
+{
+	const struct port_local *port = p ? hmap_next(&p->by_name, cursor) : NULL;
+
+	return port ? port->config : NULL;
 }
 
 struct port_local *ports_by_owner(const struct ports *p, uint64_t owner)

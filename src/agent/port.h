@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "lib/hmap.h"
+#include "agent/agent.h"
 #include "model/config.h"
 
 struct kern;
@@ -24,6 +25,7 @@ struct plan;
 struct rib;
 
 struct port_local {
+	const struct config_port *config; /* of the configuration that is in use as long as these ports */
 	char *name;
 	char *interface;
 	uint64_t owner;
@@ -44,6 +46,12 @@ void ports_free(struct ports *p); /* NULL allowed */
 
 int ports_add(struct ports *p, const struct config_port *c); /* a port of this node */
 void ports_remove(struct ports *p, const char *name);       /* unknown names are ignored */
+
+/* How many ports of the fabric are in which state. */
+void ports_count(const struct agent *a, size_t count[static AGENT_PORT_STATE_MAX]);
+
+/* The ports of this node, in no order: for (size_t i = 0; (p = ports_next(ports, &i));)  NULL allowed. */
+const struct config_port *ports_next(const struct ports *p, size_t *cursor);
 
 struct port_local *ports_by_owner(const struct ports *p, uint64_t owner);            /* p may be NULL, likewise below */
 struct port_local *ports_by_interface(const struct ports *p, const char *interface);

@@ -50,7 +50,7 @@ void agent_remember_fabric(struct agent *a)
 	uint64_t text_hash = hash_stable_string(a->config_text) ^ hash_stable_string(a->config_name) * 31,
 		 file_hash = 0;
 	size_t size;
-	bool has_file = file_read(a->options.config_path, CONF_TEXT_MAX, &file, &size) == 0;
+	bool has_file = file_read(a->options.config_path, load_size_max(&a->options), &file, &size) == 0;
 
 	if (has_file)
 		file_hash = hash_stable(file, size);

@@ -156,7 +156,7 @@ static bool header_field(const char *line, const char *key, bool last, char *out
 	return true;
 }
 
-int snapshot_read(const char *state_dir, struct snapshot *out)
+int snapshot_read(const char *state_dir, size_t size_max, struct snapshot *out)
 {
 	char path[PATH_MAX], file_hash[HASH_LENGTH + 1], text_hash[HASH_LENGTH + 1], name[SNAPSHOT_NAME_MAX + 1];
 	_cleanup_(free) char *all = NULL;
@@ -165,7 +165,7 @@ int snapshot_read(const char *state_dir, struct snapshot *out)
 	int r;
 
 	snprintf(path, sizeof(path), "%s/" FABRIC, state_dir);
-	r = file_read(path, CONF_TEXT_MAX + 2 * PATH_MAX, &all, &size);
+	r = file_read(path, size_max + 2 * PATH_MAX, &all, &size);
 	if (r < 0 || !all)
 		return r < 0 ? r : -ENOMEM;
 	header = strcspn(all, "\n");

@@ -28,7 +28,7 @@ struct snapshot {
 
 void snapshot_fini(struct snapshot *s);
 /* 0, -ENOENT, -EBADMSG when it is not what was written, -errno */
-int snapshot_read(const char *state_dir, struct snapshot *out);
+int snapshot_read(const char *state_dir, size_t size_max, struct snapshot *out);
 int snapshot_write(const char *state_dir, const struct snapshot *s);
 
 /* At most `limit` bytes, one more when the file is larger; closed by a NUL that is not counted. 0 or -errno */

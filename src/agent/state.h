@@ -73,6 +73,7 @@ struct loaded {
 	char *ports_ignored; /* why the run-time ports were not used */
 };
 void loaded_fini(struct loaded *l);
+size_t load_size_max(const struct agent_options *o); /* of a configuration, in bytes */
 /* Chooses between file and snapshot.  0; -EINVAL: nothing to start from, and standard error says why. */
 int load_choose(const struct agent_options *o, struct loaded *out);
 /* -EINVAL with *why when `name` is not a node that runs isthmusd in `c`. */

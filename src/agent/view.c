@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/port.h"
 #include "agent/view.h"
 
 #include "model/route.h"
@@ -143,10 +144,6 @@ static void put_path(struct json *j, const struct agent *a, const struct config_
 
 void view_node(struct json *j, const struct agent *a, const struct config_node *n)
 {
-	size_t ports = 0;
-
-	for (size_t i = 0; i < a->config->n_ports; i++)
-		ports += a->config->ports[i].node == n;
 	view_begin(j, "Node");
 	json_put_string(j, "name", n->name);
 	json_put_string(j, "site", n->site->name);
@@ -158,17 +155,13 @@ void view_node(struct json *j, const struct agent *a, const struct config_node *
 	for (size_t i = 0; i < n->n_networks; i++)
 		json_string(j, n->networks[i]->full_name);
 	json_array_close(j);
-	json_put_uint(j, "ports", ports);
+	json_put_uint(j, "ports", n->n_ports);
 	put_path(j, a, n);
 	json_object_close(j);
 }
 
 void view_tenant(struct json *j, const struct agent *a, const struct config_tenant *t)
 {
-	size_t ports = 0;
-
-	for (size_t i = 0; i < a->config->n_ports; i++)
-		ports += a->config->ports[i].network->tenant == t;
 	view_begin(j, "Tenant");
 	json_put_string(j, "name", t->name);
 	json_put_uint(j, "vni", t->vni);
@@ -177,7 +170,7 @@ void view_tenant(struct json *j, const struct agent *a, const struct config_tena
 	for (size_t i = 0; i < t->n_networks; i++)
 		json_string(j, t->networks[i].full_name);
 	json_array_close(j);
-	json_put_uint(j, "ports", ports);
+	json_put_uint(j, "ports", t->n_ports);
 	json_object_close(j);
 }
 
@@ -192,15 +185,12 @@ static void put_limit(struct json *j, const char *key, uint32_t limit)
 
 void view_network(struct json *j, const struct agent *a, const struct config_network *n)
 {
-	size_t ports = 0, local = 0;
+	const struct config_port *p;
 	char text[PREFIX_TEXT_SIZE];
+	size_t local = 0;
 
-	for (size_t i = 0; i < a->config->n_ports; i++) {
-		if (a->config->ports[i].network != n)
-			continue;
-		ports++;
-		local += a->config->ports[i].node == a->self;
-	}
+	for (size_t i = 0; (p = ports_next(a->ports, &i));)
+		local += p->network == n;
 	view_begin(j, "Network");
 	json_put_string(j, "name", n->full_name);
 	json_put_string(j, "tenant", n->tenant->name);
@@ -216,7 +206,7 @@ void view_network(struct json *j, const struct agent *a, const struct config_net
 	json_put_string(j, "encryption", config_encryption_name(n->encryption));
 	json_put_bool(j, "flood", n->flood);
 	put_limit(j, "stormLimit", n->storm_limit);
-	json_put_uint(j, "ports", ports);
+	json_put_uint(j, "ports", n->n_ports);
 	json_put_uint(j, "localPorts", local);
 	json_object_close(j);
 }

@@ -10,11 +10,21 @@
 
 DEFINE_CLEANUP(json, json_t *, json_decref)
 
+/* As the daemon's --max-config; here by the environment, since nearly every command reads a file. */
+static size_t file_size_max(void)
+{
+	const char *mib = getenv("ISTHMUS_MAX_CONFIG");
+	size_t size = mib ? conf_text_max(mib) : 0;
+
+	return size ? size : CONF_TEXT_MAX;
+}
+
 int file_read(const char *path, char **text, size_t *size)
 {
+	const size_t size_max = file_size_max();
 	bool standard_input = strcmp(path, "-") == 0;
 	FILE *f = standard_input ? stdin : fopen(path, "re");
-	_cleanup_(free) char *data = malloc(CONF_TEXT_MAX + 2);
+	_cleanup_(free) char *data = malloc(size_max + 2);
 	size_t n;
 	bool broken;
 	int saved;
@@ -26,16 +36,16 @@ int file_read(const char *path, char **text, size_t *size)
 			fclose(f);
 		return fail(ERROR_MEMORY, NULL, "out of memory");
 	}
-	n = fread(data, 1, CONF_TEXT_MAX + 1, f);
+	n = fread(data, 1, size_max + 1, f);
 	broken = ferror(f);
 	saved = errno;
 	if (!standard_input)
 		fclose(f);
 	if (broken)
 		return fail(ERROR_FILE, NULL, "%s: %s", path, strerror(saved));
-	if (n > CONF_TEXT_MAX)
-		return fail(ERROR_FILE_SIZE, "check that it is the right file",
-			    "%s is larger than %zu MiB, which no configuration may be", path, CONF_TEXT_MAX >> 20);
+	if (n > size_max)
+		return fail(ERROR_FILE_SIZE, "check that it is the right file; ISTHMUS_MAX_CONFIG=MIB allows more",
+			    "%s is larger than %zu MiB, which no configuration may be", path, size_max >> 20);
 	data[n] = '\0';
 	*text = TAKE_PTR(data);
 	*size = n;
@@ -72,7 +82,7 @@ int run_check(const struct call *call)
 
 	if (code)
 		return code;
-	r = conf_load(&(struct conf_source){.name = name, .text = text, .size = size}, 1, &config, &errors);
+	r = conf_load(&(struct conf_source){.name = name, .text = text, .size = size, .size_max = file_size_max()}, 1, &config, &errors);
 	if (r < 0 && r != -EINVAL) {
 		conf_errors_fini(&errors);
 		return fail(ERROR_MEMORY, NULL, "%s: %s", name, strerror(-r));
@@ -91,7 +101,7 @@ int run_check(const struct call *call)
 		for (size_t i = 0; i < config->n_tenants; i++)
 			networks += config->tenants[i].n_networks;
 		printf("%s: correct (%zu sites, %zu nodes, %zu tenants, %zu networks, %zu ports)\n", name,
-		       config->n_sites, config->n_nodes, config->n_tenants, networks, config->n_ports);
+		       config->n_sites, config->n_nodes, config->n_tenants, networks, config_n_ports(config));
 	}
 	conf_errors_fini(&errors);
 	config_free(config);

@@ -500,6 +500,29 @@ static int compare_port(struct build *b, const struct yaml_node *n, const struct
 	return r;
 }
 
+/* A port that only a run-time source has. */
+static int add_runtime_port(struct build *b, struct yaml_node *n)
+{
+	struct config_port *p = calloc(1, sizeof(*p));
+	int r;
+
+	if (!p)
+		return -ENOMEM;
+	p->name = strdup(n->key);
+	r = p->name ? fill_port(b, n, p) : -ENOMEM;
+	if (r >= 0)
+		r = config_add_runtime(b->config, p);
+	if (r < 0) {
+		free(p->name);
+		free(p->interface);
+		free(p->addresses);
+		free(p);
+		return r;
+	}
+	n->object = p;
+	return 0;
+}
+
 static int fill_ports(struct build *b)
 {
 	_cleanup_entries_ struct entries e = {};
@@ -511,10 +534,10 @@ static int fill_ports(struct build *b)
 		size_t from = e.length, to = from;
 
 		r = entries_add(&e, build_entries(&b->yamls[i]->root, "ports"));
-		/* keep those that are new */
+		/* keep those that are new and of the file */
 		for (size_t k = from; k < e.length && r >= 0; k++) {
 			r = hmap_add(&by_name, e.nodes[k]);
-			if (r >= 0)
+			if (r >= 0 && !b->report->sources[i].runtime)
 				e.nodes[to++] = e.nodes[k];
 			else if (r == -EEXIST)
 				r = 0;
@@ -529,15 +552,18 @@ static int fill_ports(struct build *b)
 		for (; n && r >= 0; n = n->next) {
 			if (n->broken)
 				continue;
-			if (!n->object) {
+			if (n->object) {
+				r = fill_port(b, n, n->object);
+				if (r >= 0)
+					r = hmap_add(&c->port_by_name, n->object);
+			} else if (hmap_get(&by_name, n->key) == n) {
+				r = add_runtime_port(b, n);
+			} else {
 				r = compare_port(b, n, hmap_get(&by_name, n->key));
-				continue;
 			}
-			r = fill_port(b, n, n->object);
-			if (r >= 0)
-				r = hmap_add(&c->port_by_name, n->object);
 		}
 	}
+	config_count_ports(c);
 	hmap_fini(&by_name);
 	return r;
 }

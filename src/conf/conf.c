@@ -18,7 +18,7 @@ static int read_all(const struct conf_source *sources, size_t n_sources, struct 
 	int r = 0;
 
 	for (size_t i = 0; i < n_sources; i++) {
-		int v = yaml_read((unsigned)i, sources[i].text, sources[i].size, report, &yamls[i]);
+		int v = yaml_read((unsigned)i, &sources[i], report, &yamls[i]);
 
 		if (v == -ENOMEM)
 			return v;
@@ -49,6 +49,14 @@ static int load(const struct conf_source *sources, size_t n_sources, struct yaml
 	if (r >= 0)
 		*out = TAKE_PTR(b.config);
 	return r;
+}
+
+size_t conf_text_max(const char *mib)
+{
+	char *end;
+	unsigned long n = strtoul(mib, &end, 10);
+
+	return *mib < '0' || *mib > '9' || *end || n < CONF_TEXT_MAX >> 20 || n > CONF_TEXT_MAX_MIB ? 0 : n << 20;
 }
 
 int conf_load(const struct conf_source *sources, size_t n_sources, struct config **out, struct conf_errors *errors)

@@ -6,7 +6,8 @@
  * and checks across objects (build.c).  Pure: no files, no clock, no globals; the daemon, `isthmus check` and the
  * fuzzer run the same code.  On failure the output is untouched and every error found is in the list, in order of line.
  *
- * Limits: 8 MiB of text, 64 levels, no aliases or anchors, so that hostile input ends within 1 s and 64 MiB.
+ * Limits: 8 MiB of text, 64 levels, no aliases or anchors, so that hostile input ends within 1 s and 64 MiB.  Whoever
+ * knows where the text comes from may allow more of it.
  */
 #ifndef ISTHMUS_CONF_H
 #define ISTHMUS_CONF_H
@@ -18,11 +19,16 @@
 #include "model/config.h"
 
 #define CONF_TEXT_MAX ((size_t)8 << 20) /* readers of files may stop after one byte more */
+#define CONF_TEXT_MAX_MIB 1024 /* the largest that may be allowed instead */
+
+/* "256" -> bytes of 256 MiB, from 8 to 1024; 0: it is no such number */
+size_t conf_text_max(const char *mib);
 
 struct conf_source {
 	const char *name; /* for messages: the file's path */
 	const char *text; /* need not end with NUL */
 	size_t size;      /* bytes */
+	size_t size_max;  /* 0 = CONF_TEXT_MAX */
 	bool runtime;     /* holds only `ports:` of `isthmus port add`; a port equal to one of the file is absorbed */
 	bool request;     /* runtime, and not remembered yet: no error advises to delete from it */
 };

@@ -231,14 +231,12 @@ static void emit_port(FILE *f, const struct config_port *p)
 
 static void emit_ports(FILE *f, const struct config *c, bool runtime_only)
 {
-	size_t n = 0;
+	struct config_walk w = {.at = runtime_only ? c->n_ports : 0};
+	const struct config_port *p = config_walk(c, &w);
 
-	for (size_t i = 0; i < c->n_ports; i++)
-		n += !runtime_only || c->ports[i].runtime;
-	fputs(n > 0 ? "ports:\n" : "ports: {}\n", f);
-	for (size_t i = 0; i < c->n_ports; i++)
-		if (!runtime_only || c->ports[i].runtime)
-			emit_port(f, &c->ports[i]);
+	fputs(p ? "ports:\n" : "ports: {}\n", f);
+	for (; p; p = config_walk(c, &w))
+		emit_port(f, p);
 }
 
 int conf_emit(const struct config *c, bool runtime_only, FILE *f)

@@ -76,7 +76,7 @@ struct reader {
 	struct yaml *yaml;
 	struct level levels[YAML_MAX_DEPTH];
 	size_t depth;
-	size_t n_nodes;
+	size_t n_nodes, nodes_max;
 	unsigned skip_depth; /* inside a key that is a list or a map: left out */
 };
 
@@ -105,9 +105,11 @@ static int new_node(struct reader *r, const yaml_event_t *event, enum yaml_kind 
 	struct level *top = r->depth > 0 ? &r->levels[r->depth - 1] : NULL;
 	struct yaml_node *n;
 
-	if (++r->n_nodes > YAML_MAX_NODES) {
-		report_here(r, &event->start_mark, CONF_TOO_MANY_VALUES,
-			    "too many values in one file; expected at most 400000");
+	if (++r->n_nodes > r->nodes_max) {
+		char what[80];
+
+		snprintf(what, sizeof(what), "too many values in one file; expected at most %zu", r->nodes_max);
+		report_here(r, &event->start_mark, CONF_TOO_MANY_VALUES, what);
 		return -EINVAL;
 	}
 	n = top ? arena_alloc(&r->yaml->arena, sizeof(*n)) : &r->yaml->root;
@@ -443,14 +445,17 @@ static int read_events(struct reader *r, const char *text, size_t size)
 	return v;
 }
 
-int yaml_read(unsigned source, const char *text, size_t size, struct report *report, struct yaml **out)
+int yaml_read(unsigned source, const struct conf_source *from, struct report *report, struct yaml **out)
 {
+	size_t size = from->size, size_max = from->size_max ? from->size_max : CONF_TEXT_MAX;
 	_cleanup_(yaml) struct yaml *y = NULL;
+	const char *text = from->text;
 	int v;
 
-	if (size > CONF_TEXT_MAX) {
+	if (size > size_max) {
 		report_at(report, source, (struct config_place){1, 1}, NULL, CONF_TOO_LARGE,
-			  "the file is larger than 8 MiB; expected at most %zu bytes", (size_t)CONF_TEXT_MAX);
+			  "the file is larger than %zu MiB; expected at most %zu bytes (isthmusd --max-config allows more)",
+			  size_max >> 20, size_max);
 		return -EINVAL;
 	}
 	if (size >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) { /* YAML 1.2 5.2 allows the mark there */
@@ -466,7 +471,8 @@ int yaml_read(unsigned source, const char *text, size_t size, struct report *rep
 		return -ENOMEM;
 	y->source = source;
 
-	struct reader r = {.report = report, .yaml = y};
+	struct reader r = {
+		.report = report, .yaml = y, .nodes_max = size_max / (CONF_TEXT_MAX / 4096) * YAML_MAX_NODES / 4096};
 
 	v = read_events(&r, text, size);
 	if (v < 0)

@@ -19,10 +19,11 @@
 #include "lib/cleanup.h"
 #include "model/config.h"
 
+struct conf_source;
 struct report;
 
 #define YAML_MAX_DEPTH 64
-#define YAML_MAX_NODES 400000
+#define YAML_MAX_NODES 400000 /* in CONF_TEXT_MAX bytes; where more text is allowed, in proportion */
 
 enum yaml_kind {
 	YAML_TEXT,
@@ -48,7 +49,7 @@ struct yaml {
 };
 
 /* 0, also when errors that leave a usable tree were reported; -EINVAL no tree, reported; -ENOMEM */
-int yaml_read(unsigned source, const char *text, size_t size, struct report *report, struct yaml **out);
+int yaml_read(unsigned number, const struct conf_source *source, struct report *report, struct yaml **out);
 void yaml_free(struct yaml *y);
 DEFINE_CLEANUP(yaml, struct yaml *, yaml_free)
 

@@ -2,6 +2,7 @@
 #include "model/config.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,12 +39,20 @@ static void port_fini(struct config_port *p)
 	free(p->addresses);
 }
 
+static void runtime_free(struct config_port *p)
+{
+	port_fini(p);
+	free(p);
+}
+
 void config_free(struct config *c)
 {
 	if (!c)
 		return;
 	for (size_t i = 0; i < c->n_ports; i++)
 		port_fini(&c->ports[i]);
+	for (size_t i = 0; i < c->n_runtime; i++)
+		runtime_free(c->runtime[i]);
 	for (size_t i = 0; i < c->n_tenants; i++)
 		tenant_fini(&c->tenants[i]);
 	for (size_t i = 0; i < c->n_nodes; i++)
@@ -51,6 +60,7 @@ void config_free(struct config *c)
 	for (size_t i = 0; i < c->n_sites; i++)
 		free(c->sites[i].name);
 	free(c->ports);
+	free(c->runtime);
 	free(c->tenants);
 	free(c->nodes);
 	free(c->sites);
@@ -106,6 +116,108 @@ const char *config_encryption_name(enum config_encryption e)
 }
 
 /* ---- equality ---- */
+
+/* ---- ports ---- */
+
+size_t config_n_ports(const struct config *c)
+{
+	return c->n_ports + c->n_runtime;
+}
+
+struct config_port *config_walk(const struct config *c, struct config_walk *w)
+{
+	struct config_port *p = w->at < c->n_ports ? &c->ports[w->at] : NULL;
+	struct config_port *runtime = w->at_runtime < c->n_runtime ? c->runtime[w->at_runtime] : NULL;
+
+	if (!runtime || (p && strcmp(p->name, runtime->name) < 0)) {
+		w->at += p != NULL;
+		return p;
+	}
+	w->at_runtime++;
+	return runtime;
+}
+
+/* How many of the ports added at run time are before a name. */
+static size_t runtime_position(const struct config *c, const char *name)
+{
+	size_t low = 0, high = c->n_runtime;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (strcmp(c->runtime[middle]->name, name) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+struct config_walk config_walk_from(const struct config *c, const char *name)
+{
+	size_t low = 0, high = c->n_ports;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (strcmp(c->ports[middle].name, name) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return (struct config_walk){low, runtime_position(c, name)};
+}
+
+static void count_port(struct config_port *p, size_t by)
+{
+	if (!p->node || !p->network) /* of a text with errors */
+		return;
+	p->node->n_ports += by;
+	p->network->n_ports += by;
+	p->network->tenant->n_ports += by;
+}
+
+void config_count_ports(struct config *c)
+{
+	for (size_t i = 0; i < c->n_ports; i++)
+		count_port(&c->ports[i], 1);
+}
+
+int config_add_runtime(struct config *c, struct config_port *p)
+{
+	size_t at = runtime_position(c, p->name);
+	int r;
+
+	if ((c->n_runtime & (c->n_runtime - 1)) == 0) { /* full: it holds a power of two */
+		size_t room = c->n_runtime ? 2 * c->n_runtime : 1;
+		struct config_port **all = reallocarray(c->runtime, room, sizeof(struct config_port *));
+
+		if (!all)
+			return -ENOMEM;
+		c->runtime = all;
+	}
+	r = hmap_add(&c->port_by_name, p);
+	if (r < 0)
+		return r;
+	memmove(c->runtime + at + 1, c->runtime + at, (c->n_runtime - at) * sizeof(struct config_port *));
+	c->runtime[at] = p;
+	c->n_runtime++;
+	count_port(p, 1);
+	return 0;
+}
+
+void config_remove_runtime(struct config *c, struct config_port *p)
+{
+	size_t at = runtime_position(c, p->name);
+
+	hmap_remove(&c->port_by_name, p->name);
+	count_port(p, (size_t)-1);
+	c->n_runtime--;
+	memmove(c->runtime + at, c->runtime + at + 1, (c->n_runtime - at) * sizeof(struct config_port *));
+	runtime_free(p);
+}
+
+/* ---- comparing ---- */
 
 static bool text_equal(const char *a, const char *b)
 {
@@ -164,12 +276,23 @@ static bool port_equal(const struct config_port *a, const struct config_port *b)
 	       a->security == b->security && a->allow == b->allow && a->storm_limit == b->storm_limit;
 }
 
+static bool ports_equal(const struct config *a, const struct config *b)
+{
+	struct config_walk at_a = {0}, at_b = {0};
+	const struct config_port *p;
+
+	while ((p = config_walk(a, &at_a)))
+		if (!port_equal(p, config_walk(b, &at_b)))
+			return false;
+	return true;
+}
+
 bool config_equal(const struct config *a, const struct config *b)
 {
 	if (a->encap != b->encap || a->encryption != b->encryption || a->vxlan_port != b->vxlan_port ||
 	    !mac_equal(&a->gateway_mac, &b->gateway_mac) || a->storm_limit != b->storm_limit ||
 	    a->icmp_limit != b->icmp_limit || a->n_sites != b->n_sites || a->n_nodes != b->n_nodes ||
-	    a->n_tenants != b->n_tenants || a->n_ports != b->n_ports)
+	    a->n_tenants != b->n_tenants || config_n_ports(a) != config_n_ports(b))
 		return false;
 	for (size_t i = 0; i < a->n_sites; i++)
 		if (!text_equal(a->sites[i].name, b->sites[i].name))
@@ -180,10 +303,7 @@ bool config_equal(const struct config *a, const struct config *b)
 	for (size_t i = 0; i < a->n_tenants; i++)
 		if (!tenant_equal(&a->tenants[i], &b->tenants[i]))
 			return false;
-	for (size_t i = 0; i < a->n_ports; i++)
-		if (!port_equal(&a->ports[i], &b->ports[i]))
-			return false;
-	return true;
+	return ports_equal(a, b);
 }
 
 static const struct addr *of_family(const struct config_node *n, bool v4)

@@ -2,7 +2,8 @@
 /*
  * config.h - the fabric as one configuration describes it, checked and with its references resolved.
  *
- * Built by conf_load (conf/conf.h), then never changed: an apply compares two of them.
+ * Built by conf_load (conf/conf.h), then never changed but for the ports that are added at run time: an apply compares
+ * two of them.
  * A config owns everything it points to; objects of one kind are in an array sorted by name, and pointers between
  * objects stay inside the config.  config_free accepts NULL.  Any thread, read only.
  */
@@ -64,6 +65,7 @@ struct config_node {
 	bool foreign; /* does not run isthmusd */
 	struct config_network **networks; /* foreign only: L2 networks it belongs to, beside those of its ports */
 	size_t n_networks;
+	size_t n_ports;
 };
 
 struct config_network {
@@ -79,6 +81,7 @@ struct config_network {
 	size_t n_gateways;
 	enum config_encap encap;           /* effective */
 	enum config_encryption encryption; /* effective */
+	size_t n_ports;
 	bool flood; /* unknown unicast is flooded */
 	uint32_t storm_limit; /* effective; packets a second from each port, 0 = no limit or l3 */
 };
@@ -89,6 +92,7 @@ struct config_tenant {
 	uint32_t vni; /* the L3 VNI */
 	struct config_network *networks; /* sorted by name */
 	size_t n_networks;
+	size_t n_ports;
 };
 
 struct config_port {
@@ -103,7 +107,7 @@ struct config_port {
 	bool security; /* port security, default true */
 	uint32_t allow; /* enum config_allow */
 	uint32_t storm_limit; /* effective; packets a second, 0 = no limit or l3 */
-	bool runtime;  /* added by `isthmus port add`, not by the file */
+	bool runtime;  /* added by `isthmus port add`, not by the file: one of config.runtime */
 };
 
 struct config {
@@ -119,8 +123,10 @@ struct config {
 	size_t n_nodes;
 	struct config_tenant *tenants;
 	size_t n_tenants;
-	struct config_port *ports;
+	struct config_port *ports; /* of the file */
 	size_t n_ports;
+	struct config_port **runtime; /* sorted by name as well */
+	size_t n_runtime;
 	struct hmap node_by_name, tenant_by_name, network_by_name /* full name */, port_by_name;
 };
 
@@ -130,6 +136,19 @@ struct config_node *config_node(const struct config *c, const char *name);      
 struct config_tenant *config_tenant(const struct config *c, const char *name);   /* or NULL */
 struct config_network *config_network(const struct config *c, const char *full_name); /* "tenant/network", or NULL */
 struct config_port *config_port(const struct config *c, const char *name);       /* or NULL */
+
+/* The ports of both kinds in order of their names: for (struct config_walk w = {0}; (p = config_walk(c, &w));) */
+struct config_walk {
+	size_t at, at_runtime;
+};
+struct config_port *config_walk(const struct config *c, struct config_walk *w);          /* the next, or NULL */
+struct config_walk config_walk_from(const struct config *c, const char *name); /* next: the first not before `name` */
+size_t config_n_ports(const struct config *c);
+
+/* A port more or less at run time, at a cost that does not depend on the number of those in the file. */
+int config_add_runtime(struct config *c, struct config_port *p); /* takes p and what it owns when it returns 0 */
+void config_remove_runtime(struct config *c, struct config_port *p);
+void config_count_ports(struct config *c); /* those of the file, once: into the n_ports of nodes, networks, tenants */
 
 const char *config_mode_name(enum config_mode m);             /* "l2" */
 const char *config_encap_name(enum config_encap e);           /* "vxlan" */

@@ -393,6 +393,8 @@ static void sweep(struct rib *rib)
 
 void rib_load(struct rib *rib, const struct config *config, const struct config_node *self)
 {
+	const struct config_port *port;
+
 	rib->load++;
 	for (size_t i = 0; i < config->n_nodes; i++)
 		node_put(rib, &config->nodes[i]);
@@ -405,8 +407,8 @@ void rib_load(struct rib *rib, const struct config *config, const struct config_
 	}
 	for (size_t i = 0; i < config->n_nodes; i++)
 		node_put_lists(rib, &config->nodes[i]);
-	for (size_t i = 0; i < config->n_ports; i++)
-		rib_port_put(rib, &config->ports[i]);
+	for (struct config_walk w = {0}; (port = config_walk(config, &w));)
+		rib_port_put(rib, port);
 	if (rib->icmp_limit != config->icmp_limit) {
 		rib->icmp_limit = config->icmp_limit;
 		node_touch_ports(rib, rib->self);

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "agent/snapshot.h"
+#include "conf/conf.h"
 
 static char directory[64], path[128];
 
@@ -50,16 +51,16 @@ static void what_is_written_is_read_back(void **state)
 {
 	struct snapshot s;
 
-	assert_int_equal(snapshot_read(path, &s), -ENOENT);
+	assert_int_equal(snapshot_read(path, CONF_TEXT_MAX, &s), -ENOENT);
 	write_one("one: 1\ntwo: 2\n", true, 0xfedcba9876543210u);
-	assert_int_equal(snapshot_read(path, &s), 0);
+	assert_int_equal(snapshot_read(path, CONF_TEXT_MAX, &s), 0);
 	assert_string_equal(s.text, "one: 1\ntwo: 2\n");
 	assert_string_equal(s.name, "/etc/some where/isthmus.yaml");
 	assert_true(s.has_file);
 	assert_true(s.file_hash == 0xfedcba9876543210u);
 	snapshot_fini(&s);
 	write_one("", false, 0);
-	assert_int_equal(snapshot_read(path, &s), 0);
+	assert_int_equal(snapshot_read(path, CONF_TEXT_MAX, &s), 0);
 	assert_int_equal(s.size, 0);
 	assert_false(s.has_file);
 	snapshot_fini(&s);
@@ -90,7 +91,7 @@ static void damaged_snapshot_is_not_believed(void **state)
 	for (off_t cut = 0; cut < st.st_size; cut++) {
 		write_one("one: 1\ntwo: 2\n", true, 7);
 		assert_int_equal(truncate(file, cut), 0);
-		assert_int_equal(snapshot_read(path, &s), -EBADMSG);
+		assert_int_equal(snapshot_read(path, CONF_TEXT_MAX, &s), -EBADMSG);
 	}
 	for (off_t at = st.st_size - 14; at < st.st_size; at++) { /* the text */
 		int fd;
@@ -101,7 +102,7 @@ static void damaged_snapshot_is_not_believed(void **state)
 		byte ^= 1;
 		assert_int_equal(pwrite(fd, &byte, 1, at), 1);
 		close(fd);
-		assert_int_equal(snapshot_read(path, &s), -EBADMSG);
+		assert_int_equal(snapshot_read(path, CONF_TEXT_MAX, &s), -EBADMSG);
 	}
 }
 
