@@ -22,6 +22,7 @@ struct list {
 	uint32_t *slots; /* ids of next hops; slots[0] is slot 1; 0 = a hole */
 	uint32_t n, capacity;
 	uint32_t n_holes, hole_from; /* no hole is before slots[hole_from] */
+	uint32_t whole; /* while it is adopted: slots in the kernel from 1 without a gap, up to the count */
 };
 
 struct flood_key {
@@ -312,16 +313,37 @@ bool flood_get(const struct datapath *dp, const struct fwd *f, struct fwd *out)
 
 /* ---- adoption ---------------------------------------------------------------------------------------------------- */
 
-static uint32_t count_of(const struct datapath *dp, uint32_t vni, uint16_t kind)
+/* A list of ours has every slot up to its count, holes written as such: where one is missing, it is not ours. */
+static uint32_t whole_length(const struct datapath *dp, const struct abi_flood_key *head, uint32_t count)
 {
-	const struct abi_flood_key key = {.vni = vni, .kind = kind, .slot = 0};
-	struct map_cell *cell = map_get(&dp->maps[MAP_FLOODS], &key);
-	struct abi_flood count;
+	uint32_t n = 0;
 
-	if (!cell)
-		return 0;
-	memcpy(&count, map_cell_value(&dp->maps[MAP_FLOODS], cell), sizeof(count));
-	return count.nexthop;
+	while (n < count && n < ABI_MAX_FLOOD_SLOTS) {
+		const struct abi_flood_key key = {.vni = head->vni, .kind = head->kind, .slot = (uint16_t)(n + 1)};
+
+		if (!map_get(&dp->maps[MAP_FLOODS], &key))
+			break;
+		n++;
+	}
+	return n;
+}
+
+static int adopt_head(struct datapath *dp, const struct abi_flood_key *key, uint32_t count)
+{
+	struct list *l = get_list(dp, key->vni, key->kind);
+
+	if (!l)
+		return error_set(-ENOMEM, "table floods: no memory");
+	l->whole = whole_length(dp, key, count);
+	return 0;
+}
+
+static bool is_in_list(struct datapath *dp, const struct abi_flood_key *key)
+{
+	const struct list_key list_key = {.vni = key->vni, .kind = key->kind};
+	const struct list *l = hmap_get(&dp->flood_lists, &list_key);
+
+	return l && key->slot > 0 && key->slot <= l->whole;
 }
 
 static int adopt_slot(struct datapath *dp, const struct abi_flood_key *key, uint32_t id)
@@ -378,41 +400,33 @@ static int settle(struct datapath *dp, struct list *l)
 int flood_adopt(struct datapath *dp)
 {
 	struct map *m = &dp->maps[MAP_FLOODS];
+	struct abi_flood_key key;
+	struct abi_flood entry;
 	struct map_cell *cell;
 	struct list *l;
-	int r;
+	int r = 0;
 
-	for (size_t i = 0; (cell = map_next(m, &i));) {
-		struct abi_flood_key key;
-		struct abi_flood entry;
-
+	for (size_t i = 0; r >= 0 && (cell = map_next(m, &i));) {
 		memcpy(&key, map_cell_key(cell), sizeof(key));
 		memcpy(&entry, map_cell_value(m, cell), sizeof(entry));
 		cell->stale = false; /* the member is what grows stale */
-		if (key.slot == 0 && key.kind < FLOOD_KIND_MAX && entry.nexthop != 0) {
-			if (!get_list(dp, key.vni, key.kind))
-				return error_set(-ENOMEM, "table floods: no memory");
+		if (key.slot == 0 && key.kind < FLOOD_KIND_MAX)
+			r = adopt_head(dp, &key, entry.nexthop);
+	}
+	for (size_t i = 0; r >= 0 && (cell = map_next(m, &i));) {
+		memcpy(&key, map_cell_key(cell), sizeof(key));
+		memcpy(&entry, map_cell_value(m, cell), sizeof(entry));
+		if (key.slot == 0 && key.kind < FLOOD_KIND_MAX)
 			continue;
-		}
 		/* Behind the count: a change that a dying daemon did not finish.  It did not count, and will not. */
-		if (key.slot == 0 || key.kind >= FLOOD_KIND_MAX || key.slot > ABI_MAX_FLOOD_SLOTS ||
-		    key.slot > count_of(dp, key.vni, key.kind)) {
-			r = map_del(m, &key);
-			if (r < 0)
-				return r;
-			continue;
-		}
-		r = adopt_slot(dp, &key, entry.nexthop);
-		if (r < 0)
-			return r;
+		r = is_in_list(dp, &key) ? adopt_slot(dp, &key, entry.nexthop) : map_del(m, &key);
 	}
-	for (size_t i = 0; (l = hmap_next(&dp->flood_lists, &i));) {
+	for (size_t i = 0; r >= 0 && (l = hmap_next(&dp->flood_lists, &i));) {
 		r = settle(dp, l);
-		if (r < 0)
-			return r;
-		drop_empty_list(dp, l);
+		if (r >= 0)
+			drop_empty_list(dp, l);
 	}
-	return (int)dp->floods.length;
+	return r < 0 ? r : (int)dp->floods.length;
 }
 
 /* ---- all of them ------------------------------------------------------------------------------------------------- */
