@@ -404,6 +404,13 @@ static bool walk_next(void *stream, char *buffer, size_t size, size_t *used)
 	return true;
 }
 
+static bool walk_is_cut(const void *stream)
+{
+	const struct walk *w = stream;
+
+	return w->json.failed;
+}
+
 static void walk_free(void *stream)
 {
 	struct walk *w = stream;
@@ -436,6 +443,7 @@ void view_list_handle(void *arg, const struct api_request *request, struct api_r
 	if (w->lines)
 		reply->content_type = "application/jsonl";
 	reply->next = walk_next;
+	reply->stream_cut = walk_is_cut;
 	reply->stream_free = walk_free;
 	reply->stream = w;
 }

@@ -22,7 +22,8 @@ DEFINE_CLEANUP(kern, struct kern *, kern_close)
 
 /* ---- one answer ---- */
 
-static void print_reply(struct api_reply *reply)
+/* Was all of it printed? */
+static bool print_reply(struct api_reply *reply)
 {
 	char buffer[65536];
 	bool more = reply->next != NULL;
@@ -36,7 +37,9 @@ static void print_reply(struct api_reply *reply)
 		if (fwrite(buffer, 1, used, stdout) != used)
 			break;
 	}
-	fflush(stdout);
+	if (fflush(stdout) != 0)
+		return false;
+	return !reply->stream_cut || !reply->stream_cut(reply->stream);
 }
 
 int once_offline(const struct agent_options *options, const char *target)
@@ -56,8 +59,7 @@ int once_offline(const struct agent_options *options, const char *target)
 		return r == -EINVAL ? 2 : 1;
 	routes = command_routes(&n);
 	server_dispatch(routes, n, a, "GET", target, NULL, 0, &reply);
-	print_reply(&reply);
-	r = reply.status < 300 ? 0 : 1;
+	r = print_reply(&reply) && reply.status < 300 ? 0 : 1;
 	api_reply_fini(&reply);
 	return r;
 }

@@ -172,7 +172,11 @@ static ssize_t stream_read(void *arg, uint64_t position, char *buffer, size_t si
 			break;
 		}
 	client_worked(stream->client, client_clock_us() - start_us);
-	return used ? (ssize_t)used : MHD_CONTENT_READER_END_OF_STREAM;
+	if (used)
+		return (ssize_t)used;
+	/* A list that ends for want of memory must not look as if it were whole. */
+	return reply->stream_cut && reply->stream_cut(reply->stream) ? MHD_CONTENT_READER_END_WITH_ERROR
+								      : MHD_CONTENT_READER_END_OF_STREAM;
 }
 
 static void stream_done(void *arg)

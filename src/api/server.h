@@ -39,6 +39,7 @@ struct api_reply {
 	size_t body_size;
 	/* or a stream: append the next piece to *out (malloc'd or reused), return false when there is no more */
 	bool (*next)(void *stream, char *buffer, size_t size, size_t *used);
+	bool (*stream_cut)(const void *stream); /* asked when there is no more: did it end before its time? or NULL */
 	void (*stream_free)(void *stream);
 	void *stream;
 };
