@@ -14,6 +14,7 @@ import contextlib
 import json
 import mmap
 import os
+import re
 import signal
 import socket
 import struct
@@ -28,7 +29,9 @@ from soak.run import Figure
 LAST = 5000
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-Verb = collections.namedtuple("Verb", "name do after undo", defaults=(None, None))
+# do(rig): (status, body), 0 = no answer.  status: without a failure.  exact: whatever is granted has the same body.
+# after: what the maps are like then ("base" when nothing is said); undo(rig) leads back.
+Verb = collections.namedtuple("Verb", "name do status exact after undo", defaults=(200, False, None, None))
 
 
 def sanitized_build():
@@ -100,6 +103,7 @@ def make_fabric(networks=2, ports=2, hop=0):
 
 
 BASE, SMALL, BIG = make_fabric(), make_fabric(ports=3), make_fabric(networks=24, ports=8, hop=1)
+WRONG = "version: 1\nnodes: {dc1: 7}\n"
 MORE = ('ports:\n  x1: {node: aws1, network: t1/web, mac: "02:00:00:02:00:01", addresses: [10.0.3.1], interface: x1}\n'
         '  x2: {node: dc1, network: t1/web, mac: "02:00:00:02:00:02", addresses: [10.0.3.2], interface: x2}\n')
 
@@ -154,7 +158,7 @@ class Rig:
                               text=True, check=True, capture_output=True).stdout
 
     def request(self, method, path, body=""):
-        """(status, body); (0, "") when there was no answer."""
+        """(status, body); (0, "") when there was no answer, or only a part of one."""
         answer = b""
         try:
             with socket.socket(socket.AF_UNIX) as s:
@@ -169,7 +173,9 @@ class Rig:
         except OSError:  # closed, for want of memory
             pass
         head, _, rest = answer.partition(b"\r\n\r\n")
-        return (int(head[9:12]), rest.decode(errors="replace")) if head else (0, "")
+        length = re.search(rb"\r\nContent-Length: (\d+)", head)
+        whole = len(rest) == int(length[1]) if length else rest.endswith(b"0\r\n\r\n")
+        return (int(head[9:12]), rest.decode(errors="replace")) if whole else (0, "")
 
     def alive(self):
         """Still there; if it ended then in order, and another one is started."""
@@ -204,8 +210,9 @@ def apply(fabric):
     return lambda rig: rig.request("POST", "/v1/apply?name=test", text)
 
 
-def get(path):
-    return Verb("GET " + path, lambda rig: rig.request("GET", path))
+def get(path, status=200):
+    exact = status == 200 and path.startswith("/v1/") and path.split("/")[2] not in ("status", "doctor", "drops")
+    return Verb("GET " + path, lambda rig: rig.request("GET", path), status, exact)
 
 
 def port_del(rig):
@@ -216,7 +223,7 @@ def reload(rig):
     """SIGHUP; the answer that follows shows that it was dealt with."""
     rig.node.daemon.write_config(SMALL.yaml())
     rig.node.daemon.signal(signal.SIGHUP)
-    return 0, rig.request("GET", "/v1/config")[1]
+    return rig.request("GET", "/v1/config")
 
 
 def back(rig):
@@ -236,16 +243,17 @@ READS = [get(p) for p in (
     "/v1/openapi.json", "/v1/schema/Port",
     *(f"/v1/{kind}?all=1" for kind in ("sites", "nodes", "tenants", "networks", "ports", "macs", "hosts", "routes")),
     "/v1/sites/dc", "/v1/nodes/dc1", "/v1/tenants/t0", "/v1/networks/t0/web", "/v1/ports/w1", "/v1/macs/02:00:00:01:00:01",
-    "/v1/hosts/10.0.2.1", "/v1/routes/10.0.2.1", "/v1/no-such-path")]
+    "/v1/hosts/10.0.2.1", "/v1/routes/10.0.2.1")] + [get("/v1/no-such-path", 404)]
 
 CHANGES = [
-    Verb("check: apply of a wrong file", lambda rig: rig.request("POST", "/v1/apply?dry_run=1", "version: 1\nnodes: {dc1: 7}\n")),
-    Verb("diff: dry run", lambda rig: rig.request("POST", "/v1/apply?dry_run=1", BIG.yaml())),
+    Verb("check: apply of a wrong file", lambda rig: rig.request("POST", "/v1/apply?dry_run=1", WRONG), 422),
+    Verb("diff: dry run", lambda rig: rig.request("POST", "/v1/apply?dry_run=1", BIG.yaml()), exact=True),
     Verb("apply, nothing new", apply(BASE)),
-    Verb("apply, a small change", apply(SMALL), "small", back),
-    Verb("apply, a large change", apply(BIG), "big", back),
-    Verb("port add", lambda rig: rig.request("POST", "/v1/ports", MORE), "more", port_del),
-    Verb("reload (SIGHUP)", reload, "small", back),
+    Verb("apply, a small change", apply(SMALL), after="small", undo=back),
+    Verb("apply, a large change", apply(BIG), after="big", undo=back),
+    Verb("port add", lambda rig: rig.request("POST", "/v1/ports", MORE), after="more", undo=port_del),
+    Verb("port del", port_del, after="base", undo=lambda rig: rig.request("POST", "/v1/ports", MORE)),
+    Verb("reload (SIGHUP)", reload, after="small", undo=back),
     Verb("interface down, up, drift", flap),
 ]
 VERBS = {v.name: v for v in READS + CHANGES}
@@ -256,45 +264,64 @@ def references(rig):
             "more": rig.fresh(BASE.yaml(), MORE)}
 
 
-def point(rig, verb, maps, n):
+def settle(rig, verb, maps, status):
+    """What was granted is all there, what was refused left no trace; the verb, with memory, does what it says."""
+    before, after = maps["more" if verb.name == "port del" else "base"], maps[verb.after]
+    if status == 0 or verb.do is reload:  # nobody was told: one or the other
+        wait_until(lambda: rig.maps() in (before, after), 5, "maps as before or as wanted", every=0.05)
+    else:
+        rig.hold(after if status == 200 else before, f"after the answer {status}")
+    again = verb.do(rig)
+    assert again[0] in (200, 404 if verb.do is port_del else 409), f"the same again: {again}"
+    rig.hold(after, "the same with memory")
+    undone = verb.undo(rig)
+    assert undone[0] == 200, f"the way back: {undone}"
+    rig.hold(before, "the way back")
+
+
+def body_of(answer):
+    """What must be equal: all but counters, times and the like."""
+    return re.sub(r"[0-9]+", "0", answer[1])
+
+
+def point(rig, verb, maps, n, whole):
     """One failure and what must hold after it; False when the verb had fewer allocations."""
     rig.fault.arm(n)
-    status = verb.do(rig)[0]
+    answer = verb.do(rig)
     count, fired = rig.fault.disarm()
-    where = f"{verb.name}, allocation {n} of {count} ({rig.fault.where}), answer {status}"
     try:
         rig.alive()
+        if verb.exact and answer[0] == verb.status:
+            assert body_of(answer) == whole, f"another answer than with memory: {answer[1][:2000]}"
         if verb.after:
-            settled = [maps[verb.after]] if 200 <= status < 300 else [maps["base"]]
-            if status == 0 or verb.name.startswith("reload"):
-                settled = [maps["base"], maps[verb.after]]
-            if rig.maps() not in settled:
-                rig.hold(settled[-1] if len(settled) == 1 or rig.maps() != maps["base"] else maps["base"], "after the failure")
-            again = verb.do(rig)
-            assert again[0] in (0, 200, 409) or "exist" in again[1], f"the same again: {again}"
-            rig.hold(maps[verb.after], "the same with memory")
-            undone = verb.undo(rig)
-            assert undone[0] == 200, f"the way back: {undone}"
-        rig.hold(maps["base"], "the way back") if verb.after or not n % 100 else None
+            settle(rig, verb, maps, answer[0])
         if verb in CHANGES:
             wait_until(rig.is_well, 5, "no reason to be degraded")
     except (AssertionError, LabError, OSError) as e:
-        raise AssertionError(f"{where}: {e}") from None
+        raise AssertionError(f"{verb.name}, allocation {n} of {count} ({rig.fault.where}), answer {answer[0]}: {e}") from None
     rig.points += fired
     return fired
 
 
 def run_verb(rig, verb, maps, numbers):
     """The failures of one verb; their number."""
-    before = rig.points
+    points = rig.points
+    if verb.name == "port del":
+        assert verb.undo(rig)[0] == 200
+    whole = verb.do(rig)
+    assert whole[0] == verb.status, f"{verb.name}, without a failure: {whole}"
+    if verb.after:
+        assert verb.undo(rig)[0] == 200
     for n in numbers:
-        if not point(rig, verb, maps, n):
+        if not point(rig, verb, maps, n, body_of(whole)):
             break
     rig.alive()
+    if verb.name == "port del":
+        verb.do(rig)
     rig.hold(maps["base"], f"{verb.name}: in the end")
     rig.end()
     rig.start()
-    return rig.points - before
+    return rig.points - points
 
 
 @contextlib.contextmanager
