@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "agent/agent.h"
+#include "agent/notify.h"
 #include "agent/once.h"
 #include "agent/port.h"
 #include "conf/conf.h"
@@ -191,6 +192,7 @@ struct service {
 	struct loop_timer *timer;
 	uint64_t period_ms;
 	bool watched;
+	struct notify *notify;
 	char told[160]; /* STATUS= that systemd knows */
 };
 
@@ -208,7 +210,7 @@ static void tell_status(struct service *s)
 	if (strcmp(text, s->told) == 0)
 		return;
 	memcpy(s->told, text, sizeof(text));
-	sd_notifyf(0, "STATUS=%s", text);
+	notify_send(s->notify, "STATUS=%s", text);
 }
 
 /* sd_watchdog_enabled(3): a word at half of the time. */
@@ -228,7 +230,9 @@ static void on_timer(void *arg)
 	struct service *s = arg;
 
 	if (s->watched)
-		sd_notify(0, "WATCHDOG=1");
+		notify_send(s->notify, "WATCHDOG=1");
+	notify_again(s->notify);
+	log_flush();
 	tell_status(s);
 	loop_timer_set(s->loop, s->timer, loop_now_ms(s->loop) + s->period_ms);
 }
@@ -238,11 +242,11 @@ static void reload(struct service *s)
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
-		   (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
+	notify_send(s->notify, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
+		    (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
 	agent_reload(s->agent);
 	tell_status(s);
-	sd_notify(0, "READY=1");
+	notify_send(s->notify, "READY=1");
 }
 
 static void on_signal(void *arg, int signo)
@@ -255,19 +259,25 @@ static void on_signal(void *arg, int signo)
 	}
 	log_info("%s: ending; the data plane goes on without the daemon (isthmusd --teardown removes it)",
 		 strsignal(signo));
-	sd_notify(0, "STOPPING=1");
+	notify_send(s->notify, "STOPPING=1");
 	loop_stop(s->loop, 0);
 }
 
 DEFINE_CLEANUP(agent, struct agent *, agent_close)
 DEFINE_CLEANUP(loop, struct loop *, loop_free)
 
+static void cleanup_notify(struct notify *n)
+{
+	notify_close(n);
+}
+
 static int serve(const struct agent_options *options)
 {
 	static const int signals[] = {SIGHUP, SIGTERM, SIGINT, 0};
 	_cleanup_(loop) struct loop *loop = NULL;
 	_cleanup_(agent) struct agent *agent = NULL;
-	struct service service = {0};
+	_cleanup_(notify) struct notify notify = {.fd = -1};
+	struct service service = {.notify = &notify};
 	int r = loop_new(&loop);
 
 	/* Signals first: one that comes while the data plane is being made waits until it is whole. */
@@ -278,6 +288,9 @@ static int serve(const struct agent_options *options)
 		log_error("starting: %s", strerror(-r));
 		return 1;
 	}
+	r = notify_open(&notify);
+	if (r < 0)
+		log_warning("NOTIFY_SOCKET: %s; the service manager is not told anything", strerror(-r));
 	r = agent_open(options, loop, &agent);
 	if (r < 0)
 		return r == -EINVAL ? 2 : 1;
@@ -288,7 +301,7 @@ static int serve(const struct agent_options *options)
 	set_period(&service);
 	loop_timer_set(loop, service.timer, loop_now_ms(loop) + service.period_ms);
 	tell_status(&service);
-	sd_notifyf(0, "READY=1\nMAINPID=%d", getpid());
+	notify_send(&notify, "READY=1\nMAINPID=%d", getpid());
 	log_info("node %s: ready", options->node);
 	return loop_run(loop) == 0 ? 0 : 1;
 }

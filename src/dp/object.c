@@ -59,6 +59,10 @@ static int refuse(int r, const char *what)
 				    "(--log-level debug)", what, name.release);
 	case ENOSYS:
 		return error_set(r, "%s: kernel %s has no bpf(); it needs CONFIG_BPF_SYSCALL", what, name.release);
+	case EMFILE:
+	case ENFILE:
+		return error_set(r, "%s: no file descriptors left (%s); raise LimitNOFILE of the unit, or ulimit -n, to "
+				    "1024 or more", what, strerror(-r));
 	case ENOMEM:
 		return error_set(r, "%s: no memory; the maps need about 100 MB, raise the memory limit (MemoryMax)",
 				 what);

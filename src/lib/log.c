@@ -116,27 +116,110 @@ static void write_line(enum log_level level, uint64_t left_out, const char *form
 	errno = saved;
 }
 
+/* ---- no more than anybody would read ---- */
+
+#define KINDS 64
+#define BURST 256      /* lines of one kind; a restart says one for each of its ports */
+#define REFILL_MS 1000 /* for one more */
+
+/* Lines of one format.  What flaps says the same of itself again and again. */
+static struct kind {
+	const char *format;
+	uint64_t room_ms; /* BURST * REFILL_MS when nothing was said for a while */
+	uint64_t last_ms;
+	uint64_t left_out;
+} kinds[KINDS];
+
+static uint64_t boot_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void summarize(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static void summarize(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	write_line(LOG_LEVEL_WARNING, 0, format, args);
+	va_end(args);
+}
+
+/* The kind's last words, before it is forgotten or when it is quiet again. */
+static void tell_left_out(struct kind *k)
+{
+	if (k->left_out > 0)
+		summarize("%llu lines like \"%s\" were left out", (unsigned long long)k->left_out, k->format);
+	k->left_out = 0;
+}
+
+/* The one of this format, else the one that was silent for longest. */
+static struct kind *kind_of(const char *format, uint64_t now_ms)
+{
+	struct kind *found = &kinds[0];
+
+	for (size_t i = 0; i < KINDS; i++) {
+		if (kinds[i].format == format)
+			return &kinds[i];
+		if (kinds[i].last_ms < found->last_ms)
+			found = &kinds[i];
+	}
+	if (found->format)
+		tell_left_out(found);
+	*found = (struct kind){.format = format, .room_ms = BURST * REFILL_MS, .last_ms = now_ms};
+	return found;
+}
+
+static void refill(struct kind *k, uint64_t now_ms)
+{
+	k->room_ms += now_ms - k->last_ms;
+	if (k->room_ms > BURST * REFILL_MS)
+		k->room_ms = BURST * REFILL_MS;
+	k->last_ms = now_ms;
+}
+
+void log_flush(void)
+{
+	uint64_t now_ms = boot_ms();
+
+	for (size_t i = 0; i < KINDS; i++)
+		if (kinds[i].left_out > 0 && now_ms - kinds[i].last_ms >= 1000)
+			tell_left_out(&kinds[i]);
+}
+
 void log_line(enum log_level level, const char *format, ...)
 {
+	uint64_t now_ms;
+	struct kind *k;
 	va_list args;
 
 	if (level > highest)
 		return;
+	now_ms = boot_ms();
+	k = kind_of(format, now_ms);
+	refill(k, now_ms);
+	if (k->room_ms < REFILL_MS) {
+		k->left_out++;
+		return;
+	}
+	k->room_ms -= REFILL_MS;
 	va_start(args, format);
-	write_line(level, 0, format, args);
+	write_line(level, k->left_out, format, args);
 	va_end(args);
+	k->left_out = 0;
 }
 
 void log_limited(struct log_limit *limit, enum log_level level, const char *format, ...)
 {
-	struct timespec now;
 	uint64_t now_ms;
 	va_list args;
 
 	if (level > highest)
 		return;
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	now_ms = boot_ms();
 	if (limit->last_ms > 0 && now_ms - limit->last_ms < 1000) {
 		limit->left_out++;
 		return;

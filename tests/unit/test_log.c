@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
@@ -108,6 +109,36 @@ static void a_limit_lets_one_line_a_second_pass_and_counts(void **state)
 	assert_string_equal(text, "info: packet 0\ninfo: packet (99 like it left out)\n");
 }
 
+static size_t lines_of_log(char *last, size_t size)
+{
+	_cleanup_(file) FILE *f = fopen(path, "re");
+	size_t n = 0;
+
+	assert_non_null(f);
+	while (fgets(last, (int)size, f))
+		n++;
+	return n;
+}
+
+static void what_flaps_is_cut_down_and_counted(void **state)
+{
+	char last[512];
+
+	for (int i = 0; i < 5000; i++)
+		log_info("interface %d is gone", i);
+	log_info("another %d", 1); /* has its own measure */
+	assert_int_equal(lines_of_log(last, sizeof(last)), 256 + 1);
+	assert_non_null(strstr(last, "info: another 1\n"));
+	log_flush();
+	assert_int_equal(lines_of_log(last, sizeof(last)), 256 + 1); /* it is not quiet yet */
+	for (time_t end = time(NULL) + 10; lines_of_log(last, sizeof(last)) == 256 + 1 && time(NULL) < end;)
+		log_flush();
+	assert_non_null(strstr(last, "4744 lines like \"interface %d is gone\" were left out\n"));
+	log_info("interface %d is gone", 7);
+	assert_int_equal(lines_of_log(last, sizeof(last)), 256 + 3);
+	assert_non_null(strstr(last, "interface 7 is gone\n"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -115,6 +146,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_event_stays_one_line, open_log, close_log),
 		cmocka_unit_test_setup_teardown(errno_survives_and_can_be_told, open_log, close_log),
 		cmocka_unit_test_setup_teardown(a_limit_lets_one_line_a_second_pass_and_counts, open_log, close_log),
+		cmocka_unit_test_setup_teardown(what_flaps_is_cut_down_and_counted, open_log, close_log),
 	};
 
 	return cmocka_run_group_tests_name("log", tests, NULL, NULL);
