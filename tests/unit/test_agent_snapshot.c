@@ -17,6 +17,40 @@
 
 static char directory[64], path[128];
 
+/* What file_replace asks of the disk, in order: f a file synced, d a directory synced, r renamed. */
+static char asked[16];
+static bool fail_sync;
+
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+int __real_renameat(int from_fd, const char *from, int to_fd, const char *to);
+int __wrap_renameat(int from_fd, const char *from, int to_fd, const char *to);
+
+static void note(char what)
+{
+	size_t n = strlen(asked);
+
+	if (n + 1 < sizeof(asked))
+		asked[n] = what;
+}
+
+int __wrap_fsync(int fd)
+{
+	struct stat st;
+
+	note(fstat(fd, &st) == 0 && S_ISDIR(st.st_mode) ? 'd' : 'f');
+	if (!fail_sync)
+		return __real_fsync(fd);
+	errno = EIO;
+	return -1;
+}
+
+int __wrap_renameat(int from_fd, const char *from, int to_fd, const char *to)
+{
+	note('r');
+	return __real_renameat(from_fd, from, to_fd, to);
+}
+
 static int setup(void **state)
 {
 	snprintf(directory, sizeof(directory), "/tmp/isthmus-unit-XXXXXX");
@@ -106,6 +140,25 @@ static void damaged_snapshot_is_not_believed(void **state)
 	}
 }
 
+/* Or a power cut leaves an empty file under the name of a good one. */
+static void it_is_on_the_disk_before_it_takes_the_old_ones_place(void **state)
+{
+	char name[] = "/etc/isthmus.yaml", text[] = "two: 2\n";
+	struct snapshot s = {.text = text, .size = strlen(text), .name = name};
+
+	memset(asked, 0, sizeof(asked));
+	write_one("one: 1\n", false, 0);
+	assert_string_equal(asked, "frd");
+	fail_sync = true;
+	memset(asked, 0, sizeof(asked));
+	assert_int_equal(snapshot_write(path, &s), -EIO);
+	fail_sync = false;
+	assert_string_equal(asked, "f");
+	assert_int_equal(snapshot_read(path, CONF_TEXT_MAX, &s), 0);
+	assert_string_equal(s.text, "one: 1\n");
+	snapshot_fini(&s);
+}
+
 static void directory_below_a_file_is_an_error(void **state)
 {
 	write_one("one: 1\n", false, 0);
@@ -120,6 +173,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_is_written_is_read_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(only_its_owner_may_read_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(damaged_snapshot_is_not_believed, setup, teardown),
+		cmocka_unit_test_setup_teardown(it_is_on_the_disk_before_it_takes_the_old_ones_place, setup, teardown),
 		cmocka_unit_test_setup_teardown(directory_below_a_file_is_an_error, setup, teardown),
 	};
 
