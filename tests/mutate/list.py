@@ -213,6 +213,22 @@ MUTANTS = [
         "an ownership check lost: somebody else's filter is taken off",
         ["unit dp", "lab test_ports.py"],
     ),
+    Mutant(
+        "filter_second",
+        "src/dp/attach.c",
+        "\tif (r < 0 || is_ours(&f))\n",
+        "\tif (r <= 0)\n",
+        "somebody's filter stays before ours on a port, and leads packets past it",
+        ["unit dp", "lab test_hooks.py"],
+    ),
+    Mutant(
+        "pins_unwatched",
+        "src/dp/audit.c",
+        "nexthop_audit, pinset_audit, attach_audit",
+        "nexthop_audit, attach_audit",
+        "a removed pin stays away, and the next daemon starts from nothing",
+        ["lab test_hooks.py -k pin_removed", "unit dp"],
+    ),
     # ---- src/rib: decisions
     Mutant(
         "decide_remote_first",
@@ -294,6 +310,30 @@ MUTANTS = [
         "",
         "a counter forgotten: drift is mended without a trace",
         ["lab test_drift.py", "unit agent"],
+    ),
+    Mutant(
+        "security_flag_lost",
+        "src/agent/port.c",
+        "\tif (p->security)\n\t\tflags |= PORT_SECURITY;\n",
+        "",
+        "ports are born without their anti-spoof rules",
+        ["lab test_boot.py"],
+    ),
+    Mutant(
+        "deleted_port_holds_on",
+        "src/agent/increment.c",
+        "\t\t\tport_holds(port, release, &a->state->increment->held);\n",
+        "\t\t\t;\n",
+        "a resource not let go of: what a deleted port held stays taken, and the table of it grows",
+        ["unit agent", "lab test_churn.py"],
+    ),
+    Mutant(
+        "watchdog_not_fed",
+        "src/agent/main.c",
+        '\t\tnotify_send(s->notify, "WATCHDOG=1");\n',
+        "\t\t;\n",
+        "the watchdog is never fed: a healthy daemon is killed",
+        ["lab test_hang.py -k watchdog"],
     ),
     # ---- src/conf: what is refused
     Mutant(
