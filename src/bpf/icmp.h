@@ -158,16 +158,23 @@ static __noinline int build6(struct __sk_buff *skb, const struct packet *p, cons
 	       bpf_skb_store_bytes(skb, sizeof(a), scratch->quote, quote, BPF_F_RECOMPUTE_CSUM);
 }
 
+/* Where send_back() is the stack is deep: its keys are elsewhere. */
+union keys {
+	struct abi_mac_key mac;
+	struct abi_host_key host;
+};
+
 /*
  * The answer in skb goes back to where the packet came from: p is still the packet.  To a node that routes as it came; to a
  * foreign one in the host's network, also when another node routed the packet, or when this one has no ports there.
  */
 static __noinline int send_back(struct __sk_buff *skb, const struct origin *o, const struct packet *p)
 {
-	struct abi_mac_key key = {.vni = o->vni};
+	struct scratch *scratch = scratch_get();
 	struct abi_node *n = node_get();
 	struct abi_host *host = NULL;
 	struct abi_nexthop *nh;
+	union keys *at;
 	struct abi_mac *mac;
 	__u32 id = 0;
 
@@ -175,12 +182,19 @@ static __noinline int send_back(struct __sk_buff *skb, const struct origin *o, c
 		nh = nexthop_get(o->port->nexthop);
 		return nh && nh->type == NEXTHOP_PORT ? send_port(skb, o, nh) : refuse(skb, o, DROP_PORT_DOWN);
 	}
-	mac_copy(key.mac, p->src_mac);
-	mac = bpf_map_lookup_elem(&macs, &key);
+	if (!scratch)
+		return refuse(skb, o, DROP_NOT_LOCAL);
+	at = (union keys *)scratch->quote; /* used up by now */
+	at->mac.vni = o->vni;
+	at->mac.zero = 0;
+	mac_copy(at->mac.mac, p->src_mac);
+	mac = bpf_map_lookup_elem(&macs, &at->mac);
 	if (mac) {
 		id = mac->nexthop;
 	} else {
-		host = host_get(o->vrf, &p->src);
+		at->host.vrf = o->vrf;
+		at->host.addr = p->src;
+		host = bpf_map_lookup_elem(&hosts, &at->host);
 		if (host)
 			id = host->nexthop;
 	}
@@ -278,7 +292,7 @@ static __always_inline int answer_ttl(struct __sk_buff *skb, const struct origin
 }
 
 /* Bridged: in the name of the destination, as there need not be a gateway (the kernel's VXLAN device does the same). */
-static __noinline int answer_too_big(struct __sk_buff *skb, const struct origin *o, const struct packet *p, __u32 mtu,
+static __always_inline int answer_too_big(struct __sk_buff *skb, const struct origin *o, const struct packet *p, __u32 mtu,
 				     bool bridged)
 {
 	struct scratch *scratch = scratch_get();

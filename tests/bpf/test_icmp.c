@@ -222,7 +222,10 @@ static void silently_dropped(enum drop_reason reason)
 static void errors_are_not_answered_by_errors(void **state)
 {
 	static const uint8_t errors4[] = { 3, 4, 5, 11, 12 }, errors6[] = { 1, 2, 3, 4, 100, 127 };
+	struct abi_port port = port_of(APP1);
 
+	port.flags |= PORT_ALLOW_RA; /* redirects too */
+	table_put("ports", &endpoints[APP1].ifindex, &port);
 	for (size_t i = 0; i < sizeof(errors4); i++) {
 		frame_between(&in, APP1, APP2, false, IP_ICMP);
 		frame_icmp(&in, errors4[i], 0, 0);
