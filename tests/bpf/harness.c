@@ -365,32 +365,86 @@ static void host_drops(uint64_t out[DROP_MAX])
 		memcpy(&out[i], host_map_get(m, &i), sizeof(out[i]));
 }
 
-const char *harness_disagree(enum host_program program, uint32_t ifindex, const struct frame *in,
-			     struct host_result *result)
+const char *harness_compare(enum host_program program, uint32_t ifindex, const struct frame *in,
+			    struct host_result *result)
 {
-	static uint64_t kernel_before[DROP_MAX], host_before[DROP_MAX];
 	static uint8_t out[FRAME_MAX];
-	uint64_t kernel_after[DROP_MAX], host_after[DROP_MAX];
 	struct __sk_buff before = { .ifindex = ifindex, .ingress_ifindex = ifindex };
 	struct host_input input = { .data = in->data, .size = in->size, .ifindex = ifindex };
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in->data, .data_size_in = (uint32_t)in->size, .data_out = out,
 		    .data_size_out = sizeof(out), .ctx_in = &before, .ctx_size_in = sizeof(before), .repeat = 1);
-	const char *what = NULL;
 
-	if (!harness_kernel_takes(in)) {
-		host_run(program, &input, result);
-		host_drops(host_before);
-		return NULL;
-	}
 	host_run(program, &input, result);
+	if (!harness_kernel_takes(in))
+		return NULL;
 	if (bpf_prog_test_run_opts(harness_program_fd(program), &opts) < 0)
 		return "ability to run";
-	if ((int)opts.retval != result->verdict)
-		what = "verdict";
 	if (!harness_same_frame(out, opts.data_size_out, result->data, result->size)) {
 		frame_print("kernel", out, opts.data_size_out);
 		frame_print("host build", result->data, result->size);
-		what = "bytes";
+		return "bytes";
+	}
+	return (int)opts.retval != result->verdict ? "verdict" : NULL;
+}
+
+static const char *reason_name(int reason)
+{
+	static const char *const names[DROP_MAX] = {
+#define X(symbol, name, meaning) name,
+		ABI_DROP_REASONS(X)
+#undef X
+	};
+
+	return names[reason];
+}
+
+static const char *const counter_names[COUNTER_MAX] = {
+#define X(symbol, name, meaning) name,
+	ABI_COUNTERS(X)
+#undef X
+};
+
+static struct marks {
+	uint64_t kernel_drops[DROP_MAX], host_drops[DROP_MAX];
+	struct abi_counter kernel[COUNTER_MAX], host[COUNTER_MAX];
+} marks;
+
+static void read_marks(struct marks *m)
+{
+	read_kernel(m->kernel_drops, m->kernel);
+	read_host(m->host_drops, m->host);
+}
+
+void harness_mark(void)
+{
+	read_marks(&marks);
+}
+
+const char *harness_differs(void)
+{
+	struct marks now;
+
+	read_marks(&now);
+	for (int i = 0; i < DROP_MAX; i++)
+		if (now.kernel_drops[i] - marks.kernel_drops[i] != now.host_drops[i] - marks.host_drops[i])
+			return reason_name(i);
+	for (int i = 0; i < COUNTER_MAX; i++)
+		if (now.kernel[i].packets - marks.kernel[i].packets != now.host[i].packets - marks.host[i].packets ||
+		    now.kernel[i].bytes - marks.kernel[i].bytes != now.host[i].bytes - marks.host[i].bytes)
+			return counter_names[i];
+	return NULL;
+}
+
+const char *harness_disagree(enum host_program program, uint32_t ifindex, const struct frame *in,
+			     struct host_result *result)
+{
+	static uint64_t kernel_before[DROP_MAX], host_before[DROP_MAX];
+	uint64_t kernel_after[DROP_MAX], host_after[DROP_MAX];
+	const char *what = harness_compare(program, ifindex, in, result);
+
+	if (!harness_kernel_takes(in)) {
+		host_drops(host_before);
+		return what;
 	}
 	kernel_drops(kernel_after);
 	host_drops(host_after);
@@ -417,17 +471,6 @@ void expect_bytes(const struct outcome *o, const struct frame *want)
 			fail_msg("first difference at offset %zu: got %02x, wanted %02x", i, o->out.data[i],
 				 want->data[i]);
 	fail_msg("got %zu bytes, wanted %zu", o->out.size, want->size);
-}
-
-static const char *reason_name(int reason)
-{
-	static const char *const names[DROP_MAX] = {
-#define X(symbol, name, meaning) name,
-		ABI_DROP_REASONS(X)
-#undef X
-	};
-
-	return names[reason];
 }
 
 static void expect_reasons(const struct outcome *o, enum drop_reason reason)
