@@ -359,6 +359,11 @@ int rtnl_open(struct rtnl *r)
 		mnl_socket_close(s);
 		return error;
 	}
+	r->answer = malloc(RTNL_BUFFER_SIZE);
+	if (!r->answer) {
+		mnl_socket_close(s);
+		return -ENOMEM;
+	}
 	r->socket = s;
 	r->sequence = 0;
 	return 0;
@@ -369,6 +374,7 @@ void rtnl_close(struct rtnl *r)
 	if (r->socket)
 		mnl_socket_close(r->socket);
 	r->socket = NULL;
+	free(TAKE_PTR(r->answer));
 }
 
 enum turn { TURN_MORE, TURN_END, TURN_ERROR };
@@ -400,25 +406,22 @@ static enum turn digest(const struct rtnl *r, const uint8_t *data, size_t size, 
 
 int rtnl_request(struct rtnl *r, struct nlmsghdr *h, rtnl_fn fn, void *arg)
 {
-	_cleanup_(free) uint8_t *buffer = malloc(RTNL_BUFFER_SIZE);
 	bool inconsistent = false;
 	enum turn turn = TURN_MORE;
 	int error = 0;
 
-	if (!buffer)
-		return -ENOMEM;
 	h->nlmsg_seq = ++r->sequence;
 	h->nlmsg_flags |= NLM_F_REQUEST | ((h->nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP ? 0 : NLM_F_ACK);
 	if (mnl_socket_sendto(r->socket, h, h->nlmsg_len) < 0)
 		return -errno;
 	while (turn == TURN_MORE) {
-		ssize_t size = mnl_socket_recvfrom(r->socket, buffer, RTNL_BUFFER_SIZE);
+		ssize_t size = mnl_socket_recvfrom(r->socket, r->answer, RTNL_BUFFER_SIZE);
 
 		if (size < 0 && errno == EINTR)
 			continue;
 		if (size < 0)
 			return errno == EAGAIN ? -ETIMEDOUT : -errno;
-		turn = digest(r, buffer, (size_t)size, fn, arg, &inconsistent, &error);
+		turn = digest(r, r->answer, (size_t)size, fn, arg, &inconsistent, &error);
 	}
 	if (turn == TURN_ERROR)
 		return error;

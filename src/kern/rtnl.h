@@ -68,6 +68,7 @@ int rtnl_decode(const void *data, size_t size, struct rtnl_message *out);
 struct rtnl {
 	struct mnl_socket *socket;
 	uint32_t sequence;
+	uint8_t *answer; /* RTNL_BUFFER_SIZE bytes: a request must not fail, and look like "no route", for want of memory */
 };
 
 #define RTNL_BUFFER_SIZE 65536
