@@ -136,7 +136,7 @@ class Rig:
         p.wait(60)
         assert not self.report() and p.returncode == 0, f"at the end ({p.returncode}): {self.report()}"
 
-    def fresh(self, yaml, more=None):
+    def fresh(self, yaml, more=None, *words):
         """The maps of a daemon that was just started with this configuration; then all is taken down."""
         daemon = self.node.daemon
         daemon.write_config(yaml)
@@ -147,14 +147,14 @@ class Rig:
             self.end()
             self.node.ns.command(*daemon.argv("--teardown"))
             self.start()
-        maps = self.maps()
+        maps = self.maps(*words)
         self.end()
         self.node.ns.command(*daemon.argv("--teardown", "--purge"))
         daemon.write_config(BASE.yaml())
         return maps
 
-    def maps(self):
-        return subprocess.run([os.path.join(self.build, "tests", "fault", "dump-maps"), self.node.daemon.bpf_dir],
+    def maps(self, *words):
+        return subprocess.run([os.path.join(self.build, "tests", "fault", "dump-maps"), self.node.daemon.bpf_dir, *words],
                               text=True, check=True, capture_output=True).stdout
 
     def request(self, method, path, body=""):
@@ -195,12 +195,12 @@ class Rig:
         status, body = self.request("GET", "/v1/status")
         return status == 200 and not [r for r in json.loads(body)["reasons"] if "sandbox" not in str(r)]
 
-    def hold(self, maps, what):
+    def hold(self, maps, what, *words):
         """The audit may still have to put right what failed."""
         try:
-            wait_until(lambda: self.maps() == maps, 5, "equal maps", every=0.05)
+            wait_until(lambda: self.maps(*words) == maps, 5, "equal maps", every=0.05)
         except LabError:
-            ours, theirs = set(self.maps().split("\n")), set(maps.split("\n"))
+            ours, theirs = set(self.maps(*words).split("\n")), set(maps.split("\n"))
             more, less = "\n  ".join(sorted(ours - theirs)), "\n  ".join(sorted(theirs - ours))
             raise AssertionError(f"{what}: maps differ; too much:\n  {more}\nmissing:\n  {less}") from None
 
@@ -260,8 +260,9 @@ VERBS = {v.name: v for v in READS + CHANGES}
 
 
 def references(rig):
+    """name -> maps of a daemon that was just started with it; "used": with base, and the number of its next hops"""
     return {"base": rig.fresh(BASE.yaml()), "small": rig.fresh(SMALL.yaml()), "big": rig.fresh(BIG.yaml()),
-            "more": rig.fresh(BASE.yaml(), MORE)}
+            "more": rig.fresh(BASE.yaml(), MORE), "used": rig.fresh(BASE.yaml(), None, "used")}
 
 
 def settle(rig, verb, maps, status):
@@ -318,7 +319,7 @@ def run_verb(rig, verb, maps, numbers):
     rig.alive()
     if verb.name == "port del":
         verb.do(rig)
-    rig.hold(maps["base"], f"{verb.name}: in the end")
+    rig.hold(maps["used"], f"{verb.name}: in the end", "used")
     rig.end()
     rig.start()
     return rig.points - points
