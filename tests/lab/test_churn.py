@@ -14,7 +14,7 @@ from lab.room import Lab  # noqa: E402
 def test_a_minute_of_churn_loses_and_leaves_nothing(record_property):
     with Lab(make_fabric()) as lab:
         # A machine that is busy with other things makes fewer changes; what is lost or left is judged all the same.
-        figures = churn(lab, 60, 5, 6, least=0.5)
+        figures = churn(lab, 60, 5, 6, least=0.1)
     for f in figures:
         print(line(f))
         record_property(f.what, f.value)

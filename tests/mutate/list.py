@@ -298,8 +298,8 @@ MUTANTS = [
     Mutant(
         "increment_takes_twice",
         "src/agent/increment.c",
-        "return h ? -EAGAIN : 0;",
-        "return 0;",
+        "== i->held.n_slots ? 0 : -EAGAIN;",
+        "== i->held.n_slots ? 0 : 0;",
         "the short way of port add gives out an address that somebody has",
         ["unit agent", "lab test_ports.py -k refuses", "cli test_change.py"],
     ),
@@ -322,7 +322,7 @@ MUTANTS = [
     Mutant(
         "deleted_port_holds_on",
         "src/agent/increment.c",
-        "\t\t\tport_holds(port, release, &a->state->increment->held);\n",
+        "\t\t\tport_holds(port, release, a->state->increment);\n",
         "\t\t\t;\n",
         "a resource not let go of: what a deleted port held stays taken, and the table of it grows",
         ["unit agent", "lab test_churn.py"],

@@ -6,6 +6,7 @@
 100 changes of endpoints, 10 port adds and 10 port deletes (each with its interface) a second, and an apply now and
 then; all at dc1.  In between the daemon is looked at: memory, descriptors, maps, programs, sockets.
 """
+import collections
 import http.client
 import os
 import re
@@ -134,7 +135,7 @@ def ip_lines(node):
     """An `ip` that takes lines for as long as it lives; a process for each would cost more than what is measured."""
     argv = ["ip", "-n", node.ns.full_name, "-force", "-batch", "-"]
     p = node.run.spawn(argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, bufsize=1)
-    return lambda line: p.stdin.write(line + "\n")
+    return p, lambda line: p.stdin.write(line + "\n")
 
 
 # ---- what a daemon holds
@@ -146,8 +147,9 @@ def resident_kb(daemon):
 
 
 def held(node):
-    """Descriptors, and what they refer to: identities of maps and programs, namespaces, sockets."""
-    base, found = f"/proc/{node.daemon.process.pid}", {"fds": 0, "maps": set(), "programs": set(), "namespaces": 0}
+    """Descriptors by what they refer to (a namespace is "net:[]"), and the identities of maps and programs."""
+    base = f"/proc/{node.daemon.process.pid}"
+    found = {"fds": collections.Counter(), "maps": set(), "programs": set()}
     for fd in os.listdir(f"{base}/fd"):
         try:
             target = os.readlink(f"{base}/fd/{fd}")
@@ -155,8 +157,7 @@ def held(node):
                 info = f.read()
         except OSError:
             continue
-        found["fds"] += 1
-        found["namespaces"] += target.startswith("net:")
+        found["fds"][re.sub(r"\d+", "", target)] += 1
         found["maps"] |= set(re.findall(r"^map_id:\s+(\d+)", info, re.M))
         found["programs"] |= set(re.findall(r"^prog_id:\s+(\d+)", info, re.M))
     return found
@@ -193,7 +194,8 @@ class Churn:
         self.lab, self.node, self.apply_every = lab, lab.node("dc1"), apply_every
         self.api = Api(self.node)
         self.endpoints = Endpoints(self.api)
-        self.ports = Ports(self.api, self.node, ip_lines(self.node))
+        self._ip, lines = ip_lines(self.node)
+        self.ports = Ports(self.api, self.node, lines)
         self.applies, self.samples, self.most = 0, [], {"fds": 0, "maps": set(), "programs": set()}
         self._texts = [lab.fabric.yaml()]
         other = lab.fabric.copy()
@@ -207,7 +209,7 @@ class Churn:
     def look(self, now):
         self.samples.append((now, resident_kb(self.node.daemon)))
         h = held(self.node)
-        self.most["fds"] = max(self.most["fds"], h["fds"])
+        self.most["fds"] = max(self.most["fds"], h["fds"].total())
         for kind in ("maps", "programs"):
             self.most[kind] |= h[kind]
 
@@ -237,6 +239,20 @@ class Churn:
         if self.applies % 2:
             self.apply()
         self.api.close()
+        self._ip.stdin.close()  # it ends when it has done all
+        self._ip.wait(10)
+
+
+def quiet_state(node):
+    """state_of when nothing is under way: the connections of those who asked are closed, and two looks agree."""
+    seen = [None]
+
+    def same():
+        last, seen[0] = seen[0], state_of(node)
+        return last == seen[0]
+
+    wait_until(same, 10, "a daemon at rest", every=0.3)
+    return seen[0]
 
 
 def churn(lab, seconds, apply_every, warm_up, least=0.9):
@@ -248,7 +264,7 @@ def churn(lab, seconds, apply_every, warm_up, least=0.9):
     first.run(warm_up)
     first.clear()
     wait_until(lambda: len(node.ns.ip_json("link")) == links, 5, "the interfaces gone")
-    before, resident = state_of(node), resident_kb(node.daemon)
+    before, resident = quiet_state(node), resident_kb(node.daemon)
     w1, w2, r1, r2 = (lab.host(n) for n in ("w1", "w2", "r1", "r2"))
     streams = [
         UdpStream(w1, w2),
@@ -268,16 +284,7 @@ def churn(lab, seconds, apply_every, warm_up, least=0.9):
     flows.wait_flowing()
     reports, tcp = [s.stop(10) for s in streams], flows.stop()
     c.clear()
-    after = {}
-
-    def settled():
-        after.update(state_of(node))
-        return after == before
-
-    try:
-        wait_until(settled, 5)
-    except LabError:
-        pass  # the figures say what differs
+    after = quiet_state(node)
     growth = slope_per_s([s for s in c.samples if s[0] >= seconds / 4]) * 3600 / 1024
     figures = [
         Figure("endpoint changes", e, "/s", f">= {least * ENDPOINTS_PER_S:g}"),
@@ -289,7 +296,7 @@ def churn(lab, seconds, apply_every, warm_up, least=0.9):
         Figure("TCP flows that died", 20 - tcp["alive"], "", "= 0"),
         Figure("resident memory before", resident, "KB"),
         Figure("more of it after", resident_kb(node.daemon) - resident, "KB", "<= 1024"),
-        Figure("descriptors while changing, more than before", c.most["fds"] - before["fds"], "", "<= 8"),
+        Figure("descriptors while changing, more than before", c.most["fds"] - before["fds"].total(), "", "<= 8"),
         Figure("maps that were not there before", len(c.most["maps"] - before["maps"]), "", "= 0"),
         Figure("programs that were not there before", len(c.most["programs"] - before["programs"]), "", "= 0"),
     ]
