@@ -104,6 +104,9 @@ int agent_port_add(struct agent *a, const char *yaml, size_t size, bool dry_run,
 /* -ENOENT no such port; -EPERM it belongs to the configuration file (why says what to do) */
 int agent_port_del(struct agent *a, const char *name, bool dry_run, struct agent_plan *plan, char **why);
 
+/* Why a restart would not find what was applied last; NULL = it would. */
+const char *agent_unsaved(const struct agent *a);
+
 int agent_reload(struct agent *a); /* SIGHUP: apply the configuration file; logs the outcome */
 
 enum agent_port_state agent_port_state(const struct agent *a, const struct config_port *p, const char **reason);

@@ -14,6 +14,9 @@
 #include "lib/text.h"
 #include "rib/rib.h"
 
+/* Measured: what a byte of configuration is at most, as a tree, twice as a fabric, and in the tables. */
+#define MEMORY_OF_TEXT 20
+
 DEFINE_CLEANUP(config, struct config *, config_free)
 DEFINE_CLEANUP(ports, struct ports *, ports_free)
 
@@ -150,6 +153,8 @@ int apply_first(struct agent *a, struct loaded *l)
 	if (r > 0)
 		log_info("%d entries of a former run were of no use any more and are removed", r);
 	a->generation = 1;
+	if (l->saved_ignored)
+		agent_remember_refused_fabric(a, l->saved_ignored);
 	if (l->broken)
 		agent_degrade(a, REASON_CONFIG,
 			      "the configuration file is not used: %s; running what was applied last (%s)", l->broken,
@@ -201,10 +206,15 @@ int agent_apply(struct agent *a, const char *name, const char *text, size_t size
 	};
 	_cleanup_(config) struct config *next = NULL;
 	_cleanup_(free) char *text_copy = NULL, *name_copy = NULL, *before = NULL, *after = NULL;
+	char no_room[256];
 	struct config_node *self;
 	bool same_text;
 	int r;
 
+	if (!quota_has_room(&a->state->quota, (uint64_t)size * MEMORY_OF_TEXT, no_room, sizeof(no_room))) {
+		*why = strdup(no_room);
+		return -ENOMEM;
+	}
 	r = conf_load(sources, ports ? 2 : 1, &next, errors);
 	if (r < 0)
 		return r;
@@ -238,6 +248,7 @@ int agent_apply(struct agent *a, const char *name, const char *text, size_t size
 	a->config_name = TAKE_PTR(name_copy);
 	agent_degrade(a, REASON_CONFIG, NULL);
 	agent_degrade(a, REASON_PORTS, NULL);
+	agent_degrade(a, REASON_SNAPSHOT, NULL);
 	agent_remember_fabric(a);
 	agent_remember_ports(a);
 	if (r > 0 || !same_text)

@@ -106,6 +106,13 @@ static void retry_writes(struct agent *a)
 			      datapath_error());
 }
 
+static void check_quota(struct agent *a)
+{
+	char text[256];
+
+	agent_degrade(a, REASON_QUOTA, quota_check(&a->state->quota, text, sizeof(text)) ? "%s" : NULL, text);
+}
+
 void agent_audit(struct agent *a)
 {
 	int r = datapath_audit(a->dp, ENTRIES_PER_TURN);
@@ -120,7 +127,7 @@ void agent_audit(struct agent *a)
 		return;
 	retry_failed_ports(a);
 	retry_writes(a);
-	if (a->state->fabric_pending || a->state->ports_pending)
-		agent_remember(a);
+	agent_remember(a);
+	check_quota(a);
 	increment_prepare(a);
 }

@@ -264,6 +264,11 @@ static void reply_plan(struct api_reply *reply, const struct agent *a, const str
 	for (size_t i = 0; i < plan->length; i++)
 		json_string(&j, plan->steps[i].text);
 	json_array_close(&j);
+	json_key(&j, "warnings");
+	json_array_open(&j);
+	if (!dry_run && agent_unsaved(a))
+		json_format(&j, "not saved: %s", agent_unsaved(a));
+	json_array_close(&j);
 	json_put_uint(&j, "generation", a->generation);
 	json_object_close(&j);
 	api_reply_json(reply, &j);

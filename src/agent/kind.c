@@ -176,6 +176,7 @@ static const struct api_field plan_fields[] = {
 	{"dryRun", "boolean", "nothing was done"},
 	{"changed", "boolean", "there was (or would be) something to do"},
 	{"steps", "string[]", "in order"},
+	{"warnings", "string[]", "What is done and yet not as it should be: not saved for a restart."},
 	{"generation", "integer", "of the configuration after it"},
 	{0},
 };

@@ -25,6 +25,7 @@ void loaded_fini(struct loaded *l)
 	free(l->runtime_text);
 	free(l->broken);
 	free(l->ports_ignored);
+	free(l->saved_ignored);
 	*l = (struct loaded){0};
 }
 
@@ -139,87 +140,104 @@ static int load_text(const struct agent_options *o, const char *name, const char
 	return 0;
 }
 
-static int finish(const struct agent_options *o, struct loaded *l)
+/* 0 when it holds together and names this node; else nothing is kept but *why. */
+static int load_for_us(const struct agent_options *o, const char *name, const char *text, size_t size,
+		       const char *ports, struct loaded *l, struct conf_errors *errors, char **why)
 {
-	_cleanup_(free) char *why = NULL;
-	int r = load_self(l->config, o->node, &l->self, &why);
+	int r = load_text(o, name, text, size, ports, l, errors);
 
-	if (r < 0) {
-		fprintf(stderr, "isthmusd: %s: %s\n", l->name, why ? why : "out of memory");
+	if (r < 0)
+		*why = first_error(errors);
+	else
+		r = load_self(l->config, o->node, &l->self, why);
+	if (r < 0)
 		loaded_fini(l);
-	}
 	return r;
 }
 
-static int from_snapshot(const struct agent_options *o, const struct snapshot *s, const char *ports, char *broken,
-			 struct loaded *l)
+static int from_snapshot(const struct agent_options *o, const struct snapshot *s, const char *ports, struct loaded *l)
 {
+	_cleanup_(free) char *why = NULL;
 	struct conf_errors errors = {0};
-	int r = load_text(o, s->name, s->text, s->size, ports, l, &errors);
+	int r = load_for_us(o, s->name, s->text, s->size, ports, l, &errors, &why);
 
 	conf_errors_fini(&errors);
-	if (r < 0) {
-		loaded_fini(l);
-		return r;
-	}
-	l->broken = broken;
-	return 0;
+	return r;
 }
 
-int load_choose(const struct agent_options *o, struct loaded *out)
+/* NULL with *ignored: there is something, and it cannot be used.  It is not taken for nothing. */
+static char *read_ports(const struct agent_options *o, char **ignored)
 {
-	_cleanup_(free) char *text = NULL, *ports = NULL, *broken = NULL;
-	struct conf_errors errors = {0};
-	struct snapshot snapshot = {0};
-	struct loaded l = {0};
-	size_t size = 0, ports_size;
+	_cleanup_(free) char *text = NULL;
 	char path[PATH_MAX];
-	int r, file, saved;
+	size_t size;
+	int r;
 
 	snprintf(path, sizeof(path), "%s/ports.yaml", o->state_dir);
-	if (file_read(path, load_size_max(o), &ports, &ports_size) < 0)
-		ports = NULL;
-	saved = snapshot_read(o->state_dir, load_size_max(o), &snapshot);
-	if (saved < 0 && saved != -ENOENT)
-		log_warning("%s/fabric.yaml, what was applied last, is not used: %s", o->state_dir,
-			    saved == -EBADMSG ? "it is not as it was written" : strerror(-saved));
-	file = file_read(o->config_path, load_size_max(o), &text, &size);
+	r = file_read(path, load_size_max(o), &text, &size);
+	if (r == -ENOENT || r == -ENOTDIR)
+		return NULL;
+	if (r < 0 || strlen(text) != size) {
+		if (asprintf(ignored, "%s: %s", path, r < 0 ? strerror(-r) : "it holds a zero byte") < 0)
+			*ignored = NULL;
+		return NULL;
+	}
+	return TAKE_PTR(text);
+}
 
-	/* Without a daemon the question is what runs: what was applied last, whatever the file says by now. */
-	if (saved == 0 &&
-	    (o->offline || (file == 0 && snapshot.has_file && snapshot.file_hash == hash_stable(text, size)))) {
-		r = from_snapshot(o, &snapshot, ports, NULL, &l);
-		if (r == 0)
-			goto out;
-	}
-	if (file == 0) {
-		r = load_text(o, o->config_path, text, size, ports, &l, &errors);
-		if (r == 0)
-			goto out;
-		loaded_fini(&l);
-		broken = first_error(&errors);
-	} else if (text_format(&broken, "%s: %s", o->config_path, strerror(-file)) < 0) {
-		broken = NULL;
-	}
-	r = -EINVAL;
-	if (saved == 0 && from_snapshot(o, &snapshot, ports, broken, &l) == 0) {
-		broken = NULL;
-		r = 0;
-	} else if (file == 0) {
-		conf_errors_print(&errors, stderr);
-	} else {
+static void say_nothing_to_start_from(const struct agent_options *o, int file, const struct conf_errors *errors,
+				      const char *why)
+{
+	if (file < 0)
 		fprintf(stderr,
 			"isthmusd: %s: %s, and nothing was applied before (%s holds no snapshot).\n"
 			"Write the fabric there (isthmus explain lists the keys; isthmus.yaml(5) has a complete "
 			"example), check it with\n"
 			"isthmus check %s, and start again.\n",
 			o->config_path, strerror(-file), o->state_dir, o->config_path);
+	else if (errors->length)
+		conf_errors_print(errors, stderr);
+	else
+		fprintf(stderr, "isthmusd: %s: %s\n", o->config_path, why ? why : "out of memory");
+}
+
+int load_choose(const struct agent_options *o, struct loaded *out)
+{
+	_cleanup_(free) char *text = NULL, *ports_ignored = NULL, *saved_ignored = NULL, *broken = NULL;
+	_cleanup_(free) char *ports = read_ports(o, &ports_ignored);
+	struct conf_errors errors = {0};
+	struct snapshot snapshot = {0};
+	struct loaded l = {0};
+	size_t size = 0;
+	int r = -EINVAL, file, saved = snapshot_read(o->state_dir, load_size_max(o), &snapshot);
+
+	if (saved < 0 && saved != -ENOENT && saved != -ENOTDIR &&
+	    asprintf(&saved_ignored, "%s/fabric.yaml: %s", o->state_dir,
+		     saved == -EBADMSG ? "it is not as it was written" : strerror(-saved)) < 0)
+		saved_ignored = NULL;
+	file = file_read(o->config_path, load_size_max(o), &text, &size);
+
+	/* Without a daemon the question is what runs: what was applied last, whatever the file says by now. */
+	if (saved == 0 &&
+	    (o->offline || (file == 0 && snapshot.has_file && snapshot.file_hash == hash_stable(text, size))))
+		r = from_snapshot(o, &snapshot, ports, &l);
+	if (r < 0 && file == 0)
+		r = load_for_us(o, o->config_path, text, size, ports, &l, &errors, &broken);
+	else if (r < 0 && asprintf(&broken, "%s: %s", o->config_path, strerror(-file)) < 0)
+		broken = NULL;
+	if (r < 0 && saved == 0) {
+		r = from_snapshot(o, &snapshot, ports, &l);
+		if (r == 0)
+			l.broken = TAKE_PTR(broken);
 	}
-out:
-	if (r == 0)
-		r = finish(o, &l);
-	if (r == 0)
+	if (r < 0)
+		say_nothing_to_start_from(o, file, &errors, broken);
+	if (r == 0) {
 		*out = l;
+		if (ports_ignored)
+			out->ports_ignored = TAKE_PTR(ports_ignored);
+		out->saved_ignored = TAKE_PTR(saved_ignored);
+	}
 	conf_errors_fini(&errors);
 	snapshot_fini(&snapshot);
 	return r;

@@ -141,7 +141,8 @@ static int refuse_while_running(const char *run_dir, int *lock)
 int once_teardown(const struct agent_options *options, bool purge)
 {
 	static const char *const run_files[] = {"isthmus.sock", "isthmusd.json", "isthmusd.lock", NULL};
-	static const char *const state_files[] = {"fabric.yaml", "ports.yaml", "ports.yaml.refused", NULL};
+	static const char *const state_files[] = {"fabric.yaml", "fabric.yaml.refused", "ports.yaml",
+						   "ports.yaml.refused", NULL};
 	_cleanup_(kern) struct kern *kern = NULL;
 	_cleanup_(fd) int lock = -1;
 	int r, code = 0;

@@ -156,6 +156,7 @@ static int open_running(struct agent *a)
 		r = serve(a);
 	if (r < 0)
 		return r;
+	quota_open(&a->state->quota);
 	enter_sandbox(a);
 	agent_look_at_paths(a);
 	return 0;
@@ -226,6 +227,7 @@ int agent_open(const struct agent_options *options, struct loop *loop, struct ag
 	if (!a->state || !a->wire)
 		return -ENOMEM;
 	a->state->lock_fd = -1;
+	a->state->quota = QUOTA_NONE;
 	wire_init(a->wire);
 	r = copy_options(a, options);
 	if (r == 0)
@@ -251,6 +253,7 @@ void agent_close(struct agent *a)
 		for (unsigned i = 0; i < REASON_MAX; i++)
 			free(a->state->reasons[i]);
 		free(a->state->runtime_text);
+		quota_close(&a->state->quota);
 		if (a->state->lock_fd >= 0)
 			close(a->state->lock_fd);
 	}

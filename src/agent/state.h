@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "agent/agent.h"
+#include "agent/quota.h"
 #include "agent/plan.h"
 #include "agent/port.h"
 #include "agent/wire.h"
@@ -22,11 +23,13 @@
 enum reason { /* why the node is degraded, in order of weight; one text each */
 	REASON_CONFIG,   /* the configuration file is broken or missing */
 	REASON_PORTS,    /* run-time ports are ignored */
+	REASON_SNAPSHOT, /* what was applied last cannot be used */
 	REASON_DATAPLANE, /* writes to the kernel fail */
 	REASON_AUDIT, /* drift that cannot be mended */
 	REASON_UNDERLAY, /* no interface to receive on */
 	REASON_PATH,     /* nodes that cannot be reached */
 	REASON_STATE_DIR, /* cannot be written */
+	REASON_QUOTA,    /* descriptors or memory run out */
 	REASON_SANDBOX,   /* not entered, or not all of it */
 	REASON_MAX
 };
@@ -41,14 +44,17 @@ struct agent_state {
 	char *reasons[REASON_MAX];
 	char *runtime_text;    /* of ports.yaml, NULL = none */
 	uint64_t text_hash, file_hash; /* of what was applied last, and of the configuration file at that time */
+	size_t text_size;
 	bool has_file;
 	bool fabric_pending, ports_pending; /* to be written to the state directory */
+	bool fabric_refused, ports_refused; /* ... after what is there has been set aside */
 	size_t guard_cursor;   /* of the audit's round */
 	unsigned turn;         /* of the audit */
 	unsigned merge_turn;   /* when the audit tries again to have tunnel packets merged */
 	uint16_t merge_port;   /* for which they are merged, 0 = none yet */
 	struct increment *increment; /* see increment.h; NULL = to be prepared */
 	struct log_limit repair_limit;
+	struct quota quota;
 };
 
 /* NULL format: no reason any more. Logs a change. */
@@ -71,6 +77,7 @@ struct loaded {
 	char *runtime_text;  /* of the run-time ports, NULL = none */
 	char *broken;        /* why the configuration file was not used; NULL = it was */
 	char *ports_ignored; /* why the run-time ports were not used */
+	char *saved_ignored; /* why what was applied last could not be looked at; NULL = it could, or there is none */
 };
 void loaded_fini(struct loaded *l);
 size_t load_size_max(const struct agent_options *o); /* of a configuration, in bytes */
@@ -87,8 +94,10 @@ int apply_first(struct agent *a, struct loaded *l); /* takes what l owns */
 /* remember.c */
 void agent_remember_fabric(struct agent *a); /* after an apply */
 void agent_remember_ports(struct agent *a);  /* after the run-time ports may have changed */
+/* What is in the state directory and cannot be used is set aside, before anything is written over it. */
 void agent_remember_refused_ports(struct agent *a, const char *why);
-void agent_remember(struct agent *a); /* tries again what could not be written */
+void agent_remember_refused_fabric(struct agent *a, const char *why);
+void agent_remember(struct agent *a); /* looks at the directory, and tries again what could not be written */
 
 /* audit.c: twice a second */
 void agent_audit(struct agent *a);

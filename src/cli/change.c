@@ -18,6 +18,9 @@ static int show_plan(const struct call *call, const json_t *plan, bool list_step
 	bool dry_run = json_is_true(json_object_get(plan, "dryRun"));
 	size_t n = json_array_size(steps), i;
 
+	json_array_foreach(json_object_get(plan, "warnings"), i, step) {
+		fprintf(stderr, "isthmus: warning: %s\n", json_string_value(step));
+	}
 	if (call->output != OUTPUT_TABLE) {
 		show_object(call, plan);
 		return CODE_OK;
