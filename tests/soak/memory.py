@@ -296,7 +296,7 @@ def point(rig, verb, maps, n, whole):
             assert body_of(answer) == whole, f"another answer than with memory: {answer[1][:2000]}"
         if verb.after:
             settle(rig, verb, maps, answer[0])
-        if verb in CHANGES:
+        if verb in CHANGES and verb.do is not port_del:  # the port that comes back is waiting for its interface
             wait_until(rig.is_well, 5, "no reason to be degraded")
     except (AssertionError, LabError, OSError) as e:
         raise AssertionError(f"{verb.name}, allocation {n} of {count} ({rig.fault.where}), answer {answer[0]}: {e}") from None
