@@ -156,12 +156,13 @@ static void errors_to_other_nodes_are_limited_by_tenant(void **state)
 
 /* ---- exactness */
 
-#define CHUNK 4000
+#define CHUNK 500
 
 struct sender {
 	pthread_t thread;
 	int cpu;
-	uint64_t until_ns, last_ns; /* of the last chunk's end */
+	uint64_t until_ns;
+	uint64_t first_ns, before_ns, last_ns; /* end of the first chunk, of the last but one, of the last */
 	uint64_t sent, longest_ns; /* longest pause between chunks */
 	int error;
 };
@@ -191,54 +192,76 @@ static void *send_chunks(void *arg)
 
 		s->error = bpf_prog_test_run_opts(harness_program_fd(HOST_PORT_INGRESS), &opts);
 		end = now_ns();
+		if (s->sent == 0)
+			s->first_ns = end;
 		s->sent += CHUNK;
 		if (end - s->last_ns > s->longest_ns)
 			s->longest_ns = end - s->last_ns;
+		s->before_ns = s->last_ns;
 		s->last_ns = end;
 	}
 	return NULL;
 }
 
+/* What one CPU manages in a second; less than a tenth of it is a limit that both together are far above. */
+static uint32_t speed(void)
+{
+	struct sender s = { .until_ns = now_ns() + SECOND_NS / 5 };
+	uint64_t start = now_ns();
+
+	limit_port(BLUE1, 1, 0);
+	send_chunks(&s);
+	assert_int_equal(s.error, 0);
+	return (uint32_t)(s.sent * SECOND_NS / (s.last_ns - start));
+}
+
+static uint64_t later(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
 /*
- * As many CPUs as there are send far more than the limit for 2 s from one port: what passes is the full bucket and what
- * the time allows, within 1 %.  A machine that stood still for nearly a second lets the bucket run over: then again.
+ * Two CPUs (where there are) send far more than the limit for 2 s from one port: what passes is the full bucket and what
+ * the time from the first frame to the last allows, within 1 %.  When these were sent is known to a chunk.  A machine that
+ * stood still for nearly a second lets the bucket run over: then again.
  */
 static void the_limit_is_exact_from_all_cpus(void **state)
 {
-	const uint32_t rate = 20000;
-	struct sender senders[2] = { { .cpu = 0 }, { .cpu = (int)sysconf(_SC_NPROCESSORS_ONLN) - 1 } };
-	uint64_t start, end, dropped, sent, passed;
-	double expected;
+	struct sender s[2] = { { .cpu = 0 }, { .cpu = (int)sysconf(_SC_NPROCESSORS_ONLN) - 1 } };
+	uint64_t start, dropped, sent, passed, first, before, last;
+	double least, most;
+	uint32_t rate;
 
+	broadcast_from(BLUE1);
+	rate = speed() / 15;
+	rate = rate > 20000 ? 20000 : rate;
 	for (int attempt = 0; attempt < 3; attempt++) {
-		uint64_t longest_ns = 0;
-
 		harness_reset(NULL);
 		limit_port(BLUE1, rate, 0);
 		broadcast_from(BLUE1);
 		dropped = harness_drops(DROP_STORM_LIMIT);
 		start = now_ns();
-		sent = end = 0;
 		for (int i = 0; i < 2; i++) {
-			senders[i] = (struct sender){ .cpu = senders[i].cpu, .until_ns = start + 2 * SECOND_NS };
-			assert_int_equal(pthread_create(&senders[i].thread, NULL, send_chunks, &senders[i]), 0);
+			s[i] = (struct sender){ .cpu = s[i].cpu, .until_ns = start + 2 * SECOND_NS };
+			assert_int_equal(pthread_create(&s[i].thread, NULL, send_chunks, &s[i]), 0);
 		}
 		for (int i = 0; i < 2; i++) {
-			pthread_join(senders[i].thread, NULL);
-			assert_int_equal(senders[i].error, 0);
-			sent += senders[i].sent;
-			end = senders[i].last_ns > end ? senders[i].last_ns : end;
-			longest_ns = senders[i].longest_ns > longest_ns ? senders[i].longest_ns : longest_ns;
+			pthread_join(s[i].thread, NULL);
+			assert_int_equal(s[i].error, 0);
 		}
-		if (longest_ns < SECOND_NS / 2)
+		if (later(s[0].longest_ns, s[1].longest_ns) < SECOND_NS / 2)
 			break;
 	}
+	sent = s[0].sent + s[1].sent;
+	first = s[0].first_ns < s[1].first_ns ? s[0].first_ns : s[1].first_ns;
+	before = later(s[0].before_ns, s[1].before_ns);
+	last = later(s[0].last_ns, s[1].last_ns);
 	passed = sent - (harness_drops(DROP_STORM_LIMIT) - dropped);
-	expected = rate * (1 + (double)(end - start) / SECOND_NS);
-	print_message("# %lu sent, %lu passed, %.0f allowed (%+.3f %%)\n", sent, passed, expected,
-		      100 * (passed / expected - 1));
-	assert_true(sent > 2 * expected);
-	assert_true(passed > 0.99 * expected && passed < 1.01 * expected);
+	least = rate * (1 + (double)(before - first) / SECOND_NS);
+	most = rate * (1 + (double)(last - start) / SECOND_NS);
+	print_message("# %lu sent, %lu passed, %.0f to %.0f allowed\n", sent, passed, least, most);
+	assert_true(sent > 2 * most);
+	assert_true(passed > 0.99 * least && passed < 1.01 * most);
 }
 
 int main(void)

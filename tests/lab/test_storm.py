@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Row C8: a storm of broadcast and unknown unicast from one tenant is another's business in no way.
+
+    s1 (red/web, floods unknown) ---- dc1 ---- wan ---- aws1 ---- s2 (red/web)
+    b1, b3 (blue/web) ---------------'                     '---- b2 (blue/web)
+
+s1 sends 200,000 frames a second, or what this machine manages.  Its network may have LIMIT of them replicated; the rest
+is dropped at once and counted.
+"""
+import contextlib
+import json
+import os
+import time
+
+import pytest
+from helpers import blast, start_blast
+
+from lab import packet
+from lab.fabric import Fabric
+from lab.host import UdpStream
+from lab.node import build_directory
+from lab.room import Lab
+from lab.run import command, wait_until
+
+LIMIT = 2000
+RATE = 200000
+FRAMES = 4 * RATE
+
+
+@pytest.fixture(scope="module")
+def lab():
+    fabric = Fabric()
+    fabric.node("dc1", "dc")
+    fabric.node("aws1", "aws")
+    for i, tenant in enumerate(("red", "blue")):
+        fabric.tenant(tenant, 5000 + 1000 * i)
+        limits = {"flood": True, "storm_limit": LIMIT} if tenant == "red" else {}
+        fabric.network(
+            f"{tenant}/web",
+            vni=5001 + 1000 * i,
+            subnets=["10.0.1.0/24", "fd00:1::/64"],
+            gateway=["10.0.1.1", "fd00:1::1"],
+            **limits,
+        )
+    for name, node, tenant, n in (
+        ("s1", "dc1", "red", 11),
+        ("s2", "aws1", "red", 12),
+        ("b1", "dc1", "blue", 11),
+        ("b2", "aws1", "blue", 12),
+        ("b3", "dc1", "blue", 13),
+    ):
+        fabric.port(name, node, f"{tenant}/web", [f"10.0.1.{n}", f"fd00:1::{n}"])
+    with Lab(fabric) as lab:
+        yield lab
+
+
+def storm_frames(lab):
+    """Broadcast, multicast and unicast to MACs that nobody has, in turn."""
+    s1 = lab.host("s1")
+    to = [packet.BROADCAST, "01:00:5e:00:00:fb", "33:33:00:00:00:fb"] + [f"02:00:00:00:ee:{i:02x}" for i in range(29)]
+    return [packet.udp_frame(s1.mac, m, s1.ip4, "10.0.1.200", 1, 2, b"<storm>") for m in to]
+
+
+@contextlib.contextmanager
+def storming(lab, count=FRAMES):
+    """Until the block is over and the storm, too; yields its result, which is known then."""
+    result = {}
+    process = start_blast(lab.host("s1").ns, "eth0", storm_frames(lab), count, RATE)
+    try:
+        yield result
+        out, _ = process.communicate(timeout=90)
+        result.update(json.loads(out))
+    finally:
+        lab.run.end(process)
+
+
+def storm_drops(lab):
+    return lab.node("dc1").drops()["storm_limit"]
+
+
+def arrivals(lab):
+    """A tap on the one other member of the network: as many frames as were let through."""
+    return lab.host_tap(["s2"], keep=lambda f: b"<storm>" in f.data)
+
+
+def test_nobody_else_loses_a_packet(lab):
+    """blue's streams of 1,000 packets a second, on one node and between nodes, IPv4 and IPv6: 0 lost."""
+    h = lab.host
+    ends = [("b1", "b2", 7000), ("b2", "b1", 7000), ("b1", "b3", 7001)]
+    streams = [UdpStream(h(a), h(b), v6=v6, port=port) for a, b, port in ends for v6 in (False, True)]
+    for s in streams:
+        s.wait_flowing()
+    dropped = storm_drops(lab)
+    with storming(lab) as storm:
+        for s in streams:
+            s.wait_flowing(1000, 60)
+    assert storm_drops(lab) - dropped > 0.8 * FRAMES  # there was a storm
+    reports = [s.stop(10) for s in streams]
+    print(
+        f"\nC8: {storm['sent'] / storm['seconds']:,.0f} frames/s of a storm; of {sum(r['sent'] for r in reports):,} "
+        f"packets of the other tenant {sum(r['lost'] for r in reports)} lost"
+    )
+    assert [(r["lost"], r["duplicates"]) for r in reports] == [(0, 0)] * len(streams)
+
+
+def flooded(lab):
+    """(copies that dc1 has made, when at the earliest that was so, when at the latest).  red has one other member: one copy
+    for each frame that passes.
+    """
+    early = time.monotonic()
+    return lab.node("dc1").metrics()['isthmus_packets_total{counter="flooded"}'], early, time.monotonic()
+
+
+def test_the_limit_is_exact(lab):
+    """While the storm goes on LIMIT a second pass, within 1 %; and every other frame is one count."""
+    before = storm_drops(lab)
+    with arrivals(lab) as tap:
+        with storming(lab) as storm:
+            wait_until(lambda: tap.total > 1.2 * LIMIT, 30, "the bucket empty")
+            first, early, late = flooded(lab)
+            total = tap.total
+            wait_until(lambda: tap.total > total + 2 * LIMIT, 60, "two seconds of storm")
+            last, early2, late2 = flooded(lab)
+        wait_until(lambda: storm_drops(lab) - before + tap.total >= FRAMES, 10, "every frame counted")
+        tap.settle(0.1)
+        assert tap.lost == 0
+        passed, dropped = tap.total, storm_drops(lab) - before
+    print(
+        f"\nC8: {FRAMES:,} frames in {storm['seconds']:.2f} s: {passed:,} passed, {dropped:,} dropped; in {early2 - late:.3f} "
+        f"to {late2 - early:.3f} s {last - first:,.0f} passed, allowed {LIMIT}/s"
+    )
+    assert passed + dropped == storm["sent"] == FRAMES
+    assert 0.99 * LIMIT * (early2 - late) <= last - first <= 1.01 * LIMIT * (late2 - early)
+
+
+def burst(lab, count):
+    """How many of so many frames at once pass a bucket that is full."""
+    with arrivals(lab) as tap:
+        before = storm_drops(lab)
+        blast(lab.host("s1").ns, "eth0", storm_frames(lab), count)
+        wait_until(lambda: storm_drops(lab) - before + tap.total >= count, 10, "every frame counted")
+        tap.settle(0.05)
+        assert tap.total + storm_drops(lab) - before == count
+        return tap.total
+
+
+def test_the_limit_changes_while_everything_runs(lab):
+    """Of the port, of the network, none: each holds from its apply on, and no program is loaded for it."""
+    dc1, port, web = lab.node("dc1"), lab.fabric.config["ports"]["s1"], lab.fabric.network_of("red/web")
+    ids = dc1.bpf_ids()
+    for where, value in ((port, 20), (port, 1), (port, "none"), (web, 30), (web, "none"), (web, LIMIT)):
+        port.pop("storm_limit", None)
+        where["storm_limit"] = value
+        lab.apply()
+        shown = next(p for p in dc1.get("ports") if p["name"] == "s1")["stormLimit"]
+        assert shown == (None if value == "none" else value)
+        start = time.monotonic()
+        got = burst(lab, 2000)
+        seconds = time.monotonic() - start
+        if value == "none":
+            assert got == 2000
+        else:
+            assert got <= value * (1 + seconds) + 1
+    assert dc1.bpf_ids() == ids
+
+
+def trips(lab, count):
+    """p50 and p99 of round trips between b1 and b2, microseconds."""
+    path = os.path.join(build_directory(), "tests", "bench", "bench-packets")
+    b1, b2 = lab.host("b1"), lab.host("b2")
+    return json.loads(command([path, "trip", b1.ns.path, b2.ns.path, b2.ip4, str(count)], timeout=60).stdout)
+
+
+def test_round_trips_of_others_stay_short(lab):
+    """p99 at most twice that without a storm; measured in turns, the best of three, as this machine is not ours alone."""
+    rows = []
+    for _ in range(3):
+        calm = trips(lab, 3000)
+        with storming(lab, 2 * FRAMES) as storm:
+            stormy = trips(lab, 3000)
+        rows.append((stormy["p99"] / calm["p99"], calm, stormy, storm["sent"] / storm["seconds"]))
+        assert (calm["lost"], stormy["lost"]) == (0, 0)
+        if rows[-1][0] <= 2:
+            break
+    ratio, calm, stormy, rate = min(rows, key=lambda r: r[0])
+    print(
+        f"\nC8: round trips of the other tenant p50/p99 {calm['p50']:.0f}/{calm['p99']:.0f} us, in a storm of {rate:,.0f} "
+        f"frames/s {stormy['p50']:.0f}/{stormy['p99']:.0f} us"
+    )
+    assert ratio <= 2, rows
