@@ -5,7 +5,7 @@ PYTHON := /usr/bin/python3
 export ISTHMUS_BUILD := $(abspath $(BUILD))
 MAKEFLAGS += --no-print-directory
 
-.PHONY: all help deps demo bench test test-asan test-kernel lint fuzz soak mutate install clean
+.PHONY: all help deps demo bench test test-asan test-kernel test-deb deb lint fuzz soak mutate install clean
 
 all: deps
 	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) . >/dev/null
@@ -19,6 +19,7 @@ help:
 	'make test       every test (root); TIER="unit lab" runs some; the last line counts them' \
 	'make test-asan  the same with everything built under ASan and UBSan; any report fails it, also that of a killed daemon' \
 	'make test-kernel  unit tests of the programs and a short lab run on the kernel of Debian 12, in QEMU; TESTS="bpf_wire tests/lab/test_x.py"' \
+	'make deb        Debian packages isthmusd and isthmus, in $(BUILD)/deb; make test-deb installs, upgrades and removes them' \
 	'make lint       warnings as errors (gcc, clang), clang-tidy, cppcheck, scan-build, mandoc and more; STEP="tidy scan"' \
 	'make fuzz       libFuzzer targets, TIME=30 seconds each' \
 	'make soak       long runs: CASE="churn stop120", TIME=3600 seconds each (root)' \
@@ -45,6 +46,12 @@ test-asan: deps
 
 test-kernel: all
 	@$(PYTHON) tests/kernel/guest.py $(TESTS)
+
+deb: deps
+	@tools/deb $(BUILD)/deb
+
+test-deb: all
+	@$(PYTHON) tests/run.py deb
 
 lint: deps
 	@tools/lint $(STEP)
