@@ -12,6 +12,8 @@ from lab.fabric import Fabric
 from lab.room import Lab
 
 MILLION = 1000000
+# AddressSanitizer keeps 256 MB of freed memory and takes its time: figures are of the programs as they are.
+SANITIZED = "ISTHMUS_SANITIZED" in os.environ
 
 
 @pytest.fixture(scope="module")
@@ -126,12 +128,12 @@ def test_a_million_routes_stream(million, build, form):
         first.append(time.monotonic() - start)
         p.stdout.close()
         p.wait(10)
-    assert min(first) < 0.1
+    assert min(first) < 0.1 or SANITIZED
     p = subprocess.Popen([binary, "get", "routes", "--all", "-o", form], env=million, stdout=subprocess.PIPE)
     lines, peak = 0, 0
     for line in p.stdout:
         lines += 1
         if lines % 50000 == 0:
             peak = max(peak, peak_kib(p.pid))
-    assert p.wait(20) == 0 and 0 < peak < 50 << 10
+    assert p.wait(20) == 0 and 0 < peak and (peak < 50 << 10 or SANITIZED)
     assert lines == {"jsonl": MILLION + 1, "json": MILLION + 1 + 6, "table": MILLION + 2, "name": MILLION + 1}[form]
