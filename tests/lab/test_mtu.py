@@ -21,7 +21,8 @@ GATEWAY_MAC = "02:69:73:74:68:6d"
 
 @pytest.fixture(scope="module", params=[4, 6], ids=["v4 underlay", "v6 underlay"])
 def lab(request):
-    fabric = Fabric(families=(request.param,))
+    # Each sweep asks for up to 200 errors at once, and the next one follows: above the default of 1,000 a second.
+    fabric = Fabric(families=(request.param,), icmp_limit=10000)
     fabric.node("dc1", "dc")
     fabric.node("aws1", "aws")
     fabric.tenant("red", 5000)
@@ -59,42 +60,75 @@ def probe(source, target, to_mac, size, df):
     return packet.eth_ip(to_mac, source.mac, p)
 
 
+def is_fragment(p):
+    """Of an IP packet."""
+    return p[6] == 44 if p[0] >> 4 == 6 else int.from_bytes(p[6:8], "big") & 0x3FFF != 0
+
+
+def echo_request(source, address, to_mac, number):
+    """A ping with a number, so that its answer tells how long one round trip is."""
+    if packet.is_v6(address):
+        body = packet.icmp6(source.ip6, address, 128, 0, number, b"<echo>")
+        return packet.eth_ip(to_mac, source.mac, packet.ipv6(source.ip6, address, 58, body))
+    return packet.eth_ip(to_mac, source.mac, packet.ipv4(source.ip4, address, 1, packet.icmp(8, 0, number, b"<echo>")))
+
+
 def sweep(lab, source, target, to_mac, sizes, address, df):
-    """Send one packet of every size.  Returns sizes delivered, {size: (source, mtu)} answered."""
+    """Send one packet of every size, and a small ping right behind each.  Returns sizes delivered, {size: (source, mtu)}
+    answered.
+
+    What is delivered is whole, what crosses the underlay is no fragment and no larger than it takes, and an answer is there
+    within one round trip: before that of the ping.
+    """
     number = lambda data: int(re.search(rb"<(\d{5})>", data)[1])  # noqa: E731
     delivered, answered = [], {}
-    marked = lambda f: re.search(rb"<\d{5}>", f.data)  # noqa: E731
+    marked = lambda f: re.search(rb"<(\d{5}|echo)>", f.data)  # noqa: E731
     sizes = list(sizes)
     family = socket.AF_INET6 if packet.is_v6(address) else socket.AF_INET
     with (
         target.socket(family, socket.SOCK_DGRAM) as taker,
         target.tap(incoming_only=True, keep=marked) as there,
         source.tap(incoming_only=True, keep=marked) as back,
+        lab.wire_tap(["dc1"], incoming_only=True) as wire,
     ):
         taker.bind((address, 2000))  # or its kernel would answer "port unreachable"
         with source.raw() as port:
             for size in sizes:
-                port.send(probe(source, address, to_mac, size, df))
+                port.send(probe(source, address, to_mac, size, df), echo_request(source, address, to_mac, size))
         try:
-            wait_until(lambda: there.total + back.total >= len(sizes), 3)
+            wait_until(lambda: there.total + back.total >= 3 * len(sizes), 3)  # the pings arrive, and come back
         except LabError:
             pass  # what is missing shows in the comparison
         there.settle(0.05)
+        assert (there.lost, back.lost, wire.lost) == (0, 0, 0)
         for f in there.frames:
+            if b"<echo>" in f.data:
+                continue
             delivered.append(number(f.data))
             assert packet.l3(f.data)[4][8:][:1] == b"<", "delivered, but not as it was sent"
+            assert len(f.data) == 14 + number(f.data) and not is_fragment(f.data[14:]), "delivered in pieces"
+        for f in wire.frames:
+            if packet.inner_of(f.data):
+                assert len(f.data) <= 14 + 1500 and not is_fragment(f.data[14:]), "fragments on the underlay"
+        echoes = set()
         for f in back.frames:
+            if b"<echo>" in f.data:
+                echoes.add(int.from_bytes(packet.l3(f.data)[4][4:8], "big"))
+                continue
+            assert number(f.data) not in echoes, "later than a round trip"
             found = packet.too_big(f.data)
             assert found, f"an answer that is not `too big`: {f.data[:60].hex()}"
+            assert number(f.data) not in answered, "answered twice"
             answered[number(f.data)] = found[:2]
             body = f.data[14:]
             if body[0] >> 4 == 4:
                 assert packet.checksum(body[:20]) == 0 and packet.checksum(body[20:]) == 0, "checksum of the ICMP error"
+    assert echoes == set(sizes), "pings without an answer"
     return sorted(delivered), answered
 
 
 CASES = [
-    ("l2", "w1", "w2", "w2"),
+    ("l2", "w9", "w2", "w2"),
     ("l3", "r1", "r2", None),
     ("l2 to l3", "w9", "r2", None),
     ("l3 to l2", "r1", "w2", None),
@@ -109,8 +143,8 @@ def test_around_the_path_mtu_nothing_vanishes(lab, case, v6, df):
     if v6 and not df:
         df = True  # IPv6 knows no other way; the pair of runs shows that it is so each time
     a, b = lab.host(a), lab.host(b)
-    top = min(lab.path_mtu + 200, lab.fabric.rigs[a.name].mtu)  # what the workload's own interface lets out
-    sizes = range(lab.path_mtu - 4, top + 1)
+    assert lab.fabric.rigs[a.name].mtu >= lab.path_mtu + 200  # the workload's own interface lets all of them out
+    sizes = range(lab.path_mtu - 4, lab.path_mtu + 201)
     delivered, answered = sweep(lab, a, b, b.mac if mac_of else GATEWAY_MAC, sizes, b.address(v6), df)
     assert delivered == [s for s in sizes if s <= lab.path_mtu]
     gateway = [g for g in lab.fabric.gateways(a.name) if packet.is_v6(g) == v6][0]
