@@ -24,6 +24,7 @@
 #define AF_INET_ 2
 #define AF_INET6_ 10
 #define OUTER_TTL 64
+#define SOURCE_PORT_MIN 49152 /* RFC 6335 6: the dynamic ports, 2^14 of them */
 #define RESIZE_MAX 0xff0U /* bpf_skb_adjust_room takes 4,095 bytes at most */
 #define RESIZE_STEPS 17   /* 64 KB in such steps */
 #define VXLAN_FLAG_VNI 0x08
@@ -109,7 +110,7 @@ static __always_inline void checksum4(struct iphdr *ip)
 }
 
 /*
- * RFC 6335 ephemeral ports, by the inner flow: every underlay path carries traffic.  A socket of this machine has left its
+ * By the inner flow: every underlay path carries traffic.  A socket of this machine has left its
  * own hash (and changes it when a path fails); asking the kernel for another's would dissect the packet once more.
  */
 static __always_inline __be16 source_port(const struct __sk_buff *skb, const struct packet *p)
@@ -130,7 +131,7 @@ static __always_inline __be16 source_port(const struct __sk_buff *skb, const str
 		hash = (ends[0] ^ (__u64)ends[1] << 32) * 0xff51afd7ed558ccdULL;
 	}
 	hash ^= hash >> 33;
-	return bpf_htons(49152 + ((hash ^ hash >> 16) & 0x3fff));
+	return bpf_htons(SOURCE_PORT_MIN | ((hash ^ hash >> 16) & 0x3fff));
 }
 
 /* The outer headers; room for them is there and the inner Ethernet header in its place.  0 or -1. */
@@ -259,18 +260,19 @@ static __always_inline int encap6(struct __sk_buff *skb, const struct abi_nextho
 /*
  * The way to a VTEP as the kernel's routing gave it in this tick of its clock (1 to 10 ms).  Asking costs a quarter of all
  * that a small packet costs here; an answer that old is as good as one that was given just before the route changed.
+ * Where many paths lead to a VTEP, flows are spread over them in so many groups, each with its own question and memory.
  */
+#define FLOW_GROUPS 64 /* a power of two */
+#define WAYS 1024      /* of each CPU, likewise */
+
 struct way {
 	__u64 tick;
 	struct abi_addr remote;
-	__be16 sport; /* a flow's: many paths may lead to a VTEP */
-	__u16 zero;
 	__u32 ifindex;
-	__u8 dst_mac[6], src_mac[6];
 	__u32 room; /* the longest frame that the kernel would have answered so for */
+	__u8 dst_mac[6], src_mac[6];
+	__u32 zero;
 };
-
-#define WAYS 256 /* of each CPU */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -279,10 +281,17 @@ struct {
 	__type(value, struct way);
 } ways SEC(".maps");
 
+/* Of the source port, by which the kernel may choose a path: the same for all flows of a group. */
+static __always_inline __u32 flow_group(__be16 sport)
+{
+	return bpf_ntohs(sport) & (FLOW_GROUPS - 1);
+}
+
 static __always_inline struct way *way_get(const struct abi_addr *remote, __be16 sport)
 {
-	__u32 i = (sport ^ sport >> 8 ^ remote->be32[3] ^ remote->be32[3] >> 24) & (WAYS - 1);
+	__u32 last = bpf_ntohl(remote->be32[3]), i;
 
+	i = ((last ^ last >> 8 ^ last >> 16) * FLOW_GROUPS | flow_group(sport)) & (WAYS - 1);
 	return bpf_map_lookup_elem(&ways, &i);
 }
 
@@ -305,7 +314,7 @@ static __noinline int ask_way(struct __sk_buff *skb, const struct abi_nexthop *n
 	__builtin_memset(f, 0, sizeof(*f));
 	f->ifindex = LOOPBACK_IFINDEX;
 	f->l4_protocol = IPPROTO_UDP;
-	f->sport = sport;
+	f->sport = bpf_htons(SOURCE_PORT_MIN | flow_group(sport));
 	f->dport = dport;
 	if (addr_is_v4(&nh->remote)) {
 		f->family = AF_INET_;
@@ -324,7 +333,6 @@ static __noinline int ask_way(struct __sk_buff *skb, const struct abi_nexthop *n
 		return r == BPF_FIB_LKUP_RET_FRAG_NEEDED ? DROP_TOO_BIG : DROP_NO_UNDERLAY_ROUTE;
 	w->tick = bpf_jiffies64();
 	w->remote = nh->remote;
-	w->sport = sport;
 	w->room = ETH_HLEN + f->mtu_result; /* of the device, as no length was given */
 	mac_copy(w->dst_mac, f->dmac);
 	mac_copy(w->src_mac, f->smac);
@@ -335,7 +343,7 @@ static __noinline int ask_way(struct __sk_buff *skb, const struct abi_nexthop *n
 static __always_inline int find_way(struct __sk_buff *skb, const struct abi_nexthop *nh, __be16 sport, __be16 dport,
 				    struct way *w)
 {
-	if (w->tick == bpf_jiffies64() && w->sport == sport && addr_equal(&w->remote, &nh->remote) &&
+	if (w->tick == bpf_jiffies64() && addr_equal(&w->remote, &nh->remote) &&
 	    (skb->gso_size || skb->len <= w->room))
 		return DROP_NONE;
 	return ask_way(skb, nh, sport, dport, w);
