@@ -99,7 +99,7 @@ static uint64_t dropped(int rtnl, unsigned ifindex)
 	static char buffer[16384] __attribute__((aligned(8)));
 	struct nlmsghdr *answer = (void *)buffer;
 	struct rtnl_link_stats64 stats;
-	ssize_t size;
+	ssize_t size = -1;
 	int left;
 
 	if (send(rtnl, &ask, sizeof(ask), 0) < 0 || (size = recv(rtnl, buffer, sizeof(buffer), 0)) < 0)
