@@ -5,7 +5,7 @@ import os
 import statistics
 import subprocess
 
-from probe import METRICS
+from probe import METRICS, QUIET
 
 from lab.node import build_directory
 from lab.run import LabError
@@ -105,7 +105,7 @@ class Report:
         text = (
             f"{s['date']}, Linux {s['kernel']}, {s['cpus']} CPUs; medians of {s['runs']} interleaved runs "
             f"(least-greatest), TCP {s['seconds']} s, {s['idle_cpus']} CPUs busy when idle (taken off); "
-            f"{s['took_s']} s in all.\n"
+            f"{s['took_s']} s in all.\n" + self._warning()
         )
         metrics = [m for m in SHOWN if any(k[2] == m for k in self.bench.figures)]
         for wire in self.bench.wires:
@@ -117,6 +117,15 @@ class Report:
             text += f"\n### The {wire} wire\n\nIn brackets the spread, then the ratio to the plain path.\n\n"
             text += markdown(head, rows)
         return text + self._targets()
+
+    def _warning(self):
+        n = self.settings["rounds_disturbed"]
+        if not n:
+            return ""
+        return (
+            f"\n**Something else kept more than {QUIET} CPUs busy before {n} of {len(self.bench.idle)} rounds: "
+            "do not trust these figures.**\n"
+        )
 
     def _cell(self, wire, c, metric):
         values = self.bench.figures.get((wire, c.name, metric))

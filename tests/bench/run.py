@@ -23,7 +23,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspa
 
 import report  # noqa: E402
 from case import CASES, RIGS, WIRES, raise_rig  # noqa: E402
-from probe import PROBES, check_run, idle_load, prove  # noqa: E402
+from probe import PROBES, QUIET, check_run, idle_load, prove  # noqa: E402
 from size import Size, numbers  # noqa: E402
 
 from lab.run import handle_signals  # noqa: E402
@@ -86,7 +86,8 @@ class Bench:
             else:
                 self._attempt(wire, c, lambda c=c: self._prove(rigs[c.rig], wire, c))
         for round_ in range(self.runs):
-            idle = idle_load(1)
+            self.say(f"{wire} wire, round {round_ + 1} of {self.runs}: waiting for an idle machine")
+            idle = idle_load()
             self.idle.append(idle)
             for probe in self.probes:
                 # Another order in each round: nobody always follows the same neighbour.
@@ -121,6 +122,7 @@ def settings(bench):
         "runs": bench.runs,
         "seconds": bench.seconds,
         "idle_cpus": round(sum(bench.idle) / max(len(bench.idle), 1), 3),
+        "rounds_disturbed": sum(i > QUIET for i in bench.idle),
     }
 
 
