@@ -357,6 +357,68 @@ static void too_big_from_the_wire_is_answered_to_its_source(void **state)
 	}
 }
 
+static void from_foreign(bool v6, uint8_t ttl, size_t l3)
+{
+	frame_udp_between(&in, FOREIGN1, SMALL1, v6, l3 - (v6 ? 48 : 28));
+	frame_ttl(&in, ttl);
+}
+
+/* What a foreign host sends to the gateway is routed here, and so errors about it are made here and go back to its node. */
+static void errors_reach_foreign_hosts(void **state)
+{
+	static struct frame outer;
+
+	for (int v6 = 0; v6 < 2; v6++) {
+		const char *self = v6 ? "fe80::1" : "192.0.0.8";
+
+		from_foreign(v6, 1, 100);
+		frame_from_wire(&outer, FOREIGN, VNI_FLO, &in);
+		from_wire(&outer, &o);
+		error_about(&in, FOREIGN1, self, GATEWAY_MAC, v6 ? 3 : 11, 0, 0);
+		assert_int_equal(o.drops[DROP_TTL_EXCEEDED], 1);
+		o.drops[DROP_TTL_EXCEEDED] = 0;
+		expect_tunnel(&o, NH_FOREIGN, VNI_FLO, &want);
+
+		from_foreign(v6, 64, 1301);
+		frame_from_wire(&outer, FOREIGN, VNI_FLO, &in);
+		from_wire(&outer, &o);
+		error_about(&in, FOREIGN1, self, GATEWAY_MAC, v6 ? 2 : 3, v6 ? 0 : 4, 1300);
+		assert_int_equal(o.drops[DROP_TOO_BIG], 1);
+		o.drops[DROP_TOO_BIG] = 0;
+		expect_tunnel(&o, NH_FOREIGN, VNI_FLO, &want);
+	}
+}
+
+/* An error that a foreign host sends is carried like any packet, and never answered by one. */
+static void errors_of_foreign_hosts_are_carried(void **state)
+{
+	static struct frame outer, quoted;
+
+	for (int v6 = 0; v6 < 2; v6++) {
+		for (int last = 0; last < 2; last++) {
+			frame_udp_between(&quoted, APP1, FOREIGN1, v6, 20);
+			frame_between(&in, FOREIGN1, APP1, v6, v6 ? IP_ICMP6 : IP_ICMP);
+			frame_icmp(&in, v6 ? 1 : 3, v6 ? 4 : 3, 0);
+			frame_bytes(&in, quoted.data + 14, quoted.size - 14);
+			frame_end(&in);
+			frame_ttl(&in, last ? 1 : 64);
+			frame_from_wire(&outer, FOREIGN, VNI_FLO, &in);
+			from_wire(&outer, &o);
+			expect_count(&o, COUNTER_ICMP_ERRORS, 0);
+			if (last) {
+				assert_int_equal(o.drops[DROP_TTL_EXCEEDED], 1);
+				assert_int_equal(o.verdict, VERDICT_SHOT);
+				continue;
+			}
+			frame_ttl(&in, 63);
+			memcpy(in.data, mac(APP1).b, 6);
+			memcpy(in.data + 6, mac_of(GATEWAY_MAC).b, 6);
+			expect_no_drop(&o);
+			expect_port(&o, APP1, &in);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -372,6 +434,8 @@ int main(void)
 		DATAPATH_TEST(multicast_and_broadcast_are_not_answered),
 		DATAPATH_TEST(options_are_quoted_with_their_header),
 		DATAPATH_TEST(too_big_from_the_wire_is_answered_to_its_source),
+		DATAPATH_TEST(errors_reach_foreign_hosts),
+		DATAPATH_TEST(errors_of_foreign_hosts_are_carried),
 	};
 
 	return DATAPATH_RUN(tests);

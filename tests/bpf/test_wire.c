@@ -447,6 +447,40 @@ static void inner_frames_are_parsed_whole(void **state)
 	dropped(DROP_VLAN_TAGGED);
 }
 
+/* RFC 7348 6.1: a tag inside is not carried, however deep, however small, to whomever, in either kind of network. */
+static void tags_inside_are_refused_at_any_depth(void **state)
+{
+	static const struct {
+		uint16_t type;
+		const char *rest;
+		size_t size;
+	} tags[] = {
+		{ 0x8100, "\0\5\x08\0", 4 },		     { 0x88a8, "\0\5\x08\0", 4 },
+		{ 0x8100, "\0\0\x08\0", 4 }, /* only a priority */ { 0x8100, "\xe0\0\x86\xdd", 4 },
+		{ 0x8100, "\0\5\x81\0\0\6\x08\0", 8 },	     { 0x88a8, "\0\5\x81\0\0\6\x08\6", 8 },
+		{ 0x8100, "\0\5\x88\xa8\0\6\x88\xcc", 8 },
+	};
+	static const struct {
+		const char *node, *dst;
+		uint32_t vni;
+	} rows[] = {
+		{ NODE4, "02:00:00:00:01:01", VNI_WEB }, { NODE6, "02:00:00:00:01:01", VNI_WEB },
+		{ NODE4, BROADCAST, VNI_WEB },		 { NODE6, "33:33:00:00:00:01", VNI_WEB },
+		{ NODE4, ROUTER_MAC, VNI_RED },		 { FOREIGN, GATEWAY_MAC, VNI_FLO },
+	};
+
+	for (size_t i = 0; i < sizeof(tags) / sizeof(tags[0]); i++) {
+		for (size_t j = 0; j < sizeof(rows) / sizeof(rows[0]); j++) {
+			frame_begin(&inner);
+			frame_eth(&inner, mac_of(rows[j].dst), mac_of(endpoints[WEB4].mac), tags[i].type);
+			frame_bytes(&inner, tags[i].rest, tags[i].size);
+			frame_fill(&inner, 46);
+			frame_from_wire(&in, rows[j].node, rows[j].vni, &inner);
+			dropped(DROP_VLAN_TAGGED);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -470,6 +504,7 @@ int main(void)
 		DATAPATH_TEST(congestion_marks_come_through),
 		DATAPATH_TEST(congestion_marks_keep_the_checksum_right),
 		DATAPATH_TEST(inner_frames_are_parsed_whole),
+		DATAPATH_TEST(tags_inside_are_refused_at_any_depth),
 	};
 
 	return DATAPATH_RUN(tests);
