@@ -121,6 +121,7 @@ static int transact(struct agent *a, struct config *next, struct config_node *se
 		ports_free(a->ports);
 		a->ports = TAKE_PTR(ports);
 		ports_note(a->ports, &plan, a->kern, a->rib);
+		increment_prepare(a); /* now, not when the next port is added */
 		a->applied_ms = loop_now_ms(a->loop);
 		agent_settle(a);
 	}

@@ -25,14 +25,86 @@ struct held_key {
 	uint8_t value[16];
 };
 
-struct held {
+/*
+ * A million ports hold millions of keys, so only their hashes are kept, 64 bits under a secret seed; two keys of one hash
+ * cost the long way.  A key that is held twice stands there twice.
+ */
+struct hashes {
+	uint64_t *slots; /* 0 = free; linear probing, at most half full */
+	size_t n_slots;  /* power of two */
+	size_t length;
+};
+
+struct place { /* any number may be here, and it is asked how many */
 	struct held_key key;
 	size_t count;
 };
 
 struct increment {
-	struct hmap held;
+	struct hashes held;
+	struct hmap places;
 };
+
+static uint64_t hash_of(const struct held_key *key)
+{
+	uint64_t h = hash_seeded(key, sizeof(*key));
+
+	return h ? h : 1;
+}
+
+static void hashes_place(struct hashes *x, uint64_t hash)
+{
+	size_t i = hash & (x->n_slots - 1);
+
+	while (x->slots[i])
+		i = (i + 1) & (x->n_slots - 1);
+	x->slots[i] = hash;
+}
+
+static int hashes_add(struct hashes *x, uint64_t hash)
+{
+	if (2 * (x->length + 1) > x->n_slots) {
+		struct hashes bigger = {.n_slots = x->n_slots ? 2 * x->n_slots : 64, .length = x->length};
+
+		bigger.slots = calloc(bigger.n_slots, sizeof(*bigger.slots));
+		if (!bigger.slots)
+			return -ENOMEM;
+		for (size_t i = 0; i < x->n_slots; i++)
+			if (x->slots[i])
+				hashes_place(&bigger, x->slots[i]);
+		free(x->slots);
+		*x = bigger;
+	}
+	hashes_place(x, hash);
+	x->length++;
+	return 0;
+}
+
+/* The slot that holds it, or n_slots. */
+static size_t hashes_find(const struct hashes *x, uint64_t hash)
+{
+	if (x->n_slots > 0)
+		for (size_t i = hash & (x->n_slots - 1); x->slots[i]; i = (i + 1) & (x->n_slots - 1))
+			if (x->slots[i] == hash)
+				return i;
+	return x->n_slots;
+}
+
+/* What follows moves up, as long as it comes nearer to where its search begins. */
+static void hashes_remove(struct hashes *x, uint64_t hash)
+{
+	size_t hole = hashes_find(x, hash), mask = x->n_slots - 1;
+
+	if (hole == x->n_slots)
+		return;
+	for (size_t i = (hole + 1) & mask; x->slots[i]; i = (i + 1) & mask)
+		if (((i - (x->slots[i] & mask)) & mask) >= ((i - hole) & mask)) {
+			x->slots[hole] = x->slots[i];
+			hole = i;
+		}
+	x->slots[hole] = 0;
+	x->length--;
+}
 
 static struct held_key key_of(enum held_kind kind, const void *scope, const void *value, size_t size)
 {
@@ -43,8 +115,8 @@ static struct held_key key_of(enum held_kind kind, const void *scope, const void
 }
 
 /* Calls fn with everything that a port holds; stops at the first that is not 0. */
-static int port_holds(const struct config_port *p, int (*fn)(struct hmap *held, const struct held_key *key),
-		      struct hmap *held)
+static int port_holds(const struct config_port *p, int (*fn)(struct increment *i, const struct held_key *key),
+		      struct increment *held)
 {
 	bool l2 = p->network->mode == CONFIG_MODE_L2;
 	struct held_key key =
@@ -68,57 +140,64 @@ static int port_holds(const struct config_port *p, int (*fn)(struct hmap *held, 
 	return r;
 }
 
-static int hold(struct hmap *held, const struct held_key *key)
+static int hold(struct increment *i, const struct held_key *key)
 {
-	struct held *h = hmap_get(held, key);
+	struct place *p;
 	int r;
 
-	if (h) {
-		h->count++;
+	if (key->kind != HELD_PLACE)
+		return hashes_add(&i->held, hash_of(key));
+	p = hmap_get(&i->places, key);
+	if (p) {
+		p->count++;
 		return 0;
 	}
-	h = malloc(sizeof(*h));
-	if (!h)
+	p = malloc(sizeof(*p));
+	if (!p)
 		return -ENOMEM;
-	*h = (struct held){*key, 1};
-	r = hmap_add(held, h);
+	*p = (struct place){*key, 1};
+	r = hmap_add(&i->places, p);
 	if (r < 0)
-		free(h);
+		free(p);
 	return r;
 }
 
-static int release(struct hmap *held, const struct held_key *key)
+static int release(struct increment *i, const struct held_key *key)
 {
-	struct held *h = hmap_get(held, key);
+	struct place *p = key->kind == HELD_PLACE ? hmap_get(&i->places, key) : NULL;
 
-	if (h && --h->count == 0) {
-		hmap_remove(held, key);
-		free(h);
+	if (key->kind != HELD_PLACE)
+		hashes_remove(&i->held, hash_of(key));
+	if (p && --p->count == 0) {
+		hmap_remove(&i->places, key);
+		free(p);
 	}
 	return 0;
 }
 
 /* A node that is in the network already brings no new pair of nodes, and one more copy must be allowed for. */
-static int is_free(struct hmap *held, const struct held_key *key)
+static int is_free(struct increment *i, const struct held_key *key)
 {
-	const struct held *h = hmap_get(held, key);
+	const struct place *p;
 
-	if (key->kind == HELD_PLACE)
-		return h && h->count < CONFIG_MAX_FLOOD / 2 ? 0 : -EAGAIN;
-	return h ? -EAGAIN : 0;
+	if (key->kind != HELD_PLACE)
+		return hashes_find(&i->held, hash_of(key)) == i->held.n_slots ? 0 : -EAGAIN;
+	p = hmap_get(&i->places, key);
+	return p && p->count < CONFIG_MAX_FLOOD / 2 ? 0 : -EAGAIN;
 }
 
 /* ---- preparing ---- */
 
 static void increment_free(struct increment *i)
 {
-	struct held *h;
+	struct place *p;
 
 	if (!i)
 		return;
-	for (size_t at = 0; (h = hmap_next(&i->held, &at));)
-		free(h);
-	hmap_fini(&i->held);
+	for (size_t at = 0; (p = hmap_next(&i->places, &at));)
+		free(p);
+	hmap_fini(&i->places);
+	free(i->held.slots);
 	free(i);
 }
 
@@ -140,9 +219,9 @@ void increment_prepare(struct agent *a)
 	i = calloc(1, sizeof(*i));
 	if (!i)
 		return;
-	i->held = HMAP_INIT(struct held, key);
+	i->places = HMAP_INIT(struct place, key);
 	for (struct config_walk w = {0}; (p = config_walk(a->config, &w));)
-		if (port_holds(p, hold, &i->held) < 0)
+		if (port_holds(p, hold, i) < 0)
 			return;
 	a->state->increment = TAKE_PTR(i);
 }
@@ -298,7 +377,7 @@ static int read_ports(struct agent *a, const struct conf_source *ports, struct c
 		if (!port->node || !port->network || config_port(a->config, port->name))
 			r = -EAGAIN;
 		else
-			r = port_holds(port, is_free, &a->state->increment->held);
+			r = port_holds(port, is_free, a->state->increment);
 	}
 	if (r < 0) {
 		config_free(c);
@@ -370,7 +449,7 @@ static int take_over(struct agent *a, struct config *more)
 		r = config_add_runtime(a->config, port);
 		if (r == 0)
 			more->n_runtime--;
-		if (r == 0 && port_holds(port, hold, &a->state->increment->held) < 0)
+		if (r == 0 && port_holds(port, hold, a->state->increment) < 0)
 			return -ENOMEM;
 	}
 	return r;
@@ -432,7 +511,7 @@ int increment_del(struct agent *a, const struct config_port *port, bool dry_run,
 		a->state->resync |= r < 0;
 	} else {
 		if (a->state->increment)
-			port_holds(port, release, &a->state->increment->held);
+			port_holds(port, release, a->state->increment);
 		ports_remove(a->ports, port->name);
 		config_remove_runtime(a->config, config_port(a->config, port->name));
 	}

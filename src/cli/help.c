@@ -226,7 +226,8 @@ void help_mdoc(FILE *f)
 			mdoc_command(f, c);
 	fprintf(f, ".Sh ENVIRONMENT\n.Bl -tag -width Ds\n"
 		   ".It Ev ISTHMUS_RUN_DIR , ISTHMUS_STATE_DIR , ISTHMUS_BPF_DIR , ISTHMUS_CONFIG , ISTHMUS_NODE\n"
-		   "Defaults of the options of the same names.\n.It Ev NO_COLOR\nNo colours when set and not "
+		   "Defaults of the options of the same names.\n.It Ev ISTHMUS_MAX_CONFIG\nMiB that a file may have, "
+		   "as\n.Fl -max-config\nof\n.Xr isthmusd 8 ;\n8 if not set.\n.It Ev NO_COLOR\nNo colours when set and not "
 		   "empty.\n.El\n"
 		   ".Sh FILES\n.Bl -tag -width Ds\n.It Pa " DEFAULT_CONFIG "\nthe fabric, see\n.Xr isthmus.yaml 5\n"
 		   ".It Pa " DEFAULT_RUN_DIR "/isthmus.sock\nthe daemon's socket: root may do all, members of the "

@@ -90,6 +90,12 @@ uint64_t hash_keyed(const uint64_t key[static 2], const void *data, size_t size)
 	return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
 }
 
+uint64_t hash_seeded(const void *data, size_t size)
+{
+	seed_once();
+	return hash_keyed(seed, data, size);
+}
+
 static const void *item_key(const struct hmap *m, const void *item)
 {
 	const char *key = (const char *)item + m->key_offset;
@@ -97,11 +103,11 @@ static const void *item_key(const struct hmap *m, const void *item)
 	return m->key_size > 0 ? (const void *)key : *(const char *const *)key;
 }
 
-static size_t key_slot(const struct hmap *m, const void *key)
+static uint64_t key_hash(const struct hmap *m, const void *key)
 {
 	size_t size = m->key_size > 0 ? m->key_size : strlen(key);
 
-	return (size_t)hash_keyed(seed, key, size) & (m->n_slots - 1);
+	return hash_keyed(seed, key, size);
 }
 
 static bool key_equal(const struct hmap *m, const void *a, const void *b)
@@ -109,46 +115,46 @@ static bool key_equal(const struct hmap *m, const void *a, const void *b)
 	return m->key_size > 0 ? memcmp(a, b, m->key_size) == 0 : strcmp(a, b) == 0;
 }
 
-/* The slot that holds the key, or NULL. */
-static void **find(const struct hmap *m, const void *key)
+/* The slot that holds the key, or NULL.  Only an item of the same hash is looked into: items are far apart in memory. */
+static struct hmap_slot *find(const struct hmap *m, const void *key, uint64_t hash)
 {
 	if (m->length == 0)
 		return NULL;
-	for (size_t i = key_slot(m, key);; i = (i + 1) & (m->n_slots - 1)) {
-		void **slot = &m->slots[i];
+	for (size_t i = hash & (m->n_slots - 1);; i = (i + 1) & (m->n_slots - 1)) {
+		struct hmap_slot *slot = &m->slots[i];
 
-		if (!*slot)
+		if (!slot->item)
 			return NULL;
-		if (*slot != HMAP_GONE && key_equal(m, item_key(m, *slot), key))
+		if (slot->hash == hash && slot->item != HMAP_GONE && key_equal(m, item_key(m, slot->item), key))
 			return slot;
 	}
 }
 
 /* Into the first free slot; the caller knows that the key is absent and that there is room. */
-static void place(struct hmap *m, void *item)
+static void place(struct hmap *m, void *item, uint64_t hash)
 {
-	size_t i = key_slot(m, item_key(m, item));
+	size_t i = hash & (m->n_slots - 1);
 
-	while (m->slots[i] && m->slots[i] != HMAP_GONE)
+	while (m->slots[i].item && m->slots[i].item != HMAP_GONE)
 		i = (i + 1) & (m->n_slots - 1);
-	m->n_used += !m->slots[i];
+	m->n_used += !m->slots[i].item;
 	m->length++;
-	m->slots[i] = item;
+	m->slots[i] = (struct hmap_slot){item, hash};
 }
 
-/* A table that a quarter of is live at most; removed items are left behind. */
+/* A table that three eighths of are live at most; removed items are left behind. */
 static int rebuild(struct hmap *m)
 {
 	struct hmap bigger = {.key_offset = m->key_offset, .key_size = m->key_size, .n_slots = MIN_SLOTS};
 
-	while (bigger.n_slots < 4 * (m->length + 1))
+	while (3 * bigger.n_slots < 8 * (m->length + 1))
 		bigger.n_slots *= 2;
 	bigger.slots = calloc(bigger.n_slots, sizeof(*bigger.slots));
 	if (!bigger.slots)
 		return -ENOMEM;
 	for (size_t i = 0; i < m->n_slots; i++)
-		if (m->slots[i] && m->slots[i] != HMAP_GONE)
-			place(&bigger, m->slots[i]);
+		if (m->slots[i].item && m->slots[i].item != HMAP_GONE)
+			place(&bigger, m->slots[i].item, m->slots[i].hash);
 	free(m->slots);
 	*m = bigger;
 	return 0;
@@ -162,35 +168,39 @@ void hmap_fini(struct hmap *m)
 
 void *hmap_get(const struct hmap *m, const void *key)
 {
-	void **slot = find(m, key);
+	struct hmap_slot *slot = m->length > 0 ? find(m, key, key_hash(m, key)) : NULL;
 
-	return slot ? *slot : NULL;
+	return slot ? slot->item : NULL;
 }
 
 int hmap_add(struct hmap *m, void *item)
 {
+	const void *key = item_key(m, item);
+	uint64_t hash;
+
 	seed_once();
-	if (find(m, item_key(m, item)))
+	hash = key_hash(m, key);
+	if (find(m, key, hash))
 		return -EEXIST;
-	if (2 * (m->n_used + 1) > m->n_slots) { /* each slot passed by costs a look into its item: 2.5 at half full */
+	if (4 * (m->n_used + 1) > 3 * m->n_slots) {
 		int r = rebuild(m);
 
 		if (r < 0)
 			return r;
 	}
-	place(m, item);
+	place(m, item, hash);
 	return 0;
 }
 
 void *hmap_remove(struct hmap *m, const void *key)
 {
-	void **slot = find(m, key);
+	struct hmap_slot *slot = m->length > 0 ? find(m, key, key_hash(m, key)) : NULL;
 	void *item;
 
 	if (!slot)
 		return NULL;
-	item = *slot;
-	*slot = HMAP_GONE; /* never moves others: removal inside hmap_next's loop is allowed */
+	item = slot->item;
+	slot->item = HMAP_GONE; /* never moves others: removal inside hmap_next's loop is allowed */
 	m->length--;
 	return item;
 }
@@ -198,7 +208,7 @@ void *hmap_remove(struct hmap *m, const void *key)
 void *hmap_next(const struct hmap *m, size_t *cursor)
 {
 	while (*cursor < m->n_slots) {
-		void *item = m->slots[(*cursor)++];
+		void *item = m->slots[(*cursor)++].item;
 
 		if (item && item != HMAP_GONE)
 			return item;

@@ -2,7 +2,7 @@
 /*
  * hmap.h - a hash map with keys of one fixed size, seeded against hash flooding.
  *
- * Open addressing over an array of pointers; the map owns nothing: an item is the caller's object that embeds its key
+ * Open addressing over an array of pointers and hashes; the map owns nothing: an item is the caller's object that embeds its key
  * at a fixed offset.  Keys are hashed with SipHash-2-4 under a per-process random seed, because tenants choose them.
  * One thread.  Strings: see smap below, the same map keyed by a NUL-terminated string that the item points to.
  */
@@ -13,8 +13,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct hmap_slot {
+	void *item; /* NULL = never used; a mark = removed */
+	uint64_t hash;
+};
+
 struct hmap {
-	void **slots;       /* NULL = never used, HMAP_GONE = removed */
+	struct hmap_slot *slots;
 	size_t n_slots;     /* power of two, or 0 */
 	size_t length;      /* live items */
 	size_t n_used;      /* live and removed */
@@ -38,6 +43,9 @@ void *hmap_next(const struct hmap *m, size_t *cursor);
 
 /* SipHash-2-4 of bytes under a key: what the map hashes with; here for its test vectors. */
 uint64_t hash_keyed(const uint64_t key[static 2], const void *data, size_t size);
+
+/* The same under the seed of this process's maps: for tables of hashes alone. */
+uint64_t hash_seeded(const void *data, size_t size);
 
 /* A hash that is the same in every process and run (FNV-1a): for names that must be stable, never for tables. */
 uint64_t hash_stable(const void *data, size_t size);
