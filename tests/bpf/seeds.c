@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "seeds.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,8 +32,30 @@ enum shape {
 	SHAPE_ROUTER_ADVERTISEMENT,
 	SHAPE_TUNNEL,
 	SHAPE_ROUTING,
-	SHAPE_MAX,
+	SHAPE_GATEWAY_ECHO,
+	SHAPE_GATEWAY_ECHO_FRAGMENT,
+	SHAPE_GATEWAY_OTHER,
+	SHAPE_LINK_LOCAL_OWN,
+	SHAPE_LINK_LOCAL_ANOTHER,
+	SHAPE_LINK_LOCAL_ROUTER,
+	SHAPE_CONGESTION,
+	SHAPE_REFUSED_TYPE, /* + index into refused_types */
 };
+
+/* What the checks of a port name, each once, and nobody else sends. */
+static const uint16_t refused_types[] = {
+	0x8035, 0x88cc, 0x8809, 0x888e, 0x8902, 0x88e3, 0x892f, 0x88fb, 0x88f5, 0x88f6, 0x22ea, 0x9000, 0x9100, 0x9200,
+	0x9300, 0x88e7, 0x8847, 0x8848, 0x8863, 0x8864, 0x88e5, 0x894f, 0x22f3, 0x6558, 0x22f4, 0x4305,
+};
+static const uint16_t refused_ports[] = {
+	3784, 3785, 4784, 6784, 7784, 646, 520, 521, 1985, 2029, 3222, 4342, 6696, 500, 4500, 6081, 1701, 51820, 8472, 6635,
+};
+static const uint8_t refused_protocols[] = { 4, 41, 47, 50, 51, 88, 89, 97, 103, 112, 115, 137 };
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+#define REFUSED_PORT (SHAPE_REFUSED_TYPE + COUNT(refused_types))
+#define REFUSED_PROTOCOL (REFUSED_PORT + COUNT(refused_ports))
+#define SHAPE_MAX (REFUSED_PROTOCOL + COUNT(refused_protocols))
 
 static const struct {
 	enum endpoint_id from, to;
@@ -41,6 +64,7 @@ static const struct {
 	{ APP1, APP2 }, { APP1, APP6 },	 { APP1, WEB6 }, { FLO1, FLO2 }, { FLO1, FOREIGN1 }, { OPEN1, FLO4 },
 	{ ANY1, WEB1 }, { BARE1, BARE2 }, { ALLOW1, WEB6 }, { BLUE1, BLUE2 },
 	{ BLUE1, APP1 }, /* blue has no such host */
+	{ WEB1, WEB1 }, { APP1, APP1 }, { WEB1, DOWN1 }, { APP1, DOWN1 }, { APP1, SMALL1 }, { APP1, NOROUTE },
 };
 
 /* From another node: who sends, to whom, in which VNI. */
@@ -78,6 +102,72 @@ static void nd(struct frame *f, const struct endpoint *a, const char *src, const
 	frame_at(f, LAYER_IP6)[7] = 255;
 	frame_nd(f, type, 0, target, option, mac_of(a->mac));
 	frame_end(f);
+}
+
+/* The gateway's own address, which is not an endpoint. */
+static bool to_gateway(struct frame *f, const struct endpoint *a, bool v6, enum shape shape)
+{
+	static const uint8_t later[6] = { 0, 0x09, 0, 0, 0, 7 };
+	const char *gateway = v6 ? a->gateway6 : a->gateway4;
+	bool fragment = shape == SHAPE_GATEWAY_ECHO_FRAGMENT;
+
+	if (!gateway)
+		return false;
+	frame_eth(f, mac_of(GATEWAY_MAC), mac_of(a->mac), v6 ? TYPE_IP6 : TYPE_IP4);
+	frame_ip(f, v6 ? a->ip6 : a->ip4, gateway,
+		 shape == SHAPE_GATEWAY_OTHER ? IP_UDP : v6 && fragment ? 44 : v6 ? IP_ICMP6 : IP_ICMP);
+	if (v6 && fragment)
+		frame_ext(f, IP_ICMP6, 0, later);
+	if (shape == SHAPE_GATEWAY_OTHER)
+		frame_udp(f, 1000, 2000);
+	else if (!fragment)
+		frame_icmp(f, v6 ? 128 : 8, 0, 0x12340001);
+	frame_fill(f, 40);
+	frame_end(f);
+	if (!v6 && fragment) {
+		frame_at(f, LAYER_IP4)[7] = 3;
+		frame_sum4(f);
+	}
+	return true;
+}
+
+static bool link_local(struct frame *f, const struct endpoint *a, const struct endpoint *b, enum shape shape)
+{
+	struct mac6 m = mac_of(shape == SHAPE_LINK_LOCAL_OWN ? a->mac : b->mac);
+	char source[64] = "fe80::1";
+
+	if (shape != SHAPE_LINK_LOCAL_ROUTER)
+		snprintf(source, sizeof(source), "fe80::%02x%02x:%02xff:fe%02x:%02x%02x", m.b[0] ^ 2, m.b[1], m.b[2],
+			 m.b[3], m.b[4], m.b[5]);
+	frame_eth(f, mac_multicast6("ff02::fb"), mac_of(a->mac), TYPE_IP6);
+	frame_ip(f, source, "ff02::fb", IP_UDP);
+	frame_udp(f, 5353, 5353);
+	frame_fill(f, 20);
+	frame_end(f);
+	return true;
+}
+
+static bool refused(struct frame *f, enum endpoint_id from, enum endpoint_id to, bool v6, size_t shape)
+{
+	const struct endpoint *a = &endpoints[from], *b = &endpoints[to];
+
+	/* once for a port with the checks, once for one that is allowed much */
+	if (!(from == WEB1 && to == WEB2) && from != ALLOW1)
+		return false;
+	if (shape < REFUSED_PORT) {
+		frame_eth(f, mac_of(b->mac), mac_of(a->mac), refused_types[shape - SHAPE_REFUSED_TYPE]);
+		frame_fill(f, 50);
+		return !v6;
+	}
+	if (shape < REFUSED_PROTOCOL) {
+		frame_between(f, from, to, v6, IP_UDP);
+		frame_udp(f, 1000, refused_ports[shape - REFUSED_PORT]);
+	} else {
+		frame_between(f, from, to, v6, refused_protocols[shape - REFUSED_PROTOCOL]);
+	}
+	frame_fill(f, 40);
+	frame_end(f);
+	return true;
 }
 
 static void traffic(struct frame *f, enum endpoint_id from, enum endpoint_id to, bool v6, enum shape shape)
@@ -130,7 +220,21 @@ static bool local_shape(struct frame *f, enum endpoint_id from, enum endpoint_id
 		return true;
 	}
 	frame_begin(f);
+	if (shape >= SHAPE_REFUSED_TYPE)
+		return refused(f, from, to, v6, shape);
 	switch (shape) {
+	case SHAPE_GATEWAY_ECHO:
+	case SHAPE_GATEWAY_ECHO_FRAGMENT:
+	case SHAPE_GATEWAY_OTHER:
+		return to_gateway(f, a, v6, shape);
+	case SHAPE_LINK_LOCAL_OWN:
+	case SHAPE_LINK_LOCAL_ANOTHER:
+	case SHAPE_LINK_LOCAL_ROUTER:
+		return v6 && link_local(f, a, b, shape);
+	case SHAPE_CONGESTION:
+		traffic(f, from, to, v6, SHAPE_UDP);
+		frame_tos(f, 2);
+		return true;
 	case SHAPE_ARP_REQUEST:
 		arp(f, a, a->ip4, v6 && a->gateway4 ? a->gateway4 : b->ip4, 1, BROADCAST);
 		return true;
@@ -218,11 +322,11 @@ static bool wire_shape(struct frame *f, size_t way, bool v6, enum shape shape)
 	if (arrivals[way].routed) {
 		memcpy(inner.data, mac_of(ROUTER_MAC).b, 6);
 		memcpy(inner.data + 6, mac_of(strchr(arrivals[way].node, ':') ? ROUTER_MAC6 : ROUTER_MAC4).b, 6);
-	} else if (shape < SHAPE_TRAFFIC_MAX && endpoints[from].vni == endpoints[to].vni) {
+	} else if ((shape < SHAPE_TRAFFIC_MAX || shape == SHAPE_CONGESTION) && endpoints[from].vni == endpoints[to].vni) {
 		memcpy(inner.data, mac_of(endpoints[to].mac).b, 6);
 	}
 	frame_from_wire(f, arrivals[way].node, arrivals[way].vni, &inner);
-	if (shape == SHAPE_TCP)
+	if (shape == SHAPE_TCP || shape == SHAPE_CONGESTION)
 		frame_tos(f, 3); /* met congestion */
 	return true;
 }
@@ -246,7 +350,7 @@ static const struct seed *all_seeds(size_t *length)
 	}
 	for (size_t way = 0; way < WAYS + ARRIVALS; way++) {
 		for (int v6 = 0; v6 < 2; v6++) {
-			for (int shape = 0; shape < SHAPE_MAX; shape++) {
+			for (size_t shape = 0; shape < SHAPE_MAX; shape++) {
 				bool local = way < WAYS;
 
 				s.program = local ? HOST_PORT_INGRESS : HOST_WIRE_INGRESS;

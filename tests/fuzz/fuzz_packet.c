@@ -4,7 +4,9 @@
  *
  *	byte 0	program (port_ingress, wire_ingress, port_egress)
  *	byte 1	which local endpoint's port
- *	byte 2	1 no members, 2 super-packet, 4 no decapsulation flags, 8 marked as encapsulated already
+ *	byte 2	1 no members, 2 super-packet, 4 no decapsulation flags, 8 marked as encapsulated already, 16 a priority
+ *		tag beside the frame, 32 a VLAN's, 64 only the Ethernet header is linear, 128 odd tables and limits of
+ *		one a second, the frame comes twice
  *	rest	the frame
  *
  * Beyond sanitizers, on every frame: nothing reaches a port or a tunnel of another tenant; copies stay in their
@@ -32,6 +34,10 @@ enum {
 	OPTION_SUPER = 2,
 	OPTION_NO_DECAP_FLAGS = 4,
 	OPTION_ENCAPSULATED = 8,
+	OPTION_PRIORITY = 16,
+	OPTION_VLAN = 32,
+	OPTION_SPLIT = 64,
+	OPTION_ODD = 128,
 };
 
 /* What the frame is and where it came from, by this file's own reading. */
@@ -70,17 +76,42 @@ static void routes(void)
 	host_route_add(&r);
 }
 
-/* The programs write no table, so that one filling serves many frames. */
-static void fill(bool with_members)
+/* Limits, and lists that the daemon would not write: too long, with holes, with devices and next hops that are gone. */
+static void make_odd(void)
+{
+	static const uint32_t slots[] = { ABI_MAX_FLOOD_SLOTS + 5, 999, NH_DOWN, NH_PORT, NH_NO_ROUTE, 0 };
+	const struct abi_nexthop gone = { .type = NEXTHOP_PORT, .ifindex = HOST_NO_DEVICE, .mtu = 1500, .owner = 9 };
+
+	for (size_t i = 0; i < WEB4; i++) {
+		struct abi_port *p = host_map_get(host_map_find("ports"), &endpoints[i].ifindex);
+
+		if (p)
+			p->storm_limit = p->icmp_limit = 1;
+	}
+	host_map_put(host_map_find("nexthops"), &(uint32_t){ NH_PORT }, &gone);
+	for (uint16_t kind = 0; kind < FLOOD_KIND_MAX; kind++)
+		for (uint16_t slot = 0; slot < sizeof(slots) / sizeof(slots[0]); slot++)
+			host_map_put(host_map_find("floods"),
+				     &(struct abi_flood_key){ .vni = VNI_FLO, .kind = kind, .slot = slot }, &slots[slot]);
+}
+
+/* The programs write no table but the buckets, so that one filling serves many frames. */
+static void fill(uint8_t options)
 {
 	static int now = -1;
+	int wanted = options & (OPTION_NO_MEMBERS | OPTION_ODD);
 
-	if (now == with_members)
+	host_map_clear(host_map_find("buckets"));
+	if (now == wanted)
 		return;
-	now = with_members;
+	now = wanted;
+	host_map_clear(host_map_find("floods"));
+	host_map_clear(host_map_find("nexthops"));
 	fabric_fill(put, NULL);
-	if (!with_members)
+	if (options & OPTION_NO_MEMBERS)
 		host_map_clear(host_map_find("members"));
+	if (options & OPTION_ODD)
+		make_odd();
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
@@ -305,10 +336,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		in.gso_tcp = true;
 	}
 	in.encapsulated = data[2] & OPTION_ENCAPSULATED;
+	if (data[2] & (OPTION_PRIORITY | OPTION_VLAN))
+		in.vlan_tci = 1 << 16 | (data[2] & OPTION_VLAN ? 5 : 0) | (data[2] & OPTION_PRIORITY ? 0x2000 : 0);
+	in.linear = data[2] & OPTION_SPLIT ? 14 : 0;
 	host_set_decap_flags(!(data[2] & OPTION_NO_DECAP_FLAGS));
-	fill(!(data[2] & OPTION_NO_MEMBERS));
-	before = all_drops();
-	host_run(program, &in, &result);
-	check(program, &v, &in, &result, all_drops() - before);
+	fill(data[2]);
+	for (int i = 0; i < (data[2] & OPTION_ODD ? 2 : 1); i++) {
+		before = all_drops();
+		host_run(program, &in, &result);
+		check(program, &v, &in, &result, all_drops() - before);
+	}
 	return 0;
 }

@@ -77,6 +77,7 @@ struct host_input {
 	uint32_t gso_size, gso_segs;
 	bool gso_tcp; /* BPF_PROG_TEST_RUN cannot say so: there a super-packet has no type, and room is refused */
 	bool encapsulated; /* marked as in a tunnel already, as what crossed a veth is; nor can it say this */
+	uint32_t linear; /* bytes that the program sees before it pulls more; 0: all */
 	uint32_t vlan_tci; /* a tag beside the frame, as a device leaves it; | 1 << 16: present */
 };
 

@@ -77,7 +77,7 @@ long bpf_clone_redirect(struct __sk_buff *ctx, __u32 ifindex, __u64 flags)
 		now.copied[i] = realloc(now.copied[i], now.room[i]);
 		assert(now.copied[i]);
 	}
-	memcpy(now.copied[i], s->arena + s->data, ctx->len);
+	bpf_skb_load_bytes(ctx, 0, now.copied[i], ctx->len);
 	now.copies[now.copies_length++] = (struct host_copy){ .ifindex = ifindex, .flags = flags, .mark = ctx->mark,
 							      .size = ctx->len, .data = now.copied[i] };
 	return 0;
@@ -161,12 +161,13 @@ long bpf_fib_lookup(void *ctx, struct bpf_fib_lookup *params, int plen, __u32 fl
 __u32 bpf_get_hash_recalc(struct __sk_buff *ctx)
 {
 	struct skb *s = skb_of(ctx);
-	const uint8_t *p = s->arena + s->network;
 	uint32_t h = 2166136261u, left = s->end - (uint32_t)s->network;
+	uint8_t p[44];
 
 	if (s->hash_valid)
 		return ctx->hash;
-	for (uint32_t i = 12; i < left && i < 44; i++)
+	bpf_skb_load_bytes(ctx, (uint32_t)s->network - s->data, p, left < sizeof(p) ? left : sizeof(p));
+	for (uint32_t i = 12; i < left && i < sizeof(p); i++)
 		h = (h ^ p[i]) * 16777619u;
 	ctx->hash = h ? h : 1;
 	s->hash_valid = true;
@@ -343,6 +344,7 @@ void host_run(enum host_program program, const struct host_input *in, struct hos
 	out->mark = packet.ctx.mark;
 	out->protocol = ntohs(packet.protocol);
 	out->size = packet.ctx.len;
+	bpf_skb_pull_data(&packet.ctx, 0); /* whoever looks at the result sees all of it */
 	out->data = packet.arena + packet.data;
 	out->copies_length = now.copies_length;
 	memcpy(out->copies, now.copies, now.copies_length * sizeof(now.copies[0]));

@@ -40,10 +40,18 @@
 static const uint64_t ENCAP_L3 = BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L3_IPV6;
 static const uint64_t DECAP_L3_IPV4 = 1ULL << 7, DECAP_L3_IPV6 = 1ULL << 8; /* kernel 6.3 */
 
+/* A head that was taken off was linear before: the kernel pulls what it moves. */
+static uint32_t visible_end(struct skb *s)
+{
+	if (s->linear_end < s->data)
+		s->linear_end = s->data;
+	return s->linear_end < s->end ? s->linear_end : s->end;
+}
+
 void skb_sync(struct skb *s)
 {
 	s->ctx.data = (uint32_t)(uintptr_t)(s->arena + s->data);
-	s->ctx.data_end = (uint32_t)(uintptr_t)(s->arena + s->end);
+	s->ctx.data_end = (uint32_t)(uintptr_t)(s->arena + visible_end(s));
 	s->ctx.data_meta = s->ctx.data;
 	s->ctx.len = s->end - s->data;
 	s->ctx.protocol = s->protocol;
@@ -51,8 +59,8 @@ void skb_sync(struct skb *s)
 	s->ctx.vlan_tci = s->vlan_tci;
 	s->ctx.vlan_proto = s->vlan_proto;
 	ASAN_POISON_MEMORY_REGION(s->arena, s->data);
-	ASAN_UNPOISON_MEMORY_REGION(s->arena + s->data, s->end - s->data);
-	ASAN_POISON_MEMORY_REGION(s->arena + s->end, ARENA - s->end);
+	ASAN_UNPOISON_MEMORY_REGION(s->arena + s->data, visible_end(s) - s->data);
+	ASAN_POISON_MEMORY_REGION(s->arena + visible_end(s), ARENA - visible_end(s));
 }
 
 /* Makes all of the arena usable for the moves inside a helper; skb_sync closes it again. */
@@ -85,6 +93,7 @@ void skb_start(struct skb *s, const struct host_input *in)
 
 	memcpy(frame, in->data, in->size);
 	*s = (struct skb){ .arena = arena, .data = HEADROOM + 2, .end = HEADROOM + 2 + (uint32_t)in->size,
+			   .linear_end = in->linear ? HEADROOM + 2 + in->linear : UINT32_MAX,
 			   .mac = HEADROOM + 2, .network = HEADROOM + 2 + ETH_HLEN, .transport = -1,
 			   .gso_tcp = in->gso_tcp, .encapsulation = in->encapsulated,
 			   .vlan_present = in->vlan_tci >> 16,
@@ -110,7 +119,9 @@ long bpf_skb_load_bytes(const void *ctx, __u32 offset, void *to, __u32 len)
 		memset(to, 0, len);
 		return -EFAULT;
 	}
+	unlock(s);
 	memcpy(to, s->arena + s->data + offset, len);
+	skb_sync(s);
 	return 0;
 }
 
@@ -122,7 +133,12 @@ long bpf_skb_store_bytes(struct __sk_buff *ctx, __u32 offset, const void *from, 
 		return -EINVAL;
 	if (offset > INT32_MAX || (uint64_t)offset + len > s->ctx.len)
 		return -EFAULT;
+	unlock(s);
 	memcpy(s->arena + s->data + offset, from, len);
+	/* as skb_ensure_writable: what is written is linear after */
+	if (s->linear_end < s->data + offset + len)
+		s->linear_end = s->data + offset + len;
+	skb_sync(s);
 	if (flags & BPF_F_INVALIDATE_HASH)
 		s->hash_valid = false;
 	return 0;
@@ -130,7 +146,16 @@ long bpf_skb_store_bytes(struct __sk_buff *ctx, __u32 offset, const void *from, 
 
 long bpf_skb_pull_data(struct __sk_buff *ctx, __u32 len)
 {
-	return len > ctx->len ? -ENOMEM : 0;
+	struct skb *s = skb_of(ctx);
+
+	if (len > ctx->len)
+		return -ENOMEM;
+	if (!len) /* all of it */
+		s->linear_end = UINT32_MAX;
+	else if (s->linear_end < s->data + len)
+		s->linear_end = s->data + len;
+	skb_sync(s);
+	return 0;
 }
 
 static void open_room(struct skb *s, uint32_t at, uint32_t len)
@@ -324,7 +349,7 @@ static bool is_vlan(uint16_t protocol)
 
 static int pop_inside(struct skb *s, uint16_t *tci)
 {
-	const uint8_t *p = s->arena + s->data;
+	const uint8_t *p = unlock(s);
 
 	if (s->ctx.len < ETH_HLEN + VLAN_HEADER)
 		return -ENOMEM;

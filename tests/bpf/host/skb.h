@@ -10,6 +10,7 @@ struct skb {
 	uint8_t *arena;	      /* below 4 GiB, so that ctx.data holds a pointer */
 	/* offsets from the arena; transport -1: never set */
 	uint32_t data, end;
+	uint32_t linear_end; /* what lies behind has to be pulled; UINT32_MAX: nothing */
 	int mac, network, transport;
 	uint16_t protocol; /* be16, as skb->protocol */
 	bool encapsulation;
