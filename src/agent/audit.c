@@ -45,7 +45,7 @@ void agent_guard(struct agent *a, const struct port_local *p)
 		count_repairs(a, kern_port_guard(a->kern, p->interface), "the settings of a port");
 }
 
-/* The kernel tells when forwarding, the reverse path filter, proxy ARP or IPv6 is opened; the others wait their turn. */
+/* The kernel tells when forwarding, the reverse path filter, proxy ARP or IPv6 is opened; others wait their turn. */
 static void check_guards(struct agent *a)
 {
 	size_t length = a->ports->by_name.length, budget = length < GUARDS_PER_TURN ? length : GUARDS_PER_TURN;

@@ -224,8 +224,8 @@ static void forget(struct datapath *dp, struct attachment *a)
 }
 
 /*
- * On a port nobody's filter may be before ours: it could let a packet go past it to the host.  A new one is put before the
- * others of its priority, so ours is taken off and put on again.  1 was moved, 0 stands right
+ * On a port nobody's filter may be before ours: it could let a packet go past it to the host.  A new one is put before
+ * the others of its priority, so ours is taken off and put on again.  1 was moved, 0 stands right
  */
 static int ensure_first(struct datapath *dp, uint32_t ifindex, const struct hook *h)
 {

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Row R4: a cold boot with 500 ports and nobody to ask: nothing pinned, no configuration file, no other node.
 
-    s0 .. s499 (raw senders on one shelf) == p0 .. p499 -- dc1         even ports: red, odd ones: blue, the same addresses
+    s0 .. s499 (raw senders on one shelf) == p0 .. p499 -- dc1      even ports: red, odd ones: blue, same addresses
 
 The workloads talk before the daemon comes and all the while.  What is snapshotted forwards soon; what is forbidden
 never passes, not for one packet.
@@ -49,7 +49,8 @@ def lab():
         node = lab.node("dc1")
         (shelf,) = make_namespaces(lab.run, ["shelf"])
         shelf.write_sysctl("net/ipv6/conf/default/disable_ipv6", 1)
-        node.ns.ip("\n".join(f"link add p{i} up type veth peer name s{i} netns {shelf.full_name}" for i in range(PORTS)))
+        veths = [f"link add p{i} up type veth peer name s{i} netns {shelf.full_name}" for i in range(PORTS)]
+        node.ns.ip("\n".join(veths))
         shelf.ip("\n".join(f"link set s{i} up" for i in range(PORTS)))
         lab.shelf = shelf
         # What was applied last, by a daemon of another time; nothing else of it is left.
@@ -73,7 +74,8 @@ class Traffic:
                 f = packet.udp_frame(mac_of(i), mac_of(k), source, address_of(k), 1, 2, word + tag)
                 self._frames.append((f"s{i}", f))
             # To another node of the fabric, by a MAC that is nobody's here: forged by its source as well.
-            away = packet.udp_frame("02:00:00:00:ee:ee", "02:00:00:00:ff:ff", address_of(i), "10.0.200.1", 1, 2, EVIL + tag)
+            macs = "02:00:00:00:ee:ee", "02:00:00:00:ff:ff"
+            away = packet.udp_frame(*macs, address_of(i), "10.0.200.1", 1, 2, EVIL + tag)
             self._frames.append((f"s{i}", away))
         self.first, self.good, self.forbidden, self.rounds, self.lost = {}, 0, [], 0, 0
         self._stop = threading.Event()
@@ -136,8 +138,8 @@ def scheduled(daemon):
 
 
 def boot(lab):
-    """From nothing to all ports forwarding: seconds until ready, and until the last port forwards; those that it ran, and
-    that it had to wait for a processor.
+    """From nothing to all ports forwarding: seconds until ready, and until the last port forwards; those that it ran,
+    and that it had to wait for a processor.
     """
     node = lab.node("dc1")
     assert node.daemon.teardown().returncode == 0
@@ -172,5 +174,6 @@ def test_a_cold_boot_denies_until_its_rules_are_in_and_is_quick(lab, record_prop
     record_property("seconds until all forward", round(min(times), 2))
     status = node.isthmus("status", json_output=True, check=False)
     assert status["ports"]["up"] == PORTS
-    assert status["state"] == "DEGRADED" and any("isthmus.yaml" in r for r in status["reasons"]), "it says from what it runs"
+    assert status["state"] == "DEGRADED", "it says from what it runs"
+    assert any("isthmus.yaml" in r for r in status["reasons"])
     assert min(times) <= BOUND, times

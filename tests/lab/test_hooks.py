@@ -286,7 +286,8 @@ def times_until_mended(broken, timeout=10.0):
 
 
 def works(lab):
-    return ping_all([(lab.host(a), b) for a, b in (("r1", "10.0.1.12"), ("b1", "fd00:1::12"), ("q1", "10.0.2.12"))]) == []
+    pairs = ("r1", "10.0.1.12"), ("b1", "fd00:1::12"), ("q1", "10.0.2.12")
+    return ping_all([(lab.host(a), b) for a, b in pairs]) == []
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=[f.__name__ for f in FAULTS])

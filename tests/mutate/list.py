@@ -17,7 +17,7 @@ MUTANTS = [
         "header < sizeof(*ip) || p->l3_size < header",
         "p->l3_size < header",
         "a bounds check dropped: an IPv4 header length below 20 is believed",
-        ["bpf drop", "bpf truncate", "bpf security"],
+        ["bpf malformed"],
     ),
     Mutant(
         "parse_total_length",
@@ -25,7 +25,7 @@ MUTANTS = [
         "p->l3_size < header || p->l3_size > size - ETH_HLEN",
         "p->l3_size < header",
         "a bounds check dropped: a total length beyond the frame is believed",
-        ["bpf drop", "bpf truncate", "bpf security"],
+        ["bpf malformed"],
     ),
     Mutant(
         "parse_tcp_offset",
@@ -33,7 +33,7 @@ MUTANTS = [
         "if (need < 20 || need > left)",
         "if (need < 20)",
         "a bounds check dropped: a TCP data offset beyond the packet is believed",
-        ["bpf truncate", "bpf drop", "bpf security"],
+        ["bpf malformed"],
     ),
     Mutant(
         "parse_tiny_fragment",
@@ -41,7 +41,7 @@ MUTANTS = [
         "(fragment & IP_OFFSET) == 1 && ip->protocol",
         "(fragment & IP_OFFSET) == 0 && ip->protocol",
         "RFC 3128 forgotten: a second fragment may overwrite TCP flags",
-        ["bpf security", "bpf drop", "bpf truncate"],
+        ["bpf malformed"],
     ),
     Mutant(
         "member_any",

@@ -192,7 +192,9 @@ def is_sound(copy, test):
         f.seek(0)
         if test in f.read().splitlines():
             return True
-        copy.make()
+        status, output = copy.make(test if " " in test else None)
+        if status:
+            raise ListError(f"the copy does not build any more:\n{output[-1500:]}")
         if copy.test(test) and copy.test(test):
             return False
         f.write(test + "\n")
@@ -230,28 +232,29 @@ def main():
         sys.exit("run.py: the tests make network namespaces and load BPF programs: run as root")
     missed, errors = [], []
     with contextlib.ExitStack() as stack:
-        copy = Copy(asked.copy or stack.enter_context(tempfile.TemporaryDirectory(prefix="isthmus-mutate-")), asked.as_it_is)
+        place = asked.copy or stack.enter_context(tempfile.TemporaryDirectory(prefix="isthmus-mutate-"))
+        copy = Copy(place, asked.as_it_is)
         for m in chosen:
             start = time.monotonic()
             try:
                 seen = plant(copy, m)
+                if seen and not is_sound(copy, seen[0].removesuffix(" (whole tier)")):
+                    raise ListError(f"{m.name}: seen by {seen[0]}, which fails without it too: {seen[1]}")
             except ListError as e:
                 errors.append(str(e))
                 print(f"ERROR  {e}", flush=True)
                 continue
             took = time.monotonic() - start
-            if seen and not is_sound(copy, seen[0].removesuffix(" (whole tier)")):
-                errors.append(f"{m.name}: seen by {seen[0]}, which fails without it too")
-                print(f"ERROR  {errors[-1]}", flush=True)
-                continue
-            print(f"{'seen  ' if seen else 'MISSED'} {m.name:28} {took:4.0f} s  {seen[0] if seen else m.why}", flush=True)
+            word = "seen  " if seen else "MISSED"
+            print(f"{word} {m.name:28} {took:4.0f} s  {seen[0] if seen else m.why}", flush=True)
             if not seen:
                 missed.append(m.name)
             if asked.report:
                 with open(asked.report, "a") as f:
                     json.dump({"name": m.name, "file": m.file, "why": m.why, "seen": seen}, f)
                     f.write("\n")
-    print(f"{len(chosen)} bugs, {len(chosen) - len(missed) - len(errors)} seen, {len(missed)} missed, {len(errors)} errors")
+    n_seen = len(chosen) - len(missed) - len(errors)
+    print(f"{len(chosen)} bugs, {n_seen} seen, {len(missed)} missed, {len(errors)} errors")
     for m in missed:
         print(f"  missed: {m}")
     sys.exit(1 if errors or len(missed) > len(chosen) // 15 else 0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Row R10: endpoints and ports come and go and files are applied for an hour, under traffic: nothing grows, nothing is lost.
+"""Row R10: endpoints and ports come and go, files are applied, all under traffic: nothing grows, nothing is lost.
 
     w1 r1, c0 c1 ... (come and go) -- dc1 -- wan -- aws1 -- w2 r2       e0 e1 ...: endpoints that dc1 is told of
 
@@ -216,21 +216,18 @@ class Churn:
     def run(self, seconds):
         """Every kind of change has its clock; who is late catches up, in turn with the others."""
         clocks = [
-            (1 / ENDPOINTS_PER_S, self.endpoints.change),
-            (1 / PORTS_PER_S, self.ports.turn),
-            (self.apply_every, self.apply),
+            [0.0, 1 / ENDPOINTS_PER_S, self.endpoints.change],
+            [0.0, 1 / PORTS_PER_S, self.ports.turn],
+            [self.apply_every, self.apply_every, self.apply],
+            [0.0, 1.0, lambda: self.look(time.monotonic() - start)],
         ]
-        done, start, looked = [0] * len(clocks), time.monotonic(), -1.0
+        start = time.monotonic()
         while (now := time.monotonic() - start) < seconds:
-            late = [i for i, (period, _) in enumerate(clocks) if done[i] * period + (period if i == 2 else 0) <= now]
-            for i in late:
-                clocks[i][1]()
-                done[i] += 1
-            if now - looked >= 1:
-                looked = now
-                self.look(now)
-            if not late:
-                wait_until(lambda: time.monotonic() - start >= min(d * c[0] for d, c in zip(done, clocks)), 1, "the next turn")
+            for clock in [c for c in clocks if c[0] <= now]:
+                clock[2]()
+                clock[0] += clock[1]
+            due = start + min(c[0] for c in clocks)
+            wait_until(lambda: time.monotonic() >= due, 2, "the next turn")
         return time.monotonic() - start
 
     def clear(self):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bugs that `make mutate` plants fit the tree as it stands: who changes a line that one is planted in changes the list."""
+"""The bugs that `make mutate` plants fit the tree: who changes a line that one is planted in changes the list too."""
 import importlib.util
 import os
 
