@@ -348,14 +348,27 @@ void attach_fini(struct datapath *dp)
 	filters_close(&dp->filters);
 }
 
+#define AUDIT_DEVICES 256
+
+/*
+ * In turns: the kernel tells when a filter or clsact goes (kern.h), and that is mended at once; this is for what it does
+ * not tell, and thousands of ports must not cost more than hundreds.
+ */
 int attach_audit(struct datapath *dp)
 {
+	size_t budget = dp->attachments.length < AUDIT_DEVICES ? dp->attachments.length : AUDIT_DEVICES;
 	int repairs = 0, error = 0;
-	struct attachment *a;
 
-	for (size_t i = 0; (a = hmap_next(&dp->attachments, &i));) {
-		int r = a->failed ? 0 : attach_check(dp, a->key.ifindex, a->key.role); /* the caller of attach_add knows */
+	while (budget-- > 0) {
+		struct attachment *a = hmap_next(&dp->attachments, &dp->attach_at);
+		int r;
 
+		if (!a) { /* from the start again */
+			dp->attach_at = 0;
+			budget++;
+			continue;
+		}
+		r = a->failed ? 0 : attach_check(dp, a->key.ifindex, a->key.role); /* the caller of attach_add knows */
 		if (r >= 0)
 			repairs += r;
 		else if (r != -ENODEV) /* whoever watches links will call attach_forget */

@@ -78,6 +78,7 @@ struct datapath {
 	struct hmap attachments;
 
 	size_t audit_at; /* enum map_id */
+	size_t attach_at; /* where the round of attachments goes on */
 	struct ring_buffer *ring;
 	void (*event_fn)(void *arg, const struct abi_event *e);
 	void *event_arg;
