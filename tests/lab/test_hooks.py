@@ -23,7 +23,7 @@ from lab import packet
 from lab.capture import RawPort
 from lab.fabric import Fabric
 from lab.room import Lab
-from lab.run import command, wait_until
+from lab.run import PATIENCE, command, wait_until
 
 ROUNDS, AT_ONCE = 25, 4
 BOUND = 1.0
@@ -265,20 +265,33 @@ FAULTS = [
 ]
 
 
-def times_until_mended(broken, timeout=10.0):
-    """fault -> seconds.  What the machine stood still between two looks is not the daemon's and taken off."""
-    start = last = time.monotonic()
+def waited_for_a_processor(nodes):
+    """Seconds in all that the daemons stood ready while others ran (proc(5): schedstat)."""
+    total = 0
+    for node in nodes:
+        with open(f"/proc/{node.daemon.process.pid}/schedstat") as f:
+            total += int(f.read().split()[1])
+    return total / 1e9
+
+
+def times_until_mended(lab, broken, timeout=20.0):
+    """fault -> seconds.  What a look at it took above 0.1 s, or the daemons had to wait for a processor, is not theirs:
+    the machine did other things.
+    """
+    start, waited = time.monotonic(), waited_for_a_processor(lab.nodes.values())
     stood, took, open_ = 0.0, {}, dict(broken)
 
     def look():
-        nonlocal last, stood
-        now = time.monotonic()
-        stood += max(0.0, now - last - 0.1)
-        last = now
-        for what in [w for w, mended in open_.items() if mended()]:
-            took[what] = time.monotonic() - start - stood
-            del open_[what]
-            last = max(last, time.monotonic() - 0.1)
+        nonlocal stood
+        for what, mended in list(open_.items()):
+            asked = time.monotonic()
+            is_mended = mended()
+            now = time.monotonic()
+            stood += max(0.0, now - asked - 0.1)
+            if is_mended:
+                excuse = max(stood, waited_for_a_processor(lab.nodes.values()) - waited)
+                took[what] = max(0.0, now - start - excuse)
+                del open_[what]
         return not open_
 
     wait_until(look, timeout, f"mended: {', '.join(str(w) for w in broken)}")
@@ -296,9 +309,9 @@ def test_each_is_mended(lab, accept, fault):
     node, pick = lab.node("dc1"), random.Random(fault.__name__)
     WANTED_PINS.setdefault(node, pins_of(node))
     mended = fault(lab, node, "r1", pick, accept)
-    took = times_until_mended({fault.__name__: mended})
+    took = times_until_mended(lab, {fault.__name__: mended})
     print(f"{fault.__name__}: {took[fault.__name__] * 1000:.0f} ms")
-    assert took[fault.__name__] <= BOUND
+    assert took[fault.__name__] <= BOUND * PATIENCE
     wait_until(lambda: works(lab), 3)
 
 
@@ -317,7 +330,7 @@ def test_a_hundred_at_random(lab, accept, record_property):
                 device = pick.choice(devices_of(node))
                 if (fault.__name__, node.name) not in broken:
                     broken[fault.__name__, node.name] = fault(lab, node, device, pick, accept)
-            times += [(t, *what) for what, t in times_until_mended(broken).items()]
+            times += [(t, *what) for what, t in times_until_mended(lab, broken).items()]
         wait_until(lambda: works(lab), 3)
     times.sort()
     median, worst = statistics.median(t for t, *_ in times), times[-1]
@@ -331,6 +344,6 @@ def test_a_hundred_at_random(lab, accept, record_property):
     for tap in probes.taps:
         assert [(f.place, f.data[:64]) for f in tap.frames] == [], "packets where another tenant's must not be"
         assert tap.lost == 0
-    assert len(times) == ROUNDS * AT_ONCE and worst[0] <= BOUND, times[-5:]
+    assert len(times) == ROUNDS * AT_ONCE and worst[0] <= BOUND * PATIENCE, times[-5:]
     for node in lab.nodes.values():
         assert all(is_hooked(node, d) for d in devices_of(node)) and pins_of(node) == WANTED_PINS[node]
