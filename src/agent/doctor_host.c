@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "agent/doctor_exam.h"
+#include "api/server.h"
 #include "lib/cleanup.h"
 #include "lib/text.h"
 
@@ -337,11 +338,24 @@ static void check_run_dir(struct exam *x)
 	check_directory(x, x->a->options.run_dir);
 }
 
+/* The running daemon's answer is that of its start: later, the group file is out of its reach. */
+static bool group_of_readers(const struct exam *x, gid_t *out)
+{
+	const struct group *group;
+
+	if (x->a->server)
+		return server_group(x->a->server, out);
+	group = getgrnam("isthmus");
+	if (group)
+		*out = group->gr_gid;
+	return group;
+}
+
 static void check_socket(struct exam *x)
 {
-	const struct group *group = getgrnam("isthmus");
 	char path[4352], fix[4500];
 	struct stat st;
+	gid_t gid;
 
 	snprintf(path, sizeof(path), "%s/isthmus.sock", x->a->options.run_dir);
 	if (x->a->options.offline)
@@ -352,9 +366,10 @@ static void check_socket(struct exam *x)
 	} else if (st.st_mode & 07) {
 		snprintf(fix, sizeof(fix), "chmod 0660 %s", path);
 		found(x, DOCTOR_FAIL, fix, "%s is open to everybody (mode %04o)", path, st.st_mode & 07777);
-	} else if (group && st.st_gid != group->gr_gid) {
-		found(x, DOCTOR_WARN, "systemctl restart isthmusd",
-		      "%s does not belong to the group isthmus, which was made after the daemon started", path);
+	} else if (group_of_readers(x, &gid) && st.st_gid != gid) {
+		snprintf(fix, sizeof(fix), "chgrp isthmus %s", path);
+		found(x, DOCTOR_WARN, fix, "%s does not belong to the group isthmus: its members cannot ask this daemon",
+		      path);
 	} else {
 		fine(x, "%s", path);
 	}
@@ -362,11 +377,14 @@ static void check_socket(struct exam *x)
 
 static void check_group(struct exam *x)
 {
-	if (getgrnam("isthmus"))
+	gid_t gid;
+
+	if (group_of_readers(x, &gid))
 		fine(x, "the group isthmus may read");
 	else
 		found(x, DOCTOR_WARN, "groupadd --system isthmus && systemctl restart isthmusd",
-		      "there is no group isthmus: root alone can ask this daemon");
+		      x->a->server ? "there was no group isthmus when the daemon started: root alone can ask it" :
+				     "there is no group isthmus: root alone can ask this daemon");
 }
 
 /* ---- limits ---- */

@@ -8,8 +8,8 @@
  * holds for the calling thread, and the daemon has no other.  The paths are looked up now: a directory that is replaced
  * by another of the same name later is out of reach until the next start.
  *
- * What remains: CAP_BPF and CAP_NET_ADMIN; reading and writing the state directory, the pins and /proc/sys/net, reading
- * the configuration's directory and /proc, removing from the run directory; netlink, BPF maps.  No programs are loaded
+ * What remains: CAP_BPF and CAP_NET_ADMIN; reading and writing the state directory, the BPF file system that the pins
+ * are on (unless they are at its top) and /proc/sys/net, reading the configuration's directory and /proc, removing from the run directory; netlink, BPF maps.  No programs are loaded
  * or run, no processes made, no other socket than netlink's and datagrams to the service manager.
  */
 #ifndef ISTHMUS_SANDBOX_H

@@ -411,6 +411,13 @@ static int socket_listen(struct server *s)
 	return TAKE_FD(fd);
 }
 
+bool server_group(const struct server *s, gid_t *out)
+{
+	if (s->clients.has_group)
+		*out = s->clients.group;
+	return s->clients.has_group;
+}
+
 void server_close(struct server *s)
 {
 	struct stat st;

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct json;
 struct loop;
@@ -57,6 +58,8 @@ struct api_route {
 int server_open(struct loop *loop, const char *run_dir, const struct api_route *routes, size_t n_routes, void *arg,
 		struct server **out);
 void server_close(struct server *s); /* NULL allowed */
+/* The group whose members may read, as it was found at the start: false = there was none. */
+bool server_group(const struct server *s, gid_t *out);
 
 #define API_BODY_MAX ((size_t)8 << 20) /* bytes of a request's body; more is answered by 413 */
 void server_allow_body(struct server *s, size_t size); /* at least API_BODY_MAX, and this if it is more */

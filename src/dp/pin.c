@@ -59,6 +59,15 @@ static bool is_below(const char *dir, const char *top)
 	return strncmp(dir, top, length) == 0 && (dir[length] == '/' || dir[length] == 0);
 }
 
+/* Root that may not is in the daemon's sandbox, whose rules are about the file system that was there at the start. */
+static const char *advice(int error)
+{
+	if (error != -EPERM && error != -EACCES)
+		return "";
+	return geteuid() == 0 ? "; see that a BPF file system is mounted there (mount -t bpf), and restart isthmusd"
+			      : "; run as root (CAP_SYS_ADMIN)";
+}
+
 static int mount_bpffs(const char *where)
 {
 	if (mount(MOUNT_SOURCE, where, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") == 0)
@@ -67,7 +76,7 @@ static int mount_bpffs(const char *where)
 		return error_set(-ENODEV, "mounting a bpffs at %s: this kernel has none; it needs CONFIG_BPF_SYSCALL",
 				 where);
 	return error_set(-errno, "mounting a bpffs at %s: %s%s", where, strerror(errno),
-			 errno == EPERM || errno == EACCES ? "; run as root (CAP_SYS_ADMIN)" : "");
+			 advice(-errno));
 }
 
 int pin_prepare(const char *dir)
@@ -122,7 +131,7 @@ int pin_put(const char *dir, const char *name, int fd)
 	r = bpf_obj_pin(fd, next);
 	if (r == 0 && rename(next, path) < 0)
 		r = -errno;
-	return r < 0 ? error_set(r, "pinning %s in %s: %s", name, dir, strerror(-r)) : 0;
+	return r < 0 ? error_set(r, "pinning %s in %s: %s%s", name, dir, strerror(-r), advice(r)) : 0;
 }
 
 int pin_each(const char *dir, void (*fn)(void *arg, const char *name), void *arg)

@@ -156,10 +156,11 @@ def test_who_is_not_a_member_changes_nothing(group_lab):  # noqa: F811
     """Should the socket be opened to all: thousands of tries, each refused."""
     os.chmod(group_lab.socket, 0o666)
     try:
-        for who in ("nobody", "member"):
-            with attack(group_lab, who, "apply", 20) as met:
+        for who, n in (("nobody", 6), ("nobody", 200), ("member", 20)):
+            with attack(group_lab, who, "apply", n) as met:
                 pass
-            assert set(met["statuses"]) <= {"403", "429"} and met["statuses"]["403"] > 100
+            assert met["statuses"] and set(met["statuses"]) <= {"403", "429"}
+            assert n == 200 or met["statuses"]["403"] > 100  # with more, most make room for one another
     finally:
         os.chmod(group_lab.socket, 0o660)
     with attack(group_lab, "nobody", "apply", 20, seconds=1) as met:

@@ -342,6 +342,21 @@ def test_group_reads_and_does_not_change(group_lab):
     assert p.returncode == 4
 
 
+def test_the_doctor_knows_the_group(group_lab):
+    """The daemon cannot read the group file from inside its sandbox; it remembers."""
+
+    def seen(name):
+        checks = json.loads(group_lab.run("doctor", "-o", "json").stdout)["checks"]
+        return [(c["state"], c["fix"]) for c in checks if c["name"] == name]
+
+    assert seen("group") == [("ok", None)] and seen("socket") == [("ok", None)]
+    os.chown(group_lab.socket, 0, 0)
+    try:
+        assert seen("socket") == [("warn", f"chgrp isthmus {group_lab.socket}")]
+    finally:
+        os.chown(group_lab.socket, 0, 64123)
+
+
 def test_who_got_in_without_the_group_gets_403(group_lab):
     """The mode of the socket keeps others out; should it be opened, credentials still do."""
     os.chmod(group_lab.socket, 0o666)

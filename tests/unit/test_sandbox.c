@@ -337,6 +337,27 @@ static int use_pins(void)
 	return found == 1 ? outcome(unlink(pin)) : ODD;
 }
 
+/* The directory of the pins below another one of the same file system, as in /sys/fs/bpf: it may be gone, too. */
+static int make_pins_again(void)
+{
+	struct sandbox_paths paths = {config, run_dir, state_dir, NULL};
+	_cleanup_(free) char *missing = NULL;
+	char above[96], directory[128], pin[160];
+	int fd;
+
+	snprintf(above, sizeof(above), "%s/above", bpf_dir);
+	snprintf(directory, sizeof(directory), "%s/isthmus", above);
+	snprintf(pin, sizeof(pin), "%s/map", directory);
+	paths.bpf_dir = directory;
+	if (mkdir(above, 0700) < 0 || mkdir(directory, 0700) < 0 || sandbox_enter(&paths, &missing) < 0)
+		return NOT_ENTERED;
+	fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "test", 4, 4, 1, NULL);
+	if (fd < 0 || mkdir(pin, 0700) < 0)
+		return ODD;
+	snprintf(pin, sizeof(pin), "%s/map", above);
+	return bpf_obj_pin(fd, pin) < 0 ? errno : outcome(unlink(pin));
+}
+
 static int write_sysctl(void)
 {
 	_cleanup_(fd) int fd = open("/proc/sys/net/ipv4/conf/lo/forwarding", O_WRONLY | O_CLOEXEC);
@@ -403,6 +424,18 @@ static int read_replaced_config(void)
 		renamed = strstr(text, "# new");
 	}
 	return 0;
+}
+
+static void pins_are_made_again_with_their_directory(void **state)
+{
+	static const char *const made[] = {"above/isthmus/map", "above/isthmus", "above"};
+	char path[160];
+
+	assert_int_equal(in_child(make_pins_again, false), 0);
+	for (size_t i = 0; i < sizeof(made) / sizeof(*made); i++) {
+		snprintf(path, sizeof(path), "%s/%s", bpf_dir, made[i]);
+		assert_int_equal(rmdir(path), 0);
+	}
 }
 
 static void a_configuration_that_is_replaced_is_read(void **state)
@@ -965,6 +998,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_the_daemon_needs_works),
+		cmocka_unit_test(pins_are_made_again_with_their_directory),
 		cmocka_unit_test(a_configuration_that_is_replaced_is_read),
 		cmocka_unit_test(clients_are_served),
 		cmocka_unit_test(files_elsewhere_are_out_of_reach),
