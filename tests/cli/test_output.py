@@ -48,6 +48,7 @@ KEYS = {
     "LOCAL": ("localPorts",),
     "RX-PACKETS": ("rxPackets",),
     "TX-PACKETS": ("txPackets",),
+    "STORM-LIMIT": ("stormLimit",),
 }
 MOVING = {"RX-PACKETS", "TX-PACKETS", "PACKETS"}
 
