@@ -12,6 +12,7 @@
 #include "lib/cleanup.h"
 
 #define CHUNK 4096 /* entries of one batched look-up */
+#define QUICK_DISTURBED 2 /* rounds of the audit that may prove nothing before one that does */
 
 int map_shape_of(int fd, struct map_shape *shape, uint32_t *id)
 {
@@ -64,6 +65,35 @@ struct map_cell *map_get(const struct map *m, const void *key)
 struct map_cell *map_next(const struct map *m, size_t *cursor)
 {
 	return hmap_next(&m->cells, cursor);
+}
+
+/* ---- the sum of all elements --------------------------------------------------------------------------------------- */
+
+/* Against accidents: whoever may write to the map can do worse than to look for a collision. */
+static uint64_t hash_bytes(uint64_t hash, const uint8_t *bytes, size_t size)
+{
+	for (; size >= sizeof(uint64_t); bytes += sizeof(uint64_t), size -= sizeof(uint64_t)) {
+		uint64_t word;
+
+		memcpy(&word, bytes, sizeof(word));
+		hash = (hash ^ word) * 0x9e3779b97f4a7c15;
+		hash ^= hash >> 32;
+	}
+	for (; size > 0; bytes++, size--)
+		hash = (hash ^ *bytes) * 0x9e3779b97f4a7c15;
+	return hash;
+}
+
+static uint64_t hash_element(const struct map *m, const void *key, const void *value)
+{
+	uint64_t hash = hash_bytes(hash_bytes(1, key, m->shape.key_size), value, m->shape.value_size);
+
+	return hash ^ hash >> 29; /* the high half of a product is the good one */
+}
+
+static uint64_t hash_cell(const struct map *m, struct map_cell *cell)
+{
+	return hash_element(m, cell->bytes, map_cell_value(m, cell));
 }
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
@@ -123,7 +153,9 @@ int map_put(struct map *m, const void *key, const void *value)
 		r = update(m, key, value);
 		if (r < 0)
 			return r;
+		m->sum -= hash_cell(m, cell);
 		memcpy(map_cell_value(m, cell), value, m->shape.value_size);
+		m->sum += hash_cell(m, cell);
 		cell->stale = false;
 	} else {
 		/* The shadow first: it can be taken back without a trace, an entry in the kernel has met packets. */
@@ -138,6 +170,7 @@ int map_put(struct map *m, const void *key, const void *value)
 			free(cell);
 			return r;
 		}
+		m->sum += hash_cell(m, cell);
 	}
 	see(m, cell); /* the running audit may be past its place already */
 	m->disturbed = true;
@@ -149,6 +182,7 @@ static void drop_cell(struct map *m, struct map_cell *cell)
 	hmap_remove(&m->cells, cell->bytes);
 	if (cell->round == m->round)
 		m->n_seen--;
+	m->sum -= hash_cell(m, cell);
 	free(cell);
 }
 
@@ -273,6 +307,8 @@ static bool load_one(void *arg, const void *key, const void *value)
 	cell->stale = true;
 	if (hmap_add(&l->map->cells, cell) < 0) /* seen twice in one walk */
 		free(cell);
+	else
+		l->map->sum += hash_cell(l->map, cell);
 	return true;
 }
 
@@ -352,27 +388,74 @@ static void audit_missing(struct auditing *a)
 	}
 }
 
+static bool add_up(void *arg, const void *key, const void *value)
+{
+	struct map *m = arg;
+
+	m->sum_read += hash_element(m, key, value);
+	return true;
+}
+
+static void begin_round(struct map *m)
+{
+	m->walk = (struct map_walk){0};
+	m->quick = m->quick_left > 0;
+	m->sum_read = 0;
+	m->disturbed = false;
+	if (m->quick) {
+		m->quick_left--;
+		return;
+	}
+	m->round++;
+	m->n_seen = 0;
+}
+
+/*
+ * What was written meanwhile may have been read before or after that: then the sums prove nothing, and after two such
+ * rounds one looks up everything.
+ */
+static void end_round(struct auditing *a)
+{
+	struct map *m = a->map;
+
+	if (!m->quick) {
+		audit_missing(a);
+		m->quick_left = QUICK_DISTURBED;
+		m->hunting = false;
+	} else if (!m->disturbed && m->sum_read == m->sum) {
+		m->quick_left = QUICK_DISTURBED;
+	} else if (!m->disturbed) {
+		m->quick_left = 0;
+		m->hunting = true;
+	}
+	m->walk = (struct map_walk){0};
+}
+
 int map_audit(struct map *m, size_t *budget)
 {
 	struct auditing a = {.map = m};
 
-	if (!m->walk.begun) {
-		m->round++;
-		m->n_seen = 0;
-		m->disturbed = false;
-	}
+	if (!m->walk.begun)
+		begin_round(m);
 	while (!m->walk.ended && *budget > 0) {
-		int r = map_walk(m, &m->walk, *budget < CHUNK ? (uint32_t)*budget : CHUNK, audit_one, &a);
+		size_t price = m->quick || m->hunting ? 8 : 1, limit = *budget * price;
+		int r = map_walk(m, &m->walk, limit < CHUNK ? (uint32_t)limit : CHUNK, m->quick ? add_up : audit_one,
+				 m->quick ? (void *)m : &a);
 
 		if (r < 0) {
 			m->walk = (struct map_walk){0};
 			return r;
 		}
+		r = (int)((size_t)r / price) + 1;
 		*budget -= (size_t)r < *budget ? (size_t)r : *budget;
+		if (m->walk.ended && m->quick) {
+			end_round(&a);
+			if (!m->hunting)
+				return 0;
+			begin_round(m); /* at once: something is wrong */
+		}
 	}
-	if (m->walk.ended) {
-		audit_missing(&a);
-		m->walk = (struct map_walk){0};
-	}
+	if (m->walk.ended)
+		end_round(&a);
 	return a.error < 0 ? a.error : a.repairs;
 }

@@ -41,6 +41,13 @@ struct map {
 	uint32_t round;
 	size_t n_seen;
 	bool disturbed;
+	/*
+	 * The sum of a hash of each element, of the shadow and of what the running round has read.  A quick round only adds
+	 * up, at an eighth of the price; when the sums differ the next one looks up every element, and does not wait.
+	 */
+	uint64_t sum, sum_read;
+	unsigned quick_left; /* so many rounds may be quick before one looks up everything again */
+	bool quick, hunting;
 };
 
 struct map_cell {
@@ -76,7 +83,10 @@ bool map_read(const struct map *m, const void *key, void *value); /* from the ke
 /* All of them. */
 int map_walk_all(const struct map *m, bool (*fn)(void *arg, const void *key, const void *value), void *arg);
 
-/* Compares on, until the round is over or the budget used up (which it lowers).  Number of repairs. */
+/*
+ * Compares on, until the round is over or the budget used up (which it lowers: by one for an entry that is looked up, or
+ * for eight that are only added up).  Number of repairs.
+ */
 int map_audit(struct map *m, size_t *budget);
 
 #endif
