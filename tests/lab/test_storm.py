@@ -13,7 +13,7 @@ import os
 import time
 
 import pytest
-from helpers import blast, start_blast
+from helpers import GATEWAY_MAC, blast, drops_of, start_blast
 
 from lab import packet
 from lab.fabric import Fabric
@@ -162,6 +162,40 @@ def test_the_limit_changes_while_everything_runs(lab):
         else:
             assert got <= value * (1 + seconds) + 1
     assert dc1.bpf_ids() == ids
+
+
+def counter(lab, name):
+    return lab.node("dc1").metrics()[f'isthmus_packets_total{{counter="{name}"}}']
+
+
+def errors_of(lab, host, count):
+    """How many ICMP errors so many packets to nowhere are answered with, how many are held back, and the time it took."""
+    h = lab.host(host)
+    to_nowhere = packet.udp_frame(h.mac, GATEWAY_MAC, h.ip4, "192.0.2.1", 1, 2, b"<nowhere>")
+    made, held, start = counter(lab, "icmp_errors"), counter(lab, "icmp_limited"), time.monotonic()
+    with drops_of(lab.node("dc1"), 10, no_route=count):
+        blast(h.ns, "eth0", [to_nowhere], count)
+    seconds = time.monotonic() - start
+    return counter(lab, "icmp_errors") - made, counter(lab, "icmp_limited") - held, seconds
+
+
+def test_errors_are_limited_by_port(lab):
+    """RFC 4443 2.4(f), RFC 1812 4.3.2.8: of 5,000 packets to nowhere at once 1,000 are answered and what the time allows;
+    the packets are counted all the same.  Another port still gets its errors.
+    """
+    made, held, seconds = errors_of(lab, "s1", 5000)
+    print(f"\nICMP errors: {made:,.0f} sent, {held:,.0f} held back in {seconds:.2f} s")
+    assert made + held == 5000 and 1000 <= made <= 1000 * (1 + seconds) + 1
+    assert errors_of(lab, "b1", 100)[:2] == (100, 0)
+    fabric = lab.fabric.config["fabric"]
+    for limit, expected in ((10, 10), ("none", 2000)):
+        fabric["icmp_limit"] = limit
+        lab.apply()
+        made, held, seconds = errors_of(lab, "b3", 2000)
+        assert made + held == 2000
+        assert expected <= made <= (expected * (1 + seconds) + 1 if limit != "none" else 2000)
+    del fabric["icmp_limit"]
+    lab.apply()
 
 
 def trips(lab, count):
