@@ -207,6 +207,8 @@ static void look_for_filters(struct kern *k)
 		require(strnlen(one.name, sizeof(one.name)) < sizeof(one.name), "a name without an end");
 	filters_clsact(&filters, 11);
 	filters_count(&filters, 11);
+	if (filters_first(&filters, 11, FILTER_INGRESS, &one) == 0)
+		require(one.handle && strnlen(one.name, sizeof(one.name)) < sizeof(one.name), "a first filter that is none");
 	if (filters_devices(&filters, &devices, &length) == 0)
 		require(!length == !devices, "devices without a list");
 	free(devices);

@@ -32,7 +32,7 @@ enum option {
 	OPTION_OFFLINE = 8,
 	OPTION_TRUE_TEXT = 16, /* "text=" of the first line is made right */
 	OPTION_TRUE_FILE = 32, /* and "config=" */
-	OPTION_UNREADABLE = 64, /* fabric.yaml is a directory */
+	OPTION_UNREADABLE = 64, /* fabric.yaml is a directory: neither read nor replaced */
 	OPTION_WRITTEN = 128, /* fabric.yaml holds a text: snapshot_write makes the file */
 };
 
@@ -126,6 +126,27 @@ static void write_snapshot(const struct input *text, uint8_t options, const stru
 	snapshot_fini(&back);
 }
 
+/* What cannot be written is said, and leaves nothing half-written. */
+static void check_obstacles(void)
+{
+	const struct snapshot s = {.text = (char *)"x", .size = 1, .name = (char *)"x"};
+	char path[160];
+
+	require(snapshot_write(directory, &s) < 0, "a directory was replaced by a file");
+	snprintf(path, sizeof(path), "%s/.fabric.yaml.new", directory);
+	require(access(path, F_OK) < 0, "half a snapshot is left");
+	require(file_remove(directory, "fabric.yaml") < 0, "a directory was removed as a file");
+	require(file_remove(directory, "none") == 0 && file_remove(path, "none") == 0, "what is not there is not removed");
+	require(file_remove(configuration, "none") == 0 || access(configuration, F_OK) == 0, "a file has no files");
+	snprintf(path, sizeof(path), "%s/fabric.yaml/deeper/still", directory);
+	require(file_replace(path, "one", "x", 1) == 0 && file_remove(path, "one") == 0, "a deep directory");
+	require(rmdir(path) == 0, "the directory is empty");
+	snprintf(path, sizeof(path), "%s/fabric.yaml/deeper", directory);
+	require(rmdir(path) == 0, "the directory is empty");
+	require(directory_make("/proc/none/of/it", 0700) < 0 && file_replace("/proc/none", "x", "x", 1) < 0,
+		"a directory where none can be");
+}
+
 /* Does this stand in the file behind a first line that gives its hash?  By this file's own reading. */
 static bool is_vouched_for(const struct input *fabric, const struct loaded *l)
 {
@@ -203,6 +224,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	} else if (which & OPTION_UNREADABLE) {
 		snprintf(fabric_path, sizeof(fabric_path), "%s/fabric.yaml", directory);
 		require(mkdir(fabric_path, 0700) == 0, "a directory in the way");
+		check_obstacles();
 	} else if (!(which & OPTION_NO_FABRIC)) {
 		mend(&fabric, which, &config);
 		put_file("fabric.yaml", &fabric);
