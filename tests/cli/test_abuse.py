@@ -16,13 +16,14 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from test_api import NOBODY, group_lab, request  # noqa: E402, F401
+import test_api  # noqa: E402
 
+group_lab = test_api.group_lab
 HOSTILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "hostile.py")
 WHO = {
     "root": [],
-    "member": [*NOBODY, "--groups", "64123"],
-    "nobody": [*NOBODY, "--clear-groups"],
+    "member": [*test_api.NOBODY, "--groups", "64123"],
+    "nobody": [*test_api.NOBODY, "--clear-groups"],
 }
 SECONDS = 2  # of each attack
 RSS_MAX = 100 << 20  # more than before, with every limit used up: 64 MiB of bodies, 256 connections, what malloc keeps
@@ -94,12 +95,12 @@ def record(who, kind, met):
 
 
 def state_of(cli):
-    s = json.loads(request(cli, "GET", "/v1/status")[2])
+    s = json.loads(test_api.request(cli, "GET", "/v1/status")[2])
     return s["generation"], s["pid"] if "pid" in s else daemon_pid(cli)
 
 
 @pytest.mark.parametrize("who", ["root", "member"])
-def test_a_thousand_drip_feeders(group_lab, who):  # noqa: F811
+def test_a_thousand_drip_feeders(group_lab, who):
     """A byte a second of a request line, of headers, of a body."""
     with attack(group_lab, who, "drip", 1000) as met:
         assert met["connections"] >= 1000
@@ -107,13 +108,13 @@ def test_a_thousand_drip_feeders(group_lab, who):  # noqa: F811
 
 
 @pytest.mark.parametrize("who", ["root", "member"])
-def test_connections_that_are_not_used(group_lab, who):  # noqa: F811
+def test_connections_that_are_not_used(group_lab, who):
     """From the start, or after one good request."""
     with attack(group_lab, who, "unused", 300) as met:
         assert met["connections"] >= 300
 
 
-def test_a_request_that_does_not_end_is_ended(group_lab):  # noqa: F811
+def test_a_request_that_does_not_end_is_ended(group_lab):
     """Fewer than the limit: their time runs out, and they are told."""
     with attack(group_lab, "member", "drip", 30, seconds=7) as met:
         pass
@@ -121,7 +122,7 @@ def test_a_request_that_does_not_end_is_ended(group_lab):  # noqa: F811
 
 
 @pytest.mark.parametrize("who", ["root", "member"])
-def test_a_gigabyte(group_lab, who):  # noqa: F811
+def test_a_gigabyte(group_lab, who):
     """Announced, or in chunks that nobody counted before."""
     with attack(group_lab, who, "gigabyte", 4) as met:
         pass
@@ -131,28 +132,28 @@ def test_a_gigabyte(group_lab, who):  # noqa: F811
 
 
 @pytest.mark.parametrize("who, kind", [("root", "big_body"), ("member", "get_body")])
-def test_bodies_of_many_have_one_limit(group_lab, who, kind):  # noqa: F811
+def test_bodies_of_many_have_one_limit(group_lab, who, kind):
     """Each sends 8 MiB but for the end: hundreds of megabytes would be kept without a limit."""
     with attack(group_lab, who, kind, 60) as met:
         pass
     assert met["bytes"] > 200 << 20
 
 
-def test_requests_without_end(group_lab):  # noqa: F811
+def test_requests_without_end(group_lab):
     """A member asks for the most expensive answer on every connection that he may have, some of them without reading."""
     with attack(group_lab, "member", "pipeline", 64) as met:
         pass
     assert met["statuses"].get("200", 0) >= 3
 
 
-def test_garbage(group_lab):  # noqa: F811
+def test_garbage(group_lab):
     with attack(group_lab, "member", "garbage", 100) as met:
         pass
     assert set(met["statuses"]) <= {"400", "403", "404", "408", "411", "413", "414", "429", "431", "500", "501", "505"}
     assert met["statuses"].get("400", 0) > 0
 
 
-def test_who_is_not_a_member_changes_nothing(group_lab):  # noqa: F811
+def test_who_is_not_a_member_changes_nothing(group_lab):
     """Should the socket be opened to all: thousands of tries, each refused."""
     os.chmod(group_lab.socket, 0o666)
     try:
