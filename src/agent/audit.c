@@ -11,7 +11,7 @@
 #include "rib/rib.h"
 
 #define ENTRIES_PER_TURN 32768
-#define GUARDS_PER_TURN 64
+#define GUARD_TURNS 3
 
 static void count_repairs(struct agent *a, int n, const char *what)
 {
@@ -45,14 +45,18 @@ void agent_guard(struct agent *a, const struct port_local *p)
 		count_repairs(a, kern_port_guard(a->kern, p->interface), "the settings of a port");
 }
 
-/* The kernel tells when forwarding, the reverse path filter, proxy ARP or IPv6 is opened; others wait their turn. */
+/*
+ * The kernel tells when forwarding, the reverse path filter, proxy ARP or IPv6 is opened; the others are asked for,
+ * every port's within a second and a half.
+ */
 static void check_guards(struct agent *a)
 {
-	size_t length = a->ports->by_name.length, budget = length < GUARDS_PER_TURN ? length : GUARDS_PER_TURN;
+	size_t budget = a->ports->by_name.length / GUARD_TURNS + 1;
 	struct port_local *p;
 
 	while ((p = next_port(a, &a->state->guard_cursor, &budget)))
-		agent_guard(a, p);
+		if (p->ifindex && !p->error && kern_port_is_guarded(a->kern, p->ifindex) != 1)
+			agent_guard(a, p);
 	count_repairs(a, kern_fib_enable(a->kern), "the settings of lo");
 }
 

@@ -132,8 +132,8 @@ bool quota_has_room(const struct quota *q, uint64_t bytes, char *out, size_t siz
 	if (bytes <= left)
 		return true;
 	snprintf(out, size,
-		 "it may take %" PRIu64 " MB, and the daemon's control group has %" PRIu64 " of its %" PRIu64 " MB left; "
-		 "raise MemoryMax=; nothing was changed",
+		 "it may take %" PRIu64 " MB, and the daemon's control group has %" PRIu64 " of its %" PRIu64 " MB "
+		 "left; raise MemoryMax=; nothing was changed",
 		 bytes / MEBI, left / MEBI, limit / MEBI);
 	return false;
 }
@@ -144,8 +144,8 @@ bool quota_check(const struct quota *q, char *out, size_t size)
 
 	if (read_memory(q, &used, &limit) && used > limit / 100 * FULL_PERCENT) {
 		snprintf(out, size,
-			 "%" PRIu64 " of the %" PRIu64 " MB that the daemon's control group may have are used: changes may "
-			 "be refused; raise MemoryMax=",
+			 "%" PRIu64 " of the %" PRIu64 " MB that the daemon's control group may have are used: changes "
+			 "may be refused; raise MemoryMax=",
 			 used / MEBI, limit / MEBI);
 		return true;
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The pins of one data plane: maps by name and layout version, programs by name, and the stamp, which names the maps
- * that belong together and the build that the programs are of.  It goes before the first pin changes and comes back after
- * the last one, so that a crash in between never makes one data plane out of two.
+ * that belong together and the build that the programs are of.  It goes before the first pin changes and comes back
+ * after the last one, so that a crash in between never makes one data plane out of two.
  *
  * Another version's maps are never read (but counters, whose meaning does not change): the next hop numbers, flags and
  * sizes in them may mean anything.  They serve on through the filters of the former run until ours take over.

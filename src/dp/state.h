@@ -2,8 +2,9 @@
 /*
  * state.h - what a datapath holds; private to dp/.
  *
- * datapath.c opens, adopts and lets go; program.c chooses programs, pinset.c maps, pin.c knows the bpffs; table.c, nexthop.c and
- * flood.c give meaning to the maps; attach.c puts programs on devices; audit.c goes round; stats.c reads counters.
+ * datapath.c opens, adopts and lets go; program.c chooses programs, pinset.c maps, pin.c knows the bpffs; table.c,
+ * nexthop.c and flood.c give meaning to the maps; attach.c puts programs on devices; audit.c goes round; stats.c
+ * reads counters.
  */
 #ifndef ISTHMUS_DP_STATE_H
 #define ISTHMUS_DP_STATE_H

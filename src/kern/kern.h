@@ -78,6 +78,8 @@ int kern_neighbours_release(struct kern *k); /* all of ours go back to the kerne
  * The number of settings that had to be changed, or -errno.
  */
 int kern_port_guard(const struct kern *k, const char *name);
+/* Asks for all of it at once: 1 = it is so, 0 = not, -errno.  A tenth of the price of kern_port_guard. */
+int kern_port_is_guarded(struct kern *k, uint32_t ifindex);
 int kern_port_unguard(const struct kern *k, const char *name);
 
 /* ---- filter.c: who looks at packets before or beside us, for people ---- */

@@ -157,7 +157,25 @@ static int decode_link(const struct nlmsghdr *h, const void *body, const struct 
 	if (mac && mnl_attr_get_payload_len(mac) == sizeof(link->mac))
 		memcpy(&link->mac, mnl_attr_get_payload(mac), sizeof(link->mac));
 	decode_counters(a->of[IFLA_STATS64], link);
+	out->families = a->of[IFLA_AF_SPEC];
 	return 0;
+}
+
+size_t rtnl_settings(const struct nlattr *families, uint8_t family, uint32_t *out, size_t n)
+{
+	uint16_t type = family == AF_INET ? IFLA_INET_CONF : IFLA_INET6_CONF;
+	struct attributes of_family, all;
+	size_t size;
+
+	collect_nested(families, &all);
+	collect_nested(family < ATTRIBUTES_MAX ? all.of[family] : NULL, &of_family);
+	if (!of_family.of[type])
+		return 0;
+	size = mnl_attr_get_payload_len(of_family.of[type]);
+	if (size > n * sizeof(*out))
+		size = n * sizeof(*out);
+	memcpy(out, mnl_attr_get_payload(of_family.of[type]), size);
+	return size / sizeof(*out);
 }
 
 static int decode_address(const struct nlmsghdr *h, const void *body, const struct attributes *a,

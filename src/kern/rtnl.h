@@ -54,7 +54,14 @@ struct rtnl_message {
 		struct rtnl_neighbour neighbour;
 		uint32_t ifindex; /* FILTER_GONE; ROUTING_CHANGE: a guard of it was opened, 0 = of none */
 	};
+	const struct nlattr *families; /* LINK: its settings by address family; in the bytes decoded, or NULL */
 };
+
+/*
+ * The values of net.FAMILY.conf.LINK that the attribute holds, in the order of the kernel's enumeration, which has no
+ * number 0 in IPv4; their number, at most n.
+ */
+size_t rtnl_settings(const struct nlattr *families, uint8_t family, uint32_t *out, size_t n);
 
 /*
  * The first whole message of the bytes at *data, which are moved behind it; NULL at their end, or where a length lies.

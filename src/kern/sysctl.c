@@ -1,35 +1,44 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_link.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/rtnetlink.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
-#include "kern/kern.h"
+#include "kern/state.h"
 #include "lib/cleanup.h"
 
 /* /proc/sys/net shows the network namespace of the process that looks. */
 #define ROOT "/proc/sys/net/"
 #define VALUE_SIZE 32
+#define SETTINGS_MAX 128 /* of one family; kernels of today have half of that */
 
 struct setting {
 	const char *family; /* "ipv4" */
 	const char *key;
 	const char *value;
+	uint8_t number; /* among the values of an interface that rtnetlink tells */
 };
 
 /* Together they keep the node's own stack from a workload that got past our programs. */
 static const struct setting guard[] = {
-	{"ipv6", "disable_ipv6", "1"},
-	{"ipv4", "rp_filter", "1"}, /* no route leads back to the port, so any IPv4 source is refused */
-	{"ipv4", "forwarding", "0"},
-	{"ipv4", "arp_ignore", "8"}, /* answer no ARP */
-	{"ipv4", "proxy_arp", "0"},
-	{"ipv4", "accept_local", "0"},
-	{"ipv4", "route_localnet", "0"},
-	{"ipv4", "accept_source_route", "0"},
-	{"ipv4", "accept_redirects", "0"},
-	{"ipv4", "send_redirects", "0"},
+	{"ipv6", "disable_ipv6", "1", DEVCONF_DISABLE_IPV6},
+	/* No route leads back to the port, so any IPv4 source is refused. */
+	{"ipv4", "rp_filter", "1", IPV4_DEVCONF_RP_FILTER},
+	{"ipv4", "forwarding", "0", IPV4_DEVCONF_FORWARDING},
+	{"ipv4", "arp_ignore", "8", IPV4_DEVCONF_ARP_IGNORE}, /* answer no ARP */
+	{"ipv4", "proxy_arp", "0", IPV4_DEVCONF_PROXY_ARP},
+	{"ipv4", "accept_local", "0", IPV4_DEVCONF_ACCEPT_LOCAL},
+	{"ipv4", "route_localnet", "0", IPV4_DEVCONF_ROUTE_LOCALNET},
+	{"ipv4", "accept_source_route", "0", IPV4_DEVCONF_ACCEPT_SOURCE_ROUTE},
+	{"ipv4", "accept_redirects", "0", IPV4_DEVCONF_ACCEPT_REDIRECTS},
+	{"ipv4", "send_redirects", "0", IPV4_DEVCONF_SEND_REDIRECTS},
 };
 
 static int read_value(const char *path, char out[static VALUE_SIZE])
@@ -127,6 +136,51 @@ int kern_port_guard(const struct kern *k, const char *name)
 		changed += r;
 	}
 	return changed;
+}
+
+struct question {
+	bool told, guarded;
+};
+
+/* A family that the interface does not speak needs no guard. */
+static bool is_so(const struct setting *s, const struct nlattr *families)
+{
+	bool ipv4 = strcmp(s->family, "ipv4") == 0;
+	size_t at = ipv4 ? (size_t)s->number - 1 : s->number;
+	uint32_t values[SETTINGS_MAX];
+	size_t n = rtnl_settings(families, ipv4 ? AF_INET : AF_INET6, values, SETTINGS_MAX);
+
+	return at >= n || values[at] == strtoul(s->value, NULL, 10);
+}
+
+static void on_settings(void *arg, const struct rtnl_message *m)
+{
+	struct question *q = arg;
+
+	if (m->kind != RTNL_LINK)
+		return;
+	q->told = m->families;
+	q->guarded = true;
+	for (size_t i = 0; i < sizeof(guard) / sizeof(*guard); i++)
+		q->guarded = q->guarded && is_so(&guard[i], m->families);
+}
+
+int kern_port_is_guarded(struct kern *k, uint32_t ifindex)
+{
+	char buffer[MNL_NLMSG_HDRLEN + 64] __attribute__((aligned(4)));
+	struct nlmsghdr *h = mnl_nlmsg_put_header(buffer);
+	struct question q = {0};
+	struct ifinfomsg *i;
+	int r;
+
+	h->nlmsg_type = RTM_GETLINK;
+	i = mnl_nlmsg_put_extra_header(h, sizeof(*i));
+	i->ifi_index = (int)ifindex;
+	mnl_attr_put_u32(h, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+	r = rtnl_request(&k->asking, h, on_settings, &q);
+	if (r < 0)
+		return r;
+	return q.told ? q.guarded : -ENODATA;
 }
 
 int kern_port_unguard(const struct kern *k, const char *name)

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Write the abi.h of a later version, for the tests of upgrades: next_abi.py src/bpf/abi.h > abi.h
 
-Everything that a version may change at once: the number, the layout of two maps (every field of a host and of a port lies
-elsewhere), and one more reason and one more counter behind the last.
+Everything that a version may change at once: the number, the layout of two maps (every field of a host and of a port
+lies elsewhere), and one more reason and one more counter behind the last.
 """
 import re
 import sys

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Row R9: the clock is set, forth and back, by an hour and by ten years; and the daemon starts where the clocks that count
-from boot stand elsewhere (a time namespace).  Nothing depends on the time of day: nothing is lost, drift is repaired
+"""Row R9: the clock is set, forth and back, by an hour and by ten years; and the daemon starts where the clocks that
+count from boot stand elsewhere (a time namespace).  Nothing depends on the time of day: nothing is lost, drift is repaired
 within 2 s, limits and watchdog go on.
 
     w1 -- dc1 -- wan -- aws1 -- w2
 
-The machine's own clock stays: skew.c answers dc1's daemon for the time of day.  That it did is seen in the daemon's log.
+The machine's own clock stays: skew.c answers dc1's daemon for the time of day.  That it did is seen in its log.
 """
 import json
 import os
@@ -122,7 +122,7 @@ def test_a_daemon_whose_clocks_stand_elsewhere_takes_over(lab, record_property):
     streams = [UdpStream(w1, w2), UdpStream(w2, w1)]
     for offset in namespace_offsets():
         node.daemon.kill9()
-        node.daemon.prefix = ["unshare", "--time", "--monotonic", offset, "--boottime", offset, "--fork", "--kill-child"]
+        node.daemon.prefix = ["unshare", "--time", "--fork", "--kill-child", "--monotonic", offset, "--boottime", offset]
         try:
             node.daemon.start()
             pid = node.isthmus("status", json_output=True)["pid"]

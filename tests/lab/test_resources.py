@@ -112,7 +112,7 @@ FAULTS = [
 
 
 def unplugged(lab, name, address):
-    """The configuration with one port more, whose interface does not exist; on the other node, where nobody misses it."""
+    """The configuration with one port more; its interface, on the other node, does not exist."""
     changed = lab.fabric.copy()
     changed.port(name, "aws1", "red/web", [address], rig={"plugged": False})
     return changed.yaml()
@@ -134,8 +134,8 @@ def test_a_state_directory_that_cannot_be_written_is_said(lab, traffic, fault, w
         says(node, words)
         p = node.isthmus("apply", path)
         assert "warning: not saved:" in p.stderr and words in p.stderr
-        line = "port add late --node aws1 --interface late --network red/web --mac 02:00:00:00:09:09 --address 10.0.0.21"
-        plan = node.isthmus(*line.split(), json_output=True)
+        line = "port add late --node aws1 --interface late --network red/web --mac 02:00:00:00:09:09"
+        plan = node.isthmus(*line.split(), "--address", "10.0.0.21", json_output=True)
         assert plan["changed"] and len(plan["warnings"]) == 1 and words in plan["warnings"][0]
         assert {"more", "late"} <= {p["name"] for p in node.get("ports")}
     is_well(node)
@@ -222,7 +222,7 @@ class Group:
 
 
 def test_little_memory_is_said(lab, traffic):
-    """A limit just above what is used: said.  A change that would not fit is refused before the kernel ends the daemon."""
+    """A limit just above what is used: said.  A change that would not fit is refused; the kernel never ends the daemon."""
     node = lab.node("dc1")
     big = lab.fabric.copy()
     big.network("red/big", "l3", subnets=["10.1.0.0/16"])

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rows R2 and R3: to a version whose maps have another layout, and back, under traffic; and killed on the way.
 
-    w1 r1 t1 late -- dc1 -- wan -- aws1 -- w2 r2 t2        dc1 changes its version, aws1 stays; 20,000 endpoints elsewhere
+    w1 r1 t1 late -- dc1 -- wan -- aws1 -- w2 r2 t2        dc1 changes its version; 20,000 endpoints elsewhere
 
-The later version is isthmusd-next: the same sources with another abi.h (see next_abi.py).  What programs and maps forward
-is read from the filters on the devices, not from the daemon that is asked to prove itself.
+The later version is isthmusd-next: the same sources with another abi.h (see next_abi.py).  What programs and maps
+forward is read from the filters on the devices, not from the daemon that is asked to prove itself.
 """
 import collections
 import glob

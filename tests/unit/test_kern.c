@@ -395,6 +395,13 @@ static int value_of(const char *path)
 static void a_guarded_port_is_cut_off_from_the_host(void **state)
 {
 	struct world *w = *state;
+	static const char *const settings[] = {
+		"ipv6/conf/p.0/disable_ipv6",     "ipv4/conf/p.0/rp_filter",
+		"ipv4/conf/p.0/forwarding",       "ipv4/conf/p.0/arp_ignore",
+		"ipv4/conf/p.0/proxy_arp",        "ipv4/conf/p.0/accept_local",
+		"ipv4/conf/p.0/route_localnet",   "ipv4/conf/p.0/accept_source_route",
+		"ipv4/conf/p.0/accept_redirects", "ipv4/conf/p.0/send_redirects",
+	};
 	int rp_filter, arp_ignore;
 
 	assert_int_equal(run("ip link add p.0 type bridge"), 0); /* a dot is part of the name, not of the path */
@@ -407,6 +414,17 @@ static void a_guarded_port_is_cut_off_from_the_host(void **state)
 	assert_int_equal(value_of("ipv4/conf/p.0/arp_ignore"), 8);
 	assert_int_equal(value_of("ipv4/conf/p.0/accept_local"), 0);
 	assert_int_equal(kern_port_guard(w->kern, "p.0"), 0); /* nothing to change */
+	assert_int_equal(kern_port_is_guarded(w->kern, if_nametoindex("p.0")), 1);
+	for (size_t i = 0; i < sizeof(settings) / sizeof(*settings); i++) {
+		int right = value_of(settings[i]);
+
+		assert_int_equal(run("echo %d > /proc/sys/net/%s", !right, settings[i]), 0);
+		assert_int_equal(kern_port_is_guarded(w->kern, if_nametoindex("p.0")), 0);
+		assert_int_equal(kern_port_guard(w->kern, "p.0"), 1);
+		assert_int_equal(value_of(settings[i]), right);
+		assert_int_equal(kern_port_is_guarded(w->kern, if_nametoindex("p.0")), 1);
+	}
+	assert_int_equal(kern_port_is_guarded(w->kern, 1u << 30), -ENODEV);
 	assert_int_equal(kern_port_unguard(w->kern, "p.0"), 0);
 	assert_int_equal(value_of("ipv6/conf/p.0/disable_ipv6"), 0);
 	assert_int_equal(value_of("ipv4/conf/p.0/rp_filter"), rp_filter);
