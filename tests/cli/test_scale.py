@@ -137,3 +137,33 @@ def test_a_million_routes_stream(million, build, form):
             peak = max(peak, peak_kib(p.pid))
     assert p.wait(20) == 0 and 0 < peak and (peak < 50 << 10 or SANITIZED)
     assert lines == {"jsonl": MILLION + 1, "json": MILLION + 1 + 6, "table": MILLION + 2, "name": MILLION + 1}[form]
+
+
+def test_a_larger_file_is_read_where_it_is_allowed(build, tmp_path):
+    """100,000 endpoints in 9 MB: refused by default, and read by whoever says so."""
+    path = tmp_path / "large.yaml"
+    with open(path, "w") as f:
+        f.write(
+            "version: 1\nfabric: {encryption: never}\nsites: {dc: {}}\nnodes: {far: {site: dc, underlay: 192.0.2.1}}\n"
+            "tenants: {red: {vni: 1, networks: {app: {mode: l3, subnets: 10.0.0.0/8}}}}\nports:\n"
+        )
+        for i in range(100000):
+            a = f"{1 + (i >> 16)}.{i >> 8 & 255}.{i & 255}"
+            mac = f"02:01:00:{i >> 16 & 255:02x}:{i >> 8 & 255:02x}:{i & 255:02x}"
+            f.write(f'  r{i}: {{node: far, interface: i{i}, network: red/app, mac: "{mac}", addresses: 10.{a}}}\n')
+    client, daemon = (os.path.join(build, "src", *p) for p in (("cli", "isthmus"), ("agent", "isthmusd")))
+
+    def run(*argv, **environment):
+        p = subprocess.run(argv, capture_output=True, text=True, timeout=60, env={**os.environ, **environment})
+        return p.returncode, p.stdout + p.stderr
+
+    status, text = run(client, "check", path)
+    assert status == 2 and "larger than 8 MiB" in text and "ISTHMUS_MAX_CONFIG" in text
+    status, text = run(client, "check", path, ISTHMUS_MAX_CONFIG="16")
+    assert status == 0 and "100000" in text
+    status, text = run(daemon, "--check", path)
+    assert status == 2 and "larger than 8 MiB" in text and "--max-config" in text
+    assert run(daemon, "--check", path, "--max-config", "16") == (0, "")
+    for wrong in ("7", "1025", "x", "16M", "", "-1"):
+        status, text = run(daemon, "--check", path, "--max-config", wrong)
+        assert status == 2 and "expected MiB from 8 to 1024" in text

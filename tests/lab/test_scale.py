@@ -159,3 +159,47 @@ def test_one_port_costs_the_same_at_ten_and_at_a_thousand(figures):
     small, large = figures["add one port at 10"], figures["add one port at 1,000"]
     # The same within measuring.  What it takes to start the command is in both.
     assert large <= 2 * small + 0.005, f"{small * 1000:.1f} ms at 10 ports, {large * 1000:.1f} ms at 1,000"
+
+
+def far_fabric(endpoints):
+    """Endpoints behind a node that is known and never spoken to."""
+    fabric = Fabric()
+    fabric.node("dc1", "dc")
+    fabric.node("far", "dc", foreign=True)
+    fabric.tenant("red", 5000)
+    fabric.network("red/web", vni=5001, subnets=["10.0.0.0/8"])
+    fabric.port("w1", "dc1", "red/web", ["10.255.0.1"])
+    rows = [fabric.yaml()]
+    for i in range(endpoints):
+        mac, address = f"02:01:00:00:{i >> 8:02x}:{i & 255:02x}", f"10.1.{i >> 8}.{i & 255}"
+        rows.append(f'  f{i}: {{node: far, network: red/web, mac: "{mac}", addresses: {address}}}\n')
+    return fabric, "".join(rows)
+
+
+def cost_of_adding(endpoints):
+    """The least processor time that the daemon took for a port more, of twenty."""
+    fabric, text = far_fabric(endpoints)
+    with Lab(fabric, start=False) as lab:
+        node = lab.node("dc1")
+        node.daemon.write_config(text)
+        node.daemon.start(wait=False)
+        node.daemon.wait_ready(60)
+        assert node.isthmus("status", json_output=True, check=False)["endpoints"] == endpoints + 1
+
+        def used():
+            with open(f"/proc/{node.daemon.process.pid}/schedstat") as f:
+                return int(f.read().split()[0]) / 1e6
+
+        found = []
+        for i in range(20):
+            before = used()
+            node.isthmus(*f"port add x{i} -i x{i} --network red/web -m 02:02:00:00:00:{i:02x} -a 10.254.0.{i}".split())
+            found.append(used() - before)
+        return min(found)
+
+
+def test_one_port_costs_the_daemon_the_same_at_ten_and_at_fifty_thousand_endpoints(figures):
+    small, large = cost_of_adding(10), cost_of_adding(50000)
+    figures["ms of the daemon for one port at 10 and 50,000 endpoints"] = small, large
+    # Copying or looking through 50,000 ports took 20 ms.
+    assert large <= 1.5 * small + 1, f"{small:.2f} ms at 10 endpoints, {large:.2f} ms at 50,000"
