@@ -144,7 +144,8 @@ static char *random_fabric(void)
 			if (below(2))
 				fprintf(f, ", gateway: [\"fd00:%x::1\", 10.%u.0.1]", n, n);
 			if (below(2))
-				fprintf(f, ", mode: l2, vni: %u, flood: %s}\n", vni++, below(2) ? "true" : "false");
+				fprintf(f, ", mode: l2, vni: %u, flood: %s, storm_limit: %s}\n", vni++,
+					below(2) ? "true" : "false", below(2) ? "none" : "70");
 			else
 				fprintf(f, ", mode: l3}\n");
 		}
@@ -204,6 +205,12 @@ static void every_change_is_seen(void **state)
 		{"vni: 1,", "vni: 9,"},
 		{"vni: 2,", "vni: 9,"},
 		{"vni: 2,", "vni: 2, flood: true,"},
+		{"{encryption: never}", "{encryption: never, storm_limit: 9999}"},
+		{"{encryption: never}", "{encryption: never, storm_limit: none}"},
+		{"{encryption: never}", "{encryption: never, icmp_limit: 999}"},
+		{"{encryption: never}", "{encryption: never, icmp_limit: none}"},
+		{"vni: 2,", "vni: 2, storm_limit: 9999,"},
+		{"addresses: 10.0.1.11", "addresses: 10.0.1.11, storm_limit: none"},
 		{"l3: {mode: l3, subnets: 10.0.2.0/24}", "l4: {mode: l3, subnets: 10.0.2.0/24}"},
 		{"l3: {mode: l3, subnets: 10.0.2.0/24}", "l3: {mode: l2, vni: 3, subnets: 10.0.2.0/24}"},
 		{"subnets: 10.0.2.0/24", "subnets: 10.0.2.0/25"},

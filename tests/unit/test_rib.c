@@ -37,7 +37,8 @@ struct knobs {
 		enum config_mode mode;
 		uint32_t vni;
 	} networks[N_TENANTS * N_NETWORKS];
-	struct { bool there; int node, network, address, mac; int n_addresses; } ports[N_PORTS];
+	struct { bool there; int node, network, address, mac; int n_addresses; uint32_t storm; } ports[N_PORTS];
+	uint16_t icmp;
 	struct rib_link links[N_PORTS];
 };
 
@@ -122,7 +123,7 @@ static void build(struct fabric *f, const struct knobs *k)
 	struct config_node *nodes[N_NODES] = {};
 
 	memset(f, 0, sizeof(*f));
-	f->config = (struct config){.nodes = f->nodes, .tenants = f->tenants, .ports = f->ports};
+	f->config = (struct config){.nodes = f->nodes, .tenants = f->tenants, .ports = f->ports, .icmp_limit = k->icmp};
 	for (int i = 0; i < N_NODES; i++)
 		if (k->nodes[i].there)
 			build_node(f, k, i, nodes[i] = &f->nodes[f->config.n_nodes++]);
@@ -162,7 +163,8 @@ static void build(struct fabric *f, const struct knobs *k)
 			continue;
 		*p = (struct config_port){.name = name_of(f, 0, N_NODES + i, "p%d", i), .node = nodes[k->ports[i].node],
 					  .network = networks[k->ports[i].network], .addresses = f->addresses[i],
-					  .n_addresses = (size_t)k->ports[i].n_addresses};
+					  .n_addresses = (size_t)k->ports[i].n_addresses,
+					  .storm_limit = k->ports[i].storm};
 		p->mac = (struct mac){{2, 0, 0, 0, 0, (uint8_t)k->ports[i].mac}};
 		f->addresses[i][0] = address_of("10.0.%d.1", k->ports[i].address);
 		f->addresses[i][1] = address_of("fd00::%x", k->ports[i].address + 2);
@@ -366,7 +368,9 @@ static void expect_port(struct set *s, const struct fabric *f, const struct conf
 				     .vni = vni,
 				     .vrf = vrf,
 				     .flags = link->flags,
-				     .mac = p->mac};
+				     .mac = p->mac,
+				     .storm_limit = p->storm_limit,
+				     .icmp_limit = f->config.icmp_limit};
 
 		for (size_t i = 0; i < n->n_gateways; i++)
 			if (addr_is_v4(&n->gateways[i]))
@@ -445,7 +449,7 @@ static void knobs_turn(struct knobs *k)
 		 v = pick(N_TENANTS * N_NETWORKS);
 	unsigned n = 1 + pick(N_NODES - 1), m = 1 + pick(N_NODES - 1), t = pick(N_TENANTS);
 
-	switch (pick(26)) {
+	switch (pick(28)) {
 	case 0: case 1: case 2: case 3: k->ports[p].there ^= true; break;
 	case 4: k->ports[p].node = (int)pick(N_NODES); break;
 	case 5: k->ports[p].node = SELF; break;
@@ -469,6 +473,8 @@ static void knobs_turn(struct knobs *k)
 	case 23: k->nodes[n].lists[w] ^= true; break;
 	case 24: k->tenants[t].there ^= true; break;
 	case 25: SWAP(k->tenants[t].vni, k->tenants[(t + 1) % N_TENANTS].vni); break;
+	case 26: k->ports[p].storm = pick(3); break;
+	case 27: k->icmp = (uint16_t)pick(3); break;
 	}
 	if (pick(3) == 0)
 		k->links[p] = (struct rib_link){.ifindex = pick(3) ? 100 + p : 0,
