@@ -48,10 +48,18 @@ void agent_degrade(struct agent *a, enum reason r, const char *format, ...)
 	a->degraded[n] = NULL;
 }
 
+/* Why its programs are not where they should be, or NULL. */
+static const char *port_problem(const struct agent *a, const struct port_local *p)
+{
+	if (p->error)
+		return p->why ? p->why : strerror(-p->error);
+	return p->ifindex && a->dp && !a->options.offline ? attach_problem(a->dp, p->ifindex, ATTACH_PORT) : NULL;
+}
+
 static bool port_is_up(const struct agent *a, const struct port_local *p, const struct link **link)
 {
 	*link = p->ifindex ? kern_link_by_index(a->kern, p->ifindex) : NULL;
-	return *link && !p->error && (*link)->up && (*link)->running;
+	return *link && !port_problem(a, p) && (*link)->up && (*link)->running;
 }
 
 bool agent_is_degraded(const struct agent *a)
@@ -76,10 +84,10 @@ enum agent_port_state agent_port_state(const struct agent *a, const struct confi
 	*reason = "";
 	if (p->node != a->self || !port)
 		return AGENT_PORT_REMOTE;
-	if (port->error) {
-		*reason = port->why ? port->why : strerror(-port->error);
+	*reason = port_problem(a, port);
+	if (*reason)
 		return AGENT_PORT_FAILED;
-	}
+	*reason = "";
 	if (port_is_up(a, port, &link))
 		return AGENT_PORT_UP;
 	*reason = text;

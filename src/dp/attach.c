@@ -46,6 +46,7 @@ struct attachment {
 	struct attachment_key key;
 	bool pending; /* an earlier run's filter stays until the maps are full */
 	bool failed;  /* at the start: what an earlier run left there is better than nothing */
+	char *why;    /* of the last look: what keeps our programs from it; NULL = nothing */
 };
 
 /* Of the directory's name, however it is spelt ("/sys/fs/bpf//isthmus/" is the same one). */
@@ -220,6 +221,7 @@ static void forget(struct datapath *dp, struct attachment *a)
 	if (!a)
 		return;
 	hmap_remove(&dp->attachments, &a->key);
+	free(a->why);
 	free(a);
 }
 
@@ -342,10 +344,25 @@ void attach_fini(struct datapath *dp)
 {
 	struct attachment *a;
 
-	for (size_t i = 0; (a = hmap_next(&dp->attachments, &i));)
+	for (size_t i = 0; (a = hmap_next(&dp->attachments, &i));) {
+		free(a->why);
 		free(a);
+	}
 	hmap_fini(&dp->attachments);
 	filters_close(&dp->filters);
+}
+
+static void note_problem(struct attachment *a, int r)
+{
+	free(a->why);
+	a->why = r < 0 && r != -ENODEV ? strdup(datapath_error()) : NULL;
+}
+
+const char *attach_problem(const struct datapath *dp, uint32_t ifindex, enum attach_role role)
+{
+	const struct attachment *a = find(dp, ifindex, role);
+
+	return a ? a->why : NULL;
 }
 
 #define AUDIT_DEVICES 256
@@ -369,6 +386,7 @@ int attach_audit(struct datapath *dp)
 			continue;
 		}
 		r = a->failed ? 0 : attach_check(dp, a->key.ifindex, a->key.role); /* the caller of attach_add knows */
+		note_problem(a, r);
 		if (r >= 0)
 			repairs += r;
 		else if (r != -ENODEV) /* whoever watches links will call attach_forget */

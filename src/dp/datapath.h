@@ -54,6 +54,8 @@ int attach_add(struct datapath *dp, uint32_t ifindex, enum attach_role role);
 int attach_remove(struct datapath *dp, uint32_t ifindex, enum attach_role role); /* -ENODEV is success */
 /* 1 = found broken and repaired, 0 fine */
 int attach_check(struct datapath *dp, uint32_t ifindex, enum attach_role role);
+/* What keeps our programs from the device since the last audit; NULL = nothing.  Valid until the next call of dp/. */
+const char *attach_problem(const struct datapath *dp, uint32_t ifindex, enum attach_role role);
 void attach_forget(struct datapath *dp, uint32_t ifindex); /* the device is gone */
 
 /* ---- table.c: map entries ---- */

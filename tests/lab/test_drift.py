@@ -138,8 +138,12 @@ def test_what_cannot_be_mended_is_said(lab):
     node.ns.tc("qdisc", "add", "dev", "r1", "ingress")
     node.daemon.signal(signal.SIGCONT)
     wait_until(lambda: "cannot be mended" in node.isthmus("status", check=False).stdout, 3)
+    port = next(p for p in node.get("ports") if p["name"] == "r1")
+    assert port["state"] == "failed" and "tc qdisc del dev r1 ingress" in json.dumps(port)
+    assert "port r1 is failed" in node.isthmus("status", check=False).stdout
     node.ns.tc("qdisc", "del", "dev", "r1", "ingress")
     node.wait_up()
+    assert next(p for p in node.get("ports") if p["name"] == "r1")["state"] == "up"
     assert all(filters(node, "r1").values())
 
 
