@@ -227,20 +227,23 @@ static void forget(struct datapath *dp, struct attachment *a)
 
 /*
  * On a port nobody's filter may be before ours: it could let a packet go past it to the host.  A new one is put before
- * the others of its priority, so ours is taken off and put on again.  1 was moved, 0 stands right
+ * the others of its priority, so ours is taken off and put on again.  1 was attached, swapped or moved, 0 was right
  */
 static int ensure_first(struct datapath *dp, uint32_t ifindex, const struct hook *h)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = h->point);
 	LIBBPF_OPTS(bpf_tc_opts, options, .handle = dp->handle, .priority = h->priority);
-	struct filter f;
-	int r;
+	struct filter f = {0};
+	int r, changed;
 
-	if (h->priority != FIRST)
-		return 0;
+	/* One question where all is well, as it is asked of every port twice a second. */
 	r = filters_first(&dp->filters, ifindex, h->side, &f);
-	if (r < 0 || is_ours(&f))
-		return 0; /* what is missing is ensured by others; another data plane's port is not ours to fight for */
+	if (r == 0 && f.priority == h->priority && f.handle == dp->handle &&
+	    f.program_id == dp->programs[h->program].id)
+		return 0;
+	changed = ensure(dp, ifindex, h);
+	if (changed != 0 || r < 0 || is_ours(&f))
+		return changed; /* another data plane's port is not ours to fight for */
 	r = bpf_tc_detach(&hook, &options);
 	if (r < 0 && r != -ENOENT)
 		return attach_failed(r, ifindex, h);
@@ -249,12 +252,15 @@ static int ensure_first(struct datapath *dp, uint32_t ifindex, const struct hook
 
 static int ensure_all_first(struct datapath *dp, uint32_t ifindex, enum attach_role role)
 {
-	int changed = ensure_all(dp, ifindex, role);
+	int changed = 0;
 
-	for (size_t i = 0; changed >= 0 && i < roles[role].n_hooks; i++) {
-		int r = ensure_first(dp, ifindex, &roles[role].hooks[i]);
+	for (size_t i = 0; i < roles[role].n_hooks; i++) {
+		const struct hook *h = &roles[role].hooks[i];
+		int r = h->priority == FIRST ? ensure_first(dp, ifindex, h) : ensure(dp, ifindex, h);
 
-		changed = r < 0 ? r : changed | r;
+		if (r < 0)
+			return r;
+		changed |= r;
 	}
 	return changed;
 }

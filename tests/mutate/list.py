@@ -216,8 +216,8 @@ MUTANTS = [
     Mutant(
         "filter_second",
         "src/dp/attach.c",
-        "\tif (r < 0 || is_ours(&f))\n",
-        "\tif (r <= 0)\n",
+        "\tif (changed != 0 || r < 0 || is_ours(&f))\n",
+        "\tif (changed != 0 || r <= 0)\n",
         "somebody's filter stays before ours on a port, and leads packets past it",
         ["unit dp", "lab test_hooks.py"],
     ),
