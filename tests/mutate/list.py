@@ -373,7 +373,7 @@ MUTANTS = [
     Mutant(
         "guard_forwarding",
         "src/kern/sysctl.c",
-        '\t{"ipv4", "forwarding", "0"},\n',
+        '\t{"ipv4", "forwarding", "0", IPV4_DEVCONF_FORWARDING},\n',
         "",
         "one of the settings that close a port's host side is forgotten",
         ["unit kern", "lab test_ports.py"],

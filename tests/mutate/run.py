@@ -47,10 +47,10 @@ def mutated(m, root=ROOT):
     return text.replace(m.old, m.new)
 
 
-def problems(root=ROOT):
+def problems(root=ROOT, mutants=MUTANTS):
     """What is wrong with the list as it stands."""
     found = []
-    for m in MUTANTS:
+    for m in mutants:
         try:
             mutated(m, root)
         except ListError as e:
@@ -220,10 +220,10 @@ def main():
     parser.add_argument("--as-it-is", action="store_true", help="... which is not brought up to date")
     parser.add_argument("mutant", nargs="*")
     asked = parser.parse_args()
-    found = problems(os.path.join(asked.copy, "tree") if asked.copy and asked.as_it_is else ROOT)
+    chosen = select(asked.mutant)
+    found = problems(os.path.join(asked.copy, "tree") if asked.copy and asked.as_it_is else ROOT, chosen)
     if found:
         sys.exit("\n".join(["the list does not fit the tree:", *found]))
-    chosen = select(asked.mutant)
     if asked.list or asked.check:
         for m in chosen if asked.list else []:
             print(f"{m.name:28} {m.file:24} {m.why}")
