@@ -5,7 +5,7 @@ PYTHON := /usr/bin/python3
 export ISTHMUS_BUILD := $(abspath $(BUILD))
 MAKEFLAGS += --no-print-directory
 
-.PHONY: all help deps demo bench test test-asan test-kernel test-deb deb lint fuzz soak mutate install clean
+.PHONY: all help deps demo bench test test-asan test-kernel test-deb deb lint fuzz coverage soak mutate install clean
 
 all: deps
 	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) . >/dev/null
@@ -22,6 +22,7 @@ help:
 	'make deb        Debian packages isthmusd and isthmus, in $(BUILD)/deb; make test-deb installs, upgrades and removes them' \
 	'make lint       warnings as errors (gcc, clang), clang-tidy, cppcheck, scan-build, mandoc and more; STEP="tidy scan"' \
 	'make fuzz       libFuzzer targets, TIME=30 seconds each' \
+	'make coverage   how much of every decoder the corpora of the fuzzers run: at least 90 % of its lines' \
 	'make soak       long runs: CASE="churn stop120", TIME=3600 seconds each (root)' \
 	'make mutate     plant bugs one at a time and see the suite catch them (root); MUTANT="name ..."' \
 	'make install    DESTDIR= and meson options as usual' \
@@ -58,6 +59,9 @@ lint: deps
 
 fuzz: deps
 	@tools/fuzz $(or $(TIME),30)
+
+coverage: deps
+	@tools/fuzz coverage
 
 soak: all
 	@$(PYTHON) tests/soak/run.py --time $(or $(TIME),3600) $(CASE)

@@ -68,15 +68,16 @@ def measure(targets, uncovered=False):
         merged = replay(targets, scratch)
         found = {}
         for f in json.loads(cov("export", targets, merged, "-summary-only"))["data"][0]["files"]:
-            found[os.path.relpath(os.path.realpath(f["filename"]), ROOT)] = (f["filename"], f["summary"]["lines"])
-        rows = [(name, found[name][1]["count"], found[name][1]["covered"]) if name in found else (name, 1, 0)
+            found[os.path.relpath(os.path.realpath(f["filename"]), ROOT)] = f["summary"]["lines"]
+        rows = [(name, found[name]["count"], found[name]["covered"]) if name in found else (name, 1, 0)
                 for name in decoders()]
         text = ""
         if uncovered:
-            for name in filter(found.get, decoders()):
-                shown = cov("show", targets, merged, found[name][0])
-                lines = re.findall(r"^ +\d+\| +0\|.*$", shown, re.M)
-                text += f"{name}\n" + "".join(line + "\n" for line in lines)
+            wanted = {os.path.join(ROOT, name): name for name in decoders()}
+            for part in re.split(r"^(?=/.*:$)", cov("show", targets, merged), flags=re.M):
+                name = wanted.get(os.path.realpath(part.partition(":\n")[0]))
+                lines = re.findall(r"^ +\d+\| +0\|.*$", part, re.M) if name else []
+                text += "".join(f"{name}:{line}\n" for line in lines)
         return rows, text
 
 
