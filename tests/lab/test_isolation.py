@@ -98,6 +98,9 @@ def l3_frames(tenant):
             packet.udp_frame(mac, gw, v6, to6, 1, 2, c("unicast")),
             # Out of the l3 network into the l2 one of the tenant: routed.
             packet.udp_frame(mac, gw, v4, L2["b"][1], 1, 2, c("unicast")),
+            # And to the one beside it, routed and delivered on the same node.
+            packet.udp_frame(mac, gw, v4, L2["a"][1], 1, 2, c("unicast")),
+            packet.udp_frame(mac, gw, v6, L2["a"][2], 1, 2, c("unicast")),
         ],
         "broadcast": [packet.udp_frame(mac, packet.BROADCAST, v4, "255.255.255.255", 1, 2, c("broadcast"))],
         "multicast": [packet.udp_frame(mac, "33:33:00:00:00:fb", v6, "ff02::fb", 1, 2, c("multicast"))],
@@ -169,6 +172,7 @@ def test_nothing_of_a_tenant_reaches_another(lab, mode):
             }
             assert {k: found.get((t, k, t + "b3"), 0) for k in sent} == arrived
             assert found.get((t, "unicast", t + "b"), 0) == 1
+            assert found.get((t, "unicast", t + "a"), 0) == 2
 
 
 def test_a_tenants_errors_and_answers_stay_with_it(lab):
