@@ -60,10 +60,9 @@ static void check_guards(struct agent *a)
 	count_repairs(a, kern_fib_enable(a->kern), "the settings of lo");
 }
 
-#define MERGE_TURNS 120 /* a minute */
+#define DEVICE_TURNS 120 /* a minute */
 
-/* Without it everything works, only slower: no reason to be degraded. */
-void agent_merge(struct agent *a)
+static void merge(struct agent *a)
 {
 	static struct log_limit limit;
 	int r;
@@ -72,7 +71,7 @@ void agent_merge(struct agent *a)
 		return;
 	r = kern_merge_enable(a->kern, a->config->vxlan_port);
 	if (r < 0) {
-		a->state->merge_turn = a->state->turn + MERGE_TURNS;
+		a->state->merge_turn = a->state->turn + DEVICE_TURNS;
 		log_limited(&limit, LOG_LEVEL_INFO, "tunnel packets that arrive are not merged by us: %s",
 			    r == -EADDRINUSE ? "another VXLAN device has the port, and merges them" : strerror(-r));
 		return;
@@ -83,6 +82,28 @@ void agent_merge(struct agent *a)
 			    "drift: the device that merges tunnel packets had been changed by others and is back");
 	}
 	a->state->merge_port = a->config->vxlan_port;
+}
+
+/* A new one is another interface: the node's entry names it, and our program has to be on it. */
+static void cut(struct agent *a)
+{
+	static struct log_limit limit;
+	int r;
+
+	if (a->state->turn < a->state->cut_turn)
+		return;
+	r = kern_cut_enable(a->kern);
+	if (r < 0) {
+		a->state->cut_turn = a->state->turn + DEVICE_TURNS;
+		log_limited(&limit, LOG_LEVEL_WARNING,
+			    "super-packets of UDP (QUIC) from other nodes are dropped (encap_failed): the veths that cut "
+			    "them cannot be made: %s", strerror(-r));
+	} else if (r > 0) {
+		a->repairs++;
+		log_limited(&a->state->repair_limit, LOG_LEVEL_WARNING,
+			    "drift: the devices that cut packets had been changed by others and are back");
+		agent_look_at_paths(a);
+	}
 }
 
 static void retry_failed_ports(struct agent *a)
@@ -125,7 +146,8 @@ void agent_audit(struct agent *a)
 	agent_degrade(a, REASON_AUDIT, r < 0 ? "the data plane is not as it should be, and cannot be mended: %s" : NULL,
 		      datapath_error());
 	check_guards(a);
-	agent_merge(a);
+	merge(a);
+	cut(a);
 	a->state->turn++;
 	if (a->state->turn % 2) /* the rest once a second */
 		return;

@@ -2,16 +2,14 @@
 /*
  * doctor_underlay.c - between the nodes: addresses, interfaces, paths, and who else has a hand in tunnel packets.
  */
-#include <linux/ethtool.h>
 #include <linux/if_addr.h>
-#include <linux/sockios.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "agent/doctor_exam.h"
+#include "kern/feature.h"
 #include "lib/cleanup.h"
 
 #define INNER_MTU_MIN 1280 /* RFC 8200 5: what IPv6 needs */
@@ -227,7 +225,7 @@ static void check_program(struct exam *x)
 
 /*
  * The kernel's VXLAN devices, and programs, hold their port as a UDP socket.  Ours does, for the merging that comes with
- * it (kern/merge.c); others would see what is not ours.
+ * it (kern/device.c); others would see what is not ours.
  */
 static void check_udp(struct exam *x)
 {
@@ -285,81 +283,24 @@ static void check_firewall(struct exam *x)
 
 /* ---- speed ---- */
 
-struct features {
-	struct ethtool_gstrings *names;
-	struct ethtool_gfeatures *values;
-};
-
-static int ethtool(int fd, const char *name, void *data)
-{
-	struct ifreq request = {.ifr_data = data};
-
-	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
-	return ioctl(fd, SIOCETHTOOL, &request);
-}
-
-static bool features_read(int fd, const char *name, struct features *f)
-{
-	_cleanup_(free) struct ethtool_sset_info *set = calloc(1, sizeof(*set) + sizeof(set->data[0]));
-	uint32_t count;
-
-	if (!set)
-		return false;
-	set->cmd = ETHTOOL_GSSET_INFO;
-	set->sset_mask = 1ULL << ETH_SS_FEATURES;
-	if (ethtool(fd, name, set) < 0 || !set->sset_mask || !set->data[0] || set->data[0] > 1024)
-		return false;
-	count = set->data[0];
-	f->names = calloc(1, sizeof(*f->names) + (size_t)count * ETH_GSTRING_LEN);
-	f->values = calloc(1, sizeof(*f->values) + (count + 31) / 32 * sizeof(f->values->features[0]));
-	if (!f->names || !f->values)
-		return false;
-	f->names->cmd = ETHTOOL_GSTRINGS;
-	f->names->string_set = ETH_SS_FEATURES;
-	f->names->len = count;
-	f->values->cmd = ETHTOOL_GFEATURES;
-	f->values->size = (count + 31) / 32;
-	return ethtool(fd, name, f->names) == 0 && ethtool(fd, name, f->values) == 0;
-}
-
-/* A feature that the device has and somebody switched off. */
-static bool feature_is_off(const struct features *f, const char *name)
-{
-	for (uint32_t i = 0; i < f->names->len; i++) {
-		const struct ethtool_get_features_block *block = &f->values->features[i / 32];
-		uint32_t bit = UINT32_C(1) << (i % 32);
-
-		if (strncmp((const char *)f->names->data + (size_t)i * ETH_GSTRING_LEN, name, ETH_GSTRING_LEN) == 0)
-			return (block->available & bit) && !(block->active & bit);
-	}
-	return false;
-}
-
 static void check_offload(struct exam *x)
 {
 	static const char *const wanted[] = {"tx-udp_tnl-segmentation", "tx-generic-segmentation", "rx-gro"};
-	_cleanup_(fd) int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0); /* any family does for ioctls of devices */
 	const struct link *links[16];
 	size_t n = underlay_links(x, links);
 	char fix[120];
 
-	for (size_t i = 0; i < n && fd >= 0; i++) {
-		struct features f = {0};
-
-		if (features_read(fd, links[i]->name, &f))
-			for (size_t k = 0; k < sizeof(wanted) / sizeof(wanted[0]); k++) {
-				/* A veth merges packets only when it is told to; there it is a choice, not a fault. */
-				if (!feature_is_off(&f, wanted[k]) ||
-				    (links[i]->kind == LINK_VETH && strcmp(wanted[k], "rx-gro") == 0))
-					continue;
-				snprintf(fix, sizeof(fix), "ethtool -K %s %s on", links[i]->name, wanted[k]);
-				found(x, DOCTOR_WARN, fix,
-				      "%s of %s is off: large packets are cut in software, at half the speed or less",
-				      wanted[k], links[i]->name);
-			}
-		free(f.names);
-		free(f.values);
-	}
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < sizeof(wanted) / sizeof(wanted[0]); k++) {
+			/* A veth merges packets only when it is told to; there it is a choice, not a fault. */
+			if (!kern_feature_is_off(links[i]->name, wanted[k]) ||
+			    (links[i]->kind == LINK_VETH && strcmp(wanted[k], "rx-gro") == 0))
+				continue;
+			snprintf(fix, sizeof(fix), "ethtool -K %s %s on", links[i]->name, wanted[k]);
+			found(x, DOCTOR_WARN, fix,
+			      "%s of %s is off: large packets are cut in software, at half the speed or less", wanted[k],
+			      links[i]->name);
+		}
 }
 
 const struct doctor_check doctor_underlay_checks[] = {

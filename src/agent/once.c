@@ -162,6 +162,8 @@ int once_teardown(const struct agent_options *options, bool purge)
 	}
 	r = kern_merge_disable(kern);
 	if (r >= 0)
+		r = kern_cut_disable(kern);
+	if (r >= 0)
 		r = kern_fib_disable(kern);
 	if (r >= 0)
 		r = kern_neighbours_release(kern);

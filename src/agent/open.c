@@ -129,6 +129,14 @@ static void enter_sandbox(struct agent *a)
 		agent_degrade(a, REASON_SANDBOX, "the daemon's sandbox lacks %s", a->unboxed);
 }
 
+/* What fails is tried again, and said, by the audit. */
+static void open_devices(struct agent *a, const struct config *c)
+{
+	kern_cut_enable(a->kern);
+	if (kern_merge_enable(a->kern, c->vxlan_port) >= 0)
+		a->state->merge_port = c->vxlan_port;
+}
+
 static int open_running(struct agent *a)
 {
 	struct loaded loaded = {0};
@@ -145,11 +153,12 @@ static int open_running(struct agent *a)
 	if (r == 0 && (r = kern_fib_enable(a->kern)) < 0)
 		log_error("lo cannot be made to forward: %s; is /proc/sys writable?", strerror(-r));
 	if (r >= 0)
+		open_devices(a, loaded.config);
+	if (r >= 0)
 		r = apply_first(a, &loaded);
 	loaded_fini(&loaded);
 	if (r < 0)
 		return r;
-	agent_merge(a);
 	write_down(a);
 	r = agent_follow(a);
 	if (r == 0)

@@ -50,7 +50,7 @@ struct agent_state {
 	bool fabric_refused, ports_refused; /* ... after what is there has been set aside */
 	size_t guard_cursor;   /* of the audit's round */
 	unsigned turn;         /* of the audit */
-	unsigned merge_turn;   /* when the audit tries again to have tunnel packets merged */
+	unsigned merge_turn, cut_turn; /* when the audit tries again to have tunnel packets merged, and cut */
 	uint16_t merge_port;   /* for which they are merged, 0 = none yet */
 	struct increment *increment; /* see increment.h; NULL = to be prepared */
 	struct log_limit repair_limit;
@@ -101,7 +101,6 @@ void agent_remember(struct agent *a); /* looks at the directory, and tries again
 
 /* audit.c: twice a second */
 void agent_audit(struct agent *a);
-void agent_merge(struct agent *a); /* tunnel packets that arrive, by the kernel; also at start */
 void agent_guard(struct agent *a, const struct port_local *p); /* what closes the host's side of a port, as it should be */
 
 #endif

@@ -131,6 +131,7 @@ static void want_all(const struct wire *w, const struct kern *kern, const struct
 {
 	const struct wire_path *p;
 
+	want(wanted, kern_link_by_name(kern, KERN_CUT_IN));
 	for (size_t i = 0; i < self->n_interfaces; i++)
 		want(wanted, kern_link_by_name(kern, self->interfaces[i]));
 	if (self->n_interfaces > 0)
@@ -142,11 +143,12 @@ static void want_all(const struct wire *w, const struct kern *kern, const struct
 			want(wanted, kern_link_by_index(kern, p->path.ifindex));
 }
 
-static void node_of(const struct config *c, const struct config_node *self, struct abi_node *out)
+static void node_of(const struct kern *kern, const struct config *c, const struct config_node *self, struct abi_node *out)
 {
 	struct mac router_mac;
 
-	*out = (struct abi_node){.vxlan_port = htons(c->vxlan_port), .icmp_limit = c->icmp_limit};
+	*out = (struct abi_node){.vxlan_port = htons(c->vxlan_port), .icmp_limit = c->icmp_limit,
+				 .cut_ifindex = kern_cut_ifindex(kern)};
 	for (size_t i = 0; i < self->n_underlay && i < 2; i++)
 		memcpy(out->underlay[i].bytes, self->underlay[i].bytes, sizeof(out->underlay[i].bytes));
 	config_router_mac(self, &router_mac);
@@ -160,7 +162,7 @@ void wire_plan(const struct wire *w, const struct kern *kern, const struct confi
 	struct wanted wanted = {0};
 	struct abi_node node;
 
-	node_of(c, self, &node);
+	node_of(kern, c, self, &node);
 	if (!w->node_known || memcmp(&node, &w->node, sizeof(node)) != 0)
 		plan_node(plan, &node, &w->node);
 	want_all(w, kern, self, &wanted);

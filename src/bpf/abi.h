@@ -45,6 +45,7 @@ struct abi_node {
 	__u8 gateway_mac[6]; /* anycast: the same on every node of the fabric */
 	__u8 router_mac[6];  /* this node's own, inner destination of routed (L3 VNI) traffic */
 	__u16 icmp_limit;    /* ICMP errors a second towards other nodes, of one tenant; 0 = no limit */
+	__u32 cut_ifindex;   /* a device that cuts super-packets of UDP and brings them back; 0 = there is none */
 };
 
 /* ---- ports: HASH by ifindex ----------------------------------------------------------------------------------- */

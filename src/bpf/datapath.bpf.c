@@ -213,6 +213,17 @@ static __always_inline int merge_ecn(struct __sk_buff *skb, const struct packet 
 	return DROP_NONE;
 }
 
+/* A super-packet of UDP cannot be decapsulated whole (kern/device.c): off to where it is cut, whence it comes back. */
+static __always_inline int cut(struct __sk_buff *skb, const struct origin *o)
+{
+	struct abi_node *n = node_get();
+
+	if (!n || !n->cut_ifindex || skb->mark == ABI_MARK /* it was there, and is as it was */)
+		return refuse(skb, o, DROP_ENCAP_FAILED);
+	skb->mark = ABI_MARK;
+	return bpf_redirect(n->cut_ifindex, 0);
+}
+
 SEC("tc")
 int wire_ingress(struct __sk_buff *skb)
 {
@@ -252,6 +263,9 @@ int wire_ingress(struct __sk_buff *skb)
 	reason = parse_at(skb, outer.v6 ? OVERHEAD6 : OVERHEAD4, p);
 	if (reason != DROP_NONE)
 		return refuse(skb, &o, reason);
+	if (skb->gso_size && p->l4_proto == IPPROTO_UDP && p->ip)
+		return cut(skb, &o);
+	skb->mark = 0;
 	if (decap(skb, p, outer.v6))
 		return refuse(skb, &o, DROP_ENCAP_FAILED);
 	reason = merge_ecn(skb, p, outer.tos);

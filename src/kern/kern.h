@@ -106,11 +106,20 @@ int kern_fib_enable(const struct kern *k);
 int kern_fib_disable(const struct kern *k); /* back to what conf/all says; for a teardown */
 
 /*
- * The kernel merges TCP segments inside VXLAN packets to `port` that arrive (merge.c). 1 made so, 0 was so;
+ * The kernel merges TCP segments inside VXLAN packets to `port` that arrive (device.c). 1 made so, 0 was so;
  * -EADDRINUSE: somebody has another device on the port, which does the same; -EOPNOTSUPP: the kernel has no VXLAN.
  */
 #define KERN_MERGE_NAME "isthmus%u" /* the device's, with the port */
 int kern_merge_enable(struct kern *k, uint16_t port);
 int kern_merge_disable(struct kern *k); /* for a teardown */
+
+/*
+ * A pair of veths that cuts super-packets of UDP into datagrams: what is sent to the device kern_cut_ifindex comes in at
+ * KERN_CUT_IN. 1 made so, and in the table of links; 0 was so; -errno.
+ */
+#define KERN_CUT_IN "isthmus-cut-in"
+int kern_cut_enable(struct kern *k);
+int kern_cut_disable(struct kern *k); /* for a teardown */
+uint32_t kern_cut_ifindex(const struct kern *k); /* 0: there is none */
 
 #endif

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "kern/feature.h"
 #include "kern/kern.h"
 #include "kern/rtnl.h"
 #include "lib/hmap.h"
@@ -522,6 +523,28 @@ static void tunnels_are_merged(void **state)
 	assert_int_equal(kern_merge_enable(w->kern, 7), -EEXIST);
 }
 
+static void datagrams_are_cut(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(kern_cut_ifindex(w->kern), 0);
+	assert_int_equal(kern_cut_enable(w->kern), 1);
+	assert_int_equal(kern_cut_ifindex(w->kern), if_nametoindex("isthmus-cut"));
+	assert_int_equal(kern_cut_enable(w->kern), 0);
+	assert_true(kern_feature_is_off("isthmus-cut", "tx-udp-segmentation"));
+	assert_false(kern_feature_is_off("isthmus-cut", "tx-tcp-segmentation"));
+	assert_false(kern_feature_is_off("nobody", "tx-udp-segmentation"));
+	assert_int_equal(kern_feature_switch_off("isthmus-cut", "no-such-thing"), 0);
+	assert_int_equal(kern_feature_switch_off("nobody", "tx-udp-segmentation"), -ENODEV);
+	assert_int_equal(value_of("ipv6/conf/isthmus-cut-in/disable_ipv6"), 1);
+	assert_int_equal(run("ip link set isthmus-cut-in down"), 0);
+	assert_true(wait_until(w, kern_cut_ifindex(w->kern) == 0));
+	assert_int_equal(kern_cut_enable(w->kern), 1); /* a new pair */
+	assert_int_equal(kern_cut_disable(w->kern), 0);
+	assert_int_equal(if_nametoindex("isthmus-cut-in"), 0);
+	assert_int_equal(kern_cut_disable(w->kern), 0);
+}
+
 /* ---- bytes ------------------------------------------------------------------------------------------------------- */
 
 struct seeds {
@@ -632,6 +655,7 @@ int main(void)
 		ROW(an_opened_guard_is_told),
 		ROW(only_lo_forwards),
 		ROW(tunnels_are_merged),
+		ROW(datagrams_are_cut),
 		ROW(no_bytes_are_read_too_far),
 	};
 
