@@ -349,6 +349,7 @@ def start_point(rig, maps, n):
     try:
         rig.alive()
         rig.hold(maps["base"], "after the start")
+        assert back(rig)[0] == 200  # it may have started from the snapshot, and says so until the file is read
         wait_until(rig.is_well, 5, "no reason to be degraded")
         rig.end()
     except (AssertionError, LabError) as e:
