@@ -2,8 +2,8 @@
 /*
  * rtnl.h - rtnetlink messages to values, and a socket that asks; private to kern/.
  *
- * rtnl_next and rtnl_decode are pure functions over bytes, so that they can be fuzzed: whatever the bytes are, they give
- * a message, a value or -EBADMSG, and never read past `size`.  rtnl_request sends one request and hands every decoded
+ * rtnl_next and rtnl_decode are pure functions over bytes, so that they can be fuzzed: whatever the bytes are, they
+ * give a message, a value or -EBADMSG, and never read past `size`.  rtnl_request sends one request and hands every decoded
  * answer to `fn`.
  */
 #ifndef ISTHMUS_KERN_RTNL_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Mutated and cut frames over real devices (row C6): every one meets the program, and the counters of the kernel grow as
- * the host build says.  Runts that BPF_PROG_TEST_RUN refuses come this way too.
+ * Mutated and cut frames over real devices (row C6): every one meets the program, and the counters of the kernel grow
+ * as the host build says.  Runts that BPF_PROG_TEST_RUN refuses come this way too.
  *
  *	far namespace                                   node
  *	x11 .. x24   frames in                =======>  p11 .. p24   port_ingress, port_egress
@@ -157,8 +157,8 @@ static void batch_name(struct prng random, uint64_t from, uint64_t to, const cha
 			fail_msg("PRNG seed %lu, frame %lu: \"%s\" is not as the host build says", prng_seed, i, what);
 		}
 	}
-	fail_msg("PRNG seed %lu: \"%s\" differs over frames %lu to %lu, but not when they come singly", prng_seed, counter,
-		 from, to - 1);
+	fail_msg("PRNG seed %lu: \"%s\" differs over frames %lu to %lu, but not when they come singly", prng_seed,
+		 counter, from, to - 1);
 }
 
 static void devices_and_host_agree_on_mutated_frames(void **state)

@@ -3,7 +3,8 @@
  * The kernel's run and the host build's run of very many mutated frames (row C6): verdict and bytes are equal on each,
  * drop reasons and counters on every thousand.  Nothing of it makes the kernel complain in its log.
  *
- * test_bpf_differential [FRAMES [SEED]]   at least so many that BPF_PROG_TEST_RUN takes; a difference prints the seed, the number and the frame
+ * test_bpf_differential [FRAMES [SEED]]   at least so many that BPF_PROG_TEST_RUN takes; a difference prints the seed,
+ *                                         the number and the frame
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -33,7 +34,7 @@ static void kmsg_open(void)
 		fail_msg("/dev/kmsg cannot be read");
 }
 
-/* How the kernel complains of packets, of programs, and of itself; what else it says meanwhile others have caused. */
+/* How the kernel complains of packets, of programs, of itself; what else it says meanwhile others have caused. */
 static bool is_complaint(const char *text)
 {
 	static const char *const words[] = {

@@ -237,6 +237,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	}
 	check_loaded(&l);
+	if (ports.size && memchr(ports.data, 0, ports.size))
+		require(!l.runtime_text, "ports before a zero byte were used");
 	from_file = strcmp(l.name, configuration) == 0 && is_text(&config, &l) && !(which & OPTION_NO_CONFIG);
 	if (!from_file && !(which & OPTION_WRITTEN))
 		require(is_vouched_for(&fabric, &l), "a start from a snapshot that is not as it was written");

@@ -19,7 +19,7 @@ SECONDS = 60
 
 PLANTS = {
     "config": ("src/conf/emit.c", "	if (n->foreign) {", "	if (false) {"),  # not written back
-    "packet": ("src/bpf/parse.h", "if (data + off + 24 > data_end)", "if (data + off > data_end)"),  # read too far
+    "packet": ("src/bpf/parse.h", "p->l3_size < header || p->l3_size > size - ETH_HLEN)", "p->l3_size < header)"),
     "api": ("src/api/route.c", "if (route->mutates && user->access != API_ACCESS_ALL) {", "if (false) {"),
     "netlink": ("src/kern/rtnl.c", "h->nlmsg_len < sizeof(*h) || h->nlmsg_len > *size)", "h->nlmsg_len < sizeof(*h))"),
     "adopt": ("src/dp/map.c", "if (memcmp(map_cell_value(m, cell), value, m->shape.value_size) != 0)", "if (false)"),

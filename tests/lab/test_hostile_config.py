@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Row F3: hostile configurations against a running daemon, by `isthmus apply` and by the file itself (SIGHUP).
 
-Refused within 1 s of processor time with file:line:column and path, exit code 2; the daemon takes at most 64 MB more meanwhile, and what
-runs stays as it was.  tests/conf/test_limits.py has many more such files for the parser alone.
+Refused within 1 s of processor time with file:line:column and path, exit code 2; the daemon takes at most 64 MB more
+meanwhile, and what runs stays as it was.  tests/conf/test_limits.py has many more such files for the parser alone.
 """
 import os
 import re
@@ -161,8 +161,8 @@ def test_a_start_with_it_ends_with_2(lab, name, tmp_path):
     path.write_text(HOSTILE[name]())
     own = {d: str(tmp_path / d) for d in ("run", "state", "bpf")}
     begun = seconds(None)
-    p = subprocess.run([binary("isthmusd"), "--node", "one", "--config", str(path), "--run-dir", own["run"], "--state-dir",
-                        own["state"], "--bpf-dir", own["bpf"]], capture_output=True, text=True, timeout=20)
+    p = subprocess.run([binary("isthmusd"), "--node", "one", "--config", str(path), "--run-dir", own["run"],
+                        "--state-dir", own["state"], "--bpf-dir", own["bpf"]], capture_output=True, text=True, timeout=20)
     took = seconds(None) - begun
     assert p.returncode == 2, f"exit {p.returncode}: {p.stderr[:1000]}"
     assert re.search(rf"{re.escape(str(path))}:\d+:\d+: \S+: ", p.stderr), p.stderr[:1000]
