@@ -12,6 +12,7 @@
 
 #define ENTRIES_PER_TURN 32768
 #define GUARD_TURNS 3
+#define GUARDS_LEAST 64 /* so many at every turn: all of a small node */
 
 static void count_repairs(struct agent *a, int n, const char *what)
 {
@@ -51,9 +52,11 @@ void agent_guard(struct agent *a, const struct port_local *p)
  */
 static void check_guards(struct agent *a)
 {
-	size_t budget = a->ports->by_name.length / GUARD_TURNS + 1;
+	size_t length = a->ports->by_name.length, budget = length / GUARD_TURNS + GUARDS_LEAST;
 	struct port_local *p;
 
+	if (budget > length)
+		budget = length;
 	while ((p = next_port(a, &a->state->guard_cursor, &budget)))
 		if (p->ifindex && !p->error && kern_port_is_guarded(a->kern, p->ifindex) != 1)
 			agent_guard(a, p);
