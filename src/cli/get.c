@@ -299,11 +299,16 @@ static int wait_for_ok(const struct call *call, json_t **out)
 	end = now_ms() + timeout_ms;
 	for (;;) {
 		long left = end - now_ms();
+		json_t *answer = NULL;
 
 		code = client_json(call,
 				   &(struct client_request){.target = "/v1/status", .quiet = true, .no_offline = true,
 							    .timeout_ms = left > 1000 ? 1000 : left > 0 ? left : 1},
-				   out);
+				   &answer);
+		if (answer) { /* the last one that came counts: the time may end in the middle of a question */
+			json_decref(*out);
+			*out = answer;
+		}
 		if (code == CODE_PERMISSION)
 			return fail(ERROR_PERMISSION, "run it as root, or join the group \"isthmus\"",
 				    "not permitted to talk to the daemon");
@@ -311,8 +316,6 @@ static int wait_for_ok(const struct call *call, json_t **out)
 			return CODE_OK;
 		if (now_ms() >= end)
 			break;
-		json_decref(*out);
-		*out = NULL;
 		nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
 	}
 	if (!*out)
