@@ -29,9 +29,13 @@ from soak.run import Figure
 LAST = 5000
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+# libseccomp 2.5.4 frees twice when a realloc of its own fails while the filter is made, at the start; nothing that we could
+# pass it differently helps.  The process ends there and the next one starts.  Such starts are counted and told.
+IN_LIBSECCOMP = re.compile(r"attempting double-free.*\n\s+#0 .*\n\s+#1 [^\n]*/libseccomp\.so")
+
 # do(rig): (status, body), 0 = no answer.  status: without a failure.  exact: whatever is granted has the same body.
-# after: what the maps are like then ("base" when nothing is said); undo(rig) leads back.
-Verb = collections.namedtuple("Verb", "name do status exact after undo", defaults=(200, False, None, None))
+# A change leads from maps like `before` to `after`, undo(rig) leads back.
+Verb = collections.namedtuple("Verb", "name do status exact after undo before", defaults=(200, False, None, None, "base"))
 
 
 def sanitized_build():
@@ -104,6 +108,7 @@ def make_fabric(networks=2, ports=2, hop=0):
 
 BASE, SMALL, BIG = make_fabric(), make_fabric(ports=3), make_fabric(networks=24, ports=8, hop=1)
 WRONG = "version: 1\nnodes: {dc1: 7}\n"
+ONE = 'ports:\n  y1: {node: aws1, network: t1/web, mac: "02:00:00:02:00:03", addresses: [10.0.3.3], interface: y1}\n'
 MORE = ('ports:\n  x1: {node: aws1, network: t1/web, mac: "02:00:00:02:00:01", addresses: [10.0.3.1], interface: x1}\n'
         '  x2: {node: dc1, network: t1/web, mac: "02:00:00:02:00:02", addresses: [10.0.3.2], interface: x2}\n')
 
@@ -113,7 +118,7 @@ class Rig:
         self.lab, self.build, self.node = lab, build, lab.nodes["dc1"]
         self.fault = Fault(os.path.join(lab.run.directory, "fault"))
         self.socket = os.path.join(self.node.daemon.run_dir, "isthmus.sock")
-        self.restarts, self.points = 0, 0
+        self.restarts, self.points, self.in_libseccomp = 0, 0, 0
         self.node.daemon.write_config(BASE.yaml())
 
     def start(self):
@@ -216,6 +221,10 @@ def get(path, status=200):
 
 
 def port_del(rig):
+    return rig.request("DELETE", "/v1/ports/y1")
+
+
+def more_del(rig):
     return max(rig.request("DELETE", "/v1/ports/x1"), rig.request("DELETE", "/v1/ports/x2"))
 
 
@@ -251,8 +260,8 @@ CHANGES = [
     Verb("apply, nothing new", apply(BASE)),
     Verb("apply, a small change", apply(SMALL), after="small", undo=back),
     Verb("apply, a large change", apply(BIG), after="big", undo=back),
-    Verb("port add", lambda rig: rig.request("POST", "/v1/ports", MORE), after="more", undo=port_del),
-    Verb("port del", port_del, after="base", undo=lambda rig: rig.request("POST", "/v1/ports", MORE)),
+    Verb("port add", lambda rig: rig.request("POST", "/v1/ports", MORE), after="more", undo=more_del),
+    Verb("port del", port_del, after="base", undo=lambda rig: rig.request("POST", "/v1/ports", ONE), before="one"),
     Verb("reload (SIGHUP)", reload, after="small", undo=back),
     Verb("interface down, up, drift", flap),
 ]
@@ -262,12 +271,13 @@ VERBS = {v.name: v for v in READS + CHANGES}
 def references(rig):
     """name -> maps of a daemon that was just started with it; "used": with base, and the number of its next hops"""
     return {"base": rig.fresh(BASE.yaml()), "small": rig.fresh(SMALL.yaml()), "big": rig.fresh(BIG.yaml()),
-            "more": rig.fresh(BASE.yaml(), MORE), "used": rig.fresh(BASE.yaml(), None, "used")}
+            "more": rig.fresh(BASE.yaml(), MORE), "one": rig.fresh(BASE.yaml(), ONE),
+            "used": rig.fresh(BASE.yaml(), None, "used")}
 
 
 def settle(rig, verb, maps, status):
     """What was granted is all there, what was refused left no trace; the verb, with memory, does what it says."""
-    before, after = maps["more" if verb.name == "port del" else "base"], maps[verb.after]
+    before, after = maps[verb.before], maps[verb.after]
     if status == 0 or verb.do is reload:  # nobody was told: one or the other
         wait_until(lambda: rig.maps() in (before, after), 5, "maps as before or as wanted", every=0.05)
     else:
@@ -296,7 +306,7 @@ def point(rig, verb, maps, n, whole):
             assert body_of(answer) == whole, f"another answer than with memory: {answer[1][:2000]}"
         if verb.after:
             settle(rig, verb, maps, answer[0])
-        if verb in CHANGES and verb.do is not port_del:  # the port that comes back is waiting for its interface
+        if verb in CHANGES:
             wait_until(rig.is_well, 5, "no reason to be degraded")
     except (AssertionError, LabError, OSError) as e:
         raise AssertionError(f"{verb.name}, allocation {n} of {count} ({rig.fault.where}), answer {answer[0]}: {e}") from None
@@ -307,7 +317,7 @@ def point(rig, verb, maps, n, whole):
 def run_verb(rig, verb, maps, numbers):
     """The failures of one verb; their number."""
     points = rig.points
-    if verb.name == "port del":
+    if verb.before != "base":
         assert verb.undo(rig)[0] == 200
     whole = verb.do(rig)
     assert whole[0] == verb.status, f"{verb.name}, without a failure: {whole}"
@@ -317,8 +327,8 @@ def run_verb(rig, verb, maps, numbers):
         if not point(rig, verb, maps, n, body_of(whole)):
             break
     rig.alive()
-    if verb.name == "port del":
-        verb.do(rig)
+    if verb.before != "base":
+        assert verb.do(rig)[0] == 200
     rig.hold(maps["used"], f"{verb.name}: in the end", "used")
     rig.end()
     rig.start()
@@ -342,7 +352,12 @@ def start_point(rig, maps, n):
         assert not daemon.running, f"start, allocation {n}: neither ready nor ended"
     count, fired = rig.fault.disarm()
     where = f"start, allocation {n} of {count} ({rig.fault.where})"
-    assert not rig.report(), f"{where}: {rig.report()}"
+    report = rig.report()
+    if IN_LIBSECCOMP.search(report):
+        rig.in_libseccomp += 1
+        rig.start()
+        report = ""
+    assert not report, f"{where}: {report}"
     if not daemon.running:
         assert daemon.process.returncode in (1, 2), f"{where}: ended with {daemon.process.returncode}"
         rig.start()
@@ -371,4 +386,5 @@ def soak(seconds, verbs=None, last=LAST):
             if not start_point(r, maps, n):
                 break
         return [*figures, Figure("start: allocations that failed", r.points - before, "", "> 0"),
+                Figure("start: ended by a double free inside libseccomp", r.in_libseccomp),
                 Figure("all", r.points, "", "> 0"), Figure("restarts", r.restarts)]
