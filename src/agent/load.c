@@ -178,7 +178,7 @@ static char *read_ports(const struct agent_options *o, char **ignored)
 	if (r == -ENOENT || r == -ENOTDIR)
 		return NULL;
 	if (r < 0 || strlen(text) != size) {
-		if (asprintf(ignored, "%s: %s", path, r < 0 ? strerror(-r) : "it holds a zero byte") < 0)
+		if (text_format(ignored, "%s: %s", path, r < 0 ? strerror(-r) : "it holds a zero byte") < 0)
 			*ignored = NULL;
 		return NULL;
 	}
@@ -212,8 +212,8 @@ int load_choose(const struct agent_options *o, struct loaded *out)
 	int r = -EINVAL, file, saved = snapshot_read(o->state_dir, load_size_max(o), &snapshot);
 
 	if (saved < 0 && saved != -ENOENT && saved != -ENOTDIR &&
-	    asprintf(&saved_ignored, "%s/fabric.yaml: %s", o->state_dir,
-		     saved == -EBADMSG ? "it is not as it was written" : strerror(-saved)) < 0)
+	    text_format(&saved_ignored, "%s/fabric.yaml: %s", o->state_dir,
+			saved == -EBADMSG ? "it is not as it was written" : strerror(-saved)) < 0)
 		saved_ignored = NULL;
 	file = file_read(o->config_path, load_size_max(o), &text, &size);
 
@@ -223,7 +223,7 @@ int load_choose(const struct agent_options *o, struct loaded *out)
 		r = from_snapshot(o, &snapshot, ports, &l);
 	if (r < 0 && file == 0)
 		r = load_for_us(o, o->config_path, text, size, ports, &l, &errors, &broken);
-	else if (r < 0 && asprintf(&broken, "%s: %s", o->config_path, strerror(-file)) < 0)
+	else if (r < 0 && text_format(&broken, "%s: %s", o->config_path, strerror(-file)) < 0)
 		broken = NULL;
 	if (r < 0 && saved == 0) {
 		r = from_snapshot(o, &snapshot, ports, &l);

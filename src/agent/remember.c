@@ -26,7 +26,7 @@ static int set_aside(const char *dir, const char *name, bool *refused)
 
 	if (!*refused)
 		return 0;
-	if (asprintf(&from, "%s/%s", dir, name) < 0 || asprintf(&to, "%s/%s.refused", dir, name) < 0)
+	if (text_format(&from, "%s/%s", dir, name) < 0 || text_format(&to, "%s/%s.refused", dir, name) < 0)
 		return -ENOMEM;
 	if (rename(from, to) < 0 && errno != ENOENT)
 		return -errno;
