@@ -121,7 +121,7 @@ static uint64_t dropped(int rtnl, unsigned ifindex)
 	return 0;
 }
 
-/* A batch; how many of it the kernel took.  Where it stopped it dropped one, and says ENOBUFS only when that was the first. */
+/* A batch; how many of it the kernel took.  Where it stopped it dropped one; ENOBUFS says so only of the first. */
 static size_t send_batch(int fd, struct frames *f, size_t wanted, uint64_t *refused)
 {
 	struct mmsghdr messages[BATCH] = {};

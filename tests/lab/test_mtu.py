@@ -74,11 +74,11 @@ def echo_request(source, address, to_mac, number):
 
 
 def sweep(lab, source, target, to_mac, sizes, address, df):
-    """Send one packet of every size, and a small ping right behind each.  Returns sizes delivered, {size: (source, mtu)}
-    answered.
+    """Send one packet of every size, and a small ping right behind each.
+    Returns sizes delivered, {size: (source, mtu)} answered.
 
-    What is delivered is whole, what crosses the underlay is no fragment and no larger than it takes, and an answer is there
-    within one round trip: before that of the ping.
+    What is delivered is whole, what crosses the underlay is no fragment and no larger than it takes, and an answer is
+    there within one round trip: before that of the ping.
     """
     number = lambda data: int(re.search(rb"<(\d{5})>", data)[1])  # noqa: E731
     delivered, answered = [], {}

@@ -17,6 +17,7 @@ from lab.fabric import Fabric
 from lab.room import Lab
 
 OTHER = "02:00:00:00:be:ef"
+INSIDE = (4, 41, 47, 50, 51, 55, 94, 97, 98, 108, 115, 137, 143, 144)
 HIDING = (0x8847, 0x8848, 0x8863, 0x8864, 0x88E5, 0x894F, 0x22F3, 0x6558)  # MPLS, PPPoE, MACsec, NSH, TRILL, a frame
 
 
@@ -192,7 +193,7 @@ def forbidden(me, target):
             ]
             + [packet.eth(tm, m, kind, c + bytes(40)) for kind in HIDING]
             + [to(udp6(six, t6, 50000, 4789, inner))]
-            + [to(packet.ipv4(four, t4, p, c + bytes(30))) for p in (4, 41, 47, 50, 51, 55, 94, 97, 98, 108, 115, 137, 143, 144)]
+            + [to(packet.ipv4(four, t4, p, c + bytes(30))) for p in INSIDE]
             + [to(packet.ipv6(six, t6, p, c + bytes(30))) for p in (4, 41, 47, 50, 97, 115, 137)]
             + [to(packet.ipv4(four, t4, 6, packet.tcp(four, t4, 50000, 7471, payload=c)))],
             "tunnel_protocol",
@@ -385,8 +386,8 @@ STRANGERS = 60000
 
 
 def test_c1_a_million_forged_packets(lab):
-    """A million packets that are right in all but the outer source, from 60,000 sources: nothing arrives, and the counter
-    says exactly a million; afterwards a member's packet still gets in.
+    """A million packets that are right in all but the outer source, from 60,000 sources: nothing arrives, and the
+    counter says exactly a million; afterwards a member's packet still gets in.
     """
     dc1, v6 = lab.node("dc1"), packet.is_v6(lab.node("dc1").underlay[0])
     base = without_sum(next(tunnel_packets(lab, "2001:db8:bad::1" if v6 else "100.64.0.1", "dc1", 5001, 1)))
@@ -401,8 +402,8 @@ def test_c1_a_million_forged_packets(lab):
 
 
 def test_c3_a_hundred_thousand_random_networks(lab):
-    """From a member, into networks that it is not in: aws2 has a port in red/web only.  blue's VNIs, 0, the highest, those
-    beside its own, and random ones: nothing arrives, and each is counted.
+    """From a member, into networks that it is not in: aws2 has a port in red/web only.  blue's VNIs, 0, the highest,
+    those beside its own, and random ones: nothing arrives, and each is counted.
     """
     known = {5000, 5001}  # of what aws2 may use
     random = Random("C3")
@@ -446,7 +447,7 @@ def test_c1_sources_that_look_like_a_members(lab):
 
 
 def other_tunnels(lab):
-    """name -> (IP protocol, payload) of one packet in another tunnel than VXLAN, with a frame inside that is right in all."""
+    """name -> (IP protocol, payload) of a packet in another tunnel than VXLAN; the frame inside is right in all."""
     v2, v1 = lab.host("v2"), lab.host("v1")
     source, target = lab.node("aws1").underlay[0], lab.node("dc1").underlay[0]
     frame = packet.udp_frame(v2.mac, v1.mac, v2.ip4, v1.ip4, 1, 2, b"canary 4")
@@ -475,8 +476,9 @@ def other_tunnels(lab):
 
 
 def test_c2_other_tunnels_are_not_opened(lab):
-    """In whatever else may carry a frame, sent by a member to this node's tunnel address: no workload receives it, and no
-    counter of ours moves: these packets are not ours.  What the node's own stack is given is what was sent, byte for byte.
+    """In whatever else may carry a frame, sent by a member to this node's tunnel address: no workload receives it, and
+    no counter of ours moves: these packets are not ours.  What the node's own stack is given is what was sent, byte for
+    byte.
     """
     dc1, source = lab.node("dc1"), lab.node("aws1").underlay[0]
     target, v1, v2 = dc1.underlay[0], lab.host("v1"), lab.host("v2")

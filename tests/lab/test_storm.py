@@ -104,8 +104,8 @@ def test_nobody_else_loses_a_packet(lab):
 
 
 def flooded(lab):
-    """(copies that dc1 has made, when at the earliest that was so, when at the latest).  red has one other member: one copy
-    for each frame that passes.
+    """(copies that dc1 has made, when at the earliest that was so, when at the latest).  red has one other member: one
+    copy for each frame that passes.
     """
     early = time.monotonic()
     return lab.node("dc1").metrics()['isthmus_packets_total{counter="flooded"}'], early, time.monotonic()
@@ -126,8 +126,8 @@ def test_the_limit_is_exact(lab):
         assert tap.lost == 0
         passed, dropped = tap.total, storm_drops(lab) - before
     print(
-        f"\nC8: {FRAMES:,} frames in {storm['seconds']:.2f} s: {passed:,} passed, {dropped:,} dropped; in {early2 - late:.3f} "
-        f"to {late2 - early:.3f} s {last - first:,.0f} passed, allowed {LIMIT}/s"
+        f"\nC8: {FRAMES:,} frames in {storm['seconds']:.2f} s: {passed:,} passed, {dropped:,} dropped; in "
+        f"{early2 - late:.3f} to {late2 - early:.3f} s {last - first:,.0f} passed, allowed {LIMIT}/s"
     )
     assert passed + dropped == storm["sent"] == FRAMES
     assert 0.99 * LIMIT * (early2 - late) <= last - first <= 1.01 * LIMIT * (late2 - early)
@@ -169,7 +169,7 @@ def counter(lab, name):
 
 
 def errors_of(lab, host, count):
-    """How many ICMP errors so many packets to nowhere are answered with, how many are held back, and the time it took."""
+    """How many ICMP errors so many packets to nowhere are answered with, how many not, and how long it took."""
     h = lab.host(host)
     to_nowhere = packet.udp_frame(h.mac, GATEWAY_MAC, h.ip4, "192.0.2.1", 1, 2, b"<nowhere>")
     made, held, start = counter(lab, "icmp_errors"), counter(lab, "icmp_limited"), time.monotonic()
@@ -180,8 +180,8 @@ def errors_of(lab, host, count):
 
 
 def test_errors_are_limited_by_port(lab):
-    """RFC 4443 2.4(f), RFC 1812 4.3.2.8: of 5,000 packets to nowhere at once 1,000 are answered and what the time allows;
-    the packets are counted all the same.  Another port still gets its errors.
+    """RFC 4443 2.4(f), RFC 1812 4.3.2.8: of 5,000 packets to nowhere at once 1,000 are answered and what the time
+    allows; the packets are counted all the same.  Another port still gets its errors.
     """
     made, held, seconds = errors_of(lab, "s1", 5000)
     print(f"\nICMP errors: {made:,.0f} sent, {held:,.0f} held back in {seconds:.2f} s")
@@ -206,7 +206,7 @@ def trips(lab, count):
 
 
 def test_round_trips_of_others_stay_short(lab):
-    """p99 at most twice that without a storm; measured in turns, the best of three, as this machine is not ours alone."""
+    """p99 at most twice that without a storm, measured in turns; the best of three, as others use this machine."""
     rows = []
     for _ in range(3):
         calm = trips(lab, 3000)
@@ -218,7 +218,7 @@ def test_round_trips_of_others_stay_short(lab):
             break
     ratio, calm, stormy, rate = min(rows, key=lambda r: r[0])
     print(
-        f"\nC8: round trips of the other tenant p50/p99 {calm['p50']:.0f}/{calm['p99']:.0f} us, in a storm of {rate:,.0f} "
-        f"frames/s {stormy['p50']:.0f}/{stormy['p99']:.0f} us"
+        f"\nC8: round trips of the other tenant p50/p99 {calm['p50']:.0f}/{calm['p99']:.0f} us, in a storm of "
+        f"{rate:,.0f} frames/s {stormy['p50']:.0f}/{stormy['p99']:.0f} us"
     )
     assert ratio <= 2, rows
