@@ -119,7 +119,7 @@ static int take_option(struct invocation *v, int option)
 		v->options.config_max = conf_text_max(optarg);
 		if (v->options.config_max)
 			return 0;
-		fprintf(stderr, "isthmusd: --max-config %s: expected MiB from %zu to %u\n", optarg, CONF_TEXT_MAX >> 20,
+		fprintf(stderr, "isthmusd: --max-config %s: expected MiB from %zu to %d\n", optarg, CONF_TEXT_MAX >> 20,
 			CONF_TEXT_MAX_MIB);
 		return -EINVAL;
 	case OPTION_LOG_LEVEL:

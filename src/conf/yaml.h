@@ -49,7 +49,7 @@ struct yaml {
 };
 
 /* 0, also when errors that leave a usable tree were reported; -EINVAL no tree, reported; -ENOMEM */
-int yaml_read(unsigned number, const struct conf_source *source, struct report *report, struct yaml **out);
+int yaml_read(unsigned source, const struct conf_source *from, struct report *report, struct yaml **out);
 void yaml_free(struct yaml *y);
 DEFINE_CLEANUP(yaml, struct yaml *, yaml_free)
 

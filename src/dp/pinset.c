@@ -31,7 +31,7 @@ static_assert((int)MAP_MAX <= STAMP_MAPS, "room for every map, and the same size
 
 const char *pinset_name(enum map_id id, char out[static PIN_NAME_SIZE])
 {
-	snprintf(out, PIN_NAME_SIZE, "%s_v%u", map_names[id], ABI_VERSION);
+	snprintf(out, PIN_NAME_SIZE, "%s_v%d", map_names[id], ABI_VERSION);
 	return out;
 }
 

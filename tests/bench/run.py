@@ -13,7 +13,6 @@ greatest.  Ends with the files named at the end; nothing else is left behind, al
 """
 import contextlib
 import fnmatch
-import json
 import os
 import platform
 import sys
