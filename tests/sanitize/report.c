@@ -17,7 +17,7 @@ const char *__ubsan_default_options(void);
 
 __attribute__((visibility("default"))) const char *__asan_default_options(void)
 {
-	return "detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1:check_initialization_order=1:"
+	return "detect_leaks=1:detect_stack_use_after_return=1:check_initialization_order=1:"
 	       "strict_init_order=1:allocator_may_return_null=1:handle_abort=1";
 }
 
