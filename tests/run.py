@@ -6,8 +6,9 @@ run.py [--sanitized] [TIER ...]   default: every tier, in the order below
 
 --sanitized: the build is one with ASan and UBSan; whatever they wrote to its reports/ during a tier fails the tier.
 
-A tier is a function that returns a list of (name, passed, output).  cmocka programs and pytest runs count each test of
-theirs; a program that reports nothing counts as one.
+The tiers kernel and fuzz go beside the others, at low priority.  A tier is a function that returns a list of (name,
+passed, output).  cmocka programs and pytest runs count each test of theirs; a program that reports nothing counts as
+one.
 """
 import concurrent.futures
 import json
@@ -16,7 +17,9 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+import traceback
 import xml.etree.ElementTree as ElementTree
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -178,7 +181,38 @@ TIERS = {
     "kernel": kernel_tier,
     "deb": lambda: pytest("tests/deb", 900),
 }
+BESIDE = {"kernel", "fuzz"}
 NOT_BY_DEFAULT = {"deb"}  # builds all of it anew: `make test-deb`
+
+
+def tell(tier, rows, seconds):
+    good = sum(ok for _, ok, _ in rows)
+    print(f"{tier:6} {good:5} passed {len(rows) - good:3} failed {seconds:6.1f} s", flush=True)
+    shown = set()
+    for name, ok, output in rows:
+        if not ok:
+            print(f"  FAILED {name}", flush=True)
+            if output and output not in shown:
+                shown.add(output)
+                print("    " + "\n    ".join(output.strip().splitlines()[-40:]), flush=True)
+    return good
+
+
+def run_lane(tiers, sanitized, tally, lock):
+    if set(tiers) <= BESIDE:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)  # what is started from here is as polite
+    for tier in tiers:
+        start = time.monotonic()
+        try:
+            rows = TIERS[tier]() or [(f"{tier}: ran no test", False, "")]
+        except Exception as e:  # the other lane goes on, and the sum tells
+            rows = [(f"{tier}: {type(e).__name__}: {e}", False, traceback.format_exc())]
+        if sanitized:
+            rows += sanitizer_reports()
+        with lock:
+            good = tell(tier, rows, time.monotonic() - start)
+            tally[0] += good
+            tally[1] += len(rows) - good
 
 
 def main():
@@ -191,23 +225,15 @@ def main():
         sys.exit("run.py: the tests make network namespaces and load BPF programs: run as root")
     if sanitized:
         prepare_sanitized()
-    passed = failed = 0
-    for tier in chosen:
-        start = time.monotonic()
-        rows = TIERS[tier]() or [(f"{tier}: ran no test", False, "")]
-        if sanitized:
-            rows += sanitizer_reports()
-        good = sum(ok for _, ok, _ in rows)
-        passed += good
-        failed += len(rows) - good
-        print(f"{tier:6} {good:5} passed {len(rows) - good:3} failed {time.monotonic() - start:6.1f} s", flush=True)
-        shown = set()
-        for name, ok, output in rows:
-            if not ok:
-                print(f"  FAILED {name}", flush=True)
-                if output and output not in shown:
-                    shown.add(output)
-                    print("    " + "\n    ".join(output.strip().splitlines()[-40:]), flush=True)
+    # Beside the rest, at low priority: what takes long, waits for nobody and measures nothing.
+    lanes = [[t for t in chosen if t not in BESIDE], [t for t in chosen if t in BESIDE]]
+    if sanitized:
+        lanes = [chosen]
+    tally, lock = [0, 0], threading.Lock()
+    with concurrent.futures.ThreadPoolExecutor(len(lanes)) as pool:
+        for done in [pool.submit(run_lane, lane, sanitized, tally, lock) for lane in lanes]:
+            done.result()
+    passed, failed = tally
     print(f"{passed} passed, {failed} failed")
     sys.exit(1 if failed else 0)
 
