@@ -69,18 +69,23 @@ struct map_cell *map_next(const struct map *m, size_t *cursor)
 
 /* ---- the sum of all elements --------------------------------------------------------------------------------------- */
 
-/* Against accidents: whoever may write to the map can do worse than to look for a collision. */
+/*
+ * Against accidents: whoever may write to the map can do worse than to look for a collision.  Something is added at each
+ * step, as from 0 a product never leaves 0, and what counts as 0 is not missed in a sum.
+ */
+#define HASH_STEP(hash, word) ((((hash) ^ (word)) * 0x9e3779b97f4a7c15) + 0xbf58476d1ce4e5b9)
+
 static uint64_t hash_bytes(uint64_t hash, const uint8_t *bytes, size_t size)
 {
 	for (; size >= sizeof(uint64_t); bytes += sizeof(uint64_t), size -= sizeof(uint64_t)) {
 		uint64_t word;
 
 		memcpy(&word, bytes, sizeof(word));
-		hash = (hash ^ word) * 0x9e3779b97f4a7c15;
+		hash = HASH_STEP(hash, word);
 		hash ^= hash >> 32;
 	}
 	for (; size > 0; bytes++, size--)
-		hash = (hash ^ *bytes) * 0x9e3779b97f4a7c15;
+		hash = HASH_STEP(hash, *bytes);
 	return hash;
 }
 
