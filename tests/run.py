@@ -6,7 +6,7 @@ run.py [--sanitized] [TIER ...]   default: every tier, in the order below
 
 --sanitized: the build is one with ASan and UBSan; whatever they wrote to its reports/ during a tier fails the tier.
 
-The tiers kernel and fuzz go beside the others, at low priority.  A tier is a function that returns a list of (name,
+The tiers that measure nothing (BESIDE) go beside the others, at low priority.  A tier is a function that returns a list of (name,
 passed, output).  cmocka programs and pytest runs count each test of theirs; a program that reports nothing counts as
 one.
 """
@@ -181,7 +181,7 @@ TIERS = {
     "kernel": kernel_tier,
     "deb": lambda: pytest("tests/deb", 900),
 }
-BESIDE = {"kernel", "fuzz"}
+BESIDE = {"tree", "conf", "kernel", "fuzz"}
 NOT_BY_DEFAULT = {"deb"}  # builds all of it anew: `make test-deb`
 
 

@@ -72,6 +72,8 @@ static void merge(struct agent *a)
 
 	if (a->state->turn < a->state->merge_turn)
 		return;
+	if (a->state->merge_port && a->state->merge_port != a->config->vxlan_port)
+		kern_merge_disable(a->kern, a->state->merge_port);
 	r = kern_merge_enable(a->kern, a->config->vxlan_port);
 	if (r < 0) {
 		a->state->merge_turn = a->state->turn + DEVICE_TURNS;
@@ -105,8 +107,9 @@ static void cut(struct agent *a)
 		a->repairs++;
 		log_limited(&a->state->repair_limit, LOG_LEVEL_WARNING,
 			    "drift: the devices that cut packets had been changed by others and are back");
-		agent_look_at_paths(a);
 	}
+	if (kern_cut_ifindex(a->kern) != a->wire->node.cut_ifindex)
+		agent_look_at_paths(a);
 }
 
 static void retry_failed_ports(struct agent *a)

@@ -160,7 +160,7 @@ int once_teardown(const struct agent_options *options, bool purge)
 		fprintf(stderr, "isthmusd: data plane: %s\n", datapath_error());
 		code = 1;
 	}
-	r = kern_merge_disable(kern);
+	r = kern_merge_disable(kern, 0);
 	if (r >= 0)
 		r = kern_cut_disable(kern);
 	if (r >= 0)

@@ -263,7 +263,7 @@ static __always_inline int encap6(struct __sk_buff *skb, const struct abi_nextho
  * Where many paths lead to a VTEP, flows are spread over them in so many groups, each with its own question and memory.
  */
 #define FLOW_GROUPS 64 /* a power of two */
-#define WAYS 1024      /* of each CPU, likewise */
+#define WAYS 4096      /* of each CPU, likewise: 64 VTEPs in use at a time, if their hashes differ */
 
 struct way {
 	__u64 tick;
@@ -289,9 +289,9 @@ static __always_inline __u32 flow_group(__be16 sport)
 
 static __always_inline struct way *way_get(const struct abi_addr *remote, __be16 sport)
 {
-	__u32 last = bpf_ntohl(remote->be32[3]), i;
+	__u64 hash = (remote->u64[0] ^ remote->u64[1] >> 7 ^ remote->u64[1]) * 0x9e3779b97f4a7c15ULL;
+	__u32 i = ((__u32)(hash >> 40) * FLOW_GROUPS | flow_group(sport)) & (WAYS - 1);
 
-	i = ((last ^ last >> 8 ^ last >> 16) * FLOW_GROUPS | flow_group(sport)) & (WAYS - 1);
 	return bpf_map_lookup_elem(&ways, &i);
 }
 

@@ -258,6 +258,7 @@ static __always_inline struct icmp_error *error_new(struct scratch *scratch, __u
 {
 	struct icmp_error *e = &scratch->error;
 
+	scratch->packet.tos = 0; /* of a tunnel header around the answer, which is not ECN-capable */
 	__builtin_memset(e, 0, sizeof(*e));
 	e->type = type;
 	e->code = code;

@@ -4,7 +4,7 @@
  *
  * One bucket per port and use: it holds what may pass in one second, and fills at that rate.  Kept as one number, the
  * moment at which it will be full (the virtual scheduling of ITU-T I.371 annex A), so that CPUs share it by compare and
- * swap: none waits, and the count stays exact.  Only what is limited comes here, so unicast pays nothing.
+ * swap: none waits, and never more pass than may.  Only what is limited comes here, so unicast pays nothing.
  *
  * A bucket that was pushed out of its map (more ports than it holds) is a full one.  The map is the programs' own and
  * not pinned.
@@ -23,7 +23,7 @@
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, ABI_MAX_PORTS);
+	__uint(max_entries, 3 * ABI_MAX_PORTS); /* two uses of each port, one of each tenant, and room */
 	__type(key, struct abi_bucket_key);
 	__type(value, struct abi_bucket);
 } buckets SEC(".maps");

@@ -41,7 +41,7 @@ static int audit_tables(struct datapath *dp, size_t budget)
 		if (r < 0)
 			return r;
 		repairs += r;
-		if (m->walk.begun) /* not through: go on here the next time */
+		if (m->walk.begun || m->hunting) /* not through: go on here the next time */
 			break;
 		dp->audit_at = (dp->audit_at + 1) % N_WALKED;
 	}

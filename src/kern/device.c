@@ -19,6 +19,7 @@
 #include <linux/veth.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/utsname.h>
 
 #include "kern/feature.h"
 #include "kern/state.h"
@@ -26,6 +27,7 @@
 #define REQUEST_SIZE 512
 #define CUT_MTU 65535
 #define CUT_OUT "isthmus-cut"
+#define FEATURE "tx-udp-segmentation"
 
 static struct nlmsghdr *link_request(char *buffer, uint16_t type, uint16_t flags, const char *name, uint32_t up)
 {
@@ -89,15 +91,15 @@ static int link_learn(struct kern *k, const char *name)
 	return rtnl_request(&k->asking, link_request(buffer, RTM_GETLINK, 0, name, 0), on_link, k);
 }
 
-struct others {
+struct removing {
 	struct kern *kern;
-	const char *keep; /* NULL: none */
+	uint16_t port; /* 0: all */
 	int r;
 };
 
-static bool remove_other(void *arg, const struct link *link)
+static bool remove_one(void *arg, const struct link *link)
 {
-	struct others *o = arg;
+	struct removing *o = arg;
 	char name[IF_NAMESIZE];
 	unsigned port;
 	int r;
@@ -105,7 +107,7 @@ static bool remove_other(void *arg, const struct link *link)
 	if (link->kind != LINK_VXLAN || sscanf(link->name, KERN_MERGE_NAME, &port) != 1 || port > UINT16_MAX)
 		return true;
 	snprintf(name, sizeof(name), KERN_MERGE_NAME, port);
-	if (strcmp(name, link->name) != 0 || (o->keep && strcmp(name, o->keep) == 0))
+	if (strcmp(name, link->name) != 0 || (o->port && o->port != port))
 		return true;
 	r = link_remove(o->kern, name);
 	if (r < 0 && r != -ENODEV) /* gone already, and not heard of yet */
@@ -113,13 +115,22 @@ static bool remove_other(void *arg, const struct link *link)
 	return true;
 }
 
-/* All devices of ours but `keep`. */
-static int remove_others(struct kern *k, const char *keep)
+int kern_merge_disable(struct kern *k, uint16_t port)
 {
-	struct others o = {.kern = k, .keep = keep};
+	struct removing o = {.kern = k, .port = port};
 
-	kern_link_each(k, remove_other, &o);
+	kern_link_each(k, remove_one, &o);
 	return o.r;
+}
+
+/* An older kernel passes over the attribute, and such a device would take what comes for any VNI. */
+static bool has_vnifilter(void)
+{
+	struct utsname name;
+	unsigned major, minor;
+
+	return uname(&name) == 0 && sscanf(name.release, "%u.%u", &major, &minor) == 2 &&
+	       (major > 5 || (major == 5 && minor >= 18));
 }
 
 int kern_merge_enable(struct kern *k, uint16_t port)
@@ -133,8 +144,9 @@ int kern_merge_enable(struct kern *k, uint16_t port)
 	if (link && link->kind != LINK_VXLAN)
 		return -EEXIST;
 	if (link && link->up)
-		return 0;
-	remove_others(k, name);
+		return kern_port_guard(k, name) > 0;
+	if (!has_vnifilter())
+		return -EOPNOTSUPP;
 	r = link ? 0 : link_make(k, name, port);
 	if (r < 0 && r != -EEXIST) /* made by us a moment ago, and not heard of yet */
 		return r;
@@ -146,10 +158,6 @@ int kern_merge_enable(struct kern *k, uint16_t port)
 	return r < 0 ? r : 1;
 }
 
-int kern_merge_disable(struct kern *k)
-{
-	return remove_others(k, NULL);
-}
 
 /* ---- cutting ----------------------------------------------------------------------------------------------------- */
 
@@ -175,24 +183,51 @@ static int pair_make(struct kern *k)
 	return rtnl_request(&k->asking, h, NULL, NULL);
 }
 
+static const char *const pair[] = {CUT_OUT, KERN_CUT_IN};
+
+/* How many settings had to be written. */
+static int guard_pair(struct kern *k)
+{
+	int changed = 0;
+
+	for (size_t i = 0; i < 2; i++) {
+		int r = kern_port_guard(k, pair[i]);
+
+		if (r < 0)
+			return r;
+		changed += r;
+	}
+	return changed;
+}
+
 static int pair_ready(struct kern *k)
 {
-	static const char *const names[] = {CUT_OUT, KERN_CUT_IN};
-	int r = kern_feature_switch_off(CUT_OUT, "tx-udp-segmentation");
+	int r = kern_feature_switch_off(CUT_OUT, FEATURE);
 
-	for (size_t i = 0; i < 2 && r >= 0; i++) {
-		r = kern_port_guard(k, names[i]);
-		if (r >= 0)
-			r = link_up(k, names[i]);
-	}
-	return r;
+	if (r >= 0)
+		r = guard_pair(k);
+	for (size_t i = 0; i < 2 && r >= 0; i++)
+		r = link_up(k, pair[i]);
+	return r < 0 ? r : 1;
+}
+
+static bool is_cutter(const struct link *link)
+{
+	return link && link->kind == LINK_VETH && link->up && link->mtu == CUT_MTU;
 }
 
 uint32_t kern_cut_ifindex(const struct kern *k)
 {
-	const struct link *out = kern_link_by_name(k, CUT_OUT), *in = kern_link_by_name(k, KERN_CUT_IN);
+	const struct link *out = kern_link_by_name(k, CUT_OUT);
 
-	return out && in && out->up && in->up ? out->ifindex : 0;
+	return is_cutter(out) && is_cutter(kern_link_by_name(k, KERN_CUT_IN)) ? out->ifindex : 0;
+}
+
+bool kern_cut_brings(const struct kern *k, uint32_t ifindex)
+{
+	const struct link *in = kern_link_by_name(k, KERN_CUT_IN);
+
+	return in && in->ifindex == ifindex;
 }
 
 int kern_cut_enable(struct kern *k)
@@ -200,9 +235,14 @@ int kern_cut_enable(struct kern *k)
 	int r;
 
 	if (kern_cut_ifindex(k))
-		return 0;
-	link_remove(k, CUT_OUT);
-	link_remove(k, KERN_CUT_IN);
+		return kern_feature_is_off(CUT_OUT, FEATURE) ? guard_pair(k) : pair_ready(k);
+	for (size_t i = 0; i < 2; i++) {
+		const struct link *link = kern_link_by_name(k, pair[i]);
+
+		if (link && link->kind != LINK_VETH)
+			return -EEXIST;
+		link_remove(k, pair[i]);
+	}
 	r = pair_make(k);
 	if (r < 0)
 		return r;

@@ -24,7 +24,9 @@ static int ask(int fd, const char *device, void *command)
 
 	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", device);
 	request.ifr_data = command;
-	return ioctl(fd, SIOCETHTOOL, &request) < 0 ? -errno : 0;
+	int r = ioctl(fd, SIOCETHTOOL, &request);
+
+	return r < 0 ? -errno : r;
 }
 
 /* The number of all features, and of this one. */
@@ -94,5 +96,6 @@ int kern_feature_switch_off(const char *device, const char *feature)
 	wanted->cmd = ETHTOOL_SFEATURES;
 	wanted->size = BLOCKS(count);
 	wanted->features[i / 32].valid = UINT32_C(1) << i % 32;
-	return ask(fd, device, wanted);
+	r = ask(fd, device, wanted);
+	return r > 0 ? -EOPNOTSUPP : r; /* heard, and not done */
 }

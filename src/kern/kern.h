@@ -107,11 +107,12 @@ int kern_fib_disable(const struct kern *k); /* back to what conf/all says; for a
 
 /*
  * The kernel merges TCP segments inside VXLAN packets to `port` that arrive (device.c). 1 made so, 0 was so;
- * -EADDRINUSE: somebody has another device on the port, which does the same; -EOPNOTSUPP: the kernel has no VXLAN.
+ * -EADDRINUSE: somebody has another device on the port, which does the same; -EOPNOTSUPP: the kernel has no VXLAN, or is
+ * older than 5.18.
  */
 #define KERN_MERGE_NAME "isthmus%u" /* the device's, with the port */
 int kern_merge_enable(struct kern *k, uint16_t port);
-int kern_merge_disable(struct kern *k); /* for a teardown */
+int kern_merge_disable(struct kern *k, uint16_t port); /* 0: of all ports, for a teardown */
 
 /*
  * A pair of veths that cuts super-packets of UDP into datagrams: what is sent to the device kern_cut_ifindex comes in at
@@ -121,5 +122,6 @@ int kern_merge_disable(struct kern *k); /* for a teardown */
 int kern_cut_enable(struct kern *k);
 int kern_cut_disable(struct kern *k); /* for a teardown */
 uint32_t kern_cut_ifindex(const struct kern *k); /* 0: there is none */
+bool kern_cut_brings(const struct kern *k, uint32_t ifindex); /* is this KERN_CUT_IN? */
 
 #endif

@@ -7,6 +7,7 @@
  */
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -141,6 +142,7 @@ static void dump_node(void)
 
 	if (bpf_map_lookup_elem(open_map("node"), &zero, &node) < 0)
 		exit(1);
+	node.cut_ifindex = node.cut_ifindex == if_nametoindex("isthmus-cut"); /* the number is another for each pair */
 	hex(text, &node, sizeof(node));
 	add("node", "", text, "");
 }

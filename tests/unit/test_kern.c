@@ -510,12 +510,15 @@ static void tunnels_are_merged(void **state)
 	assert_int_equal(run("ip link add isthmus7 type bridge; ip link add isthmus070 type bridge"), 0); /* no port's name */
 	drain(w);
 	assert_int_equal(kern_merge_enable(w->kern, 8472), 1);
+	drain(w);
+	assert_non_null(kern_link_by_name(w->kern, "isthmus4789")); /* may be another daemon's */
+	assert_int_equal(kern_merge_disable(w->kern, 4789), 0);
 	assert_true(wait_until(w, !kern_link_by_name(w->kern, "isthmus4789") && kern_link_by_name(w->kern, "isthmus8472")));
 	/* Somebody else's, with other options, has the port: it stays as it was. */
 	assert_int_equal(run("ip link add vx9 type vxlan id 9 dstport 4790; ip link set vx9 up"), 0);
 	assert_int_equal(kern_merge_enable(w->kern, 4790), -EADDRINUSE);
 	assert_true(wait_until(w, !kern_link_by_name(w->kern, "isthmus4790")));
-	assert_int_equal(kern_merge_disable(w->kern), 0);
+	assert_int_equal(kern_merge_disable(w->kern, 0), 0);
 	drain(w);
 	assert_true(wait_until(w, !kern_link_by_name(w->kern, "isthmus8472")));
 	assert_non_null(kern_link_by_name(w->kern, "isthmus7"));
@@ -537,6 +540,13 @@ static void datagrams_are_cut(void **state)
 	assert_int_equal(kern_feature_switch_off("isthmus-cut", "no-such-thing"), 0);
 	assert_int_equal(kern_feature_switch_off("nobody", "tx-udp-segmentation"), -ENODEV);
 	assert_int_equal(value_of("ipv6/conf/isthmus-cut-in/disable_ipv6"), 1);
+	assert_int_equal(run("ethtool -K isthmus-cut tx-udp-segmentation on; sysctl -qw net.ipv4.conf.isthmus-cut-in.rp_filter=0"), 0);
+	assert_int_equal(kern_cut_enable(w->kern), 1);
+	assert_true(kern_feature_is_off("isthmus-cut", "tx-udp-segmentation"));
+	assert_int_equal(value_of("ipv4/conf/isthmus-cut-in/rp_filter"), 1);
+	assert_int_equal(run("ip link set isthmus-cut mtu 1400"), 0);
+	assert_true(wait_until(w, kern_cut_ifindex(w->kern) == 0));
+	assert_int_equal(kern_cut_enable(w->kern), 1);
 	assert_int_equal(run("ip link set isthmus-cut-in down"), 0);
 	assert_true(wait_until(w, kern_cut_ifindex(w->kern) == 0));
 	assert_int_equal(kern_cut_enable(w->kern), 1); /* a new pair */
