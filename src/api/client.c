@@ -38,6 +38,7 @@ struct user {
 	struct user *next;
 	int uid;
 	size_t n;         /* connections that are not ending */
+	size_t n_clients; /* those that are, too: they point here */
 	uint64_t free_us; /* see client_turn */
 };
 
@@ -111,7 +112,7 @@ static void forget_users(struct clients *all, uint64_t now_us)
 	for (struct user **at = &all->users; *at;) {
 		struct user *u = *at;
 
-		if (u->n > 0 || u->free_us > now_us) {
+		if (u->n_clients > 0 || u->free_us > now_us) {
 			at = &u->next;
 			continue;
 		}
@@ -264,6 +265,7 @@ struct client *client_new(struct clients *all, struct MHD_Connection *handle, in
 	c->since_ms = loop_now_ms(all->loop);
 	keep_within_limits(all, c);
 	c->user->n++;
+	c->user->n_clients++;
 	c->older = all->newest;
 	if (c->older)
 		c->older->newer = c;
@@ -281,6 +283,7 @@ void client_free(struct client *c)
 
 	assert(!c->suspended);
 	change_state(c, CLIENT_ENDING);
+	c->user->n_clients--;
 	if (c->newer)
 		c->newer->older = c->older;
 	else

@@ -164,6 +164,9 @@ static ssize_t stream_read(void *arg, uint64_t position, char *buffer, size_t si
 	uint64_t start_us = client_clock_us();
 	size_t used = 0;
 
+	/* To end it, it was resumed, and microhttpd asks before it looks at the socket. */
+	if (client_is_ending(stream->client))
+		return MHD_CONTENT_READER_END_WITH_ERROR;
 	if (!client_turn(stream->client))
 		return 0;
 	while (used == 0)

@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The writers and the route table of src/api, without sockets. */
+/* The writers, the route table and the clients of src/api, without a server. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
+#include "api/client.h"
 #include "api/json.h"
 #include "api/metrics.h"
 #include "api/server.h"
+#include "lib/loop.h"
 
 static void assert_json(struct json *j, const char *text)
 {
@@ -203,6 +207,45 @@ static void errors_carry_code_hint_and_details(void **state)
 	api_reply_fini(&reply);
 }
 
+/* ---- clients ---- */
+
+static uint64_t later(void *arg)
+{
+	uint64_t *now_ms = arg;
+
+	return *now_ms += 1000;
+}
+
+static void a_user_is_kept_for_clients_that_are_ending(void **state)
+{
+	struct clients all;
+	struct loop *loop;
+	struct client *c;
+	uint64_t now_ms = 0;
+	int fds[2];
+
+	assert_int_equal(loop_new(&loop), 0);
+	loop_set_clock(loop, later, &now_ms);
+	assert_int_equal(clients_init(&all, loop, NULL, NULL), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	c = client_new(&all, NULL, fds[0]);
+	assert_non_null(c);
+	client_refuse(c, &(struct api_reply){.status = 403});
+	assert_true(client_is_ending(c));
+	for (int i = 0; i < 5; i++)
+		assert_return_code(loop_step(loop, 0), 0);
+	assert_non_null(all.users);
+	client_worked(c, 1);
+	client_free(c);
+	for (int i = 0; i < 5; i++)
+		assert_return_code(loop_step(loop, 0), 0);
+	assert_null(all.users);
+	clients_fini(&all);
+	loop_free(loop);
+	close(fds[0]);
+	close(fds[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -215,6 +258,7 @@ int main(void)
 		cmocka_unit_test(routes_are_found_by_method_and_path),
 		cmocka_unit_test(queries_are_decoded_and_unknown_ones_refused),
 		cmocka_unit_test(errors_carry_code_hint_and_details),
+		cmocka_unit_test(a_user_is_kept_for_clients_that_are_ending),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
