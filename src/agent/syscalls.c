@@ -29,8 +29,8 @@ static const int allowed[] = {
 	/* memory; executable only in the rows below */
 	SCMP_SYS(brk), SCMP_SYS(madvise), SCMP_SYS(mremap), SCMP_SYS(munmap),
 	/* descriptors */
-	SCMP_SYS(close), SCMP_SYS(dup), SCMP_SYS(fcntl), SCMP_SYS(fstat), SCMP_SYS(fstatfs), SCMP_SYS(fsync),
-	SCMP_SYS(fdatasync), SCMP_SYS(getdents64), SCMP_SYS(lseek), SCMP_SYS(pread64), SCMP_SYS(read), SCMP_SYS(readv),
+	SCMP_SYS(close), SCMP_SYS(dup), SCMP_SYS(fstat), SCMP_SYS(fstatfs), SCMP_SYS(fsync), SCMP_SYS(fdatasync),
+	SCMP_SYS(getdents64), SCMP_SYS(lseek), SCMP_SYS(pread64), SCMP_SYS(read), SCMP_SYS(readv),
 	SCMP_SYS(write), SCMP_SYS(writev),
 	/* names; Landlock says which */
 	SCMP_SYS(access), SCMP_SYS(faccessat), SCMP_SYS(faccessat2), SCMP_SYS(lstat), SCMP_SYS(mkdir),
@@ -76,6 +76,12 @@ static const struct row {
 	/* To the service manager, and for ioctls of devices; the socket of clients is there already. */
 	{SCMP_SYS(socket), 2, {{0, SCMP_CMP_EQ, AF_UNIX},
 			       {1, SCMP_CMP_MASKED_EQ, (unsigned)~(SOCK_CLOEXEC | SOCK_NONBLOCK), SOCK_DGRAM}}},
+	/* An owner of a descriptor gets signals of its choice, with no capability if root made it so: none is named. */
+	{SCMP_SYS(fcntl), 1, {{1, SCMP_CMP_EQ, F_DUPFD_CLOEXEC}}},
+	{SCMP_SYS(fcntl), 1, {{1, SCMP_CMP_EQ, F_GETFD}}},
+	{SCMP_SYS(fcntl), 1, {{1, SCMP_CMP_EQ, F_SETFD}}},
+	{SCMP_SYS(fcntl), 1, {{1, SCMP_CMP_EQ, F_GETFL}}},
+	{SCMP_SYS(fcntl), 2, {{1, SCMP_CMP_EQ, F_SETFL}, {2, SCMP_CMP_MASKED_EQ, O_ASYNC, 0}}},
 	{SCMP_SYS(ioctl), 1, {{1, SCMP_CMP_EQ, SIOCGIFINDEX}}},
 	{SCMP_SYS(ioctl), 1, {{1, SCMP_CMP_EQ, SIOCGIFNAME}}},
 	{SCMP_SYS(ioctl), 1, {{1, SCMP_CMP_EQ, SIOCETHTOOL}}},

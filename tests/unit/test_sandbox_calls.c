@@ -45,6 +45,29 @@ static int make_process(void)
 	return outcome(pid);
 }
 
+/* Whoever owns a descriptor is sent a signal of the caller's choice. */
+static int command(int cmd, long arg)
+{
+	_cleanup_(fd) int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	return fd < 0 ? ODD : outcome(syscall(SYS_fcntl, fd, cmd, arg));
+}
+
+static int own_by_process(void) { return command(F_SETOWN, getppid()); }
+static int signal_by_descriptor(void) { return command(F_SETSIG, SIGURG); }
+static int be_asynchronous(void) { return command(F_SETFL, O_ASYNC); }
+static int be_nonblocking(void) { return command(F_SETFL, O_NONBLOCK); }
+static int look_at_flags(void) { return command(F_GETFL, 0); }
+static int close_on_exec(void) { return command(F_SETFD, FD_CLOEXEC); }
+static int copy_descriptor(void) { return command(F_DUPFD_CLOEXEC, 3); }
+
+static int own_by_thread(void)
+{
+	struct f_owner_ex owner = {F_OWNER_TID, getppid()};
+
+	return command(F_SETOWN_EX, (long)&owner);
+}
+
 static void *nothing(void *arg)
 {
 	return NULL;
@@ -131,6 +154,14 @@ static void no_other_process_and_no_other_self(void **state)
 		{"signal a process", signal_parent, EPERM},
 		{"signal a thread of another", signal_thread, EPERM},
 		{"open a process", open_process, EPERM},
+		{"give a descriptor to a process", own_by_process, EPERM},
+		{"give a descriptor to a thread", own_by_thread, EPERM},
+		{"choose the signal of a descriptor", signal_by_descriptor, EPERM},
+		{"signal when there is something", be_asynchronous, EPERM},
+		{"not wait", be_nonblocking, 0},
+		{"look at flags", look_at_flags, 0},
+		{"close on exec", close_on_exec, 0},
+		{"copy a descriptor", copy_descriptor, 0},
 		{"be another user", other_user, EPERM},
 		{"be in another group", other_group, EPERM},
 		{"be in no groups", no_groups, EPERM},
@@ -313,7 +344,7 @@ static void the_kernel_and_the_host_are_out_of_reach(void **state)
 
 /* What the daemon may call, in this file's own words; and what is looked at closer above. */
 static const int may[] = {
-	SYS_brk, SYS_madvise, SYS_mremap, SYS_munmap, SYS_close, SYS_dup, SYS_fcntl, SYS_fstat, SYS_fstatfs, SYS_fsync,
+	SYS_brk, SYS_madvise, SYS_mremap, SYS_munmap, SYS_close, SYS_dup, SYS_fstat, SYS_fstatfs, SYS_fsync,
 	SYS_fdatasync, SYS_getdents64, SYS_lseek, SYS_pread64, SYS_read, SYS_readv, SYS_write, SYS_writev, SYS_access,
 	SYS_faccessat, SYS_faccessat2, SYS_lstat, SYS_mkdir, SYS_mkdirat, SYS_newfstatat, SYS_rename, SYS_renameat,
 	SYS_renameat2, SYS_stat, SYS_statfs, SYS_statx, SYS_unlink, SYS_unlinkat, SYS_accept, SYS_accept4, SYS_bind,
@@ -325,7 +356,7 @@ static const int may[] = {
 	SYS_getuid, SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_sched_getaffinity, SYS_sysinfo,
 	SYS_umask, SYS_uname,
 	/* with some arguments only */
-	SYS_openat, SYS_mmap, SYS_mprotect, SYS_socket, SYS_ioctl, SYS_prlimit64, SYS_bpf, SYS_tgkill,
+	SYS_openat, SYS_mmap, SYS_mprotect, SYS_socket, SYS_fcntl, SYS_ioctl, SYS_prlimit64, SYS_bpf, SYS_tgkill,
 #if SANITIZED
 	SYS_clone, SYS_getdents, SYS_open, SYS_prctl, SYS_ptrace, SYS_readlink, SYS_sigaltstack, SYS_wait4,
 #endif
