@@ -262,6 +262,11 @@ static enum MHD_Result start(struct server *s, struct exchange *x, struct client
 	return MHD_YES;
 }
 
+static bool only_reads(const char *method)
+{
+	return strcmp(method, MHD_HTTP_METHOD_GET) == 0 || strcmp(method, MHD_HTTP_METHOD_HEAD) == 0;
+}
+
 static enum MHD_Result take_body(struct server *s, struct exchange *x, struct client *c, const char *method,
 				 const char *data, size_t size)
 {
@@ -278,7 +283,7 @@ static enum MHD_Result take_body(struct server *s, struct exchange *x, struct cl
 		return MHD_NO;
 	}
 	/* What only reads does so without a body. */
-	if (!x->too_big && !x->refused && strcmp(method, MHD_HTTP_METHOD_GET) != 0)
+	if (!x->too_big && !x->refused && !only_reads(method))
 		body_append(x, data, size);
 	else
 		x->too_big = x->too_big || x->received > s->body_max;

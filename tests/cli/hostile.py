@@ -69,7 +69,7 @@ def chunks(n):
 
 def get_body(n):
     """Eight megabytes with a request that has no use for them, and then nothing."""
-    yield b"GET /v1/status HTTP/1.1\r\nHost: x\r\nContent-Length: 8388608\r\n\r\n"
+    yield (b"GET", b"HEAD")[n % 2] + b" /v1/status HTTP/1.1\r\nHost: x\r\nContent-Length: 8388608\r\n\r\n"
     for _ in range(127):
         yield PIECE
     while True:
