@@ -149,7 +149,7 @@ static int allow_config(int ruleset, const struct ruleset *handled, const char *
 
 /*
  * procfs makes a new inode whenever it has forgotten a name, and a rule belongs to the inode: the name has to be kept
- * in memory.  The descriptor is closed with the process.
+ * in memory, from before the rule.  The descriptor is closed with the process.
  */
 static int keep(const char *path)
 {
@@ -183,6 +183,9 @@ static int enter_files(const struct sandbox_paths *paths, const char **hint)
 	ruleset = (int)syscall(SYS_landlock_create_ruleset, &handled, size, 0);
 	if (ruleset < 0)
 		return -errno;
+	r = keep("/proc/sys/net");
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		r = allow(ruleset, &handled, rows[i].path, rows[i].access);
 		if (r < 0)
@@ -191,8 +194,6 @@ static int enter_files(const struct sandbox_paths *paths, const char **hint)
 	r = allow_config(ruleset, &handled, paths->config_path);
 	if (r == 0)
 		r = allow_pins(ruleset, &handled, paths->bpf_dir);
-	if (r == 0)
-		r = keep("/proc/sys/net");
 	if (r == 0 && syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
 		r = -errno;
 	return r;
