@@ -188,6 +188,25 @@ static int is_free(struct increment *i, const struct held_key *key)
 
 /* ---- preparing ---- */
 
+/* A port may name any address of its tenant, and the text it is read against has only the network it names. */
+static int gateways_hold(const struct config *c, struct increment *held)
+{
+	int r = 0;
+
+	for (size_t t = 0; t < c->n_tenants; t++)
+		for (size_t n = 0; n < c->tenants[t].n_networks; n++) {
+			const struct config_network *network = &c->tenants[t].networks[n];
+
+			for (size_t g = 0; r == 0 && g < network->n_gateways; g++) {
+				struct held_key key = key_of(HELD_ADDRESS, network->tenant, &network->gateways[g],
+							     sizeof(network->gateways[g]));
+
+				r = hold(held, &key);
+			}
+		}
+	return r;
+}
+
 static void increment_free(struct increment *i)
 {
 	struct place *p;
@@ -223,6 +242,8 @@ void increment_prepare(struct agent *a)
 	for (struct config_walk w = {0}; (p = config_walk(a->config, &w));)
 		if (port_holds(p, hold, i) < 0)
 			return;
+	if (gateways_hold(a->config, i) < 0)
+		return;
 	a->state->increment = TAKE_PTR(i);
 }
 
@@ -369,6 +390,8 @@ static int read_ports(struct agent *a, const struct conf_source *ports, struct c
 	sources[0].text = base;
 	r = conf_load(sources, 2, &c, &errors);
 	conf_errors_fini(&errors);
+	if (r == 0 && c->n_runtime > CONFIG_MAX_FLOOD / 2)
+		r = -EAGAIN; /* they may all go to one place, of which is_free gives half */
 	for (size_t p = 0; r == 0 && p < c->n_runtime; p++) {
 		struct config_port *port = c->runtime[p];
 

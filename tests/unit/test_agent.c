@@ -471,6 +471,35 @@ static void port_that_cannot_be_added_is_undone(void **state)
 	assert_true(failures >= 4);
 }
 
+static void gateway_of_another_network_is_no_address_of_a_new_port(void **state)
+{
+	static const char text[] =
+		"version: 1\n"
+		"fabric: {encryption: never}\n"
+		"sites: {dc: {}}\n"
+		"nodes: {dc1: {site: dc, underlay: 192.0.2.11}, aws1: {site: dc, underlay: 192.0.2.21}}\n"
+		"tenants:\n"
+		"  red:\n"
+		"    vni: 5000\n"
+		"    networks:\n"
+		"      web: {mode: l2, vni: 5001, subnets: [10.0.1.0/24], gateway: [10.0.1.1]}\n"
+		"      bare: {mode: l2, vni: 5002}\n"
+		"ports:\n"
+		"  b1: {node: aws1, interface: b1, network: red/bare, mac: \"02:00:00:00:00:61\"}\n";
+	static const char port[] =
+		"  b2: {node: aws1, interface: b2, network: red/bare, mac: \"02:00:00:00:00:62\", addresses: [10.0.1.1]}\n";
+	struct rig *g = *state;
+	char added[256];
+
+	snprintf(added, sizeof(added), "ports:\n%s", port);
+	assert_int_equal(start(g), 0);
+	assert_int_equal(apply(g, text, "", false).r, 0);
+	assert_int_equal(apply(g, text, port, true).r, -EINVAL);
+	assert_int_equal(port_add(g, added, true).r, -EINVAL);
+	assert_int_equal(port_add(g, added, false).r, -EINVAL);
+	assert_null(config_port(g->agent->config, "b2"));
+}
+
 static void clashes_of_new_ports_are_refused(void **state)
 {
 	static const char *const wrong[] = {
@@ -795,6 +824,7 @@ int main(void)
 		TEST(configuration_without_this_node_names_those_it_has),
 		TEST(port_added_the_short_way_is_as_one_of_the_file),
 		TEST(port_that_cannot_be_added_is_undone),
+		TEST(gateway_of_another_network_is_no_address_of_a_new_port),
 		TEST(clashes_of_new_ports_are_refused),
 		TEST(waiting_port_comes_up_with_its_interface),
 		TEST(interface_renamed_there_and_back_at_once_stays_attached),
