@@ -155,12 +155,15 @@ static int load_for_us(const struct agent_options *o, const char *name, const ch
 	return r;
 }
 
-static int from_snapshot(const struct agent_options *o, const struct snapshot *s, const char *ports, struct loaded *l)
+static int from_snapshot(const struct agent_options *o, const struct snapshot *s, const char *ports, struct loaded *l,
+			 char **why)
 {
-	_cleanup_(free) char *why = NULL;
 	struct conf_errors errors = {0};
-	int r = load_for_us(o, s->name, s->text, s->size, ports, l, &errors, &why);
+	int r;
 
+	free(*why); /* of an earlier try */
+	*why = NULL;
+	r = load_for_us(o, s->name, s->text, s->size, ports, l, &errors, why);
 	conf_errors_fini(&errors);
 	return r;
 }
@@ -203,7 +206,7 @@ static void say_nothing_to_start_from(const struct agent_options *o, int file, c
 
 int load_choose(const struct agent_options *o, struct loaded *out)
 {
-	_cleanup_(free) char *text = NULL, *ports_ignored = NULL, *saved_ignored = NULL, *broken = NULL;
+	_cleanup_(free) char *text = NULL, *ports_ignored = NULL, *saved_ignored = NULL, *broken = NULL, *unfit = NULL;
 	_cleanup_(free) char *ports = read_ports(o, &ports_ignored);
 	struct conf_errors errors = {0};
 	struct snapshot snapshot = {0};
@@ -220,13 +223,13 @@ int load_choose(const struct agent_options *o, struct loaded *out)
 	/* Without a daemon the question is what runs: what was applied last, whatever the file says by now. */
 	if (saved == 0 &&
 	    (o->offline || (file == 0 && snapshot.has_file && snapshot.file_hash == hash_stable(text, size))))
-		r = from_snapshot(o, &snapshot, ports, &l);
+		r = from_snapshot(o, &snapshot, ports, &l, &unfit);
 	if (r < 0 && file == 0)
 		r = load_for_us(o, o->config_path, text, size, ports, &l, &errors, &broken);
 	else if (r < 0 && text_format(&broken, "%s: %s", o->config_path, strerror(-file)) < 0)
 		broken = NULL;
 	if (r < 0 && saved == 0) {
-		r = from_snapshot(o, &snapshot, ports, &l);
+		r = from_snapshot(o, &snapshot, ports, &l, &unfit);
 		if (r == 0)
 			l.broken = TAKE_PTR(broken);
 	}
@@ -236,7 +239,7 @@ int load_choose(const struct agent_options *o, struct loaded *out)
 		*out = l;
 		if (ports_ignored)
 			out->ports_ignored = TAKE_PTR(ports_ignored);
-		out->saved_ignored = TAKE_PTR(saved_ignored);
+		out->saved_ignored = unfit ? TAKE_PTR(unfit) : TAKE_PTR(saved_ignored);
 	}
 	conf_errors_fini(&errors);
 	snapshot_fini(&snapshot);
