@@ -116,10 +116,15 @@ void agent_remember_fabric(struct agent *a)
 	uint64_t text_hash = hash_stable_string(a->config_text) ^ hash_stable_string(a->config_name) * 31,
 		 file_hash = 0;
 	size_t size;
-	bool has_file = file_read(a->options.config_path, load_size_max(&a->options), &file, &size) == 0;
+	int r = file_read(a->options.config_path, load_size_max(&a->options), &file, &size);
+	bool has_file = r == 0;
 
-	if (has_file)
+	if (has_file) {
 		file_hash = hash_stable(file, size);
+	} else if (r != -ENOENT && r != -ENOTDIR) { /* there is one, as far as we know the one that was there */
+		has_file = s->has_file;
+		file_hash = s->file_hash;
+	}
 	if (text_hash != s->text_hash || has_file != s->has_file || file_hash != s->file_hash)
 		s->fabric_pending = true;
 	s->text_hash = text_hash;
