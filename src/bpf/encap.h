@@ -289,9 +289,9 @@ static __always_inline __u32 flow_group(__be16 sport)
 
 static __always_inline struct way *way_get(const struct abi_addr *remote, __be16 sport)
 {
-	__u64 hash = (remote->u64[0] ^ remote->u64[1] >> 7 ^ remote->u64[1]) * 0x9e3779b97f4a7c15ULL;
-	__u32 i = ((__u32)(hash >> 40) * FLOW_GROUPS | flow_group(sport)) & (WAYS - 1);
+	__u32 i = (remote->be32[0] ^ remote->be32[1] ^ remote->be32[2] ^ remote->be32[3]) * 0x9e3779b1U;
 
+	i = ((i >> 8 & ~(FLOW_GROUPS - 1U)) | flow_group(sport)) & (WAYS - 1); /* the group as it is: no entry says which */
 	return bpf_map_lookup_elem(&ways, &i);
 }
 
