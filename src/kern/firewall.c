@@ -14,35 +14,11 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 
+#include "kern/attribute.h"
 #include "kern/kern.h"
 #include "lib/cleanup.h"
 
 DEFINE_CLEANUP(mnl, struct mnl_socket *, mnl_socket_close)
-
-#define ATTRIBUTES_MAX 16 /* types above it are of no interest here */
-
-struct attributes {
-	const struct nlattr *of[ATTRIBUTES_MAX];
-};
-
-static int collect(const struct nlattr *attribute, void *data)
-{
-	struct attributes *a = data;
-	uint16_t type = mnl_attr_get_type(attribute);
-
-	if (type < ATTRIBUTES_MAX)
-		a->of[type] = attribute;
-	return MNL_CB_OK;
-}
-
-static struct attributes nested(const struct nlattr *nest)
-{
-	struct attributes a = {0};
-
-	if (nest)
-		mnl_attr_parse_nested(nest, collect, &a);
-	return a;
-}
 
 static uint32_t get_be32(const struct nlattr *attribute)
 {
@@ -93,7 +69,7 @@ static void on_payload(struct reading *r, const struct attributes *a)
 
 static void on_compare(struct reading *r, const struct attributes *a)
 {
-	struct attributes data = nested(a->of[NFTA_CMP_DATA]);
+	struct attributes data = attributes_of(a->of[NFTA_CMP_DATA]);
 	const struct nlattr *value = data.of[NFTA_DATA_VALUE];
 
 	if (r->is_port && get_be32(a->of[NFTA_CMP_OP]) == NFT_CMP_EQ && value &&
@@ -105,8 +81,8 @@ static void on_compare(struct reading *r, const struct attributes *a)
 
 static void on_immediate(struct reading *r, const struct attributes *a)
 {
-	struct attributes data = nested(a->of[NFTA_IMMEDIATE_DATA]);
-	struct attributes verdict = nested(data.of[NFTA_DATA_VERDICT]);
+	struct attributes data = attributes_of(a->of[NFTA_IMMEDIATE_DATA]);
+	struct attributes verdict = attributes_of(data.of[NFTA_DATA_VERDICT]);
 
 	if (verdict.of[NFTA_VERDICT_CODE] && get_be32(verdict.of[NFTA_VERDICT_CODE]) == NF_DROP)
 		r->drops = true;
@@ -129,7 +105,7 @@ static const struct {
 
 static int on_expression(const struct nlattr *element, void *arg)
 {
-	struct attributes e = nested(element), data = nested(e.of[NFTA_EXPR_DATA]);
+	struct attributes e = attributes_of(element), data = attributes_of(e.of[NFTA_EXPR_DATA]);
 
 	for (size_t i = 0; i < sizeof(expressions) / sizeof(*expressions); i++)
 		if (text_is(e.of[NFTA_EXPR_NAME], expressions[i].name))
@@ -162,7 +138,7 @@ static int on_rule(const struct nlmsghdr *message, void *arg)
 	struct kern_rule rule = {.family = family_word(head->nfgen_family)};
 	struct attributes a = {0};
 
-	mnl_attr_parse(message, sizeof(*head), collect, &a);
+	mnl_attr_parse(message, sizeof(*head), attributes_collect, &a);
 	if (a.of[NFTA_RULE_EXPRESSIONS])
 		mnl_attr_parse_nested(a.of[NFTA_RULE_EXPRESSIONS], on_expression, &r);
 	if (!r.names || !r.drops)

@@ -14,32 +14,10 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 
+#include "kern/attribute.h"
 #include "lib/cleanup.h"
 
 /* ---- attributes -------------------------------------------------------------------------------------------------- */
-
-#define ATTRIBUTES_MAX 64 /* types above it are of no interest here */
-
-struct attributes {
-	const struct nlattr *of[ATTRIBUTES_MAX];
-};
-
-static int collect(const struct nlattr *attribute, void *data)
-{
-	struct attributes *a = data;
-	uint16_t type = mnl_attr_get_type(attribute);
-
-	if (type < ATTRIBUTES_MAX)
-		a->of[type] = attribute;
-	return MNL_CB_OK;
-}
-
-static void collect_nested(const struct nlattr *nest, struct attributes *a)
-{
-	memset(a, 0, sizeof(*a));
-	if (nest)
-		mnl_attr_parse_payload(mnl_attr_get_payload(nest), mnl_attr_get_payload_len(nest), collect, a);
-}
 
 static uint32_t get_u32(const struct nlattr *attribute)
 {
@@ -147,7 +125,7 @@ static int decode_link(const struct nlmsghdr *h, const void *body, const struct 
 		return -EBADMSG;
 	out->kind = h->nlmsg_type == RTM_DELLINK ? RTNL_LINK_GONE : RTNL_LINK;
 
-	collect_nested(a->of[IFLA_LINKINFO], &info);
+	info = attributes_of(a->of[IFLA_LINKINFO]);
 	link->kind = kind_of(i->ifi_type, info.of[IFLA_INFO_KIND]);
 	link->mtu = get_u32(a->of[IFLA_MTU]);
 	link->up = i->ifi_flags & IFF_UP;
@@ -167,8 +145,8 @@ size_t rtnl_settings(const struct nlattr *families, uint8_t family, uint32_t *ou
 	struct attributes of_family, all;
 	size_t size;
 
-	collect_nested(families, &all);
-	collect_nested(family < ATTRIBUTES_MAX ? all.of[family] : NULL, &of_family);
+	all = attributes_of(families);
+	of_family = attributes_of(family < ATTRIBUTES_MAX ? all.of[family] : NULL);
 	if (!of_family.of[type])
 		return 0;
 	size = mnl_attr_get_payload_len(of_family.of[type]);
@@ -215,7 +193,7 @@ static int decode_route(const struct nlmsghdr *h, const void *body, const struct
 
 	if (r->rtm_family != AF_INET && r->rtm_family != AF_INET6)
 		return 0;
-	collect_nested(a->of[RTA_METRICS], &metrics);
+	metrics = attributes_of(a->of[RTA_METRICS]);
 	out->kind = RTNL_ROUTE;
 	out->route.ifindex = get_u32(a->of[RTA_OIF]);
 	out->route.mtu = get_u32(metrics.of[RTAX_MTU]);
@@ -352,7 +330,7 @@ int rtnl_decode(const void *data, size_t size, struct rtnl_message *out)
 	body_size = MNL_ALIGN((size_t)d->body_size);
 	if (payload_size > body_size)
 		mnl_attr_parse_payload((const uint8_t *)mnl_nlmsg_get_payload(h) + body_size, payload_size - body_size,
-				       collect, &a);
+				       attributes_collect, &a);
 	r = d->decode(h, mnl_nlmsg_get_payload(h), &a, &m);
 	if (r < 0)
 		return r;
