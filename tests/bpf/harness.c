@@ -36,6 +36,30 @@ int harness_program_fd(enum host_program program)
 	return bpf_program__fd(programs[program]);
 }
 
+static int attach(uint32_t ifindex, enum bpf_tc_attach_point point, enum host_program program)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = harness_program_fd(program), .handle = 1, .priority = 1);
+	int r = point == BPF_TC_INGRESS ? bpf_tc_hook_create(&hook) : 0;
+
+	if (r < 0)
+		return r;
+	hook.attach_point = point;
+	return bpf_tc_attach(&hook, &opts);
+}
+
+int harness_attach(void)
+{
+	int r = attach(IF_UNDERLAY, BPF_TC_INGRESS, HOST_WIRE_INGRESS);
+
+	for (uint32_t i = IF_PORTS; i < IF_PORTS_END && r == 0; i++) {
+		r = attach(i, BPF_TC_INGRESS, HOST_PORT_INGRESS);
+		if (r == 0)
+			r = attach(i, BPF_TC_EGRESS, HOST_PORT_EGRESS);
+	}
+	return r;
+}
+
 static void host_routes(void)
 {
 	struct host_route r = { .ifindex = IF_UNDERLAY, .mtu = UNDERLAY_MTU };

@@ -56,6 +56,7 @@ int harness_reset(void **state);
 struct bpf_object;
 struct bpf_object *harness_object(void);
 int harness_program_fd(enum host_program program);
+int harness_attach(void); /* to all devices of the room, so that real packets meet the programs; 0 or -errno */
 uint64_t harness_counter(enum counter counter); /* packets, in the kernel, of all CPUs */
 uint64_t harness_drops(enum drop_reason reason);
 /* BPF_PROG_TEST_RUN of recent kernels refuses frames that are named IP and have no whole IP header. */

@@ -26,25 +26,10 @@ static struct frame in, inner, want;
 static struct arrival arrivals[ARRIVALS_MAX];
 static size_t arrived;
 
-static int attach(uint32_t ifindex, enum bpf_tc_attach_point point, enum host_program program)
-{
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
-	LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = harness_program_fd(program), .handle = 1, .priority = 1);
-	int r = point == BPF_TC_INGRESS ? bpf_tc_hook_create(&hook) : 0;
-
-	if (r < 0)
-		return r;
-	hook.attach_point = point;
-	return bpf_tc_attach(&hook, &opts);
-}
-
 static int setup(void **state)
 {
-	if (harness_setup(state) < 0 || attach(IF_UNDERLAY, BPF_TC_INGRESS, HOST_WIRE_INGRESS) < 0)
+	if (harness_setup(state) < 0 || harness_attach() < 0)
 		return -1;
-	for (uint32_t i = IF_PORTS; i < IF_PORTS_END; i++)
-		if (attach(i, BPF_TC_INGRESS, HOST_PORT_INGRESS) < 0 || attach(i, BPF_TC_EGRESS, HOST_PORT_EGRESS) < 0)
-			return -1;
 	/* x10 is the foreign node: its stack answers to its address and sends as it */
 	room_far_ip("link set x10 address " FOREIGN_MAC "\n"
 		    "address add " FOREIGN "/24 dev x10\n"
