@@ -4,7 +4,6 @@
     a -- left ==up0,up1,up2== right -- b        left's route to right has three next hops, hashed by ports
 """
 import collections
-import time
 
 import pytest
 
@@ -12,6 +11,7 @@ from lab import packet
 from lab.capture import Tap
 from lab.fabric import Fabric
 from lab.room import Lab
+from lab.run import wait_until
 
 FLOWS, ROUNDS, MORE = 96, 20, ("up1", "up2")
 
@@ -58,9 +58,9 @@ def test_flows_are_spread_and_stay(lab):
     places = collections.defaultdict(set)
     with Tap({name: (ns, name) for name in ("up0", *MORE)}, incoming_only=True) as tap:
         with lab.host_tap(["b"], keep=lambda f: b"<flow>" in f.data) as arrived:
-            for _ in range(ROUNDS):  # over many ticks of the clock
+            for n in range(1, ROUNDS + 1):  # each waits for the one before, so all of it takes many ticks of the clock
                 a.send(*frames)
-                time.sleep(0.01)
+                wait_until(lambda n=n: arrived.total >= n * FLOWS, 2, f"round {n} arrives")
             tap.settle(0.2)
             assert arrived.total == FLOWS * ROUNDS
         for f in tap.frames:
