@@ -171,7 +171,7 @@ MUTANTS = [
         "\tif (n->n_refs)\n",
         "\tif (n->n_refs > 1)\n",
         "a next hop is removed while an entry still points at it",
-        ["unit dp"],
+        ["unit dp_table"],
     ),
     Mutant(
         "map_failed_write_kept",
@@ -179,7 +179,7 @@ MUTANTS = [
         "\t\t\thmap_remove(&m->cells, key);\n\t\t\tfree(cell);\n\t\t\treturn r;",
         "\t\t\treturn r;",
         "a step of undo lost: what the kernel refused stands in the shadow",
-        ["unit dp_map", "unit dp"],
+        ["unit dp_map", "unit dp_table"],
     ),
     Mutant(
         "audit_spares_strangers",
@@ -187,7 +187,7 @@ MUTANTS = [
         "\t\trepair(a, erase(m, key));\n",
         "",
         "an entry that nobody configured is left in the table",
-        ["unit dp_map", "unit dp", "lab test_drift.py -k strange"],
+        ["unit dp_map", "unit dp_audit", "lab test_drift.py -k strange"],
     ),
     Mutant(
         "adopted_stays_stale",
@@ -195,7 +195,7 @@ MUTANTS = [
         "\t\tcell->stale = false;\n\t\treturn 0;",
         "\t\treturn 0;",
         "after a restart what is still wanted is swept away",
-        ["unit dp_map", "unit dp", "lab test_crash.py"],
+        ["unit dp_map", "unit dp_adopt", "lab test_crash.py"],
     ),
     Mutant(
         "flood_hole_forgotten",
@@ -203,7 +203,7 @@ MUTANTS = [
         "\tl->n_holes++;\n\tif (slot - 1 < l->hole_from)",
         "\tif (slot - 1 < l->hole_from)",
         "a hole in a replication list is never used again",
-        ["unit dp"],
+        ["unit dp_table"],
     ),
     Mutant(
         "filter_of_others",
@@ -211,7 +211,7 @@ MUTANTS = [
         "if (r == -ENOENT || (r == 0 && !is_ours(&f)))",
         "if (r == -ENOENT)",
         "an ownership check lost: somebody else's filter is taken off",
-        ["unit dp", "lab test_ports.py"],
+        ["unit dp_audit", "lab test_ports.py"],
     ),
     Mutant(
         "filter_second",
@@ -219,7 +219,7 @@ MUTANTS = [
         "\tif (changed != 0 || r < 0 || is_ours(&f))\n",
         "\tif (changed != 0 || r <= 0)\n",
         "somebody's filter stays before ours on a port, and leads packets past it",
-        ["unit dp", "lab test_hooks.py"],
+        ["unit dp_audit", "lab test_hooks.py"],
     ),
     Mutant(
         "pins_unwatched",
@@ -227,7 +227,7 @@ MUTANTS = [
         "nexthop_audit, pinset_audit, attach_audit",
         "nexthop_audit, attach_audit",
         "a removed pin stays away, and the next daemon starts from nothing",
-        ["lab test_hooks.py -k pin_removed", "unit dp"],
+        ["lab test_hooks.py -k pin_removed", "unit dp_audit"],
     ),
     # ---- src/rib: decisions
     Mutant(
