@@ -225,7 +225,7 @@ static void explain_failure(const struct plan_step *s, int r, size_t not_undone,
 		*why = NULL;
 }
 
-int plan_run(struct plan *p, struct datapath *dp, const struct kern *kern, char **why)
+static int run_or_undo(struct plan *p, struct datapath *dp, const struct kern *kern, char **why)
 {
 	for (size_t i = 0; i < p->length; i++) {
 		struct plan_step *s = &p->steps[i];
@@ -249,6 +249,14 @@ int plan_run(struct plan *p, struct datapath *dp, const struct kern *kern, char 
 	return 0;
 }
 
+int plan_run(struct plan *p, struct datapath *dp, const struct kern *kern, char **why)
+{
+	int r = run_or_undo(p, dp, kern, why);
+
+	datapath_settle(dp);
+	return r;
+}
+
 size_t plan_run_all(struct plan *p, struct datapath *dp, const struct kern *kern)
 {
 	size_t failed = 0;
@@ -259,5 +267,6 @@ size_t plan_run_all(struct plan *p, struct datapath *dp, const struct kern *kern
 		s->outcome = step_do(s, dp, kern);
 		failed += s->outcome < 0 && !on_interface(s->action);
 	}
+	datapath_settle(dp);
 	return failed;
 }

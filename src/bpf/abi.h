@@ -17,7 +17,7 @@
 
 #include <linux/types.h>
 
-#define ABI_VERSION 1
+#define ABI_VERSION 2
 
 /* Default capacities (elements); dp may lower or raise them before loading. */
 #define ABI_MAX_PORTS 16384
@@ -47,6 +47,11 @@ struct abi_node {
 	__u16 icmp_limit;    /* ICMP errors a second towards other nodes, of one tenant; 0 = no limit */
 	__u32 cut_ifindex;   /* a device that cuts super-packets of UDP and brings them back; 0 = there is none */
 };
+
+/*
+ * ---- epoch: ARRAY, one element, __u64: odd while tables are being written, even when they are as they shall be, another
+ * number after each change; 0 = they have never been.  What the programs remember of a flow holds for one even number.
+ */
 
 /* ---- ports: HASH by ifindex ----------------------------------------------------------------------------------- */
 

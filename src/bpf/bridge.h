@@ -7,6 +7,7 @@
 
 #include "flood.h"
 #include "icmp.h"
+#include "memo.h"
 
 static __always_inline int bridge(struct __sk_buff *skb, const struct origin *o, const struct packet *p)
 {
@@ -28,7 +29,7 @@ static __always_inline int bridge(struct __sk_buff *skb, const struct origin *o,
 	if (nh->type == NEXTHOP_PORT) {
 		if (too_big(skb, p, 0, nh->mtu))
 			return answer_too_big(skb, o, p, nh->mtu, true);
-		return send_port(skb, o, nh);
+		return remember(skb, o, p, nh, send_port(skb, o, nh));
 	}
 	if (nh->type != NEXTHOP_TUNNEL)
 		return refuse(skb, o, DROP_PORT_DOWN);
@@ -36,7 +37,7 @@ static __always_inline int bridge(struct __sk_buff *skb, const struct origin *o,
 		return refuse(skb, o, DROP_NOT_LOCAL);
 	if (too_big(skb, p, 0, nh->mtu))
 		return answer_too_big(skb, o, p, nh->mtu, true);
-	return send_tunnel(skb, o, p, nh, o->vni);
+	return remember(skb, o, p, nh, send_tunnel(skb, o, p, nh, o->vni));
 }
 
 #endif

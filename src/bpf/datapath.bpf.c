@@ -14,6 +14,7 @@
 #include "encap.h"
 #include "icmp.h"
 #include "maps.h"
+#include "memo.h"
 #include "neigh.h"
 #include "parse.h"
 #include "route.h"
@@ -56,17 +57,20 @@ static __always_inline bool is_for_gateway(const struct packet *p)
 	return n && mac_equal(p->dst_mac, n->gateway_mac);
 }
 
-SEC("tc")
-int port_ingress(struct __sk_buff *skb)
+static __noinline int port_long(struct __sk_buff *skb)
 {
-	__u32 ifindex = skb->ifindex;
-	struct abi_port *port = bpf_map_lookup_elem(&ports, &ifindex);
 	struct origin o = {.direction = FROM_PORT};
 	struct scratch *scratch = scratch_get();
+	__u32 ifindex = skb->ifindex;
+	struct abi_port *port;
 	struct packet *p;
 	int reason, verdict;
 
-	if (!port || !scratch) /* default deny */
+	if (!scratch)
+		return drop(skb, DROP_PORT_UNKNOWN, 0, FROM_PORT);
+	scratch->epoch = epoch_get(); /* before the first table */
+	port = bpf_map_lookup_elem(&ports, &ifindex);
+	if (!port) /* default deny */
 		return drop(skb, DROP_PORT_UNKNOWN, 0, FROM_PORT);
 	p = &scratch->packet;
 	o.port = port;
@@ -89,9 +93,16 @@ int port_ingress(struct __sk_buff *skb)
 		if (verdict == NEIGH_SUPPRESS)
 			return refuse(skb, &o, DROP_SUPPRESSED);
 	}
-	if ((port->flags & PORT_L3) || is_for_gateway(p))
-		return route(skb, &o, p);
-	return bridge(skb, &o, p);
+	o.routed = (port->flags & PORT_L3) || is_for_gateway(p);
+	return o.routed ? route(skb, &o, p) : bridge(skb, &o, p);
+}
+
+SEC("tc")
+int port_ingress(struct __sk_buff *skb)
+{
+	int verdict = port_by_memo(skb);
+
+	return verdict == MISS ? port_long(skb) : verdict;
 }
 
 /* Only what our programs redirected may reach a workload. */
@@ -103,13 +114,6 @@ int port_egress(struct __sk_buff *skb)
 	skb->mark = 0;
 	return TC_ACT_OK;
 }
-
-struct outer {
-	struct abi_addr src;
-	__u32 size; /* of all outer headers with the outer Ethernet header */
-	__u8 tos;
-	bool v6;
-};
 
 #define NOT_OURS -1
 #define VLAN_ID 0xfff /* the rest of a tag is a priority */
@@ -124,7 +128,6 @@ static __noinline int parse_outer(struct __sk_buff *skb, struct outer *outer, __
 	struct ethhdr *eth = data;
 	struct abi_node *n = node_get();
 	__u32 l4, ip_size;
-	struct abi_addr dst;
 	struct udphdr *udp;
 	struct vxlan *vxlan;
 	bool fragment = false;
@@ -140,7 +143,7 @@ static __noinline int parse_outer(struct __sk_buff *skb, struct outer *outer, __
 			return NOT_OURS; /* without ports: nobody can tell what it is, and nobody will reassemble it for us */
 		fragment = ip->frag_off & bpf_htons(IP_MF);
 		addr_map4(&outer->src, ip->saddr);
-		addr_map4(&dst, ip->daddr);
+		addr_map4(&outer->dst, ip->daddr);
 		l4 = ETH_HLEN + ip->ihl * 4;
 		ip_size = bpf_ntohs(ip->tot_len);
 		outer->tos = ip->tos;
@@ -151,7 +154,7 @@ static __noinline int parse_outer(struct __sk_buff *skb, struct outer *outer, __
 		if ((void *)(ip + 1) > data_end || ip->nexthdr != IPPROTO_UDP || ip->version != 6)
 			return NOT_OURS;
 		__builtin_memcpy(&outer->src, &ip->saddr, 16);
-		__builtin_memcpy(&dst, &ip->daddr, 16);
+		__builtin_memcpy(&outer->dst, &ip->daddr, 16);
 		if (addr_is_v4(&outer->src))
 			return NOT_OURS;
 		l4 = ETH_HLEN + sizeof(*ip);
@@ -161,7 +164,8 @@ static __noinline int parse_outer(struct __sk_buff *skb, struct outer *outer, __
 	} else {
 		return NOT_OURS;
 	}
-	if ((!addr_equal(&dst, &n->underlay[0]) && !addr_equal(&dst, &n->underlay[1])) || addr_is_zero(&dst))
+	if ((!addr_equal(&outer->dst, &n->underlay[0]) && !addr_equal(&outer->dst, &n->underlay[1])) ||
+	    addr_is_zero(&outer->dst))
 		return NOT_OURS;
 	udp = data + (l4 & 0x7f);
 	if ((void *)(udp + 1) > data_end || udp->dest != n->vxlan_port)
@@ -224,14 +228,13 @@ static __always_inline int cut(struct __sk_buff *skb, const struct origin *o)
 	return bpf_redirect(n->cut_ifindex, 0);
 }
 
-SEC("tc")
-int wire_ingress(struct __sk_buff *skb)
+static __noinline int wire_long(struct __sk_buff *skb)
 {
 	struct abi_member_key key = {.encap = ENCAP_VXLAN};
 	struct origin o = {.direction = FROM_WIRE};
 	struct scratch *scratch = scratch_get();
-	struct outer outer = {};
 	struct abi_member *member;
+	struct outer *outer;
 	struct packet *p;
 	int reason, verdict;
 	__u32 pull = ETH_HLEN + OVERHEAD6;
@@ -239,8 +242,13 @@ int wire_ingress(struct __sk_buff *skb)
 	/* Headers of tunnel packets are linear on every device that we know; look again where they are not. */
 	if ((long)skb->data_end - (long)skb->data < (long)pull && skb->len > (__u32)(skb->data_end - skb->data))
 		bpf_skb_pull_data(skb, skb->len < pull ? skb->len : pull);
-	reason = parse_outer(skb, &outer, &o.vni);
-	if (reason == NOT_OURS || !scratch)
+	if (!scratch)
+		return TC_ACT_UNSPEC;
+	scratch->epoch = epoch_get(); /* before the first table */
+	p = &scratch->packet;
+	outer = &scratch->outer;
+	reason = parse_outer(skb, outer, &o.vni);
+	if (reason == NOT_OURS)
 		return TC_ACT_UNSPEC;
 	if (skb->vlan_present) {
 		if (skb->vlan_tci & VLAN_ID) /* another link's: its VLAN device has its own hook, and takes the tag off */
@@ -251,24 +259,25 @@ int wire_ingress(struct __sk_buff *skb)
 	if (reason != DROP_NONE)
 		return refuse(skb, &o, reason);
 	key.vni = o.vni;
-	key.source = outer.src;
-	p = &scratch->packet;
+	key.source = outer->src;
 	member = bpf_map_lookup_elem(&members, &key);
 	if (!member)
 		return refuse(skb, &o, DROP_UNKNOWN_VTEP);
 	o.vrf = member->vrf;
 	o.flood = member->flags & MEMBER_FLOOD;
 	o.foreign = member->flags & MEMBER_FOREIGN;
+	if (o.foreign)
+		scratch->epoch = 0; /* what is done for such a member is more than a memo holds */
 	/* The overhead is what follows the outer Ethernet header, so it is also where the inner one starts. */
-	reason = parse_at(skb, outer.v6 ? OVERHEAD6 : OVERHEAD4, p);
+	reason = parse_at(skb, outer->v6 ? OVERHEAD6 : OVERHEAD4, p);
 	if (reason != DROP_NONE)
 		return refuse(skb, &o, reason);
 	if (skb->gso_size && p->l4_proto == IPPROTO_UDP && p->ip)
 		return cut(skb, &o);
 	skb->mark = 0;
-	if (decap(skb, p, outer.v6))
+	if (decap(skb, p, outer->v6))
 		return refuse(skb, &o, DROP_ENCAP_FAILED);
-	reason = merge_ecn(skb, p, outer.tos);
+	reason = merge_ecn(skb, p, outer->tos);
 	if (reason != DROP_NONE)
 		return refuse(skb, &o, reason);
 	count(COUNTER_DECAP, skb->len);
@@ -286,6 +295,14 @@ int wire_ingress(struct __sk_buff *skb)
 			return route(skb, &o, p);
 	}
 	return bridge(skb, &o, p);
+}
+
+SEC("tc")
+int wire_ingress(struct __sk_buff *skb)
+{
+	int verdict = wire_by_memo(skb);
+
+	return verdict == MISS ? wire_long(skb) : verdict;
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

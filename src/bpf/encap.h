@@ -57,6 +57,10 @@ struct outer6 {
 #define OVERHEAD4 ((__u32)(sizeof(struct outer4) - sizeof(struct ethhdr))) /* 50 */
 #define OVERHEAD6 ((__u32)(sizeof(struct outer6) - sizeof(struct ethhdr))) /* 70 */
 
+#define ENCAP_FLAGS(family)                                                                                            \
+	(BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_##family | BPF_F_ADJ_ROOM_ENCAP_L4_UDP |                   \
+	 BPF_F_ADJ_ROOM_ENCAP_L2_ETH | BPF_F_ADJ_ROOM_ENCAP_L2(sizeof(struct ethhdr)) | BPF_F_ADJ_ROOM_NO_CSUM_RESET)
+
 /* Where a frame came from and what it belongs to; nothing in it is taken from the frame itself. */
 struct origin {
 	const struct abi_port *port; /* NULL: from the wire */
@@ -65,6 +69,7 @@ struct origin {
 	__u32 direction; /* enum abi_direction */
 	bool flood;      /* the network floods unknown unicast */
 	bool foreign;    /* from the wire: the member only bridges */
+	bool routed;     /* from a port: by address */
 };
 
 static __always_inline int refuse(struct __sk_buff *skb, const struct origin *o, __u32 reason)
@@ -208,12 +213,9 @@ __noinline int resize(struct __sk_buff *skb, __u32 size)
 static __always_inline int encap4(struct __sk_buff *skb, const struct abi_nexthop *nh, __u32 vni, __u8 ecn, __be16 sport,
 				  __be16 dport, bool plain)
 {
-	__u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_UDP |
-		      BPF_F_ADJ_ROOM_ENCAP_L2_ETH | BPF_F_ADJ_ROOM_ENCAP_L2(sizeof(struct ethhdr)) |
-		      BPF_F_ADJ_ROOM_NO_CSUM_RESET;
 	struct outer4 *h;
 
-	if (make_room(skb, OVERHEAD4, flags, plain))
+	if (make_room(skb, OVERHEAD4, ENCAP_FLAGS(IPV4), plain))
 		return -1;
 	h = (void *)(long)skb->data;
 	if ((void *)(h + 1) > (void *)(long)skb->data_end)
@@ -225,12 +227,9 @@ static __always_inline int encap4(struct __sk_buff *skb, const struct abi_nextho
 static __always_inline int encap6(struct __sk_buff *skb, const struct abi_nexthop *nh, __u32 vni, __u8 ecn, __be16 sport,
 				  __be16 dport, bool plain)
 {
-	__u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 | BPF_F_ADJ_ROOM_ENCAP_L4_UDP |
-		      BPF_F_ADJ_ROOM_ENCAP_L2_ETH | BPF_F_ADJ_ROOM_ENCAP_L2(sizeof(struct ethhdr)) |
-		      BPF_F_ADJ_ROOM_NO_CSUM_RESET;
 	struct outer6 *h;
 
-	if (make_room(skb, OVERHEAD6, flags, plain))
+	if (make_room(skb, OVERHEAD6, ENCAP_FLAGS(IPV6), plain))
 		return -1;
 	h = (void *)(long)skb->data;
 	if ((void *)(h + 1) > (void *)(long)skb->data_end)
@@ -359,6 +358,38 @@ static __always_inline void write_macs(struct __sk_buff *skb, const __u8 *dst, c
 	mac_copy(eth->h_source, src);
 }
 
+static __always_inline int decrement_ttl(struct __sk_buff *skb, bool v6)
+{
+	void *data = (void *)(long)skb->data, *data_end = (void *)(long)skb->data_end;
+
+	if (v6) {
+		struct ipv6hdr *ip = data + ETH_HLEN;
+
+		if ((void *)(ip + 1) > data_end)
+			return -1;
+		ip->hop_limit--;
+	} else {
+		struct iphdr *ip = data + ETH_HLEN;
+		__u32 check;
+
+		if ((void *)(ip + 1) > data_end)
+			return -1;
+		ip->ttl--;
+		check = ip->check + bpf_htons(0x0100); /* RFC 1141 */
+		ip->check = check + (check >= 0xffff);
+	}
+	return 0;
+}
+
+/* Into the namespace of a veth's other end. */
+static __always_inline int to_peer(struct __sk_buff *skb, __u32 ifindex)
+{
+	/* The destination MAC was not this node's; kernels before 6.9 leave the mark that says so. */
+	if (skb->pkt_type != 0 /* PACKET_HOST */)
+		bpf_skb_change_type(skb, 0);
+	return bpf_redirect_peer(ifindex, 0);
+}
+
 /* One frame into one tunnel. */
 static __noinline int send_tunnel(struct __sk_buff *skb, const struct origin *o, const struct packet *p,
 				       const struct abi_nexthop *nh, __u32 vni)
@@ -395,12 +426,8 @@ static __noinline int send_tunnel(struct __sk_buff *skb, const struct origin *o,
 static __always_inline int send_port(struct __sk_buff *skb, const struct origin *o, const struct abi_nexthop *nh)
 {
 	count(COUNTER_TO_PORT, skb->len);
-	if (nh->flags & NEXTHOP_PEER) {
-		/* The destination MAC was not this node's; kernels before 6.9 leave the mark that says so. */
-		if (skb->pkt_type != 0 /* PACKET_HOST */)
-			bpf_skb_change_type(skb, 0);
-		return bpf_redirect_peer(nh->ifindex, 0);
-	}
+	if (nh->flags & NEXTHOP_PEER)
+		return to_peer(skb, nh->ifindex);
 	skb->mark = ABI_MARK;
 	return bpf_redirect(nh->ifindex, 0);
 }

@@ -96,44 +96,48 @@ static __always_inline int arp_build(struct __sk_buff *skb, const struct packet 
 static __noinline int nd_build(struct __sk_buff *skb, const struct packet *p, const struct neigh_answer *a)
 {
 	bool probing = addr_is_zero(&p->src);
-	struct na_frame f;
 	__be32 pseudo[2] = {bpf_htonl(32), bpf_htonl(PROTO_ICMPV6)};
+	struct scratch *scratch = scratch_get();
 	__u32 flags = NA_OVERRIDE, sum;
+	struct na_frame *f;
 
-	__builtin_memset(&f, 0, sizeof(f));
-	mac_copy(f.eth.h_dest, p->src_mac);
-	mac_copy(f.eth.h_source, a->mac);
-	f.eth.h_proto = bpf_htons(ETH_P_IPV6);
-	f.ip.version = 6;
-	f.ip.payload_len = bpf_htons(32);
-	f.ip.nexthdr = PROTO_ICMPV6;
-	f.ip.hop_limit = 255;
-	__builtin_memcpy(&f.ip.saddr, &p->nd_target, 16);
+	if (!scratch)
+		return -1;
+	f = (void *)scratch->quote;
+	__builtin_memset(f, 0, sizeof(*f));
+	mac_copy(f->eth.h_dest, p->src_mac);
+	mac_copy(f->eth.h_source, a->mac);
+	f->eth.h_proto = bpf_htons(ETH_P_IPV6);
+	f->ip.version = 6;
+	f->ip.payload_len = bpf_htons(32);
+	f->ip.nexthdr = PROTO_ICMPV6;
+	f->ip.hop_limit = 255;
+	__builtin_memcpy(&f->ip.saddr, &p->nd_target, 16);
 	if (probing) { /* RFC 4861 7.2.4: to all nodes */
-		f.ip.daddr.in6_u.u6_addr32[0] = bpf_htonl(0xff020000);
-		f.ip.daddr.in6_u.u6_addr32[3] = bpf_htonl(1);
-		f.eth.h_dest[0] = 0x33;
-		f.eth.h_dest[1] = 0x33;
-		f.eth.h_dest[2] = f.eth.h_dest[3] = f.eth.h_dest[4] = 0;
-		f.eth.h_dest[5] = 1;
+		f->ip.daddr.in6_u.u6_addr32[0] = bpf_htonl(0xff020000);
+		f->ip.daddr.in6_u.u6_addr32[3] = bpf_htonl(1);
+		f->eth.h_dest[0] = 0x33;
+		f->eth.h_dest[1] = 0x33;
+		f->eth.h_dest[2] = f->eth.h_dest[3] = f->eth.h_dest[4] = 0;
+		f->eth.h_dest[5] = 1;
 	} else {
-		__builtin_memcpy(&f.ip.daddr, &p->src, 16);
+		__builtin_memcpy(&f->ip.daddr, &p->src, 16);
 		flags |= NA_SOLICITED;
 	}
 	if (a->router)
 		flags |= NA_ROUTER;
-	f.type = ND_NEIGHBOUR_ADVERTISEMENT;
-	f.flags = bpf_htonl(flags);
-	f.target = p->nd_target;
-	f.option_type = ND_OPTION_TARGET;
-	f.option_length = 1;
-	mac_copy(f.option_mac, a->mac);
-	sum = bpf_csum_diff(NULL, 0, (__be32 *)&f.ip.saddr, 32, 0);
+	f->type = ND_NEIGHBOUR_ADVERTISEMENT;
+	f->flags = bpf_htonl(flags);
+	f->target = p->nd_target;
+	f->option_type = ND_OPTION_TARGET;
+	f->option_length = 1;
+	mac_copy(f->option_mac, a->mac);
+	sum = bpf_csum_diff(NULL, 0, (__be32 *)&f->ip.saddr, 32, 0);
 	sum = bpf_csum_diff(NULL, 0, pseudo, 8, sum);
-	sum = bpf_csum_diff(NULL, 0, (__be32 *)&f.type, 32, sum);
-	f.check = fold(sum);
-	if (resize(skb, sizeof(f)) ||
-	    bpf_skb_store_bytes(skb, 0, &f, sizeof(f), BPF_F_RECOMPUTE_CSUM | BPF_F_INVALIDATE_HASH))
+	sum = bpf_csum_diff(NULL, 0, (__be32 *)&f->type, 32, sum);
+	f->check = fold(sum);
+	if (resize(skb, sizeof(*f)) ||
+	    bpf_skb_store_bytes(skb, 0, f, sizeof(*f), BPF_F_RECOMPUTE_CSUM | BPF_F_INVALIDATE_HASH))
 		return -1;
 	count(COUNTER_ND_ANSWERED, skb->len);
 	return 0;

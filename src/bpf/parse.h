@@ -101,12 +101,22 @@ struct icmp_error {
 	struct abi_addr source;
 };
 
+/* What carried a frame here. */
+struct outer {
+	struct abi_addr src, dst;
+	__u32 size; /* of all outer headers with the outer Ethernet header */
+	__u8 tos;
+	bool v6;
+};
+
 struct scratch {
+	__u64 epoch; /* in which the tables are asked; 0: nothing of it may be remembered (memo.h) */
 	struct packet packet;
+	struct outer outer;
 	struct bpf_fib_lookup fib;
 	struct icmp_error error;
 	struct abi_nexthop blank; /* all zero, never written */
-	__u8 quote[QUOTE_MAX]; /* of an ICMP error */
+	__u8 quote[QUOTE_MAX]; /* of an ICMP error; or an answer that is being built */
 };
 
 struct {

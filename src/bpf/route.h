@@ -10,30 +10,8 @@
 #define ISTHMUS_BPF_ROUTE_H
 
 #include "icmp.h"
+#include "memo.h"
 #include "security.h"
-
-static __always_inline int decrement_ttl(struct __sk_buff *skb, const struct packet *p)
-{
-	void *data = (void *)(long)skb->data, *data_end = (void *)(long)skb->data_end;
-
-	if (p->v6) {
-		struct ipv6hdr *ip = data + ETH_HLEN;
-
-		if ((void *)(ip + 1) > data_end)
-			return -1;
-		ip->hop_limit--;
-	} else {
-		struct iphdr *ip = data + ETH_HLEN;
-		__u32 check;
-
-		if ((void *)(ip + 1) > data_end)
-			return -1;
-		ip->ttl--;
-		check = ip->check + bpf_htons(0x0100); /* RFC 1141 */
-		ip->check = check + (check >= 0xffff);
-	}
-	return 0;
-}
 
 static __always_inline bool is_echo_request(const struct packet *p)
 {
@@ -69,12 +47,12 @@ static __always_inline int route(struct __sk_buff *skb, const struct origin *o, 
 		return refuse(skb, o, DROP_PORT_DOWN);
 	if (too_big(skb, p, 0, nh->mtu))
 		return answer_too_big(skb, o, p, nh->mtu, false);
-	if (decrement_ttl(skb, p))
+	if (decrement_ttl(skb, p->v6))
 		return refuse(skb, o, DROP_MALFORMED);
 	count(COUNTER_ROUTED, skb->len);
 	if (nh->type == NEXTHOP_PORT) {
 		write_macs(skb, host->mac, n->gateway_mac);
-		return send_port(skb, o, nh);
+		return remember(skb, o, p, nh, send_port(skb, o, nh));
 	}
 	if (nh->flags & NEXTHOP_FOREIGN) {
 		write_macs(skb, host->mac, n->gateway_mac);
@@ -83,7 +61,7 @@ static __always_inline int route(struct __sk_buff *skb, const struct origin *o, 
 		write_macs(skb, nh->router_mac, n->router_mac);
 		vni = o->vrf;
 	}
-	return send_tunnel(skb, o, p, nh, vni);
+	return remember(skb, o, p, nh, send_tunnel(skb, o, p, nh, vni));
 }
 
 /* Came in the tenant's L3 VNI, was routed by the node that sent it: to its port. */
@@ -108,7 +86,7 @@ static __always_inline int deliver_routed(struct __sk_buff *skb, const struct or
 	if (too_big(skb, p, 0, nh->mtu))
 		return answer_too_big(skb, o, p, nh->mtu, false);
 	write_macs(skb, host->mac, n->gateway_mac);
-	return send_port(skb, o, nh);
+	return remember(skb, o, p, nh, send_port(skb, o, nh));
 }
 
 #endif

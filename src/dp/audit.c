@@ -26,6 +26,7 @@ static int audit_node(struct datapath *dp)
 		return 0;
 	if (bpf_map_lookup_elem(m->fd, &zero, &now) == 0 && memcmp(&now, &dp->node, sizeof(now)) == 0)
 		return 0;
+	epoch_disturb(dp->epoch);
 	r = bpf_map_update_elem(m->fd, &zero, &dp->node, BPF_ANY);
 	return r < 0 ? error_set(r, "table node: writing it: %s", strerror(-r)) : 1;
 }
@@ -68,5 +69,6 @@ int datapath_audit(struct datapath *dp, size_t budget)
 		else
 			repairs += r;
 	}
+	datapath_settle(dp);
 	return error < 0 ? error : repairs;
 }

@@ -18,7 +18,7 @@
 const char *const map_names[MAP_MAX] = {
 	[MAP_NODE] = "node",         [MAP_PORTS] = "ports",       [MAP_NEXTHOPS] = "nexthops", [MAP_MACS] = "macs",
 	[MAP_HOSTS] = "hosts",       [MAP_PREFIXES] = "prefixes", [MAP_MEMBERS] = "members",   [MAP_FLOODS] = "floods",
-	[MAP_DROPS] = "drops",       [MAP_COUNTERS] = "counters", [MAP_EVENTS] = "events",
+	[MAP_DROPS] = "drops",       [MAP_COUNTERS] = "counters", [MAP_EVENTS] = "events",     [MAP_EPOCH] = "epoch",
 };
 
 const char *const program_names[PROGRAM_MAX] = {
@@ -185,6 +185,9 @@ static int load_shadow(struct datapath *dp)
 			return r;
 		dp->adopted |= r > 0;
 	}
+	r = epoch_init(dp);
+	if (r < 0)
+		return r;
 	r = nexthop_init(dp);
 	if (r < 0)
 		return r;
@@ -244,6 +247,7 @@ void datapath_close(struct datapath *dp)
 	attach_fini(dp);
 	flood_fini(dp);
 	nexthop_fini(dp);
+	epoch_fini(dp);
 	for (enum map_id i = 0; i < MAP_MAX; i++)
 		map_fini(&dp->maps[i]);
 	for (enum program_id i = 0; i < PROGRAM_MAX; i++) {
@@ -290,6 +294,7 @@ int datapath_set_node(struct datapath *dp, const struct abi_node *node)
 		return error_set(-EROFS, "the data plane was opened to be read only");
 	if (dp->node_set && memcmp(&dp->node, node, sizeof(*node)) == 0)
 		return 0;
+	epoch_disturb(dp->epoch);
 	r = bpf_map_update_elem(dp->maps[MAP_NODE].fd, &zero, node, BPF_ANY);
 	if (r < 0)
 		return error_set(r, "table node: writing it: %s", strerror(-r));
@@ -320,6 +325,7 @@ int datapath_sync_end(struct datapath *dp)
 	removed = table_sweep(dp);
 	dp->syncing = false;
 	dp->fresh = false;
+	datapath_settle(dp);
 	r = pinset_audit(dp);
 	if (r >= 0)
 		r = pinset_clean(dp);

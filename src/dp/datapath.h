@@ -3,8 +3,8 @@
  * datapath.h - the user-space half of the data plane: programs, maps, pins.
  *
  * Call order: datapath_open (load or adopt), datapath_sync_begin, any number of table_put / attach_* from full state,
- * datapath_sync_end (what was adopted and not put again is removed), then changes as they come, datapath_audit every
- * second, datapath_close (leaves everything running) or datapath_teardown (removes every trace).
+ * datapath_sync_end (what was adopted and not put again is removed), then changes as they come, each batch closed by
+ * datapath_settle, datapath_audit every second, datapath_close (leaves everything running) or datapath_teardown (removes every trace).
  *
  * The datapath owns its map and program descriptors and a shadow copy of every entry, which is the intent that the
  * audit compares the kernel with.  Control thread only.  Errors: negative errno; the text of the last one, for people,
@@ -68,6 +68,12 @@ bool table_get(const struct datapath *dp, const struct fwd *key, struct fwd *out
 void table_each(const struct datapath *dp, enum fwd_kind kind, bool (*fn)(void *arg, const struct fwd *f), void *arg);
 size_t table_length(const struct datapath *dp, enum fwd_kind kind);
 size_t table_capacity(const struct datapath *dp, enum fwd_kind kind);
+
+/*
+ * A batch of changes is through: until then the programs decide anew for each packet, from then on they may remember what
+ * they decided.  The audit and datapath_sync_end do this too.
+ */
+void datapath_settle(struct datapath *dp);
 
 /* Compares up to `budget` entries with the kernel, going round; also pins and filters.  Number of repairs, -errno. */
 int datapath_audit(struct datapath *dp, size_t budget);

@@ -105,8 +105,10 @@ static uint64_t hash_cell(const struct map *m, struct map_cell *cell)
 
 static int update(const struct map *m, const void *key, const void *value)
 {
-	int r = bpf_map_update_elem(m->fd, key, value, BPF_ANY);
+	int r;
 
+	epoch_disturb(m->epoch);
+	r = bpf_map_update_elem(m->fd, key, value, BPF_ANY);
 	if (r == -E2BIG || r == -ENOSPC)
 		return error_set(-ENOSPC, "table %s is full: it holds %u entries at most", m->name, m->shape.capacity);
 	if (r == -ENOMEM)
@@ -119,8 +121,10 @@ static int update(const struct map *m, const void *key, const void *value)
 
 static int erase(const struct map *m, const void *key)
 {
-	int r = bpf_map_delete_elem(m->fd, key);
+	int r;
 
+	epoch_disturb(m->epoch);
+	r = bpf_map_delete_elem(m->fd, key);
 	return r < 0 && r != -ENOENT ? error_set(r, "table %s: removing an entry: %s", m->name, strerror(-r)) : 0;
 }
 

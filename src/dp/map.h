@@ -48,7 +48,15 @@ struct map {
 	uint64_t sum, sum_read;
 	unsigned quick_left; /* so many rounds may be quick before one looks up everything again */
 	bool quick, hunting;
+	uint64_t *epoch; /* of what the programs remember (epoch.c); NULL: nothing looks at this map */
 };
+
+/* Before a write to a map that programs look at: what they remember of the tables holds no longer. */
+static inline void epoch_disturb(uint64_t *epoch)
+{
+	if (epoch && !(*epoch & 1))
+		__atomic_store_n(epoch, *epoch + 1, __ATOMIC_SEQ_CST);
+}
 
 struct map_cell {
 	uint32_t round; /* of the audit that saw it last */

@@ -115,8 +115,10 @@ void nexthop_ref(struct datapath *dp, uint32_t id, int by)
 
 static int write_value(struct datapath *dp, uint32_t id, const struct abi_nexthop *value)
 {
-	int r = bpf_map_update_elem(map_of(dp)->fd, &id, value, BPF_ANY);
+	int r;
 
+	epoch_disturb(dp->epoch);
+	r = bpf_map_update_elem(map_of(dp)->fd, &id, value, BPF_ANY);
 	return r < 0 ? error_set(r, "table nexthops: writing entry %u: %s", id, strerror(-r)) : 0;
 }
 

@@ -3,7 +3,7 @@
  * state.h - what a datapath holds; private to dp/.
  *
  * datapath.c opens, adopts and lets go; program.c chooses programs, pinset.c maps, pin.c knows the bpffs; table.c,
- * nexthop.c and flood.c give meaning to the maps; attach.c puts programs on devices; audit.c goes round; stats.c
+ * nexthop.c and flood.c give meaning to the maps; epoch.c tells the programs that they changed; attach.c puts programs on devices; audit.c goes round; stats.c
  * reads counters.
  */
 #ifndef ISTHMUS_DP_STATE_H
@@ -28,6 +28,7 @@ enum map_id {
 	MAP_DROPS,
 	MAP_COUNTERS,
 	MAP_EVENTS,
+	MAP_EPOCH,
 	MAP_MAX
 };
 
@@ -62,6 +63,8 @@ struct datapath {
 
 	struct abi_node node;
 	bool node_set;
+
+	uint64_t *epoch; /* the kernel's own, mapped; NULL in a reader */
 
 	/* nexthop.c */
 	const struct abi_nexthop *nexthop_area; /* the kernel's array itself, mapped to be read */
@@ -102,6 +105,11 @@ uint32_t nexthop_id(const struct datapath *dp, uint64_t owner);    /* 0 = unknow
 uint64_t nexthop_owner(const struct datapath *dp, uint32_t id);    /* 0 = a hole */
 enum abi_flood_kind nexthop_flood_kind(const struct datapath *dp, uint32_t id); /* of an existing one */
 void nexthop_ref(struct datapath *dp, uint32_t id, int by); /* entries that point at it; 0 allowed */
+
+/* ---- epoch.c ---- */
+
+int epoch_init(struct datapath *dp);
+void epoch_fini(struct datapath *dp);
 
 /* ---- flood.c ---- */
 
@@ -151,7 +159,7 @@ bool program_is_relic(int fd, const uint32_t map_ids[MAP_MAX]); /* a program, an
 
 #define PIN_NAME_SIZE 64
 
-const char *pinset_name(enum map_id id, char out[static PIN_NAME_SIZE]); /* "hosts_v1" */
+const char *pinset_name(enum map_id id, char out[static PIN_NAME_SIZE]); /* "hosts_v2" */
 /* The pinned maps, all of them, when they have these shapes and belong together; else false and no descriptor. */
 bool pinset_open(const struct datapath *dp, const struct map_shape wanted[MAP_MAX], int fds[MAP_MAX]);
 /* One map of this shape, whatever version pinned it: its descriptor, or -ENOENT */

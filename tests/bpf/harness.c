@@ -114,7 +114,7 @@ static int load(bool decap_flags)
 }
 
 /* There are two ways to take headers off: kernels from 6.3 on have flags for it.  Those can be asked to go without. */
-static bool have_decap_flags(void)
+bool harness_has_decap_flags(void)
 {
 	unsigned major = 0, minor = 0;
 	struct utsname u;
@@ -126,7 +126,7 @@ static bool have_decap_flags(void)
 
 int harness_setup(void **state)
 {
-	bool decap_flags = have_decap_flags();
+	bool decap_flags = harness_has_decap_flags();
 
 	room_open();
 	host_init();
@@ -167,16 +167,49 @@ static void put_both(void *arg, const char *map, const void *key, const void *va
 	host_map_put(host_map_find(map), key, value);
 }
 
+static uint64_t epoch_now;
+
+static void set_epoch(uint64_t value)
+{
+	const uint32_t zero = 0;
+
+	put_both(NULL, "epoch", &zero, &value);
+}
+
+void harness_forget(bool again)
+{
+	epoch_now = (epoch_now | 1) + 1;
+	set_epoch(again ? epoch_now : 0);
+}
+
+void harness_disturb(void)
+{
+	epoch_now |= 1;
+	set_epoch(epoch_now);
+}
+
+void harness_settle(void)
+{
+	harness_forget(true);
+}
+
 void table_put(const char *map, const void *key, const void *value)
 {
 	put_both(NULL, map, key, value);
+	harness_settle();
 }
 
-void table_remove(const char *map, const void *key)
+void table_lose(const char *map, const void *key)
 {
 	if (bpf_map_delete_elem(map_fd(map), key) < 0)
 		fail_msg("map %s has no such entry to remove", map);
 	host_map_remove(host_map_find(map), key);
+}
+
+void table_remove(const char *map, const void *key)
+{
+	table_lose(map, key);
+	harness_settle();
 }
 
 int harness_reset(void **state)
@@ -193,6 +226,7 @@ int harness_reset(void **state)
 		host_map_clear(host_map_find(hashes[i]));
 	}
 	fabric_fill(put_both, NULL);
+	harness_forget(true);
 	return 0;
 }
 

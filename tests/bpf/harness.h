@@ -51,6 +51,7 @@ struct run_options {
 int harness_setup(void **state);
 int harness_teardown(void **state);
 int harness_reset(void **state);
+bool harness_has_decap_flags(void); /* are the programs loaded as for a kernel that has them? */
 
 /* Valid after harness_setup. */
 struct bpf_object;
@@ -64,9 +65,18 @@ bool harness_kernel_takes(const struct frame *f);
 /* Equal but for the outer UDP source port: the kernel's flow hash has a random seed. */
 bool harness_same_frame(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size);
 
+/*
+ * What the programs remember of flows (bpf/memo.h) holds from harness_reset on.  forget: all of it goes; with `again`
+ * false nothing is remembered from then on.  disturb: the tables are being changed; settle: they were.
+ */
+void harness_forget(bool again);
+void harness_disturb(void);
+void harness_settle(void);
+
 /* One entry of one map, in the kernel and in the host build; harness_reset puts fabric.c's back. */
 void table_put(const char *map, const void *key, const void *value);
 void table_remove(const char *map, const void *key);
+void table_lose(const char *map, const void *key); /* the programs are not told: what they remember goes on */
 
 /*
  * The short way for very many frames: verdict, bytes and drop reasons of both runs, NULL when they agree or what

@@ -239,7 +239,7 @@ int teardown(void **state)
 
 uint32_t id_of(const struct world *w, uint64_t owner)
 {
-	int fd = pinned(w, "nexthops_v1");
+	int fd = pinned(w, PIN("nexthops"));
 	uint32_t found = 0;
 
 	for (uint32_t id = 1; id < 64 && !found; id++) {
@@ -257,7 +257,7 @@ uint32_t slot_value(const struct world *w, uint32_t vni, uint16_t kind, uint16_t
 {
 	const struct abi_flood_key key = {.vni = vni, .kind = kind, .slot = slot};
 	struct abi_flood value;
-	int fd = pinned(w, "floods_v1"), r = bpf_map_lookup_elem(fd, &key, &value);
+	int fd = pinned(w, PIN("floods")), r = bpf_map_lookup_elem(fd, &key, &value);
 
 	close(fd);
 	return r < 0 ? UINT32_MAX : value.nexthop;

@@ -32,6 +32,11 @@ struct world {
 
 #define N_FULL 15
 
+/* As it is pinned by this version. */
+#define PIN(map) map "_v" PIN_TEXT(ABI_VERSION)
+#define PIN_TEXT(number) PIN_TEXT_(number)
+#define PIN_TEXT_(number) #number
+
 struct addr address(const char *text);
 struct mac mac(const char *text);
 struct fwd a_port_nexthop(uint64_t owner, uint32_t ifindex);

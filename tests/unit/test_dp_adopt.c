@@ -65,7 +65,7 @@ static void a_half_written_list_is_settled(void **state)
 
 	load_full(w);
 	close_it(w);
-	fd = pinned(w, "floods_v1");
+	fd = pinned(w, PIN("floods"));
 	assert_int_equal(bpf_map_update_elem(fd, &key, &value, BPF_ANY), 0); /* behind the count */
 	key.slot = 7;
 	assert_int_equal(bpf_map_update_elem(fd, &key, &value, BPF_ANY), 0);
@@ -186,7 +186,7 @@ static void lost_pins_make_a_swap_after_the_tables_are_full(void **state)
 	assert_int_equal(attach_add(w->dp, ifindex, ATTACH_PORT), 1);
 	program = program_on("p0");
 	close_it(w);
-	assert_int_equal(run("cd %s && rm *_v1 port_ingress port_egress wire_ingress", w->bpf_dir), 0);
+	assert_int_equal(run("cd %s && rm " PIN("*") " port_ingress port_egress wire_ingress", w->bpf_dir), 0);
 
 	w->dp = open_it(w, false);
 	assert_false(datapath_adopted(w->dp));
@@ -197,13 +197,13 @@ static void lost_pins_make_a_swap_after_the_tables_are_full(void **state)
 	assert_int_equal(filters_on("p1"), 2);           /* default deny at birth */
 	assert_int_equal(attach_check(w->dp, ifindex, ATTACH_PORT), 0);
 	assert_int_equal(datapath_audit(w->dp, 65536), 0);
-	assert_false(pin_exists(w, "hosts_v1"));         /* nobody may adopt half of it */
+	assert_false(pin_exists(w, PIN("hosts")));         /* nobody may adopt half of it */
 	assert_int_equal(put_all(w->dp), N_FULL);
 	assert_int_equal(program_on("p0"), program);
 	assert_int_equal(datapath_sync_end(w->dp), 0);
 	assert_int_not_equal(program_on("p0"), program);
 	assert_int_equal(filters_on("p0"), 2);
-	assert_true(pin_exists(w, "hosts_v1"));
+	assert_true(pin_exists(w, PIN("hosts")));
 	assert_true(pin_exists(w, "port_ingress"));
 	assert_int_equal(elements(map_of_program(program_on("p0"), "ports"), 4), 1);
 	assert_int_equal(datapath_audit(w->dp, SIZE_MAX), 0);
@@ -218,7 +218,7 @@ static void another_layout_is_replaced_and_its_pins_removed(void **state)
 	assert_int_equal(attach_add(w->dp, ifindex, ATTACH_PORT), 1);
 	program = program_on("p0");
 	close_it(w);
-	assert_int_equal(run("cd %s && for f in *_v1; do mv $f ${f%%_v1}_v0; done", w->bpf_dir), 0);
+	assert_int_equal(run("cd %s && for f in " PIN("*") "; do mv $f ${f%%" PIN("") "}_v0; done", w->bpf_dir), 0);
 
 	w->dp = open_it(w, false);
 	assert_false(datapath_adopted(w->dp));
@@ -230,7 +230,7 @@ static void another_layout_is_replaced_and_its_pins_removed(void **state)
 	assert_int_equal(datapath_sync_end(w->dp), 0);
 	assert_int_not_equal(program_on("p0"), program);
 	assert_false(pin_exists(w, "hosts_v0"));
-	assert_true(pin_exists(w, "hosts_v1"));
+	assert_true(pin_exists(w, PIN("hosts")));
 }
 
 static void a_map_of_another_shape_is_not_used(void **state)
@@ -241,7 +241,7 @@ static void a_map_of_another_shape_is_not_used(void **state)
 
 	load_full(w);
 	close_it(w);
-	snprintf(path, sizeof(path), "%s/macs_v1", w->bpf_dir);
+	snprintf(path, sizeof(path), "%s/" PIN("macs"), w->bpf_dir);
 	assert_int_equal(unlink(path), 0);
 	fd = bpf_map_create(BPF_MAP_TYPE_HASH, "macs", 8, 8, 10, NULL);
 	assert_int_equal(bpf_obj_pin(fd, path), 0);
@@ -268,8 +268,8 @@ static void a_namesake_of_a_map_is_not_taken_over(void **state)
 	assert_int_equal(attach_add(w->dp, ifindex, ATTACH_PORT), 1);
 	program = program_on("p0");
 	close_it(w);
-	snprintf(path, sizeof(path), "%s/hosts_v1", w->bpf_dir);
-	fd = pinned(w, "hosts_v1");
+	snprintf(path, sizeof(path), "%s/" PIN("hosts"), w->bpf_dir);
+	fd = pinned(w, PIN("hosts"));
 	assert_int_equal(bpf_obj_get_info_by_fd(fd, &info, &size), 0);
 	close(fd);
 	for (int stamped = 1; stamped >= 0; stamped--) {
@@ -303,7 +303,7 @@ static void relics_of_other_versions_are_removed(void **state)
 
 	load_full(w);
 	close_it(w);
-	assert_int_equal(run("cd %s && for f in *_v1; do mv $f ${f%%_v1}_v7; done && "
+	assert_int_equal(run("cd %s && for f in " PIN("*") "; do mv $f ${f%%" PIN("") "}_v7; done && "
 			     "mv port_ingress old_ingress", w->bpf_dir), 0);
 	fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "flows", 4, 4, 1, NULL);
 	snprintf(path, sizeof(path), "%s/flows_v7", w->bpf_dir);
@@ -335,11 +335,11 @@ static void counters_go_on_in_another_version(void **state)
 	close_it(w);
 	values = calloc((size_t)libbpf_num_possible_cpus(), sizeof(*values));
 	values[0] = 41;
-	fd = pinned(w, "drops_v1");
+	fd = pinned(w, PIN("drops"));
 	assert_int_equal(bpf_map_update_elem(fd, &key, values, BPF_ANY), 0);
 	close(fd);
 	free(values);
-	assert_int_equal(run("cd %s && for f in *_v1; do mv $f ${f%%_v1}_v7; done", w->bpf_dir), 0);
+	assert_int_equal(run("cd %s && for f in " PIN("*") "; do mv $f ${f%%" PIN("") "}_v7; done", w->bpf_dir), 0);
 	assert_int_equal(load_full(w), N_FULL);
 	stats_drops(w->dp, drops);
 	assert_int_equal(drops[DROP_MAC_SPOOFED], 41);

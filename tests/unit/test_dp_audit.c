@@ -20,19 +20,19 @@ struct drift {
 };
 
 static const struct drift drifts[] = {
-	{"ports_v1", sizeof(uint32_t), sizeof(struct abi_port), false},
-	{"macs_v1", sizeof(struct abi_mac_key), sizeof(struct abi_mac), false},
-	{"hosts_v1", sizeof(struct abi_host_key), sizeof(struct abi_host), false},
-	{"prefixes_v1", sizeof(struct abi_prefix_key), sizeof(struct abi_prefix), false},
-	{"members_v1", sizeof(struct abi_member_key), sizeof(struct abi_member), false},
-	{"floods_v1", sizeof(struct abi_flood_key), sizeof(struct abi_flood), false},
-	{"nexthops_v1", sizeof(uint32_t), sizeof(struct abi_nexthop), true},
-	{"node_v1", sizeof(uint32_t), sizeof(struct abi_node), true},
+	{PIN("ports"), sizeof(uint32_t), sizeof(struct abi_port), false},
+	{PIN("macs"), sizeof(struct abi_mac_key), sizeof(struct abi_mac), false},
+	{PIN("hosts"), sizeof(struct abi_host_key), sizeof(struct abi_host), false},
+	{PIN("prefixes"), sizeof(struct abi_prefix_key), sizeof(struct abi_prefix), false},
+	{PIN("members"), sizeof(struct abi_member_key), sizeof(struct abi_member), false},
+	{PIN("floods"), sizeof(struct abi_flood_key), sizeof(struct abi_flood), false},
+	{PIN("nexthops"), sizeof(uint32_t), sizeof(struct abi_nexthop), true},
+	{PIN("node"), sizeof(uint32_t), sizeof(struct abi_node), true},
 };
 
 static void first_key(int fd, const struct drift *d, uint8_t *key)
 {
-	uint32_t one = strcmp(d->map, "node_v1") == 0 ? 0 : 1;
+	uint32_t one = strcmp(d->map, PIN("node")) == 0 ? 0 : 1;
 
 	if (d->array)
 		memcpy(key, &one, sizeof(one));
@@ -90,13 +90,13 @@ static void alien_entries_are_removed(void **state)
 		uint32_t id = 100000;
 		int fd;
 
-		if (strcmp(d->map, "node_v1") == 0)
+		if (strcmp(d->map, PIN("node")) == 0)
 			continue;
 		fd = pinned(w, d->map);
 		memset(key, 0x77, d->key_size);
 		if (d->array)
 			memcpy(key, &id, sizeof(id));
-		if (strcmp(d->map, "prefixes_v1") == 0)
+		if (strcmp(d->map, PIN("prefixes")) == 0)
 			memcpy(key, &(uint32_t){160}, sizeof(uint32_t));
 		assert_int_equal(bpf_map_update_elem(fd, key, value, BPF_ANY), 0);
 		assert_int_equal(datapath_audit(w->dp, 65536), 1);
@@ -126,7 +126,7 @@ static void a_small_budget_comes_round(void **state)
 		assert_int_equal(table_put(w->dp, &f), 1);
 	}
 	memcpy(&key.addr, &f.host.addr, sizeof(key.addr));
-	fd = pinned(w, "hosts_v1");
+	fd = pinned(w, PIN("hosts"));
 	assert_int_equal(bpf_map_delete_elem(fd, &key), 0);
 	close(fd);
 	for (int i = 0; i < 50; i++) {
@@ -148,13 +148,13 @@ static void lost_pins_come_back(void **state)
 	struct world *w = *state;
 
 	load_full(w);
-	assert_int_equal(run("rm %s/hosts_v1 %s/port_egress", w->bpf_dir, w->bpf_dir), 0);
+	assert_int_equal(run("rm %s/" PIN("hosts") " %s/port_egress", w->bpf_dir, w->bpf_dir), 0);
 	assert_int_equal(datapath_audit(w->dp, 65536), 2);
-	assert_true(pin_exists(w, "hosts_v1"));
+	assert_true(pin_exists(w, PIN("hosts")));
 	assert_true(pin_exists(w, "port_egress"));
 	assert_int_equal(umount2(w->bpf_dir, MNT_DETACH), 0);
 	assert_true(datapath_audit(w->dp, 65536) > 0);
-	assert_true(pin_exists(w, "hosts_v1"));
+	assert_true(pin_exists(w, PIN("hosts")));
 	assert_int_equal(datapath_audit(w->dp, 65536), 0);
 	close_it(w);
 	assert_int_equal(load_full(w), 0);
@@ -366,7 +366,7 @@ static void a_missing_standard_bpffs_is_mounted(void **state)
 		;
 	snprintf(w->bpf_dir, sizeof(w->bpf_dir), "/sys/fs/bpf/isthmus/deep");
 	load_full(w);
-	assert_true(pin_exists(w, "hosts_v1"));
+	assert_true(pin_exists(w, PIN("hosts")));
 	close_it(w);
 	assert_int_equal(datapath_teardown(w->bpf_dir), 0);
 	assert_int_equal(run("rmdir /sys/fs/bpf/isthmus"), 0);

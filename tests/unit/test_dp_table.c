@@ -100,7 +100,7 @@ static void a_waiting_port_keeps_its_number(void **state)
 	assert_int_not_equal(id, 0);
 	assert_int_equal(table_put(w->dp, &waiting), 1);
 	assert_int_equal(id_of(w, PORT_OWNER), id);
-	fd = pinned(w, "nexthops_v1");
+	fd = pinned(w, PIN("nexthops"));
 	assert_int_equal(bpf_map_lookup_elem(fd, &id, &n), 0);
 	close(fd);
 	assert_int_equal(n.type, NEXTHOP_NONE);

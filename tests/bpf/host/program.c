@@ -32,6 +32,9 @@ void host_init(void)
 	REGISTER(scratches);
 	REGISTER(buckets);
 	REGISTER(ways);
+	REGISTER(epoch);
+	REGISTER(port_memos);
+	REGISTER(wire_memos);
 }
 
 /* The loader writes .rodata before the program is frozen; here its page is opened for a moment. */
