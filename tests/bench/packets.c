@@ -3,11 +3,11 @@
  * Small UDP packets between two network namespaces: how many a second, and how long there and back.
  *
  *     bench-packets rate FROM TO ADDRESS SECONDS    64-byte payloads as fast as they go, or as fast as they arrive
- *     bench-packets trip FROM TO ADDRESS COUNT      ping-pong of 64-byte payloads, one at a time
+ *     bench-packets trip FROM TO ADDRESS COUNT [together]   ping-pong of 64-byte payloads, one at a time
  *
  * FROM and TO are paths of namespaces, ADDRESS (IPv4 or IPv6) is TO's.  One process holds both ends, so that they share
  * one clock; each socket is opened inside its namespace and stays there.  The ends are bound to the first and the last
- * CPU: two hosts never share a CPU's warmth.  Prints one JSON object.
+ * CPU: two hosts never share a CPU's warmth; `together` has both on the last, and leaves the others.  Prints one JSON object.
  *
  * Packets of `rate` are handed to the kernel in bursts of 16 (UDP_SEGMENT), which the caller has cut to single packets
  * at the sender's own port: so the path is what is measured and not the system call.  A socket buffer of 64 MB takes up
@@ -265,7 +265,7 @@ static double trip(int from, uint32_t number)
 	return now() - start;
 }
 
-static void measure_trip(struct ends e, size_t wanted)
+static void measure_trip(struct ends e, size_t wanted, int cpu)
 {
 	double *trips = calloc(wanted, sizeof(*trips)), t;
 	size_t done = 0, lost = 0;
@@ -275,7 +275,7 @@ static void measure_trip(struct ends e, size_t wanted)
 	if (!trips || pthread_create(&other, NULL, answer, &e.to))
 		fail("start");
 	prctl(PR_SET_TIMERSLACK, 1000);
-	stay_on(0);
+	stay_on(cpu);
 	for (i = 0; done < wanted && lost < 20; i++) {
 		t = trip(e.from, i);
 		if (t < 0)
@@ -296,14 +296,15 @@ static void measure_trip(struct ends e, size_t wanted)
 
 int main(int argc, char **argv)
 {
-	double amount = argc == 6 ? atof(argv[5]) : 0;
+	bool together = argc == 7 && !strcmp(argv[6], "together");
+	double amount = argc == 6 || together ? atof(argv[5]) : 0;
 
-	if (amount > 0 && !strcmp(argv[1], "rate")) {
+	if (amount > 0 && !together && !strcmp(argv[1], "rate")) {
 		measure_rate(open_ends(argv[2], argv[3], argv[4]), amount);
 	} else if (amount >= 1 && !strcmp(argv[1], "trip")) {
-		measure_trip(open_ends(argv[2], argv[3], argv[4]), (size_t)amount);
+		measure_trip(open_ends(argv[2], argv[3], argv[4]), (size_t)amount, together ? last_cpu() : 0);
 	} else {
-		fprintf(stderr, "usage: bench-packets rate|trip FROM TO ADDRESS SECONDS|COUNT\n");
+		fprintf(stderr, "usage: bench-packets rate|trip FROM TO ADDRESS SECONDS|COUNT [together]\n");
 		return 2;
 	}
 	return 0;

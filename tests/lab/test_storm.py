@@ -62,10 +62,12 @@ def storm_frames(lab):
 
 
 @contextlib.contextmanager
-def storming(lab, count=FRAMES):
+def storming(lab, count=FRAMES, cpu=None):
     """Until the block is over and the storm, too; yields its result, which is known then."""
     result = {}
     process = start_blast(lab.host("s1").ns, "eth0", storm_frames(lab), count, RATE)
+    if cpu is not None:
+        os.sched_setaffinity(process.pid, {cpu})
     try:
         yield result
         out, _ = process.communicate(timeout=90)
@@ -199,18 +201,22 @@ def test_errors_are_limited_by_port(lab):
 
 
 def trips(lab, count):
-    """p50 and p99 of round trips between b1 and b2, microseconds."""
+    """p50 and p99 of round trips between b1 and b2, microseconds, both on the last processor."""
     path = os.path.join(build_directory(), "tests", "bench", "bench-packets")
     b1, b2 = lab.host("b1"), lab.host("b2")
-    return json.loads(command([path, "trip", b1.ns.path, b2.ns.path, b2.ip4, str(count)], timeout=60).stdout)
+    return json.loads(command([path, "trip", b1.ns.path, b2.ns.path, b2.ip4, str(count), "together"], timeout=60).stdout)
 
 
 def test_round_trips_of_others_stay_short(lab):
-    """p99 at most twice that without a storm, measured in turns; the best of three, as others use this machine."""
+    """p99 at most twice that without a storm, measured in turns; the best of three, as others use this machine.
+
+    The storm has the first processor, with what the kernel does for it, the other tenant the last: how much of a
+    processor a workload may take is the scheduler's business, what one tenant's packets do to another's is ours.
+    """
     rows = []
     for _ in range(3):
         calm = trips(lab, 3000)
-        with storming(lab, 2 * FRAMES) as storm:
+        with storming(lab, 2 * FRAMES, cpu=0) as storm:
             stormy = trips(lab, 3000)
         rows.append((stormy["p99"] / calm["p99"], calm, stormy, storm["sent"] / storm["seconds"]))
         assert (calm["lost"], stormy["lost"]) == (0, 0)
