@@ -6,7 +6,7 @@ run.py [--sanitized] [TIER ...]   default: every tier, in the order below
 
 --sanitized: the build is one with ASan and UBSan; whatever they wrote to its reports/ during a tier fails the tier.
 
-The tiers that measure nothing (BESIDE) go beside the others, at low priority.  A tier is a function that returns a list of (name,
+Two lanes go side by side, and what measures nothing (POLITE) at low priority.  A tier is a function that returns a list of (name,
 passed, output).  cmocka programs and pytest runs count each test of theirs; a program that reports nothing counts as
 one.
 """
@@ -181,7 +181,8 @@ TIERS = {
     "kernel": kernel_tier,
     "deb": lambda: pytest("tests/deb", 900),
 }
-BESIDE = {"tree", "conf", "kernel", "fuzz"}
+SECOND = ["tree", "conf", "fuzz", "kernel", "cli"]  # beside the rest, about as long
+POLITE = {"tree", "conf", "fuzz", "kernel"}
 NOT_BY_DEFAULT = {"deb"}  # builds all of it anew: `make test-deb`
 
 
@@ -198,11 +199,11 @@ def tell(tier, rows, seconds):
     return good
 
 
-def run_lane(tiers, sanitized, tally, lock):
-    if set(tiers) <= BESIDE:
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)  # what is started from here is as polite
+def run_lane(tiers, alone, sanitized, tally, lock):
     for tier in tiers:
         start = time.monotonic()
+        # What is started from here is as polite.
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10 if tier in POLITE and not alone else 0)
         try:
             rows = TIERS[tier]() or [(f"{tier}: ran no test", False, "")]
         except Exception as e:  # the other lane goes on, and the sum tells
@@ -225,13 +226,12 @@ def main():
         sys.exit("run.py: the tests make network namespaces and load BPF programs: run as root")
     if sanitized:
         prepare_sanitized()
-    # Beside the rest, at low priority: what takes long, waits for nobody and measures nothing.
-    lanes = [[t for t in chosen if t not in BESIDE], [t for t in chosen if t in BESIDE]]
-    if sanitized:
+    lanes = [[t for t in chosen if t not in SECOND], [t for t in SECOND if t in chosen]]
+    if sanitized or not all(lanes):
         lanes = [chosen]
     tally, lock = [0, 0], threading.Lock()
     with concurrent.futures.ThreadPoolExecutor(len(lanes)) as pool:
-        for done in [pool.submit(run_lane, lane, sanitized, tally, lock) for lane in lanes]:
+        for done in [pool.submit(run_lane, lane, len(lanes) == 1, sanitized, tally, lock) for lane in lanes]:
             done.result()
     passed, failed = tally
     print(f"{passed} passed, {failed} failed")
