@@ -46,6 +46,7 @@ struct abi_node {
 	__u8 router_mac[6];  /* this node's own, inner destination of routed (L3 VNI) traffic */
 	__u16 icmp_limit;    /* ICMP errors a second towards other nodes, of one tenant; 0 = no limit */
 	__u32 cut_ifindex;   /* a device that cuts super-packets of UDP and brings them back; 0 = there is none */
+	__u32 zero;
 };
 
 /*
@@ -107,6 +108,7 @@ struct abi_nexthop {
 	__u32 ifindex; /* port: the port */
 	__u8 router_mac[6]; /* tunnel: inner destination MAC of routed traffic */
 	__u16 zero;
+	__u32 zero2;
 	struct abi_addr remote; /* tunnel: the VTEP */
 	struct abi_addr local;  /* tunnel: outer source, same family as remote */
 	__u64 owner;            /* who made it; see model/fwd.h */

@@ -289,7 +289,7 @@ int flood_lift(struct datapath *dp, uint64_t owner, uint32_t **vnis, size_t *len
 		uint32_t vni = (uint32_t)flood->key.vni;
 		int r;
 
-		if (flood->key.owner != owner)
+		if (!list || flood->key.owner != owner)
 			continue;
 		r = remove_flood(dp, flood);
 		if (r < 0)
