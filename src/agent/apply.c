@@ -301,7 +301,8 @@ static int apply_ports(struct agent *a, const struct conf_source *more, bool dry
 int agent_port_add(struct agent *a, const char *yaml, size_t size, bool dry_run, struct agent_plan *plan,
 		   struct conf_errors *errors, char **why)
 {
-	const struct conf_source more = {.name = "request", .text = yaml, .size = size, .runtime = true, .request = true};
+	const struct conf_source more = {.name = "request", .text = yaml, .size = size,
+					 .size_max = a->options.config_max, .runtime = true, .request = true};
 	int r = increment_add(a, &more, dry_run, plan, why);
 
 	if (r == -EAGAIN)

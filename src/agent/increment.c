@@ -376,6 +376,19 @@ static int base_of(const struct config *c, const struct conf_source *ports, char
 	return r;
 }
 
+/* Could what is added at run time be read again, with these as well?  The long way says what is too much. */
+static bool is_room(const struct agent *a, const struct config *more)
+{
+	const char *text = a->state->runtime_text;
+	struct conf_extent e;
+
+	if (conf_runtime_extent(more, &e) < 0)
+		return false;
+	e.size += text ? strlen(text) : 0;
+	e.values += conf_runtime_values(a->config);
+	return conf_extent_fits(&e, a->options.config_max);
+}
+
 /* The new ports alone, their references turned to the objects that are in use; -EAGAIN when there is any doubt. */
 static int read_ports(struct agent *a, const struct conf_source *ports, struct config **out)
 {
@@ -390,6 +403,8 @@ static int read_ports(struct agent *a, const struct conf_source *ports, struct c
 	sources[0].text = base;
 	r = conf_load(sources, 2, &c, &errors);
 	conf_errors_fini(&errors);
+	if (r == 0 && !is_room(a, c))
+		r = -EAGAIN;
 	if (r == 0 && c->n_runtime > CONFIG_MAX_FLOOD / 2)
 		r = -EAGAIN; /* they may all go to one place, of which is_free gives half */
 	for (size_t p = 0; r == 0 && p < c->n_runtime; p++) {

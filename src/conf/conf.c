@@ -30,6 +30,27 @@ static int read_all(const struct conf_source *sources, size_t n_sources, struct 
 	return r;
 }
 
+/* They are written down together, and together they have to be read again. */
+static int check_runtime(const struct build *b, const struct conf_source *sources)
+{
+	size_t last = b->n_yamls - 1, size_max = sources[last].size_max ? sources[last].size_max : CONF_TEXT_MAX;
+	const struct yaml_node *n = build_entries(&b->yamls[last]->root, "ports");
+	struct conf_extent e;
+	int r = conf_runtime_extent(b->config, &e);
+
+	if (r < 0)
+		return r;
+	while (n && !n->object)
+		n = n->next;
+	if (n && !conf_extent_fits(&e, size_max))
+		report_key(b->report, n, CONF_TOO_MANY_RUNTIME,
+			   "%zu ports added at run time are %zu values in %zu bytes, more than a restart would read again; "
+			   "expected at most %zu values in %zu bytes: put some into the configuration file, or start "
+			   "isthmusd with a larger --max-config",
+			   b->config->n_runtime, e.values, e.size, yaml_nodes_max(size_max), size_max);
+	return 0;
+}
+
 static int load(const struct conf_source *sources, size_t n_sources, struct yaml **yamls, struct report *report,
 		struct config **out, struct conf_errors *errors)
 {
@@ -44,6 +65,8 @@ static int load(const struct conf_source *sources, size_t n_sources, struct yaml
 		r = build_objects(cleanup);
 	if (r >= 0)
 		r = clash_check(&b);
+	if (r >= 0 && report->total == 0 && b.config->n_runtime > 0) /* only what is whole can be written */
+		r = check_runtime(&b, sources);
 	if (r >= 0)
 		r = report_finish(report, errors);
 	if (r >= 0)

@@ -56,6 +56,17 @@ int conf_load(const struct conf_source *sources, size_t n_sources, struct config
 /* YAML that conf_load reads back to an equal configuration.  `runtime_only`: just the `ports:` added at run time. */
 int conf_emit(const struct config *c, bool runtime_only, FILE *f);
 
+/*
+ * What the ports added at run time are as text, in the measures that bound a text that is read.  conf_load refuses more
+ * than it would read again.
+ */
+struct conf_extent {
+	size_t size, values;
+};
+int conf_runtime_extent(const struct config *c, struct conf_extent *out);
+size_t conf_runtime_values(const struct config *c); /* half of it, without writing the text */
+bool conf_extent_fits(const struct conf_extent *e, size_t size_max); /* size_max as of conf_source */
+
 /* `isthmus explain KEY`: text for people; -ENOENT with the nearest key (or NULL) in suggestion.  NULL: all keys. */
 int conf_explain(const char *key, FILE *f, const char **suggestion);
 int conf_json_schema(FILE *f);     /* JSON schema (draft 2020-12) for editors */

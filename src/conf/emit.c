@@ -5,6 +5,9 @@
 
 #include "conf/conf.h"
 #include "conf/schema.h"
+#include "conf/yaml.h"
+#include "lib/cleanup.h"
+#include "lib/text.h"
 
 /*
  * Plain only where every YAML reader sees the same text: not `no`, `1e3`, `0755` or `null`, and nothing with a ":". The
@@ -229,6 +232,18 @@ static void emit_port(FILE *f, const struct config_port *p)
 	fputs("}\n", f);
 }
 
+/* What the parser counts in that line: the map, each value, and each list with its items. */
+static size_t port_values(const struct config_port *p)
+{
+	size_t n = 4 + (p->interface != NULL) + !p->security;
+
+	if (p->n_addresses > 0)
+		n += 1 + p->n_addresses;
+	if (p->allow != 0)
+		n += 1 + (size_t)__builtin_popcount(p->allow);
+	return n + (p->storm_limit != p->network->storm_limit);
+}
+
 static void emit_ports(FILE *f, const struct config *c, bool runtime_only)
 {
 	struct config_walk w = {.at = runtime_only ? c->n_ports : 0};
@@ -258,4 +273,40 @@ int conf_emit(const struct config *c, bool runtime_only, FILE *f)
 	}
 	emit_ports(f, c, runtime_only);
 	return ferror(f) ? -EIO : 0;
+}
+
+/* ---- how much that is ---- */
+
+size_t conf_runtime_values(const struct config *c)
+{
+	size_t n = 2; /* the text's map and that of `ports` */
+
+	for (size_t i = 0; i < c->n_runtime; i++)
+		n += port_values(c->runtime[i]);
+	return n;
+}
+
+int conf_runtime_extent(const struct config *c, struct conf_extent *out)
+{
+	_cleanup_(free) char *text = NULL;
+	size_t size = 0;
+	FILE *f = text_stream(&text, &size);
+	int r;
+
+	if (!f)
+		return -ENOMEM;
+	r = conf_emit(c, true, f);
+	if (fclose(f) != 0)
+		r = -ENOMEM;
+	if (r < 0)
+		return r;
+	*out = (struct conf_extent){.size = size, .values = conf_runtime_values(c)};
+	return 0;
+}
+
+bool conf_extent_fits(const struct conf_extent *e, size_t size_max)
+{
+	if (size_max == 0)
+		size_max = CONF_TEXT_MAX;
+	return e->size <= size_max && e->values <= yaml_nodes_max(size_max);
 }

@@ -75,7 +75,8 @@ struct yaml_node;
 	X(TOO_MANY_MEMBERS, 4012, "more members in a network than replication can serve")                              \
 	X(FOREIGN_ROUTED, 4013, "a foreign node in an l3 network")                                                     \
 	X(RUNTIME_DIFFERS, 4014, "a run-time port that differs from the file's port of that name")                     \
-	X(LISTED_TWICE, 4015, "one value twice in a list")
+	X(LISTED_TWICE, 4015, "one value twice in a list")                                                             \
+	X(TOO_MANY_RUNTIME, 4016, "more ports added at run time than a restart could read again")
 
 enum conf_code {
 #define X(symbol, number, meaning) CONF_##symbol,

@@ -445,6 +445,11 @@ static int read_events(struct reader *r, const char *text, size_t size)
 	return v;
 }
 
+size_t yaml_nodes_max(size_t size_max)
+{
+	return size_max / (CONF_TEXT_MAX / 4096) * YAML_MAX_NODES / 4096;
+}
+
 int yaml_read(unsigned source, const struct conf_source *from, struct report *report, struct yaml **out)
 {
 	size_t size = from->size, size_max = from->size_max ? from->size_max : CONF_TEXT_MAX;
@@ -471,8 +476,7 @@ int yaml_read(unsigned source, const struct conf_source *from, struct report *re
 		return -ENOMEM;
 	y->source = source;
 
-	struct reader r = {
-		.report = report, .yaml = y, .nodes_max = size_max / (CONF_TEXT_MAX / 4096) * YAML_MAX_NODES / 4096};
+	struct reader r = {.report = report, .yaml = y, .nodes_max = yaml_nodes_max(size_max)};
 
 	v = read_events(&r, text, size);
 	if (v < 0)

@@ -53,6 +53,8 @@ int yaml_read(unsigned source, const struct conf_source *from, struct report *re
 void yaml_free(struct yaml *y);
 DEFINE_CLEANUP(yaml, struct yaml *, yaml_free)
 
+size_t yaml_nodes_max(size_t size_max); /* values in a text that may have so many bytes */
+
 const struct yaml *yaml_of(const struct yaml_node *n);
 
 /* Nothing was written, or `~`, or `null` in its spellings, without quotes. */

@@ -136,3 +136,20 @@ def test_an_l3_network_may_have_more_members(tmp_path):
     status, errors, seconds, _ = measure(path)
     assert status == 0, errors
     assert is_sanitized() or seconds < 1
+
+
+def test_ports_added_at_run_time_are_bounded_together(tmp_path):
+    """Each of the two texts is small enough; what would be written of both is not."""
+    fabric, remembered, request = tmp_path / "fabric.yaml", tmp_path / "ports.yaml", tmp_path / "request.yaml"
+    fabric.write_text(FABRIC.replace("mode: l2, vni: 2", "mode: l3, subnets: 10.0.0.0/8") + "  {}\n")
+    rows = big_fabric(1, 57143, "mode: l3, subnets: 10.0.0.0/8").partition("ports:\n")[2].splitlines(True)
+    remembered.write_text("ports:\n" + "".join(rows[:57140]))  # 7 values each when they are written, of 400,000
+    program = BUILD / "tests" / "unit" / "conf-check"
+    for count, right in ((2, True), (3, False)):
+        request.write_text("ports:\n" + "".join(rows[57140:57140 + count]))
+        done = subprocess.run([program, fabric, remembered, request], capture_output=True, text=True, check=False,
+                              timeout=60)
+        assert done.returncode == (0 if right else 2), done.stderr[:500]
+        assert right or re.fullmatch(
+            r"\S+/request\.yaml:2:3: ports\.p57141: 57143 ports added at run time are 400003 values in \d+ bytes, .*; "
+            r"expected at most 400000 values .* \(IST-4016\)\n", done.stderr), done.stderr[:500]

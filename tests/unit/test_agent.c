@@ -533,6 +533,58 @@ static void clashes_of_new_ports_are_refused(void **state)
 	assert_int_equal(apply(g, base, "", false).steps, 0);
 }
 
+static struct outcome add_numbered(struct rig *g, const char *prefix, size_t i)
+{
+	char text[320];
+
+	snprintf(text, sizeof(text),
+		 "ports: {%s%zu: {node: aws1, interface: n%zu, network: red/web, mac: \"02:00:00:00:00:%02zx\", "
+		 "addresses: [10.0.1.%zu]}}",
+		 prefix, i, i, 0x50 + i, 50 + i);
+	return port_add(g, text, false);
+}
+
+static void what_was_added_at_run_time_can_be_applied_and_read_again(void **state)
+{
+	static const char *const prefixes[] = {
+		"n", /* the values run out first */
+		"a-name-that-makes-the-line-so-long-that-the-bytes-run-out-", /* ... and here the bytes */
+	};
+	struct rig *g = *state;
+	char name[64];
+
+	g->options.config_max = 12288;
+	for (size_t row = 0; row < sizeof(prefixes) / sizeof(prefixes[0]); row++) {
+		size_t n = 0, entries;
+		struct outcome o;
+
+		assert_int_equal(start(g), 0);
+		while (n < 150 && (o = add_numbered(g, prefixes[row], n)).r == 0)
+			n++;
+		assert_true(n > 40 && n < 100);
+		assert_int_equal(o.r, -EINVAL);
+		if (!strstr(o.why, "more than a restart would read again") || !strstr(o.why, "--max-config"))
+			fail_msg("after %zu: %s", n, o.why);
+		entries = table_length(g->agent->dp, FWD_HOST);
+		o = apply(g, base, "# again\n", false);
+		if (o.r != 0 || o.steps != 0)
+			fail_msg("%d, %zu steps: %s", o.r, o.steps, o.why);
+		stop(g);
+		assert_int_equal(start(g), 0);
+		assert_null(g->agent->degraded[0]);
+		assert_int_equal(table_length(g->agent->dp, FWD_HOST), entries);
+		assert_int_equal(g->agent->config->n_runtime, n);
+		snprintf(name, sizeof(name), "%s0", prefixes[row]);
+		assert_int_equal(port_del(g, name, false).r, 0); /* one fewer makes room for one */
+		assert_int_equal(add_numbered(g, prefixes[row], 0).r, 0);
+		for (size_t i = 0; i < n; i++) {
+			snprintf(name, sizeof(name), "%s%zu", prefixes[row], i);
+			assert_int_equal(port_del(g, name, false).r, 0);
+		}
+		stop(g);
+	}
+}
+
 /* ---- interfaces ---- */
 
 static void waiting_port_comes_up_with_its_interface(void **state)
@@ -826,6 +878,7 @@ int main(void)
 		TEST(port_that_cannot_be_added_is_undone),
 		TEST(gateway_of_another_network_is_no_address_of_a_new_port),
 		TEST(clashes_of_new_ports_are_refused),
+		TEST(what_was_added_at_run_time_can_be_applied_and_read_again),
 		TEST(waiting_port_comes_up_with_its_interface),
 		TEST(interface_renamed_there_and_back_at_once_stays_attached),
 		TEST(what_fails_at_a_start_is_tried_again),
