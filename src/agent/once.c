@@ -124,6 +124,15 @@ static void remove_files(const char *dir, const char *const *names)
 	rmdir(dir); /* stays when others keep something there */
 }
 
+static void remove_aside(const char *dir, const char *const *names)
+{
+	char aside[ASIDE_NAME_SIZE];
+
+	for (; *names; names++)
+		for (size_t n = 0; n < ASIDE_MAX; n++)
+			file_remove(dir, aside_name(*names, n, aside));
+}
+
 static int refuse_while_running(const char *run_dir, int *lock)
 {
 	char path[PATH_MAX];
@@ -141,8 +150,7 @@ static int refuse_while_running(const char *run_dir, int *lock)
 int once_teardown(const struct agent_options *options, bool purge)
 {
 	static const char *const run_files[] = {"isthmus.sock", "isthmusd.json", "isthmusd.lock", NULL};
-	static const char *const state_files[] = {"fabric.yaml", "fabric.yaml.refused", "ports.yaml",
-						   "ports.yaml.refused", NULL};
+	static const char *const state_files[] = {"fabric.yaml", "ports.yaml", NULL};
 	_cleanup_(kern) struct kern *kern = NULL;
 	_cleanup_(fd) int lock = -1;
 	int r, code = 0;
@@ -172,7 +180,9 @@ int once_teardown(const struct agent_options *options, bool purge)
 		code = 1;
 	}
 	remove_files(options->run_dir, run_files);
-	if (purge)
+	if (purge) {
+		remove_aside(options->state_dir, state_files);
 		remove_files(options->state_dir, state_files);
+	}
 	return code;
 }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -19,19 +20,46 @@
 
 #define SPARE_BYTES 16384 /* beside the texts themselves */
 
-/* What cannot be used may still be all that its owner has of it. */
-static int set_aside(const char *dir, const char *name, bool *refused)
+/*
+ * What cannot be used may still be all that its owner has of it, and so may what was set aside before: each gets a name
+ * of its own, NAME.refused, NAME.refused.1 and so on.  When all names are taken the last one is given again: what was
+ * good last was lost first, and is in the oldest.
+ */
+static int set_aside(const char *dir, const char *name, bool *refused, char **kept, size_t *earlier)
 {
-	_cleanup_(free) char *from = NULL, *to = NULL;
+	_cleanup_(fd) int dir_fd = -1;
+	char to[ASIDE_NAME_SIZE];
+	struct stat st;
+	size_t n = 0;
 
 	if (!*refused)
 		return 0;
-	if (text_format(&from, "%s/%s", dir, name) < 0 || text_format(&to, "%s/%s.refused", dir, name) < 0)
-		return -ENOMEM;
-	if (rename(from, to) < 0 && errno != ENOENT)
+	dir_fd = open(dir, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+	if (dir_fd < 0)
+		return -errno;
+	while (fstatat(dir_fd, aside_name(name, n, to), &st, AT_SYMLINK_NOFOLLOW) == 0 && n + 1 < ASIDE_MAX)
+		n++;
+	if (renameat(dir_fd, name, dir_fd, to) < 0 && errno != ENOENT)
 		return -errno;
 	*refused = false;
-	return 0;
+	if (!kept)
+		return 0;
+	*earlier = n;
+	return text_format(kept, "%s/%s", dir, to);
+}
+
+/* Where it is now, for people. */
+static int say_aside(const char *dir, const char *name, bool *refused, char **out)
+{
+	_cleanup_(free) char *kept = NULL;
+	size_t earlier = 0;
+
+	if (set_aside(dir, name, refused, &kept, &earlier) < 0 || !kept)
+		return text_format(out, "%s/%s", dir, name);
+	if (earlier == 0)
+		return text_format(out, "%s", kept);
+	return text_format(out, "%s, beside %zu of earlier times%s", kept, earlier,
+			   earlier + 1 < ASIDE_MAX ? "" : "; no more are kept: move them away");
 }
 
 static int write_fabric(struct agent *a)
@@ -42,7 +70,7 @@ static int write_fabric(struct agent *a)
 				    .name = a->config_name,
 				    .has_file = s->has_file,
 				    .file_hash = s->file_hash};
-	int r = set_aside(a->options.state_dir, "fabric.yaml", &s->fabric_refused);
+	int r = set_aside(a->options.state_dir, "fabric.yaml", &s->fabric_refused, NULL, NULL);
 
 	if (r == 0)
 		r = snapshot_write(a->options.state_dir, &snapshot);
@@ -54,7 +82,7 @@ static int write_ports(struct agent *a)
 {
 	struct agent_state *s = a->state;
 	const char *dir = a->options.state_dir;
-	int r = set_aside(dir, "ports.yaml", &s->ports_refused);
+	int r = set_aside(dir, "ports.yaml", &s->ports_refused, NULL, NULL);
 
 	if (r == 0)
 		r = s->runtime_text ? file_replace(dir, "ports.yaml", s->runtime_text, strlen(s->runtime_text))
@@ -151,18 +179,22 @@ void agent_remember_ports(struct agent *a)
 
 void agent_remember_refused_ports(struct agent *a, const char *why)
 {
-	const char *dir = a->options.state_dir;
+	_cleanup_(free) char *where = NULL;
 
 	a->state->ports_refused = true;
-	agent_degrade(a, REASON_PORTS, "the ports added at run time are not used: %s; they are kept in %s/ports.yaml%s",
-		      why, dir, set_aside(dir, "ports.yaml", &a->state->ports_refused) < 0 ? "" : ".refused");
+	if (say_aside(a->options.state_dir, "ports.yaml", &a->state->ports_refused, &where) < 0)
+		where = NULL;
+	agent_degrade(a, REASON_PORTS, "the ports added at run time are not used: %s; they are kept in %s", why,
+		      where ? where : a->options.state_dir);
 }
 
 void agent_remember_refused_fabric(struct agent *a, const char *why)
 {
-	const char *dir = a->options.state_dir;
+	_cleanup_(free) char *where = NULL;
 
 	a->state->fabric_refused = true;
-	agent_degrade(a, REASON_SNAPSHOT, "what was applied last is not used: %s; it is kept in %s/fabric.yaml%s", why,
-		      dir, set_aside(dir, "fabric.yaml", &a->state->fabric_refused) < 0 ? "" : ".refused");
+	if (say_aside(a->options.state_dir, "fabric.yaml", &a->state->fabric_refused, &where) < 0)
+		where = NULL;
+	agent_degrade(a, REASON_SNAPSHOT, "what was applied last is not used: %s; it is kept in %s", why,
+		      where ? where : a->options.state_dir);
 }

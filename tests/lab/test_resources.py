@@ -338,3 +338,16 @@ def test_a_snapshot_that_was_changed_is_said_and_kept(lab, traffic):
     node.apply(lab.fabric.yaml())
     is_well(node)
     assert json.loads(node.isthmus("status", "-o", "json").stdout)["reasons"] == []
+
+
+def test_a_purge_knows_all_that_was_set_aside(lab):
+    node = lab.node("dc1")
+    directory = node.daemon.state_dir
+    for name in ("ports.yaml.refused", "ports.yaml.refused.1", "fabric.yaml.refused.9"):
+        with open(os.path.join(directory, name), "w") as f:
+            f.write("x")
+    node.daemon.kill9()
+    node.ns.command(*node.daemon.argv("--teardown", "--purge"))
+    assert os.listdir(directory) == []
+    node.daemon.start()
+    is_well(node)

@@ -823,6 +823,45 @@ static void run_time_ports_that_do_not_fit_any_more_are_kept_aside(void **state)
 	assert_int_equal(access(path, F_OK), 0);
 }
 
+/* As often as it may happen: the first ones are never written over, and there is an end to it. */
+static void what_was_set_aside_before_is_kept_beside(void **state)
+{
+	struct rig *g = *state;
+	char path[192], name[64], text[64];
+
+	for (size_t round = 0; round < 12; round++) {
+		size_t slot = round < 9 ? round : 9;
+		FILE *f;
+
+		mkdir(g->state, 0700);
+		snprintf(path, sizeof(path), "%s/ports.yaml", g->state);
+		f = fopen(path, "w");
+		assert_non_null(f);
+		fprintf(f, "round %zu: [", round);
+		fclose(f);
+		assert_int_equal(start(g), 0);
+		snprintf(name, sizeof(name), slot ? "ports.yaml.refused.%zu" : "ports.yaml.refused", slot);
+		assert_non_null(strstr(g->agent->degraded[0], name));
+		snprintf(text, sizeof(text), "beside %zu of earlier times", slot);
+		assert_int_equal(strstr(g->agent->degraded[0], text) != NULL, slot > 0);
+		assert_int_equal(strstr(g->agent->degraded[0], "move them away") != NULL, slot == 9);
+		stop(g);
+	}
+	for (size_t slot = 0; slot <= 10; slot++) {
+		FILE *f;
+
+		snprintf(path, sizeof(path), slot ? "%s/ports.yaml.refused.%zu" : "%s/ports.yaml.refused", g->state, slot);
+		f = fopen(path, "r");
+		assert_int_equal(f != NULL, slot < 10);
+		if (!f)
+			break;
+		snprintf(name, sizeof(name), "round %zu: [", slot < 9 ? slot : 11);
+		assert_non_null(fgets(text, sizeof(text), f));
+		assert_string_equal(text, name);
+		fclose(f);
+	}
+}
+
 static void state_directory_that_cannot_be_written_degrades(void **state)
 {
 	struct rig *g = *state;
@@ -891,6 +930,7 @@ int main(void)
 		TEST(broken_file_leads_to_the_snapshot_and_a_reason),
 		TEST(nothing_to_start_from_touches_nothing),
 		TEST(run_time_ports_that_do_not_fit_any_more_are_kept_aside),
+		TEST(what_was_set_aside_before_is_kept_beside),
 		TEST(state_directory_that_cannot_be_written_degrades),
 		TEST(second_daemon_is_refused),
 		TEST(offline_answers_from_pins_and_snapshot),
