@@ -145,7 +145,8 @@ int apply_first(struct agent *a, struct loaded *l)
 		return r;
 	}
 	l->config = NULL;
-	r = datapath_sync_end(a->dp);
+	a->state->ports_unread = l->ports_unread;
+	r = l->ports_unread ? datapath_sync_keep(a->dp) : datapath_sync_end(a->dp);
 	if (r < 0) {
 		agent_degrade(a, REASON_DATAPLANE, "the data plane is not clean: %s; trying again every second",
 			      datapath_error());
@@ -162,7 +163,9 @@ int apply_first(struct agent *a, struct loaded *l)
 			      a->config_name);
 	else
 		agent_remember_fabric(a);
-	if (l->ports_ignored)
+	if (l->ports_unread)
+		agent_remember_unread_ports(a, l->ports_ignored);
+	else if (l->ports_ignored)
 		agent_remember_refused_ports(a, l->ports_ignored);
 	else
 		agent_remember_ports(a);
@@ -248,7 +251,8 @@ int agent_apply(struct agent *a, const char *name, const char *text, size_t size
 	a->config_text = TAKE_PTR(text_copy);
 	a->config_name = TAKE_PTR(name_copy);
 	agent_degrade(a, REASON_CONFIG, NULL);
-	agent_degrade(a, REASON_PORTS, NULL);
+	if (!a->state->ports_unread)
+		agent_degrade(a, REASON_PORTS, NULL);
 	agent_degrade(a, REASON_SNAPSHOT, NULL);
 	agent_remember_fabric(a);
 	agent_remember_ports(a);
@@ -308,6 +312,21 @@ int agent_port_add(struct agent *a, const char *yaml, size_t size, bool dry_run,
 	if (r == -EAGAIN)
 		return apply_ports(a, &more, dry_run, plan, errors, why);
 	return finish_increment(a, r, dry_run);
+}
+
+int apply_saved_ports(struct agent *a, const char *text, char **why)
+{
+	const struct conf_source saved = {.name = "ports.yaml", .text = text, .size = strlen(text),
+					  .size_max = a->options.config_max, .runtime = true};
+	struct conf_errors errors = {0};
+	int r = apply_ports(a, &saved, false, NULL, &errors, why);
+
+	if (r < 0 && !*why && errors.length > 0 &&
+	    text_format(why, "%s:%u:%u: %s: %s", errors.items[0].file, errors.items[0].line, errors.items[0].column,
+			errors.items[0].path, errors.items[0].what) < 0)
+		*why = NULL;
+	conf_errors_fini(&errors);
+	return r;
 }
 
 int agent_port_del(struct agent *a, const char *name, bool dry_run, struct agent_plan *plan, char **why)

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "agent/snapshot.h"
 #include "agent/state.h"
@@ -168,24 +169,49 @@ static int from_snapshot(const struct agent_options *o, const struct snapshot *s
 	return r;
 }
 
-/* NULL with *ignored: there is something, and it cannot be used.  It is not taken for nothing. */
-static char *read_ports(const struct agent_options *o, char **ignored)
+/* What says something of the file, and not of the disk, the memory or the descriptors of this moment. */
+static bool is_no_file(int r)
+{
+	return r == -EISDIR || r == -ELOOP || r == -ENXIO || r == -ENODEV;
+}
+
+int load_read_ports(const struct agent_options *o, char **out, char **why)
 {
 	_cleanup_(free) char *text = NULL;
 	char path[PATH_MAX];
 	size_t size;
 	int r;
 
+	*out = NULL;
 	snprintf(path, sizeof(path), "%s/ports.yaml", o->state_dir);
 	r = file_read(path, load_size_max(o), &text, &size);
 	if (r == -ENOENT || r == -ENOTDIR)
-		return NULL;
-	if (r < 0 || strlen(text) != size) {
-		if (text_format(ignored, "%s: %s", path, r < 0 ? strerror(-r) : "it holds a zero byte") < 0)
-			*ignored = NULL;
-		return NULL;
+		return 0;
+	if (r == 0 && strlen(text) == size) {
+		*out = TAKE_PTR(text);
+		return 0;
 	}
-	return TAKE_PTR(text);
+	if (text_format(why, "%s: %s", path, r < 0 ? strerror(-r) : "it holds a zero byte") < 0)
+		*why = NULL;
+	return r == 0 || is_no_file(r) ? -EINVAL : -EAGAIN;
+}
+
+/* At the start nobody waits for us yet, and what passes soon need not be told of. */
+static char *read_ports(const struct agent_options *o, char **ignored, bool *unread)
+{
+	static const struct timespec pause = {.tv_nsec = 100 * 1000 * 1000};
+	char *text;
+	int r;
+
+	for (unsigned tries = 5;;) {
+		r = load_read_ports(o, &text, ignored);
+		if (r != -EAGAIN || --tries == 0)
+			break;
+		free(TAKE_PTR(*ignored));
+		nanosleep(&pause, NULL);
+	}
+	*unread = r == -EAGAIN;
+	return text;
 }
 
 static void say_nothing_to_start_from(const struct agent_options *o, int file, const struct conf_errors *errors,
@@ -207,7 +233,8 @@ static void say_nothing_to_start_from(const struct agent_options *o, int file, c
 int load_choose(const struct agent_options *o, struct loaded *out)
 {
 	_cleanup_(free) char *text = NULL, *ports_ignored = NULL, *saved_ignored = NULL, *broken = NULL, *unfit = NULL;
-	_cleanup_(free) char *ports = read_ports(o, &ports_ignored);
+	bool ports_unread;
+	_cleanup_(free) char *ports = read_ports(o, &ports_ignored, &ports_unread);
 	struct conf_errors errors = {0};
 	struct snapshot snapshot = {0};
 	struct loaded l = {0};
@@ -239,6 +266,7 @@ int load_choose(const struct agent_options *o, struct loaded *out)
 		*out = l;
 		if (ports_ignored)
 			out->ports_ignored = TAKE_PTR(ports_ignored);
+		out->ports_unread = ports_unread;
 		out->saved_ignored = unfit ? TAKE_PTR(unfit) : TAKE_PTR(saved_ignored);
 	}
 	conf_errors_fini(&errors);

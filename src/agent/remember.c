@@ -114,7 +114,7 @@ void agent_remember(struct agent *a)
 
 	if (s->fabric_pending)
 		r = write_fabric(a);
-	if (s->ports_pending && r == 0)
+	if (s->ports_pending && r == 0 && !s->ports_unread)
 		r = write_ports(a);
 	if (r < 0) {
 		agent_degrade(a, REASON_STATE_DIR,
@@ -130,7 +130,11 @@ void agent_remember(struct agent *a)
 
 const char *agent_unsaved(const struct agent *a)
 {
-	return a->state->fabric_pending || a->state->ports_pending ? a->state->reasons[REASON_STATE_DIR] : NULL;
+	const struct agent_state *s = a->state;
+
+	if (s->ports_pending && s->ports_unread)
+		return s->reasons[REASON_PORTS];
+	return s->fabric_pending || s->ports_pending ? s->reasons[REASON_STATE_DIR] : NULL;
 }
 
 /*
@@ -197,4 +201,34 @@ void agent_remember_refused_fabric(struct agent *a, const char *why)
 		where = NULL;
 	agent_degrade(a, REASON_SNAPSHOT, "what was applied last is not used: %s; it is kept in %s", why,
 		      where ? where : a->options.state_dir);
+}
+
+void agent_remember_unread_ports(struct agent *a, const char *why)
+{
+	agent_degrade(a, REASON_PORTS,
+		      "the ports added at run time could not be read: %s; they stay where they are, in the data plane as "
+		      "well, and nothing is saved over them; trying again every second",
+		      why ? why : "out of memory");
+}
+
+void agent_read_ports_late(struct agent *a)
+{
+	struct agent_state *s = a->state;
+	_cleanup_(free) char *text = NULL, *why = NULL;
+	int r = s->ports_unread ? load_read_ports(&a->options, &text, &why) : -EAGAIN;
+
+	if (r == -EAGAIN)
+		return;
+	if (r == 0 && text)
+		r = apply_saved_ports(a, text, &why);
+	if (r < 0 && r != -EINVAL) {
+		agent_remember_unread_ports(a, why ? why : strerror(-r));
+		return;
+	}
+	s->ports_unread = false;
+	s->resync = true; /* nothing is missing any more: what is of no use can go */
+	if (r == 0)
+		agent_degrade(a, REASON_PORTS, NULL);
+	else
+		agent_remember_refused_ports(a, why ? why : strerror(-r));
 }

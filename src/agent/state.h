@@ -48,6 +48,7 @@ struct agent_state {
 	bool has_file;
 	bool fabric_pending, ports_pending; /* to be written to the state directory */
 	bool fabric_refused, ports_refused; /* ... after what is there has been set aside */
+	bool ports_unread; /* what is there could not be read yet: it is not written over, and nothing is swept */
 	size_t guard_cursor;   /* of the audit's round */
 	unsigned turn;         /* of the audit */
 	unsigned merge_turn, cut_turn; /* when the audit tries again to have tunnel packets merged, and cut */
@@ -77,12 +78,18 @@ struct loaded {
 	char *runtime_text;  /* of the run-time ports, NULL = none */
 	char *broken;        /* why the configuration file was not used; NULL = it was */
 	char *ports_ignored; /* why the run-time ports were not used */
+	bool ports_unread;   /* ... because they could not be read, which may pass */
 	char *saved_ignored; /* why what was applied last could not be looked at; NULL = it could, or there is none */
 };
 void loaded_fini(struct loaded *l);
 size_t load_size_max(const struct agent_options *o); /* of a configuration, in bytes */
 /* Chooses between file and snapshot.  0; -EINVAL: nothing to start from, and standard error says why. */
 int load_choose(const struct agent_options *o, struct loaded *out);
+/*
+ * ports.yaml: 0 with *out, NULL = none; -EINVAL what is there is no text, -EAGAIN it could not be read, and nothing is
+ * known of it; both with *why.
+ */
+int load_read_ports(const struct agent_options *o, char **out, char **why);
 /* -EINVAL with *why when `name` is not a node that runs isthmusd in `c`. */
 int load_self(const struct config *c, const char *name, struct config_node **out, char **why);
 /* The run-time ports of `c` as YAML; *out NULL when there are none. */
@@ -90,6 +97,7 @@ int load_emit_ports(const struct config *c, char **out);
 
 /* apply.c */
 int apply_first(struct agent *a, struct loaded *l); /* takes what l owns */
+int apply_saved_ports(struct agent *a, const char *text, char **why); /* read late; beside those that were added since */
 
 /* remember.c */
 void agent_remember_fabric(struct agent *a); /* after an apply */
@@ -97,6 +105,9 @@ void agent_remember_ports(struct agent *a);  /* after the run-time ports may hav
 /* What is in the state directory and cannot be used is set aside, before anything is written over it. */
 void agent_remember_refused_ports(struct agent *a, const char *why);
 void agent_remember_refused_fabric(struct agent *a, const char *why);
+/* What could not be read stays as it is, until a later look finds it; the audit looks. */
+void agent_remember_unread_ports(struct agent *a, const char *why);
+void agent_read_ports_late(struct agent *a);
 void agent_remember(struct agent *a); /* looks at the directory, and tries again what could not be written */
 
 /* audit.c: twice a second */

@@ -422,7 +422,7 @@ static int clear_leftovers(struct datapath *dp)
 	return 0;
 }
 
-int attach_finish_sync(struct datapath *dp)
+int attach_finish_sync(struct datapath *dp, bool sweep)
 {
 	struct attachment *a;
 	int error = 0, r;
@@ -435,7 +435,7 @@ int attach_finish_sync(struct datapath *dp)
 		if (r < 0 && r != -ENODEV)
 			error = r;
 	}
-	r = clear_leftovers(dp);
+	r = sweep ? clear_leftovers(dp) : 0;
 	return error < 0 ? error : r;
 }
 

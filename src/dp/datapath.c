@@ -315,14 +315,14 @@ void datapath_sync_begin(struct datapath *dp)
  * The tables are full now.  Programs that wait for that are swapped in, then what nobody asked for goes, and only then
  * do the pins say that this is the data plane: a daemon that dies earlier finds the old one, whole.
  */
-int datapath_sync_end(struct datapath *dp)
+static int sync_end(struct datapath *dp, bool sweep)
 {
 	int removed, error, r;
 
 	if (dp->read_only)
 		return error_set(-EROFS, "the data plane was opened to be read only");
-	error = attach_finish_sync(dp);
-	removed = table_sweep(dp);
+	error = attach_finish_sync(dp, sweep);
+	removed = sweep ? table_sweep(dp) : 0;
 	dp->syncing = false;
 	dp->fresh = false;
 	datapath_settle(dp);
@@ -332,6 +332,16 @@ int datapath_sync_end(struct datapath *dp)
 	if (error < 0 || removed < 0)
 		return error < 0 ? error : removed;
 	return r < 0 ? r : removed;
+}
+
+int datapath_sync_end(struct datapath *dp)
+{
+	return sync_end(dp, true);
+}
+
+int datapath_sync_keep(struct datapath *dp)
+{
+	return sync_end(dp, false);
 }
 
 int datapath_teardown(const char *bpf_dir)

@@ -41,6 +41,8 @@ int datapath_set_node(struct datapath *dp, const struct abi_node *node); /* 1 wr
 
 void datapath_sync_begin(struct datapath *dp);
 int datapath_sync_end(struct datapath *dp); /* number of stale entries removed */
+/* The same, when full state was not to be had: what was not put again stays, until the next sync. */
+int datapath_sync_keep(struct datapath *dp);
 
 /* ---- attach.c: clsact filters ---- */
 

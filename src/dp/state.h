@@ -136,8 +136,8 @@ int table_sweep(struct datapath *dp);
 int attach_init(struct datapath *dp);
 void attach_fini(struct datapath *dp);
 int attach_audit(struct datapath *dp);
-int attach_finish_sync(struct datapath *dp); /* what was put off; then devices that nobody asked for any more */
-int attach_teardown(const char *bpf_dir);    /* every filter of this directory's in this network namespace */
+int attach_finish_sync(struct datapath *dp, bool sweep); /* what was put off; then leaves devices nobody asked for */
+int attach_teardown(const char *bpf_dir); /* every filter of this directory's in this network namespace */
 
 /* ---- stats.c ---- */
 

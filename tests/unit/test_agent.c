@@ -32,6 +32,11 @@ size_t __wrap_table_capacity(const struct datapath *dp, enum fwd_kind kind);
 struct sandbox_paths;
 int __wrap_sandbox_enter(const struct sandbox_paths *paths, char **missing);
 
+int __real_file_read(const char *path, size_t limit, char **text, size_t *size);
+int __wrap_file_read(const char *path, size_t limit, char **text, size_t *size);
+
+static int no_ports; /* what reading ports.yaml gives; 0 = its text */
+static unsigned no_ports_times;
 static long fail_at = -1; /* number of puts that still succeed; -1 = all */
 static size_t room;       /* 0 = as it is */
 
@@ -49,6 +54,14 @@ int __wrap_table_put(struct datapath *dp, const struct fwd *f)
 int __wrap_sandbox_enter(const struct sandbox_paths *paths, char **missing)
 {
 	return 0;
+}
+
+int __wrap_file_read(const char *path, size_t limit, char **text, size_t *size)
+{
+	if (no_ports == 0 || no_ports_times == 0 || !strstr(path, "/ports.yaml"))
+		return __real_file_read(path, limit, text, size);
+	no_ports_times--;
+	return no_ports;
 }
 
 size_t __wrap_table_capacity(const struct datapath *dp, enum fwd_kind kind)
@@ -132,6 +145,7 @@ static int setup(void **state)
 	g->options = (struct agent_options){g->config, "dc1", g->run, g->state, g->bpf, false};
 	fail_at = -1;
 	room = 0;
+	no_ports = 0;
 	*state = g;
 	if (run("ip link set lo up && ip link add u0 up type veth peer name u1 && ip link set u1 up && ip address add "
 		"192.0.2.11/24 dev u0"))
@@ -286,6 +300,16 @@ static bool is_whole(struct rig *g)
 static bool bad_is_up(struct rig *g)
 {
 	return port_state(g, "bad") == AGENT_PORT_UP;
+}
+
+static bool ports_are_refused(struct rig *g)
+{
+	return g->agent->degraded[0] && strstr(g->agent->degraded[0], "ports.yaml.refused");
+}
+
+static bool no_port_is_held(struct rig *g)
+{
+	return table_length(g->agent->dp, FWD_PORT) == 0;
 }
 
 static bool web1_is_waiting(struct rig *g)
@@ -823,6 +847,93 @@ static void run_time_ports_that_do_not_fit_any_more_are_kept_aside(void **state)
 	assert_int_equal(access(path, F_OK), 0);
 }
 
+/* The disk, memory or descriptors of a moment say nothing of what is in the file. */
+static void run_time_ports_that_cannot_be_read_are_kept_until_they_can(void **state)
+{
+	static const char web5[] = "ports: {web5: {node: dc1, interface: web5, network: red/web, mac: "
+				   "\"02:00:00:00:00:55\", addresses: [10.0.1.55]}}";
+	static const int errors[] = {-EIO, -EINTR, -ENOMEM, -EMFILE, -EACCES};
+	struct rig *g = *state;
+	char path[160], aside[160], *text;
+	size_t size;
+
+	plug("web1");
+	plug("web4");
+	snprintf(path, sizeof(path), "%s/ports.yaml", g->state);
+	snprintf(aside, sizeof(aside), "%s/ports.yaml.refused", g->state);
+	assert_int_equal(start(g), 0);
+	assert_int_equal(port_add(g, web4, false).r, 0);
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		struct held before = look(g), after;
+
+		stop(g);
+		no_ports = errors[i]; /* for a moment: nobody need know */
+		no_ports_times = 2;
+		assert_int_equal(start(g), 0);
+		assert_null(g->agent->degraded[0]);
+		assert_non_null(config_port(g->agent->config, "web4"));
+		stop(g);
+		no_ports_times = UINT_MAX;
+		assert_int_equal(start(g), 0);
+		assert_non_null(strstr(g->agent->degraded[0], "could not be read"));
+		assert_int_equal(port_state(g, "web1"), AGENT_PORT_UP);
+		assert_null(config_port(g->agent->config, "web4"));
+		after = look(g); /* it goes on being served */
+		assert_true(held_equal(&before, &after));
+		assert_int_equal(run("tc filter show dev web4 ingress | grep -q port_ingress"), 0);
+		assert_int_equal(port_add(g, web5, false).r, 0);
+		assert_non_null(agent_unsaved(g->agent));
+		assert_int_equal(apply(g, base, "", false).r, 0);
+		for (uint64_t end = now_ms() + 1500; now_ms() < end;)
+			loop_step(g->loop, 20);
+		after = look(g);
+		assert_true(after.length > before.length);
+		assert_int_equal(__real_file_read(path, 65536, &text, &size), 0);
+		assert_non_null(strstr(text, "web4"));
+		assert_null(strstr(text, "web5"));
+		free(text);
+		no_ports = 0;
+		assert_true(wait_until(g, is_whole));
+		assert_int_equal(port_state(g, "web4"), AGENT_PORT_UP);
+		assert_non_null(config_port(g->agent->config, "web5"));
+		assert_null(agent_unsaved(g->agent));
+		assert_int_equal(__real_file_read(path, 65536, &text, &size), 0);
+		assert_non_null(strstr(text, "web4"));
+		assert_non_null(strstr(text, "web5"));
+		free(text);
+		assert_int_equal(access(aside, F_OK), -1);
+		assert_int_equal(port_del(g, "web5", false).r, 0);
+		after = look(g);
+		assert_true(held_equal(&before, &after));
+	}
+}
+
+/* What was of use to nobody goes when it is known that it is of none. */
+static void what_is_read_late_and_refused_goes_with_its_entries(void **state)
+{
+	struct rig *g = *state;
+	char path[160];
+	FILE *f;
+
+	plug("web4");
+	assert_int_equal(start(g), 0);
+	assert_int_equal(port_add(g, web4, false).r, 0);
+	assert_int_equal(table_length(g->agent->dp, FWD_PORT), 1);
+	stop(g);
+	no_ports = -EIO;
+	no_ports_times = UINT_MAX;
+	assert_int_equal(start(g), 0);
+	assert_int_equal(table_length(g->agent->dp, FWD_PORT), 1);
+	snprintf(path, sizeof(path), "%s/ports.yaml", g->state);
+	f = fopen(path, "w");
+	fputs("ports: [", f);
+	fclose(f);
+	no_ports = 0;
+	assert_true(wait_until(g, ports_are_refused));
+	assert_true(wait_until(g, no_port_is_held));
+	assert_int_equal(run("tc filter show dev web4 ingress | grep -q port_ingress"), 256);
+}
+
 /* As often as it may happen: the first ones are never written over, and there is an end to it. */
 static void what_was_set_aside_before_is_kept_beside(void **state)
 {
@@ -930,6 +1041,8 @@ int main(void)
 		TEST(broken_file_leads_to_the_snapshot_and_a_reason),
 		TEST(nothing_to_start_from_touches_nothing),
 		TEST(run_time_ports_that_do_not_fit_any_more_are_kept_aside),
+		TEST(run_time_ports_that_cannot_be_read_are_kept_until_they_can),
+		TEST(what_is_read_late_and_refused_goes_with_its_entries),
 		TEST(what_was_set_aside_before_is_kept_beside),
 		TEST(state_directory_that_cannot_be_written_degrades),
 		TEST(second_daemon_is_refused),
