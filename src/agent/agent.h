@@ -64,6 +64,7 @@ struct agent {
 	uint64_t started_ms, applied_ms;
 	uint64_t repairs;          /* drift found and mended */
 	char *unboxed;             /* what the sandbox lacks, for people; NULL = nothing */
+	char *wide;                /* a directory as /etc that the sandbox leaves readable; NULL = none */
 	char *degraded[16];        /* reasons, NULL-terminated: "the configuration file is broken: ..." */
 	struct abi_event events[AGENT_EVENTS]; /* newest drops, ring */
 	uint64_t n_events;

@@ -139,6 +139,10 @@ static void check_sandbox(struct exam *x)
 		      x->a->options.no_sandbox ? "start isthmusd without --no-sandbox"
 					       : "use a kernel with seccomp and Landlock, then restart isthmusd",
 		      "the daemon's sandbox lacks %s", x->a->unboxed);
+	else if (x->a->wide)
+		found(x, DOCTOR_WARN, "move the file to a directory of its own: isthmusd --config /etc/isthmus/isthmus.yaml",
+		      "%s lies in %s, so the sandbox has to leave all of that readable", x->a->options.config_path,
+		      x->a->wide);
 	else
 		fine(x, "capabilities, Landlock and seccomp hold");
 }

@@ -121,6 +121,11 @@ static void enter_sandbox(struct agent *a)
 					    .state_dir = a->options.state_dir,
 					    .bpf_dir = a->options.bpf_dir};
 
+	a->wide = sandbox_wide_directory(a->options.config_path);
+	if (a->wide)
+		log_warning("%s lies in %s, all of which the sandbox has to leave readable; a directory of its own, as "
+			    "/etc/isthmus, keeps the rest from whoever takes the daemon over",
+			    a->options.config_path, a->wide);
 	if (a->options.no_sandbox)
 		a->unboxed = strdup("all of it (--no-sandbox)");
 	else if (sandbox_enter(&paths, &a->unboxed) < 0 && !a->unboxed)
@@ -276,6 +281,7 @@ void agent_close(struct agent *a)
 	free(a->config_text);
 	free(a->config_name);
 	free(a->unboxed);
+	free(a->wide);
 	free((void *)a->options.config_path);
 	free((void *)a->options.node);
 	free((void *)a->options.run_dir);

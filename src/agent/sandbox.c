@@ -124,27 +124,54 @@ static int allow_pins(int ruleset, const struct ruleset *handled, const char *bp
 	return allow(ruleset, handled, bpf_dir, LIST | MAKE | REMOVE);
 }
 
-/* A file that is replaced by renaming is found again in its directory only. */
-static int allow_directory_of(int ruleset, const struct ruleset *handled, const char *path)
+/*
+ * A file that is replaced by renaming has another inode, and no rule of its own: it is found again by one for its
+ * directory only, which holds for all below.  There is no rule for a name, or for one level.
+ */
+static int directory_of(const char *path, char out[static PATH_MAX])
 {
-	char directory[PATH_MAX];
 	const char *slash = strrchr(path, '/');
+	size_t length = slash ? (size_t)(slash - path) : 0;
 
-	if (!slash)
-		return allow(ruleset, handled, ".", READ);
-	if ((size_t)(slash - path) >= sizeof(directory))
+	if (length >= PATH_MAX)
 		return -ENAMETOOLONG;
-	memcpy(directory, path, (size_t)(slash - path));
-	directory[slash - path] = 0;
-	return allow(ruleset, handled, slash == path ? "/" : directory, READ);
+	memcpy(out, path, length);
+	out[length] = 0;
+	if (length == 0)
+		snprintf(out, PATH_MAX, "%s", slash ? "/" : ".");
+	return 0;
+}
+
+/* Where the file is looked up and, when that is a link, where it lies. */
+static int config_directories(const char *path, char looked_up[static PATH_MAX], char lies[static PATH_MAX])
+{
+	char target[PATH_MAX];
+	int r = directory_of(path, looked_up);
+
+	lies[0] = 0;
+	return r < 0 || !realpath(path, target) ? r : directory_of(target, lies);
 }
 
 static int allow_config(int ruleset, const struct ruleset *handled, const char *path)
 {
-	char target[PATH_MAX];
-	int r = allow_directory_of(ruleset, handled, path);
+	char looked_up[PATH_MAX], lies[PATH_MAX];
+	int r = config_directories(path, looked_up, lies);
 
-	return r < 0 || !realpath(path, target) ? r : allow_directory_of(ruleset, handled, target);
+	if (r == 0)
+		r = allow(ruleset, handled, looked_up, READ);
+	return r < 0 || !lies[0] ? r : allow(ruleset, handled, lies, READ);
+}
+
+char *sandbox_wide_directory(const char *config_path)
+{
+	char directories[2][PATH_MAX], whole[PATH_MAX];
+
+	if (config_directories(config_path, directories[0], directories[1]) < 0)
+		return NULL;
+	for (size_t i = 0; i < 2; i++)
+		if (directories[i][0] && realpath(directories[i], whole) && !strchr(whole + 1, '/'))
+			return strdup(whole);
+	return NULL;
 }
 
 /*

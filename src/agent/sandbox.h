@@ -28,4 +28,10 @@ struct sandbox_paths {
  */
 int sandbox_enter(const struct sandbox_paths *paths, char **missing);
 
+/*
+ * The directory that has to be readable for the configuration to be found again after it was replaced, when much else
+ * lies there: / or one right below it, as /etc.  malloc'd; NULL = there is none, or no memory.
+ */
+char *sandbox_wide_directory(const char *config_path);
+
 #endif

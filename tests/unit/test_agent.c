@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "agent/agent.h"
+#include "agent/doctor.h"
 #include "agent/snapshot.h"
 #include "bpf/abi.h"
 #include "dp/datapath.h"
@@ -1014,6 +1015,33 @@ static void offline_answers_from_pins_and_snapshot(void **state)
 	assert_true(table_length(g->agent->dp, FWD_HOST) > 0);
 }
 
+static void note_warning(void *arg, const char *check, enum doctor_state state, const char *seen, const char *fix)
+{
+	if (strcmp(check, "sandbox") == 0 && state == DOCTOR_WARN)
+		snprintf(arg, 256, "%s", seen);
+}
+
+static void doctor_warns_of_a_configuration_that_lies_among_much_else(void **state)
+{
+	struct rig *g = *state;
+	char seen[256] = "", where[64];
+
+	log_set_file("/dev/null");
+	assert_int_equal(start(g), 0);
+	doctor_run(g->agent, note_warning, seen);
+	assert_string_equal(seen, "");
+	stop(g);
+	snprintf(where, sizeof(where), "/tmp/isthmus-unit-%d.yaml", (int)getpid());
+	assert_int_equal(rename(g->config, where), 0);
+	g->options.config_path = where;
+	assert_int_equal(start(g), 0);
+	doctor_run(g->agent, note_warning, seen);
+	log_set_file(NULL);
+	unlink(where);
+	assert_non_null(strstr(seen, "lies in /tmp,"));
+	assert_null(g->agent->degraded[0]);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -1047,6 +1075,7 @@ int main(void)
 		TEST(state_directory_that_cannot_be_written_degrades),
 		TEST(second_daemon_is_refused),
 		TEST(offline_answers_from_pins_and_snapshot),
+		TEST(doctor_warns_of_a_configuration_that_lies_among_much_else),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

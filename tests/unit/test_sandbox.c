@@ -285,6 +285,29 @@ static void a_configuration_that_is_replaced_is_read(void **state)
 	assert_int_equal(in_child(read_replaced_config, false), 0);
 }
 
+static void a_directory_that_holds_much_else_is_told(void **state)
+{
+	char link[160], away[160];
+	const struct {
+		const char *config, *wide;
+	} rows[] = {
+		{config, NULL}, {"/etc/isthmus.yaml", "/etc"}, {"/isthmus.yaml", "/"},	{"/etc/../etc/passwd", "/etc"},
+		{"/", "/"},	{link, "/etc"},		       {away, NULL},		{"", NULL},
+	};
+
+	snprintf(link, sizeof(link), "%s/to-etc", top);
+	snprintf(away, sizeof(away), "%s/nowhere/isthmus.yaml", top);
+	assert_int_equal(symlink("/etc/passwd", link), 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		char *wide = sandbox_wide_directory(rows[i].config);
+
+		if (!wide != !rows[i].wide || (wide && strcmp(wide, rows[i].wide) != 0))
+			fail_msg("%s: %s", rows[i].config, wide ? wide : "none");
+		free(wide);
+	}
+	assert_int_equal(unlink(link), 0);
+}
+
 /* ---- the process as others see it ---- */
 
 /* Reports by a pipe once inside, and stays until the pipe is closed. */
@@ -447,6 +470,7 @@ int main(void)
 		cmocka_unit_test(what_the_daemon_needs_works),
 		cmocka_unit_test(pins_are_made_again_with_their_directory),
 		cmocka_unit_test(a_configuration_that_is_replaced_is_read),
+		cmocka_unit_test(a_directory_that_holds_much_else_is_told),
 		cmocka_unit_test(files_elsewhere_are_out_of_reach),
 		cmocka_unit_test(rights_are_exactly_two),
 		cmocka_unit_test(rights_are_two_also_where_the_bounding_set_stays),
