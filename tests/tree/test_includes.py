@@ -10,12 +10,13 @@ MATRIX = {
     "lib": ((), ()),
     "model": (("lib",), ()),
     "conf": (("lib", "model"), ("yaml.h",)),
+    "bgp": (("lib", "model"), ()),
     "rib": (("lib", "model"), ()),
     "bpf": ((), ("bpf/bpf_helpers.h", "bpf/bpf_endian.h")),
     "dp": (("lib", "model"), ("bpf/bpf.h", "bpf/libbpf.h", "bpf/btf.h")),
     "kern": (("lib", "model"), ("libmnl/libmnl.h",)),
     "api": (("lib", "model"), ("microhttpd.h", "jansson.h")),
-    "agent": (("lib", "model", "conf", "rib", "dp", "kern", "api"), ("cap-ng.h", "seccomp.h", "systemd/sd-daemon.h")),
+    "agent": (("lib", "model", "conf", "bgp", "rib", "dp", "kern", "api"), ("cap-ng.h", "seccomp.h", "systemd/sd-daemon.h")),
     "cli": (("lib", "model", "conf"), ("curl/curl.h", "jansson.h", "libsmartcols/libsmartcols.h", "libsmartcols.h", "yaml.h")),
 }
 ABI = {"bpf/abi.h"}  # the layout shared with the kernel programs
@@ -59,6 +60,7 @@ def test_includes_follow_the_matrix():
 def test_the_check_sees_a_wrong_include():
     assert not allowed("lib", True, "model/config.h")
     assert not allowed("rib", True, "dp/datapath.h")
+    assert not allowed("rib", True, "bgp/update.h")
     assert not allowed("conf", False, "jansson.h")
     assert not allowed("cli", True, "agent/agent.h")
     assert allowed("dp", True, "bpf/abi.h")

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * attrs.h - the table of sets of path attributes: equal sets are one object, so comparing two is comparing pointers.
+ *
+ * A million routes have some ten thousand sets.  attrs_new, then attrs_intern for each set that arrives or is
+ * originated; each holder of a pointer owns one reference: attrs_ref for one more, attrs_unref to give one back; the
+ * last one frees the set. attrs_free at the end; no set may be left then.  One thread.  No set is freed while someone
+ * holds it, whatever happens to the peer that it came from.
+ */
+#ifndef ISTHMUS_ATTRS_H
+#define ISTHMUS_ATTRS_H
+
+#include "lib/cleanup.h"
+#include "model/route.h"
+
+struct attrs;
+
+int attrs_new(struct attrs **out);
+void attrs_free(struct attrs *t); /* accepts NULL */
+
+/*
+ * The one set with this content; the caller owns a reference of it.  Finds what route_attrs calls "found", sorts the
+ * communities and removes repeated ones.  `candidate` and its arrays are only read.  0 or -ENOMEM.
+ */
+int attrs_intern(struct attrs *t, const struct route_attrs *candidate, const struct route_attrs **out);
+
+const struct route_attrs *attrs_ref(const struct route_attrs *a);
+void attrs_unref(struct attrs *t, const struct route_attrs *a); /* accepts NULL */
+
+size_t attrs_length(const struct attrs *t); /* sets */
+size_t attrs_size(const struct attrs *t);   /* bytes of them and of the table */
+
+DEFINE_CLEANUP(attrs, struct attrs *, attrs_free)
+
+#endif
