@@ -56,10 +56,7 @@ struct open {
 /* 0, or -EPROTO and *error is what to send (code 2; its data borrow from the body or are static). */
 int open_decode(struct reader body, struct open *out, struct notification *error);
 
-/*
- * With a header.  Parameters in the form of RFC 9072 when they need it.  AS_TRANS stands in the header for an AS above
- * 65,535.
- */
+/* With a header.  AS_TRANS stands in the old field for an AS above 65,535.  What we can say needs no RFC 9072. */
 void open_encode(struct writer *w, const struct open *o);
 
 /* A capability in the form of an OPEN, for the data of NOTIFICATION 2/7 (RFC 5492 5). */

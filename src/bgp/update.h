@@ -25,12 +25,13 @@ struct update_session { /* sets of families: ROUTE_FAMILY_BIT */
 	bool external;          /* eBGP */
 	bool as4;               /* both sides have the AS4 capability (RFC 6793 4.1) */
 	bool extended;          /* both sides have the capability: messages of up to 65,535 bytes go out */
-	uint32_t own_as, peer_as;
+	uint32_t own_as;
+	uint32_t peer_as;       /* the first AS of what an external peer sends; 0 = any (RFC 4271 6.3) */
 	uint32_t families;      /* negotiated */
 	uint32_t add_path_in;   /* NLRI of these carry a path identifier when received ... */
 	uint32_t add_path_out;  /* ... and when sent */
 	uint32_t extended_next_hop; /* negotiated: IPv4 routes may have IPv6 next hops (RFC 8950) */
-	bool disable_family;    /* when the NLRI of a family cannot be framed: disable it, no reset (RFC 7606 5.3, 7.11) */
+	bool disable_family;    /* instead of a reset when a family's NLRI cannot be framed (RFC 7606 5.3, 7.11) */
 };
 
 struct update {
@@ -47,6 +48,7 @@ struct update {
 	struct reader withdrawn, mp_unreach, nlri, mp_reach;
 	uint8_t mp_unreach_family, mp_reach_family;
 	uint32_t add_path;
+	bool treat;
 	struct attrs *table;
 };
 
@@ -82,8 +84,8 @@ struct update_export {
  * One UPDATE with as many of the routes as fit, from *done on, which goes forward by their number.  All are of one
  * family; attrs NULL withdraws them.  Call until *done == n.  eBGP: own AS is prepended, LOCAL_PREF, ORIGINATOR_ID and
  * CLUSTER_LIST left out, and MED of a route that came from another AS.  A peer without AS4 gets AS_TRANS and AS4_PATH. 
- * 0, or -EMSGSIZE: the attributes leave no room for one route, nothing was written and the caller withdraws it instead
- * (RFC 8654 4).
+ * 0, -EAFNOSUPPORT: an IPv4 route with an IPv6 next hop and a peer without RFC 8950, or -EMSGSIZE: the attributes leave
+ * no room for one route, nothing was written and the caller withdraws it instead (RFC 8654 4).
  */
 int update_encode(const struct update_session *s, const struct update_export *e, const struct route_attrs *attrs,
 		  const struct route_nlri *routes, size_t n, size_t *done, struct writer *w);

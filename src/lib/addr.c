@@ -131,6 +131,15 @@ const char *mac_format(const struct mac *m, char out[static MAC_TEXT_SIZE])
 	return out;
 }
 
+struct addr addr_from_v4(const uint8_t bytes[static 4])
+{
+	struct addr a = {};
+
+	memcpy(a.bytes, mapped, sizeof(mapped));
+	memcpy(a.bytes + 12, bytes, 4);
+	return a;
+}
+
 bool addr_is_v4(const struct addr *a)
 {
 	return memcmp(a->bytes, mapped, sizeof(mapped)) == 0;

@@ -47,6 +47,7 @@ const char *addr_format(const struct addr *a, char out[static ADDR_TEXT_SIZE]);
 const char *prefix_format(const struct prefix *p, char out[static PREFIX_TEXT_SIZE]);
 const char *mac_format(const struct mac *m, char out[static MAC_TEXT_SIZE]);
 
+struct addr addr_from_v4(const uint8_t bytes[static 4]); /* network order */
 bool addr_is_v4(const struct addr *a);
 bool addr_is_unspecified(const struct addr *a); /* 0.0.0.0 or :: or all-zero */
 bool addr_is_multicast(const struct addr *a);

@@ -5,7 +5,10 @@ struct reader reader_sub(struct reader *r, size_t size)
 {
 	const uint8_t *p = reader_take(r, size);
 
-	return p ? (struct reader){.at = p, .end = p + size} : (struct reader){.at = r->end, .end = r->end, .failed = true};
+	/* Nothing taken from a failed reader is also a failure: the size may have been read from behind its end. */
+	if (!p || r->failed)
+		return (struct reader){.at = r->end, .end = r->end, .failed = true};
+	return (struct reader){.at = p, .end = p + size};
 }
 
 static void put(struct writer *w, uint64_t v, size_t size)

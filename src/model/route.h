@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "lib/addr.h"
+#include "model/extended.h"
 
 enum route_source { /* in order of preference, best first */
 	ROUTE_SOURCE_LOCAL,  /* a port of this node */
@@ -67,7 +68,7 @@ struct route_key {
 	struct route_esi esi;  /* EVPN 1, 4 */
 	uint8_t family;        /* enum route_family */
 	uint8_t type;          /* enum route_evpn_type */
-	uint8_t length;        /* of addr in bits of the 128-bit form (10.0.0.0/8: 104); EVPN 1, or 2 without an IP: 0 */
+	uint8_t length;        /* of addr, in bits of the 128-bit form (10.0.0.0/8: 104); no IP in EVPN 1 or 2: 0 */
 	uint8_t zero[5];
 };
 
@@ -76,7 +77,7 @@ struct route_nlri {
 	struct addr gateway;   /* EVPN 5: overlay index, zero = none (RFC 9136 3.1) */
 	struct route_esi esi;  /* EVPN 2, 5; for 1 and 4 it is in the key */
 	uint8_t n_labels;      /* EVPN 1, 5: 1; EVPN 2: 1 or 2; else 0 */
-	uint32_t label[2];     /* the 24 bits as they stand: a VNI (RFC 8365 5.1.3), or label << 4 with MPLS; L2, L3 */
+	uint32_t label[2];     /* L2, L3; the 24 bits as they stand: a VNI (RFC 8365 5.1.3) or, with MPLS, label << 4 */
 };
 
 static inline bool route_key_equal(const struct route_key *a, const struct route_key *b)
@@ -120,15 +121,6 @@ enum route_has { /* bits: what a set of attributes has */
 	ROUTE_HAS_ROUTER_MAC = 1 << 10,      /* RFC 9135 8.1 */
 	ROUTE_HAS_DEFAULT_GATEWAY = 1 << 11, /* RFC 7432 7.8 */
 	ROUTE_HAS_ES_IMPORT = 1 << 12,       /* RFC 7432 7.6 */
-};
-
-enum route_tunnel { /* tunnel types of RFC 9012 4.1, RFC 8365 11: bits 1 << type of route_attrs.tunnels */
-	ROUTE_TUNNEL_GRE = 2,
-	ROUTE_TUNNEL_VXLAN = 8,
-	ROUTE_TUNNEL_NVGRE = 9,
-	ROUTE_TUNNEL_MPLS = 10,
-	ROUTE_TUNNEL_VXLAN_GPE = 12,
-	ROUTE_TUNNEL_GENEVE = 19,
 };
 
 struct route_large { /* large community, RFC 8092 */
@@ -179,12 +171,12 @@ struct route_attrs {
 	const uint32_t *clusters;    /* CLUSTER_LIST, nearest first */
 	const uint8_t *path;         /* segments: type, number of ASes, ASes of 4 bytes in network order */
 	const uint8_t *pmsi;         /* attribute value as on the wire: flags, type, label, tunnel identifier */
-	const uint8_t *unknown;      /* whole attributes as on the wire, by type: optional transitive, to be passed on */
+	const uint8_t *unknown;      /* optional transitive attributes to be passed on: whole, as on the wire, by type */
 };
 
 /* Does the path contain the AS?  (RFC 4271 9.1.2: a loop when it is one's own.) */
 bool route_path_contains(const struct route_attrs *a, uint32_t as);
-/* "65001 65002 {65003 65004}" and, in confederation segments, "(65005)"; cut at the end of `out`, always closed. */
+/* "65001 65002 {65003 65004}" and, in confederation segments, "(65005)"; cut at the end of `out`. */
 const char *route_path_format(const struct route_attrs *a, char *out, size_t size);
 
 enum { /* tunnel types of the PMSI attribute, RFC 6514 5, RFC 7432 11.2 */
@@ -198,22 +190,5 @@ struct route_pmsi {
 };
 
 bool route_attrs_pmsi(const struct route_attrs *a, struct route_pmsi *out); /* false: there is none */
-
-/* ---- extended communities as numbers: RFC 4360, RFC 7153 ---- */
-
-uint64_t extended_target_as2(uint16_t as, uint32_t number);
-uint64_t extended_target_as4(uint32_t as, uint16_t number); /* RFC 5668 */
-uint64_t extended_target_ip(uint32_t ip, uint16_t number);
-uint64_t extended_tunnel(enum route_tunnel t);                  /* RFC 9012 4.1 */
-uint64_t extended_mobility(uint32_t sequence, bool sticky);     /* RFC 7432 7.7 */
-uint64_t extended_router_mac(const struct mac *m);              /* RFC 9135 8.1 */
-uint64_t extended_default_gateway(void);                        /* RFC 7432 7.8 */
-bool extended_is_target(uint64_t e);
-/*
- * "rt:65000:5001", "encap:vxlan", "mobility:3", "mobility:3,sticky", "router-mac:02:..", "default-gateway", or 16
- * hexadecimal digits
- */
-#define EXTENDED_TEXT_SIZE 40
-const char *extended_format(uint64_t e, char out[static EXTENDED_TEXT_SIZE]);
 
 #endif
