@@ -20,11 +20,12 @@ struct reader {
 	bool failed;
 };
 
+/* NULL is no bytes, whatever the size. */
 static inline struct reader reader_over(const void *data, size_t size)
 {
-	const uint8_t *p = data;
+	const uint8_t *p = data ? data : "";
 
-	return (struct reader){.at = p, .end = p ? p + size : p};
+	return (struct reader){.at = p, .end = p + (data ? size : 0)};
 }
 
 static inline size_t reader_left(const struct reader *r)

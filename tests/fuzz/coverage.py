@@ -93,7 +93,7 @@ def table(rows):
 def targets_in(build):
     folder = os.path.join(build, "tests", "fuzz")
     return sorted(os.path.join(folder, n) for n in os.listdir(folder)
-                  if re.fullmatch(r"fuzz_[a-z]+", n) and os.access(os.path.join(folder, n), os.X_OK))
+                  if re.fullmatch(r"fuzz_[a-z_]+", n) and os.access(os.path.join(folder, n), os.X_OK))
 
 
 def main():

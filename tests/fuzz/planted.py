@@ -23,6 +23,10 @@ PLANTS = {
     "api": ("src/api/route.c", "if (route->mutates && user->access != API_ACCESS_ALL) {", "if (false) {"),
     "netlink": ("src/kern/rtnl.c", "h->nlmsg_len < sizeof(*h) || h->nlmsg_len > *size)", "h->nlmsg_len < sizeof(*h))"),
     "adopt": ("src/dp/map.c", "if (memcmp(map_cell_value(m, cell), value, m->shape.value_size) != 0)", "if (false)"),
+    "bgp_evpn": ("src/bgp/nlri_evpn.c", "	if (length > 8 * size) {", "	if (false) {"),
+    "bgp_open": ("src/bgp/open.c", "	if (o.id == 0)", "	if (false)"),
+    "bgp_stream": ("src/bgp/message.c", "	if (size < length)", "	if (false)"),
+    "bgp_update": ("src/bgp/aspath.c", "return \"AS 0\"; /* RFC 7607 2 */", "return NULL;"),
     "state": ("src/agent/snapshot.c", "if (strtoull(text_hash, NULL, 16) != hash_stable(all + header + 1, s.size))",
               "if (false)"),
 }

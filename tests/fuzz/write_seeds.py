@@ -10,6 +10,8 @@ import os
 import struct
 import sys
 
+from bgp_seeds import bgp_evpn, bgp_open, bgp_stream, bgp_update
+
 # ---- netlink ----
 
 DONE, ERROR = 3, 2
@@ -270,7 +272,7 @@ def write(folder, inputs):
 def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    for make in (netlink, state, adopt, api):
+    for make in (netlink, state, adopt, api, bgp_evpn, bgp_open, bgp_stream, bgp_update):
         write(os.path.join(sys.argv[1], make.__name__), make())
 
 
