@@ -80,20 +80,15 @@ static enum nlri_verdict prefix_next(struct reader *block, bool v4, bool withdra
 enum nlri_verdict nlri_next(struct reader *block, enum route_family f, bool add_path, bool withdraw,
 			    struct route_nlri *out, const char **why)
 {
-	struct route_nlri n = {.key.family = (uint8_t)f};
-	enum nlri_verdict v;
-
+	*out = (struct route_nlri){.key.family = (uint8_t)f};
 	if (add_path)
-		n.key.path_id = reader_u32(block);
+		out->key.path_id = reader_u32(block);
 	if (reader_left(block) == 0) {
 		*why = "path identifier without a route";
 		return NLRI_LOST;
 	}
-	v = f == ROUTE_EVPN ? evpn_next(block, withdraw, &n, why)
-			    : prefix_next(block, f == ROUTE_IPV4, withdraw, &n.key, why);
-	if (v == NLRI_GOOD || v == NLRI_WITHDRAW)
-		*out = n;
-	return v;
+	return f == ROUTE_EVPN ? evpn_next(block, withdraw, out, why)
+			       : prefix_next(block, f == ROUTE_IPV4, withdraw, &out->key, why);
 }
 
 size_t nlri_size(const struct route_nlri *n, bool add_path)

@@ -28,7 +28,8 @@ enum nlri_verdict {
 /*
  * One NLRI of a block with bytes left.  `withdraw`: it is one of withdrawn routes, where labels, ESI and gateway mean
  * nothing (RFC 7432 7.x) and are not checked.  `add_path`: a path identifier precedes it (RFC 7911 3).  *why: a short
- * text for a log line whenever the verdict is not NLRI_GOOD.  The reader goes forward by at least one byte.
+ * text for a log line whenever the verdict is not NLRI_GOOD; *out means something with NLRI_GOOD and NLRI_WITHDRAW
+ * alone, written in place because a million of them are read.  The reader goes forward by at least one byte.
  */
 enum nlri_verdict nlri_next(struct reader *block, enum route_family f, bool add_path, bool withdraw,
 			    struct route_nlri *out, const char **why);

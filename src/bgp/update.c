@@ -92,7 +92,7 @@ static void take(struct update *u, struct decode *d, uint8_t type, uint8_t flags
 		e.what = "from an external peer";
 	} else {
 		e = row->decode(d, flags, value);
-		/* RFC 7606 3 c.  After the decoder, because the routes that it found in MP_REACH are to be withdrawn. */
+		/* RFC 7606 3 c.  Behind the decoder, as the routes that it found in MP_REACH are to be withdrawn. */
 		if (((flags ^ row->flags) & (ATTR_OPTIONAL | ATTR_TRANSITIVE)) &&
 		    (e.what ? e.reaction ? e.reaction : usual : REACTION_NONE) < REACTION_WITHDRAW)
 			e = (struct attr_error){"flags contradict the attribute", UPDATE_BAD_FLAGS, REACTION_WITHDRAW,
@@ -231,14 +231,16 @@ struct section {
 
 static struct section section_of(const struct update *u, unsigned i)
 {
-	const struct section all[N_SECTIONS] = {
-		{&u->withdrawn, ROUTE_IPV4, 0, true, NULL},
-		{&u->mp_unreach, u->mp_unreach_family, ATTR_MP_UNREACH, true, NULL},
-		{&u->nlri, ROUTE_IPV4, 0, false, u->attrs},
-		{&u->mp_reach, u->mp_reach_family, ATTR_MP_REACH, false, u->mp_attrs},
-	};
-
-	return all[i];
+	switch (i) {
+	case 0:
+		return (struct section){&u->withdrawn, ROUTE_IPV4, 0, true, NULL};
+	case 1:
+		return (struct section){&u->mp_unreach, u->mp_unreach_family, ATTR_MP_UNREACH, true, NULL};
+	case 2:
+		return (struct section){&u->nlri, ROUTE_IPV4, 0, false, u->attrs};
+	default:
+		return (struct section){&u->mp_reach, u->mp_reach_family, ATTR_MP_REACH, false, u->mp_attrs};
+	}
 }
 
 static bool has_path_id(const struct update *u, uint8_t family)

@@ -10,7 +10,8 @@
 
 #define CONTENT offsetof(struct route_attrs, next_hop)
 #define CONTENT_END (offsetof(struct route_attrs, unknown_size) + sizeof(uint32_t))
-#define FOUND (ROUTE_HAS_MOBILITY | ROUTE_HAS_STICKY | ROUTE_HAS_ROUTER_MAC | ROUTE_HAS_DEFAULT_GATEWAY | ROUTE_HAS_ES_IMPORT)
+#define FOUND                                                                                                          \
+	(ROUTE_HAS_MOBILITY | ROUTE_HAS_STICKY | ROUTE_HAS_ROUTER_MAC | ROUTE_HAS_DEFAULT_GATEWAY | ROUTE_HAS_ES_IMPORT)
 
 static_assert(CONTENT_END - CONTENT == 116, "no padding in what is compared as bytes");
 
@@ -235,7 +236,8 @@ static struct route_attrs *build(struct attrs *t, const struct route_attrs *cand
 
 static bool content_equal(const struct route_attrs *a, const struct route_attrs *b)
 {
-	return a->size == b->size && memcmp((const char *)a + CONTENT, (const char *)b + CONTENT, CONTENT_END - CONTENT) == 0 &&
+	return a->size == b->size &&
+	       memcmp((const char *)a + CONTENT, (const char *)b + CONTENT, CONTENT_END - CONTENT) == 0 &&
 	       memcmp(a + 1, b + 1, a->size - sizeof(*a)) == 0;
 }
 

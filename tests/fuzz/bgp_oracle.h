@@ -2,8 +2,9 @@
 /*
  * bgp_oracle.h - what must hold of any UPDATE, shared by the BGP targets.
  *
- * check_update decodes a body: a reaction with its words, every route in range, what was withdrawn as a treatment told from
- * what the peer withdrew; and each route that came out, written for the same session, reads as the very same route and set.
+ * check_update decodes a body: a reaction with its words, every route in range, what was withdrawn as a treatment told
+ * from what the peer withdrew; and each route that came out, written for the same session, reads as the very same route
+ * and set.
  */
 #ifndef ISTHMUS_FUZZ_BGP_ORACLE_H
 #define ISTHMUS_FUZZ_BGP_ORACLE_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Any bytes as a block of EVPN routes (first byte: withdrawn, path identifiers), between good attributes.  Reading ends, moves
- * forward, and each route that is read is written in the length that nlri_size says and read again as the same.
+ * Any bytes as a block of EVPN routes (first byte: withdrawn, path identifiers), between good attributes.  Reading
+ * ends, moves forward, and each route that is read is written in the length that nlri_size says and read again as the
+ * same.
  */
 #include "bgp_oracle.h"
 

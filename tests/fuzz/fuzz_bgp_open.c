@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The body of an OPEN.  A refusal names its code and leaves the output alone; what is accepted is in range, and written again
- * it is read as the same.
+ * The body of an OPEN.  A refusal names its code and leaves the output alone; what is accepted is in range, and written
+ * again it is read as the same.
  */
 #include <errno.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One byte of session, then a stream of messages of all types.  Every whole message is taken off and goes to its decoder; what
- * is decided of a stream is decided the same when it comes byte by byte.
+ * One byte of session, then a stream of messages of all types.  Every whole message is taken off and goes to its
+ * decoder; what is decided of a stream is decided the same when it comes byte by byte.
  */
 #include <errno.h>
 

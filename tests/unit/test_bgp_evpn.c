@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * EVPN routes: each type against bytes written from RFC 7432 7 and RFC 9136 3.1, and a generator of malformed ones.  Every malformed
- * route stands between two good ones; whatever is wrong with it, as long as its length frames it, those come out.
+ * EVPN routes: each type against bytes written from RFC 7432 7 and RFC 9136 3.1, and a generator of malformed ones. 
+ * Every malformed route stands between two good ones; whatever is wrong with it, as long as its length frames it, those
+ * come out.
  */
 #include <stdio.h>
 

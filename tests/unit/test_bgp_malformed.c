@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Malformed path attributes: for each, what RFC 7606 makes of it on an external and on an internal session, that the routes
- * of its message come out accordingly, and that a route in the next message is taken all the same.
+ * Malformed path attributes: for each, what RFC 7606 makes of it on an external and on an internal session, that the
+ * routes of its message come out accordingly, and that a route in the next message is taken all the same.
  */
 #include <stdio.h>
 
@@ -301,7 +301,10 @@ static void every_malformed_attribute_has_the_reaction_of_rfc_7606(void **state)
 			check_row(&rows[i], external, false);
 }
 
-/* The order of attributes is free (RFC 4271 5): what does not lose the framing, and stands once, means the same in front. */
+/*
+ * The order of attributes is free (RFC 4271 5): what does not lose the framing, and stands once, means the same in
+ * front.
+ */
 static void malformed_attribute_in_front_has_the_same_reaction(void **state)
 {
 	for (size_t i = 0; i < N_ROWS; i++) {
@@ -439,6 +442,22 @@ static void family_is_disabled_instead_of_a_reset_on_request(void **state)
 	}
 }
 
+static void of_equal_faults_the_first_is_told(void **state)
+{
+	struct update_session s = session(true);
+	uint8_t room[4096];
+	struct update u;
+
+	assert_int_equal(update_decode(&s, table, update_body(room, sizeof(room), "", ORIGIN PATH HOP
+							      "40 06 01 00 80 04 03 000000 c0 08 00", "18 0a0100"), &u), 0);
+	assert_int_equal(u.n_faults, 3);
+	assert_int_equal(u.fault.attr, ATTR_MED);
+	assert_string_equal(u.fault.section, "RFC 7606 7.4");
+	assert_int_equal(u.fault.notification.size, 6); /* the attribute */
+	assert_memory_equal(u.fault.notification.data, "\x80\x04\x03", 3);
+	update_fini(&u);
+}
+
 static void routes_of_a_family_that_was_not_agreed_are_dropped(void **state)
 {
 	struct update_session s = session(true);
@@ -469,6 +488,7 @@ int main(void)
 		cmocka_unit_test(routes_that_cannot_be_read_reset_the_session),
 		cmocka_unit_test(parts_that_exceed_the_message_reset_the_session),
 		cmocka_unit_test(family_is_disabled_instead_of_a_reset_on_request),
+		cmocka_unit_test(of_equal_faults_the_first_is_told),
 		cmocka_unit_test(routes_of_a_family_that_was_not_agreed_are_dropped),
 	};
 

@@ -160,6 +160,21 @@ static void withdrawn_routes_come_first(void **state)
 	update_fini(&u);
 }
 
+static void bits_behind_a_prefix_mean_nothing(void **state)
+{
+	struct update_session s = internal();
+	struct update u = decode(&s, "15 0a01ff", "80 0f 07 0002 01 15 fd00ff", "");
+	struct update_cursor c = {};
+	struct update_route r;
+	char text[ROUTE_KEY_TEXT_SIZE];
+
+	assert_true(update_next(&u, &c, &r));
+	assert_string_equal(route_key_format(&r.nlri.key, text), "10.1.248.0/21");
+	assert_true(update_next(&u, &c, &r));
+	assert_string_equal(route_key_format(&r.nlri.key, text), "fd00:f800::/21");
+	update_fini(&u);
+}
+
 static void end_of_rib_is_known_and_written(void **state)
 {
 	static const struct {
@@ -489,6 +504,7 @@ int main(void)
 		TEST(unknown_attributes_are_kept_in_order_or_dropped),
 		TEST(as4_path_is_merged),
 		TEST(withdrawn_routes_come_first),
+		TEST(bits_behind_a_prefix_mean_nothing),
 		TEST(end_of_rib_is_known_and_written),
 		TEST(path_identifiers_are_read),
 		TEST(extended_next_hop_is_taken_when_agreed),
