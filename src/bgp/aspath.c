@@ -44,13 +44,13 @@ struct attr_error decode_as_path(struct decode *d, uint8_t flags, struct reader 
 
 struct attr_error decode_as4_path(struct decode *d, uint8_t flags, struct reader value)
 {
-	const char *what;
+	const char *wrong;
 
 	if (d->session->as4) /* RFC 6793 4.1: it has no place between two that know 4 bytes */
 		return ATTR_WRONG("from a peer with AS numbers of 4 bytes");
-	what = reader_left(&value) == 0 ? "no segment" : check(value, 4, true);
-	if (what)
-		return ATTR_WRONG(what);
+	wrong = reader_left(&value) == 0 ? "no segment" : check(value, 4, true);
+	if (wrong)
+		return ATTR_WRONG(wrong);
 	d->as4_path = value;
 	return ATTR_GOOD;
 }

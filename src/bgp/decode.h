@@ -54,11 +54,11 @@ struct attr_error {
 
 struct attr_row {
 	const char *name;
-	uint8_t flags;           /* of ATTR_OPTIONAL and ATTR_TRANSITIVE */
 	struct attr_error (*decode)(struct decode *d, uint8_t flags, struct reader value);
 	enum reaction external, internal; /* when malformed */
 	bool internal_only;      /* from an external neighbour: discarded, whatever is in it */
 	uint8_t subcode;         /* when malformed and the decoder does not say */
+	uint8_t flags;           /* of ATTR_OPTIONAL and ATTR_TRANSITIVE */
 	const char *section;     /* of the reaction */
 };
 
