@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The order of preference, row by row: two candidates, which one counts, and the step that removed the other.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "rib/decide.h"
+
+#define V4(last) {.bytes = {[10] = 0xff, [11] = 0xff, [12] = 192, [13] = 0, [14] = 2, [15] = (last)}}
+
+struct side {
+	struct route_attrs attrs;
+	struct decide_neighbor neighbor;
+	enum route_source source;
+	bool config; /* not of BGP */
+	bool unusable;
+	bool mac;
+	struct route_esi esi;
+	const char *name;
+};
+
+/*
+ * In each row the worse one is better in what comes directly after: the order of any two steps is tested, not only that
+ * they exist.
+ */
+static const struct row {
+	const char *what;
+	struct side better, worse;
+	enum decide_step step;
+} rows[] = {
+	{"what import refused never counts", {.source = ROUTE_SOURCE_CONFIG}, {.unusable = true}, DECIDE_USABLE},
+	{"a port of this node before what the configuration says of another",
+	 {.config = true, .source = ROUTE_SOURCE_LOCAL, .name = "b"},
+	 {.config = true, .source = ROUTE_SOURCE_CONFIG, .name = "a"},
+	 DECIDE_SOURCE},
+	{"the configuration before a route of another source, sticky or not",
+	 {.config = true, .source = ROUTE_SOURCE_LOCAL},
+	 {.source = ROUTE_SOURCE_CONFIG, .mac = true, .attrs = {.has = ROUTE_HAS_STICKY}},
+	 DECIDE_SOURCE},
+	{"a sticky MAC before the highest sequence",
+	 {.mac = true, .attrs = {.has = ROUTE_HAS_STICKY}},
+	 {.mac = true, .attrs = {.has = ROUTE_HAS_MOBILITY, .mobility = UINT32_MAX}},
+	 DECIDE_STICKY},
+	{"the higher sequence before the lower node",
+	 {.mac = true, .attrs = {.mobility = 1, .next_hop = V4(2)}},
+	 {.mac = true, .attrs = {.mobility = 0, .next_hop = V4(1)}},
+	 DECIDE_SEQUENCE},
+	{"the highest sequence there is before the one below",
+	 {.mac = true, .attrs = {.mobility = UINT32_MAX}},
+	 {.mac = true, .attrs = {.mobility = UINT32_MAX - 1}},
+	 DECIDE_SEQUENCE},
+	{"the lower node before LOCAL_PREF",
+	 {.mac = true, .attrs = {.next_hop = V4(1)}},
+	 {.mac = true, .attrs = {.next_hop = V4(2), .has = ROUTE_HAS_LOCAL_PREF, .local_pref = 200}},
+	 DECIDE_NEXT_HOP},
+	{"on one Ethernet segment nodes are equal",
+	 {.mac = true, .esi = {{1}}, .attrs = {.next_hop = V4(2), .has = ROUTE_HAS_LOCAL_PREF, .local_pref = 101}},
+	 {.mac = true, .esi = {{1}}, .attrs = {.next_hop = V4(1)}},
+	 DECIDE_LOCAL_PREF},
+	{"sequences are of MACs only",
+	 {.attrs = {.has = ROUTE_HAS_LOCAL_PREF, .local_pref = 101}},
+	 {.attrs = {.mobility = 9, .path_length = 0}},
+	 DECIDE_LOCAL_PREF},
+	{"no LOCAL_PREF is 100, not 0",
+	 {.attrs = {.path_length = 3}},
+	 {.attrs = {.has = ROUTE_HAS_LOCAL_PREF, .local_pref = 99}},
+	 DECIDE_LOCAL_PREF},
+	{"LOCAL_PREF before the length of the path",
+	 {.attrs = {.has = ROUTE_HAS_LOCAL_PREF, .local_pref = 101, .path_length = 9}},
+	 {.attrs = {.has = ROUTE_HAS_LOCAL_PREF, .local_pref = 100}},
+	 DECIDE_LOCAL_PREF},
+	{"the shorter path before the origin",
+	 {.attrs = {.path_length = 1, .origin = ROUTE_ORIGIN_INCOMPLETE}},
+	 {.attrs = {.path_length = 2, .origin = ROUTE_ORIGIN_IGP}},
+	 DECIDE_AS_PATH},
+	{"the origin before MED",
+	 {.attrs = {.origin = ROUTE_ORIGIN_IGP, .has = ROUTE_HAS_MED, .med = 9}},
+	 {.attrs = {.origin = ROUTE_ORIGIN_EGP}},
+	 DECIDE_ORIGIN},
+	{"MED before eBGP",
+	 {.attrs = {.first_as = 65001, .has = ROUTE_HAS_MED, .med = 1}},
+	 {.attrs = {.first_as = 65001, .has = ROUTE_HAS_MED, .med = 2}, .neighbor = {.external = true}},
+	 DECIDE_MED},
+	{"no MED is 0",
+	 {.attrs = {.first_as = 65001}},
+	 {.attrs = {.first_as = 65001, .has = ROUTE_HAS_MED, .med = 1}, .neighbor = {.external = true}},
+	 DECIDE_MED},
+	{"MED of different neighboring ASes is not compared",
+	 {.attrs = {.first_as = 65001, .has = ROUTE_HAS_MED, .med = 9}, .neighbor = {.external = true, .router_id = 9}},
+	 {.attrs = {.first_as = 65002}},
+	 DECIDE_EXTERNAL},
+	{"eBGP before the router's id",
+	 {.neighbor = {.external = true, .router_id = 9}},
+	 {.neighbor = {.router_id = 1}},
+	 DECIDE_EXTERNAL},
+	{"the lower router's id before the clusters",
+	 {.attrs = {.n_clusters = 3}, .neighbor = {.router_id = 1}},
+	 {.neighbor = {.router_id = 2}},
+	 DECIDE_ROUTER_ID},
+	{"ORIGINATOR_ID in place of the router's id",
+	 {.attrs = {.has = ROUTE_HAS_ORIGINATOR_ID, .originator_id = 1, .n_clusters = 3}, .neighbor = {.router_id = 9}},
+	 {.neighbor = {.router_id = 2}},
+	 DECIDE_ROUTER_ID},
+	{"an id with the high bit is large, not negative",
+	 {.neighbor = {.router_id = 1}},
+	 {.neighbor = {.router_id = 0xc0000201}},
+	 DECIDE_ROUTER_ID},
+	{"fewer clusters before the neighbor's address",
+	 {.attrs = {.n_clusters = 1}, .neighbor = {.address = V4(2)}},
+	 {.attrs = {.n_clusters = 2}, .neighbor = {.address = V4(1)}},
+	 DECIDE_CLUSTERS},
+	{"the lower address of the neighbor",
+	 {.neighbor = {.address = V4(1)}},
+	 {.neighbor = {.address = V4(2)}},
+	 DECIDE_NEIGHBOR},
+	{"the lesser name",
+	 {.config = true, .source = ROUTE_SOURCE_CONFIG, .name = "a"},
+	 {.config = true, .source = ROUTE_SOURCE_CONFIG, .name = "b"},
+	 DECIDE_NAME},
+};
+
+static struct decide_path path_of(const struct side *s)
+{
+	return (struct decide_path){.source = s->source,
+				    .unusable = s->unusable,
+				    .mac = s->mac,
+				    .esi = s->esi,
+				    .attrs = s->config ? NULL : &s->attrs,
+				    .neighbor = s->config ? NULL : &s->neighbor,
+				    .name = s->name};
+}
+
+static void each_step_decides_before_those_after_it(void **state)
+{
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		for (size_t first = 0; first < 2; first++) {
+			struct decide_path paths[2];
+
+			paths[first] = path_of(&rows[i].better);
+			paths[1 - first] = path_of(&rows[i].worse);
+			if (decide_paths(paths, 2) != first || paths[1 - first].lost != rows[i].step)
+				fail_msg("%s: %s", rows[i].what, decide_step_name(paths[1 - first].lost));
+			assert_int_equal(paths[first].lost, DECIDE_BEST);
+		}
+}
+
+/*
+ * RFC 4271 9.1.2.2 c: a beats b by MED (one AS), b beats c and c beats a by the router's id.  Pair by pair there is no best;
+ * removing what is worse there is, in any order.
+ */
+static void med_gives_the_same_result_in_any_order(void **state)
+{
+	static const struct side sides[3] = {
+		{.attrs = {.first_as = 1, .has = ROUTE_HAS_MED, .med = 1}, .neighbor = {.router_id = 30}},
+		{.attrs = {.first_as = 1, .has = ROUTE_HAS_MED, .med = 2}, .neighbor = {.router_id = 10}},
+		{.attrs = {.first_as = 2, .has = ROUTE_HAS_MED, .med = 5}, .neighbor = {.router_id = 20}},
+	};
+	static const int orders[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+
+	for (int o = 0; o < 6; o++) {
+		struct decide_path paths[3];
+
+		for (int i = 0; i < 3; i++)
+			paths[i] = path_of(&sides[orders[o][i]]);
+		assert_int_equal(orders[o][decide_paths(paths, 3)], 2);
+		for (int i = 0; i < 3; i++)
+			assert_int_equal(paths[i].lost, ((enum decide_step[]){DECIDE_ROUTER_ID, DECIDE_MED, DECIDE_BEST})[orders[o][i]]);
+	}
+}
+
+static void nothing_is_best_when_nothing_is_usable(void **state)
+{
+	const struct side refused = {.unusable = true};
+	struct decide_path paths[2] = {path_of(&refused), path_of(&refused)};
+
+	assert_int_equal(decide_paths(paths, 2), 2);
+	assert_int_equal(paths[0].lost, DECIDE_USABLE);
+	assert_int_not_equal(paths[1].lost, DECIDE_BEST);
+	assert_int_equal(decide_paths(paths, 1), 1);
+	assert_int_equal(decide_paths(paths, 0), 0);
+}
+
+/* As good up to the router's id: one more reason, and it is not. */
+static void traffic_is_shared_among_what_only_the_router_id_tells_apart(void **state)
+{
+	const struct side sides[] = {
+		{.neighbor = {.router_id = 1}},
+		{.neighbor = {.router_id = 2}},
+		{.neighbor = {.router_id = 1, .address = V4(1)}},
+		{.attrs = {.path_length = 1}, .neighbor = {.router_id = 0}},
+	};
+	struct decide_path paths[4];
+	const bool equal[4] = {true, true, true, false};
+
+	for (int i = 0; i < 4; i++)
+		paths[i] = path_of(&sides[i]);
+	assert_int_equal(decide_paths(paths, 4), 0);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(decide_is_equal(&paths[i]), equal[i]);
+	for (int i = 0; i < 4; i++)
+		paths[i].mac = true;
+	decide_paths(paths, 4);
+	for (int i = 0; i < 4; i++)
+		assert_false(decide_is_equal(&paths[i]));
+}
+
+static void steps_have_names(void **state)
+{
+	for (int s = 0; s < DECIDE_MAX; s++)
+		for (int other = 0; other < s; other++)
+			assert_string_not_equal(decide_step_name(s), decide_step_name(other));
+	assert_string_equal(decide_step_name(DECIDE_LOCAL_PREF), "local-pref");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(each_step_decides_before_those_after_it),
+		cmocka_unit_test(med_gives_the_same_result_in_any_order),
+		cmocka_unit_test(nothing_is_best_when_nothing_is_usable),
+		cmocka_unit_test(traffic_is_shared_among_what_only_the_router_id_tells_apart),
+		cmocka_unit_test(steps_have_names),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
