@@ -345,7 +345,7 @@ static enum import_verdict check_attrs(const struct import *im, const struct rou
 /* ---- routes by type ---- */
 
 struct looking {
-	const struct table_candidate *route;
+	const struct routes_candidate *route;
 	void (*fn)(void *arg, const struct imported *value);
 	void *arg;
 };
@@ -361,7 +361,7 @@ static bool vni_is_sane(uint32_t vni)
 }
 
 /* RFC 8365 5.1.3: 0 where a VNI is a broadcast domain; a bundle that is aware of VLANs may repeat the VNI. */
-static bool tag_is_sane(const struct table_candidate *r, uint32_t vni)
+static bool tag_is_sane(const struct routes_candidate *r, uint32_t vni)
 {
 	return r->nlri.key.tag == 0 || r->nlri.key.tag == vni;
 }
@@ -500,7 +500,7 @@ static enum import_verdict take(const struct import *im, const struct looking *l
 	return accepted ? IMPORT_ACCEPTED : why;
 }
 
-enum import_verdict import_route(struct import *im, const struct table_candidate *route,
+enum import_verdict import_route(struct import *im, const struct routes_candidate *route,
 				 void (*fn)(void *arg, const struct imported *value), void *arg)
 {
 	const struct looking looking = {route, fn, arg};

@@ -25,7 +25,7 @@
 
 #include "lib/hmap.h"
 #include "model/attrs.h"
-#include "rib/table.h"
+#include "rib/routes.h"
 
 #define IMPORT_VNI_MAX 0xffffffu
 
@@ -102,7 +102,7 @@ int import_limit(struct import *im, uint16_t source, const uint32_t *tenants, si
 void import_unlimit(struct import *im, uint16_t source);
 
 /* Calls fn for each value; IMPORT_ACCEPTED when there was one, else why there was none. */
-enum import_verdict import_route(struct import *im, const struct table_candidate *route,
+enum import_verdict import_route(struct import *im, const struct routes_candidate *route,
 				 void (*fn)(void *arg, const struct imported *value), void *arg);
 
 #endif

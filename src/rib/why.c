@@ -10,12 +10,12 @@ static void ignore(void *arg, const struct imported *value)
 {
 }
 
-static size_t count(const struct table *t, uint32_t first)
+static size_t count(const struct routes *t, uint32_t first)
 {
-	struct table_candidate c;
+	struct routes_candidate c;
 	size_t n = 0;
 
-	for (uint32_t id = first; id != 0; id = table_get(t, id, &c))
+	for (uint32_t id = first; id != 0; id = routes_get(t, id, &c))
 		n++;
 	return n;
 }
@@ -31,10 +31,10 @@ static struct decide_path path_of(const struct why *w)
 				    .neighbor = w->candidate.neighbor};
 }
 
-int why(const struct table *t, struct import *im, const struct route_key *key,
+int why(const struct routes *t, struct import *im, const struct route_key *key,
 	void (*fn)(void *arg, const struct why *why), void *arg)
 {
-	uint32_t id = table_find(t, key);
+	uint32_t id = routes_find(t, key);
 	size_t n = count(t, id);
 	_cleanup_(free) struct why *all = calloc(n + 1, sizeof(*all));
 	_cleanup_(free) struct decide_path *paths = calloc(n + 1, sizeof(*paths));
@@ -44,7 +44,7 @@ int why(const struct table *t, struct import *im, const struct route_key *key,
 	if (!all || !paths)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
-		id = table_get(t, id, &all[i].candidate);
+		id = routes_get(t, id, &all[i].candidate);
 		all[i].verdict = import_route(im, &all[i].candidate, ignore, NULL);
 		paths[i] = path_of(&all[i]);
 	}

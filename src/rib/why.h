@@ -9,17 +9,17 @@
 
 #include "rib/decide.h"
 #include "rib/import.h"
-#include "rib/table.h"
+#include "rib/routes.h"
 
 struct why {
-	struct table_candidate candidate;
+	struct routes_candidate candidate;
 	enum import_verdict verdict;
 	enum decide_step step; /* DECIDE_BEST, or what removed it */
 	bool shared;           /* traffic goes there too, or it is the best */
 };
 
 /* In no particular order; for the time of the call.  0, -ENOENT: there is no such key, or -ENOMEM. */
-int why(const struct table *t, struct import *im, const struct route_key *key,
+int why(const struct routes *t, struct import *im, const struct route_key *key,
 	void (*fn)(void *arg, const struct why *why), void *arg);
 
 #endif

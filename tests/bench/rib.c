@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "model/attrs.h"
-#include "rib/table.h"
+#include "rib/routes.h"
 
 #define BATCH_MAX 100u
 
@@ -24,7 +24,7 @@ struct bench {
 	enum route_family family;
 	uint32_t n;
 	struct attrs *attrs;
-	struct table *table;
+	struct routes *table;
 	uint16_t source;
 	uint64_t told;
 	double longest_ms; /* of one batch */
@@ -122,7 +122,7 @@ static const struct route_attrs *set_of(struct bench *b, uint32_t number)
 	return out;
 }
 
-static void on_changed(void *arg, const struct table_change *change)
+static void on_changed(void *arg, const struct routes_change *change)
 {
 	struct bench *b = arg;
 
@@ -150,8 +150,8 @@ static void pass(struct bench *b, bool there)
 			nlri[i] = b->family == ROUTE_EVPN ? route_mac(at + i) : route_v4(scatter(at + i, b->n));
 		begin = seconds(CLOCK_MONOTONIC);
 		if (!there)
-			table_remove(b->table, b->source, nlri, length);
-		else if (table_put(b->table, b->source, attrs, nlri, length) < 0)
+			routes_remove(b->table, b->source, nlri, length);
+		else if (routes_put(b->table, b->source, attrs, nlri, length) < 0)
 			abort();
 		took = (seconds(CLOCK_MONOTONIC) - begin) * 1e3;
 		if (took > b->longest_ms)
@@ -166,15 +166,15 @@ static void run(enum route_family family, uint32_t n)
 	struct decide_neighbor neighbor = {.address = v4(0x0a000001)};
 	double base, begin, fill, full, withdraw, after;
 
-	if (attrs_new(&b.attrs) < 0 || table_new(b.attrs, on_changed, &b, &b.table) < 0 ||
-	    table_source_add(b.table, &neighbor, &b.source) < 0)
+	if (attrs_new(&b.attrs) < 0 || routes_new(b.attrs, on_changed, &b, &b.table) < 0 ||
+	    routes_source_add(b.table, &neighbor, &b.source) < 0)
 		abort();
 	base = resident();
 	begin = cpu();
 	pass(&b, true);
 	fill = cpu() - begin;
 	full = resident();
-	if (table_length(b.table) != n)
+	if (routes_length(b.table) != n)
 		abort();
 	begin = cpu();
 	pass(&b, false);
@@ -183,7 +183,7 @@ static void run(enum route_family family, uint32_t n)
 	printf("%-12s %9u  %8.3f %8.3f  %7.1f  %8.3f  %8.1f %8.1f  %6.2f\n", route_family_name(family), n, fill,
 	       fill / n * 1e6, (full - base) / n, withdraw, full / (1 << 20), after / (1 << 20), b.longest_ms);
 	fflush(stdout);
-	table_free(b.table);
+	routes_free(b.table);
 	attrs_free(b.attrs);
 }
 

@@ -231,7 +231,7 @@ static struct route_nlri nlri_of(const struct change *c, enum route_evpn_type ty
 static enum import_verdict look(const struct change *c, enum route_evpn_type type, uint16_t source)
 {
 	const struct route_attrs *set = attrs_of(c, type);
-	struct table_candidate candidate = {.nlri = nlri_of(c, type), .attrs = set, .source = source};
+	struct routes_candidate candidate = {.nlri = nlri_of(c, type), .attrs = set, .source = source};
 	enum import_verdict v;
 
 	out[0] = '\0';
@@ -288,7 +288,7 @@ static void prefix_routes_are_looked_at(void **state)
 
 static void other_routes_are_nobodys(void **state)
 {
-	struct table_candidate c = {.nlri.key = {.family = ROUTE_IPV4}};
+	struct routes_candidate c = {.nlri.key = {.family = ROUTE_IPV4}};
 
 	assert_int_equal(import_route(&im, &c, on_value, NULL), IMPORT_TYPE);
 	for (int type = 0; type < ROUTE_EVPN_MAX; type++) {

@@ -18,7 +18,7 @@ static enum decide_step steps[3];
 static enum import_verdict verdicts[3];
 static bool shared[3];
 
-static void nobody(void *arg, const struct table_change *change)
+static void nobody(void *arg, const struct routes_change *change)
 {
 }
 
@@ -40,11 +40,11 @@ static void each_candidate_has_its_verdict_and_its_step(void **state)
 				  .n_labels = 1,
 				  .label = {5001}};
 	struct attrs *attrs;
-	struct table *table;
+	struct routes *table;
 	struct import im;
 
 	assert_int_equal(attrs_new(&attrs), 0);
-	assert_int_equal(table_new(attrs, nobody, NULL, &table), 0);
+	assert_int_equal(routes_new(attrs, nobody, NULL, &table), 0);
 	import_init(&im, attrs, 65000, own);
 	assert_int_equal(import_vrf_put(&im, 5001, 5000, NULL, 0), 0);
 	for (int i = 0; i < 3; i++) {
@@ -54,9 +54,9 @@ static void each_candidate_has_its_verdict_and_its_step(void **state)
 		const struct route_attrs *set;
 		uint16_t source;
 
-		assert_int_equal(table_source_add(table, &neighbor, &source), 0);
+		assert_int_equal(routes_source_add(table, &neighbor, &source), 0);
 		assert_int_equal(attrs_intern(attrs, &a, &set), 0);
-		assert_int_equal(table_put(table, source, set, &nlri, 1), 0);
+		assert_int_equal(routes_put(table, source, set, &nlri, 1), 0);
 		attrs_unref(attrs, set);
 	}
 	assert_int_equal(why(table, &im, &nlri.key, on_why, NULL), 0);
@@ -71,7 +71,7 @@ static void each_candidate_has_its_verdict_and_its_step(void **state)
 	nlri.key.mac.bytes[5] = 9;
 	assert_int_equal(why(table, &im, &nlri.key, on_why, NULL), -ENOENT);
 	import_fini(&im);
-	table_free(table);
+	routes_free(table);
 	assert_int_equal(attrs_length(attrs), 0);
 	attrs_free(attrs);
 }

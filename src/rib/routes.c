@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "rib/table.h"
+#include "rib/routes.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -24,9 +24,9 @@ struct source {
 	struct feed feeds[ROUTE_FAMILY_MAX];
 };
 
-struct table {
+struct routes {
 	struct attrs *attrs;
-	void (*changed)(void *arg, const struct table_change *change);
+	void (*changed)(void *arg, const struct routes_change *change);
 	void *arg;
 	struct index index;
 	struct pool pool;
@@ -41,10 +41,10 @@ struct packed {
 	uint32_t hash;
 };
 
-int table_new(struct attrs *attrs, void (*changed)(void *arg, const struct table_change *change), void *arg,
-	      struct table **out)
+int routes_new(struct attrs *attrs, void (*changed)(void *arg, const struct routes_change *change), void *arg,
+	      struct routes **out)
 {
-	struct table *t = calloc(1, sizeof(*t));
+	struct routes *t = calloc(1, sizeof(*t));
 
 	if (!t)
 		return -ENOMEM;
@@ -69,7 +69,7 @@ static struct candidate *chunk_next(const struct chunk *c, uint32_t *unit)
 	return NULL;
 }
 
-static void feed_unref(struct table *t, struct feed *f)
+static void feed_unref(struct routes *t, struct feed *f)
 {
 	struct candidate *record;
 	struct chunk *c;
@@ -79,7 +79,7 @@ static void feed_unref(struct table *t, struct feed *f)
 			attrs_unref(t->attrs, record->attrs);
 }
 
-void table_free(struct table *t)
+void routes_free(struct routes *t)
 {
 	if (!t)
 		return;
@@ -96,14 +96,14 @@ void table_free(struct table *t)
 
 /* ---- sources ---- */
 
-static int vacant_source(struct table *t, size_t *number)
+static int vacant_source(struct routes *t, size_t *number)
 {
 	struct source **sources;
 
 	for (*number = 0; *number < t->n_sources; ++*number)
 		if (!t->sources[*number])
 			return 0;
-	if (t->n_sources == TABLE_SOURCES_MAX)
+	if (t->n_sources == ROUTES_SOURCES_MAX)
 		return -ENOSPC;
 	sources = reallocarray(t->sources, t->n_sources + 1, sizeof(*sources));
 	if (!sources)
@@ -113,7 +113,7 @@ static int vacant_source(struct table *t, size_t *number)
 	return 0;
 }
 
-int table_source_add(struct table *t, const struct decide_neighbor *neighbor, uint16_t *source)
+int routes_source_add(struct routes *t, const struct decide_neighbor *neighbor, uint16_t *source)
 {
 	struct source *s;
 	size_t number;
@@ -133,7 +133,7 @@ int table_source_add(struct table *t, const struct decide_neighbor *neighbor, ui
 	return 0;
 }
 
-void table_source_remove(struct table *t, uint16_t source)
+void routes_source_remove(struct routes *t, uint16_t source)
 {
 	for (int family = 0; family < ROUTE_FAMILY_MAX; family++)
 		assert(t->sources[source]->feeds[family].length == 0);
@@ -141,7 +141,7 @@ void table_source_remove(struct table *t, uint16_t source)
 	t->sources[source] = NULL;
 }
 
-static struct feed *feed_of(const struct table *t, uint16_t source, enum route_family family)
+static struct feed *feed_of(const struct routes *t, uint16_t source, enum route_family family)
 {
 	return &t->sources[source]->feeds[family];
 }
@@ -154,7 +154,7 @@ static void pack(const struct route_key *key, struct packed *out)
 	out->hash = (uint32_t)hash_seeded(out->key, out->key_size);
 }
 
-static struct index_slot *find_slot(const struct table *t, const uint8_t *key, size_t key_size, uint32_t hash)
+static struct index_slot *find_slot(const struct routes *t, const uint8_t *key, size_t key_size, uint32_t hash)
 {
 	struct index_slot *slot = index_first(&t->index, hash);
 
@@ -168,7 +168,7 @@ static struct index_slot *find_slot(const struct table *t, const uint8_t *key, s
 }
 
 /* Ask for what find_slot will look at: the slots of all keys first, then the records in them. */
-static void prefetch(const struct table *t, const struct packed *keys, size_t n)
+static void prefetch(const struct routes *t, const struct packed *keys, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		index_prefetch(&t->index, keys[i].hash);
@@ -180,7 +180,7 @@ static void prefetch(const struct table *t, const struct packed *keys, size_t n)
 	}
 }
 
-static size_t pack_batch(const struct table *t, const struct route_nlri *nlri, size_t n, struct packed keys[static BATCH])
+static size_t pack_batch(const struct routes *t, const struct route_nlri *nlri, size_t n, struct packed keys[static BATCH])
 {
 	size_t length = n < BATCH ? n : BATCH;
 
@@ -190,15 +190,15 @@ static size_t pack_batch(const struct table *t, const struct route_nlri *nlri, s
 	return length;
 }
 
-static void tell(struct table *t, const uint8_t *key, size_t key_size, uint32_t first)
+static void tell(struct routes *t, const uint8_t *key, size_t key_size, uint32_t first)
 {
-	t->changed(t->arg, &(struct table_change){.key = key, .key_size = key_size, .first = first});
+	t->changed(t->arg, &(struct routes_change){.key = key, .key_size = key_size, .first = first});
 }
 
 /* ---- putting ---- */
 
 /* The feed's own candidate of the key, 0 = none. */
-static uint32_t find_own(const struct table *t, const struct feed *feed, uint32_t first)
+static uint32_t find_own(const struct routes *t, const struct feed *feed, uint32_t first)
 {
 	uint32_t id = first;
 
@@ -214,7 +214,7 @@ static void refresh(struct feed *feed, struct candidate *record)
 }
 
 /* Where the number of a candidate is kept: in the slot, or in the candidate before it. */
-static uint32_t *link_to(const struct table *t, struct index_slot *slot, uint32_t id)
+static uint32_t *link_to(const struct routes *t, struct index_slot *slot, uint32_t id)
 {
 	uint32_t *at = &slot->id;
 
@@ -223,7 +223,7 @@ static uint32_t *link_to(const struct table *t, struct index_slot *slot, uint32_
 	return at;
 }
 
-static void set_value(struct table *t, struct candidate *record, const struct route_attrs *attrs, const uint8_t *value)
+static void set_value(struct routes *t, struct candidate *record, const struct route_attrs *attrs, const uint8_t *value)
 {
 	const struct route_attrs *last = record->attrs;
 
@@ -233,7 +233,7 @@ static void set_value(struct table *t, struct candidate *record, const struct ro
 	attrs_unref(t->attrs, last);
 }
 
-static int add(struct table *t, struct feed *feed, const struct packed *p, struct index_slot *slot,
+static int add(struct routes *t, struct feed *feed, const struct packed *p, struct index_slot *slot,
 	       const struct route_attrs *attrs, const uint8_t *value, size_t value_size)
 {
 	uint32_t id = candidate_new(&t->pool, feed, p->key_size, value_size);
@@ -256,7 +256,7 @@ static int add(struct table *t, struct feed *feed, const struct packed *p, struc
 }
 
 /* Its value has another size, so it may need another place. */
-static int replace(struct table *t, struct feed *feed, struct index_slot *slot, uint32_t old_id,
+static int replace(struct routes *t, struct feed *feed, struct index_slot *slot, uint32_t old_id,
 		   const struct route_attrs *attrs, const uint8_t *value, size_t value_size)
 {
 	struct candidate *old = pool_get(&t->pool, old_id);
@@ -276,7 +276,7 @@ static int replace(struct table *t, struct feed *feed, struct index_slot *slot, 
 	return 0;
 }
 
-static int put_one(struct table *t, struct feed *feed, const struct packed *p, const struct route_attrs *attrs,
+static int put_one(struct routes *t, struct feed *feed, const struct packed *p, const struct route_attrs *attrs,
 		   const struct route_nlri *nlri)
 {
 	uint8_t value[PACK_VALUE_MAX];
@@ -304,7 +304,7 @@ static int put_one(struct table *t, struct feed *feed, const struct packed *p, c
 	return 0;
 }
 
-int table_put(struct table *t, uint16_t source, const struct route_attrs *attrs, const struct route_nlri *nlri, size_t n)
+int routes_put(struct routes *t, uint16_t source, const struct route_attrs *attrs, const struct route_nlri *nlri, size_t n)
 {
 	struct packed keys[BATCH];
 
@@ -323,7 +323,7 @@ int table_put(struct table *t, uint16_t source, const struct route_attrs *attrs,
 
 /* ---- taking away ---- */
 
-static void remove_one(struct table *t, struct index_slot *slot, uint32_t id)
+static void remove_one(struct routes *t, struct index_slot *slot, uint32_t id)
 {
 	struct candidate *record = pool_get(&t->pool, id);
 	const struct route_attrs *attrs = record->attrs;
@@ -342,7 +342,7 @@ static void remove_one(struct table *t, struct index_slot *slot, uint32_t id)
 	attrs_unref(t->attrs, attrs);
 }
 
-void table_remove(struct table *t, uint16_t source, const struct route_nlri *nlri, size_t n)
+void routes_remove(struct routes *t, uint16_t source, const struct route_nlri *nlri, size_t n)
 {
 	struct packed keys[BATCH];
 
@@ -361,7 +361,7 @@ void table_remove(struct table *t, uint16_t source, const struct route_nlri *nlr
 
 /* ---- stale routes ---- */
 
-static void sweep_begin(struct feed *f, enum table_sweep what)
+static void sweep_begin(struct feed *f, enum routes_sweep what)
 {
 	f->sweeping = true;
 	f->sweep_age = (uint8_t)what;
@@ -375,7 +375,7 @@ static bool sweep_is_over(const struct feed *f)
 }
 
 /* One record, or the step to the next chunk. */
-static void sweep_one(struct table *t, struct feed *f)
+static void sweep_one(struct routes *t, struct feed *f)
 {
 	struct chunk *c = f->sweep;
 	uint32_t unit = f->sweep_unit;
@@ -395,7 +395,7 @@ static void sweep_one(struct table *t, struct feed *f)
 	remove_one(t, slot, pool_id(c, unit));
 }
 
-bool table_sweep(struct table *t, uint16_t source, enum route_family family, enum table_sweep what, size_t budget)
+bool routes_sweep(struct routes *t, uint16_t source, enum route_family family, enum routes_sweep what, size_t budget)
 {
 	struct feed *f = feed_of(t, source, family);
 
@@ -406,16 +406,16 @@ bool table_sweep(struct table *t, uint16_t source, enum route_family family, enu
 	if (!sweep_is_over(f))
 		return true;
 	f->sweeping = false;
-	f->oldest = what == TABLE_SWEEP_TWICE && f->length > 0 ? (uint8_t)(f->generation - 1) : f->generation;
+	f->oldest = what == ROUTES_SWEEP_TWICE && f->length > 0 ? (uint8_t)(f->generation - 1) : f->generation;
 	return false;
 }
 
-void table_stale(struct table *t, uint16_t source, enum route_family family)
+void routes_stale(struct routes *t, uint16_t source, enum route_family family)
 {
 	struct feed *f = feed_of(t, source, family);
 
 	if ((uint8_t)(f->generation - f->oldest) >= AGE_MAX)
-		while (table_sweep(t, source, family, TABLE_SWEEP_TWICE, SIZE_MAX))
+		while (routes_sweep(t, source, family, ROUTES_SWEEP_TWICE, SIZE_MAX))
 			;
 	f->generation++;
 	f->n_fresh = 0;
@@ -426,24 +426,24 @@ void table_stale(struct table *t, uint16_t source, enum route_family family)
 
 /* ---- looking ---- */
 
-uint64_t table_length(const struct table *t)
+uint64_t routes_length(const struct routes *t)
 {
 	return t->length;
 }
 
-uint64_t table_source_length(const struct table *t, uint16_t source, enum route_family family)
+uint64_t routes_source_length(const struct routes *t, uint16_t source, enum route_family family)
 {
 	return feed_of(t, source, family)->length;
 }
 
-uint64_t table_source_stale(const struct table *t, uint16_t source, enum route_family family)
+uint64_t routes_source_stale(const struct routes *t, uint16_t source, enum route_family family)
 {
 	const struct feed *f = feed_of(t, source, family);
 
 	return f->length - f->n_fresh;
 }
 
-uint32_t table_find(const struct table *t, const struct route_key *key)
+uint32_t routes_find(const struct routes *t, const struct route_key *key)
 {
 	const struct index_slot *slot;
 	struct packed p;
@@ -453,7 +453,7 @@ uint32_t table_find(const struct table *t, const struct route_key *key)
 	return slot ? slot->id : 0;
 }
 
-static void view(const struct feed *f, const struct candidate *record, struct table_candidate *out)
+static void view(const struct feed *f, const struct candidate *record, struct routes_candidate *out)
 {
 	const struct source *s = f->owner;
 
@@ -465,7 +465,7 @@ static void view(const struct feed *f, const struct candidate *record, struct ta
 	out->stale = candidate_age(f, record) > 0;
 }
 
-uint32_t table_get(const struct table *t, uint32_t id, struct table_candidate *out)
+uint32_t routes_get(const struct routes *t, uint32_t id, struct routes_candidate *out)
 {
 	const struct candidate *record = pool_get(&t->pool, id);
 
@@ -473,16 +473,16 @@ uint32_t table_get(const struct table *t, uint32_t id, struct table_candidate *o
 	return record->next;
 }
 
-const struct route_attrs *table_attrs(const struct table *t, uint32_t id)
+const struct route_attrs *routes_attrs(const struct routes *t, uint32_t id)
 {
 	return pool_get(&t->pool, id)->attrs;
 }
 
-bool table_walk(const struct table *t, uint64_t *cursor, size_t budget,
-		void (*fn)(void *arg, const struct table_candidate *candidate), void *arg)
+bool routes_walk(const struct routes *t, uint64_t *cursor, size_t budget,
+		void (*fn)(void *arg, const struct routes_candidate *candidate), void *arg)
 {
 	uint32_t number = (uint32_t)(*cursor >> 32), unit = (uint32_t)*cursor;
-	struct table_candidate candidate;
+	struct routes_candidate candidate;
 	const struct candidate *record;
 
 	for (; number < t->pool.n_chunks; number++, unit = 0) {

@@ -16,7 +16,7 @@
 #include "rib/index.h"
 #include "rib/pack.h"
 #include "rib/pool.h"
-#include "rib/table.h"
+#include "rib/routes.h"
 
 /* ---- memory that runs out: the table's allocations go through here (--wrap) ---- */
 
@@ -133,7 +133,7 @@ struct said {
 
 struct rig {
 	struct attrs *attrs;
-	struct table *table;
+	struct routes *table;
 	uint16_t sources[N_SOURCES];
 	const struct route_attrs *sets[N_SETS];
 	struct said said[N_SOURCES][N_KEYS];
@@ -165,16 +165,16 @@ static uint32_t number_of_packed(const uint8_t *key)
 	return last = number_of(&k);
 }
 
-static void on_changed(void *arg, const struct table_change *change)
+static void on_changed(void *arg, const struct routes_change *change)
 {
 	struct rig *r = arg;
 	uint32_t key = number_of_packed(change->key);
 
 	r->told[key]++;
-	assert_int_equal(change->first, table_find(r->table, &keys[key]));
+	assert_int_equal(change->first, routes_find(r->table, &keys[key]));
 }
 
-static void nobody(void *arg, const struct table_change *change)
+static void nobody(void *arg, const struct routes_change *change)
 {
 }
 
@@ -182,13 +182,13 @@ static int rig_up(void **state)
 {
 	rig = calloc(1, sizeof(*rig));
 	assert_int_equal(attrs_new(&rig->attrs), 0);
-	assert_int_equal(table_new(rig->attrs, on_changed, rig, &rig->table), 0);
+	assert_int_equal(routes_new(rig->attrs, on_changed, rig, &rig->table), 0);
 	for (uint32_t i = 0; i < N_KEYS; i++)
 		keys[i] = route(i, 0).key;
 	for (uint32_t i = 0; i < N_SOURCES; i++) {
 		struct decide_neighbor n = {.address = v4(0x0a000000 + i), .router_id = i};
 
-		assert_int_equal(table_source_add(rig->table, &n, &rig->sources[i]), 0);
+		assert_int_equal(routes_source_add(rig->table, &n, &rig->sources[i]), 0);
 	}
 	for (uint32_t i = 0; i < N_SETS; i++) {
 		struct route_attrs a = {.next_hop = v4(0xc0000200 + i)};
@@ -200,7 +200,7 @@ static int rig_up(void **state)
 
 static int rig_down(void **state)
 {
-	table_free(rig->table);
+	routes_free(rig->table);
 	for (uint32_t i = 0; i < N_SETS; i++) {
 		assert_int_equal(rig->sets[i]->references, 1); /* nothing holds one that should not */
 		attrs_unref(rig->attrs, rig->sets[i]);
@@ -212,13 +212,13 @@ static int rig_down(void **state)
 
 static void check_key(uint32_t key)
 {
-	struct table_candidate c;
+	struct routes_candidate c;
 	uint32_t n = 0, there = 0;
 
-	for (uint32_t id = table_find(rig->table, &keys[key]); id != 0; n++) {
+	for (uint32_t id = routes_find(rig->table, &keys[key]); id != 0; n++) {
 		struct route_nlri want;
 		const struct said *s;
-		uint32_t next = table_get(rig->table, id, &c);
+		uint32_t next = routes_get(rig->table, id, &c);
 
 		s = &rig->said[c.source][key];
 		want = route(key, s->value);
@@ -238,7 +238,7 @@ static void check_key(uint32_t key)
 	assert_int_equal(rig->told[key], rig->expected[key]);
 }
 
-static void on_walk(void *arg, const struct table_candidate *c)
+static void on_walk(void *arg, const struct routes_candidate *c)
 {
 	rig->seen[c->source][number_of(&c->nlri.key)]++;
 }
@@ -248,7 +248,7 @@ static void check_all(void)
 	uint64_t cursor = 0, length[N_SOURCES][ROUTE_FAMILY_MAX] = {0}, stale[N_SOURCES][ROUTE_FAMILY_MAX] = {0};
 
 	memset(rig->seen, 0, sizeof(rig->seen));
-	while (table_walk(rig->table, &cursor, 100, on_walk, NULL))
+	while (routes_walk(rig->table, &cursor, 100, on_walk, NULL))
 		;
 	for (uint32_t key = 0; key < N_KEYS; key++) {
 		check_key(key);
@@ -260,8 +260,8 @@ static void check_all(void)
 	}
 	for (int s = 0; s < N_SOURCES; s++)
 		for (int f = 0; f < ROUTE_FAMILY_MAX; f++) {
-			assert_int_equal(table_source_length(rig->table, rig->sources[s], f), length[s][f]);
-			assert_int_equal(table_source_stale(rig->table, rig->sources[s], f), stale[s][f]);
+			assert_int_equal(routes_source_length(rig->table, rig->sources[s], f), length[s][f]);
+			assert_int_equal(routes_source_stale(rig->table, rig->sources[s], f), stale[s][f]);
 		}
 }
 
@@ -280,7 +280,7 @@ static void put(uint32_t source, uint32_t from, uint32_t n, uint32_t set, uint32
 			!s->there || s->set != set || !route_equal(&before, &nlri[i]);
 		*s = (struct said){.there = true, .set = set, .value = value};
 	}
-	assert_int_equal(table_put(rig->table, rig->sources[source], rig->sets[set], nlri, n), 0);
+	assert_int_equal(routes_put(rig->table, rig->sources[source], rig->sets[set], nlri, n), 0);
 }
 
 static void take(uint32_t source, uint32_t from, uint32_t n)
@@ -294,7 +294,7 @@ static void take(uint32_t source, uint32_t from, uint32_t n)
 		rig->expected[(from + i) % N_KEYS] += s->there;
 		s->there = false;
 	}
-	table_remove(rig->table, rig->sources[source], nlri, n);
+	routes_remove(rig->table, rig->sources[source], nlri, n);
 }
 
 static void stale(uint32_t source, enum route_family family)
@@ -302,10 +302,10 @@ static void stale(uint32_t source, enum route_family family)
 	for (uint32_t key = 0; key < N_KEYS; key++)
 		if (keys[key].family == family)
 			rig->said[source][key].age++;
-	table_stale(rig->table, rig->sources[source], family);
+	routes_stale(rig->table, rig->sources[source], family);
 }
 
-static void sweep(uint32_t source, enum route_family family, enum table_sweep what, size_t budget)
+static void sweep(uint32_t source, enum route_family family, enum routes_sweep what, size_t budget)
 {
 	for (uint32_t key = 0; key < N_KEYS; key++) {
 		struct said *s = &rig->said[source][key];
@@ -315,11 +315,11 @@ static void sweep(uint32_t source, enum route_family family, enum table_sweep wh
 		s->there = false;
 		rig->expected[key]++;
 	}
-	while (table_sweep(rig->table, rig->sources[source], family, what, budget))
+	while (routes_sweep(rig->table, rig->sources[source], family, what, budget))
 		;
 }
 
-static void table_says_what_a_model_says_over_a_million_calls(void **state)
+static void they_say_what_a_model_says_over_a_million_calls(void **state)
 {
 	uint32_t routes = 0;
 
@@ -334,7 +334,7 @@ static void table_says_what_a_model_says_over_a_million_calls(void **state)
 		if (any(60) == 0)
 			stale(source, any(ROUTE_FAMILY_MAX));
 		if (any(60) == 0)
-			sweep(source, any(ROUTE_FAMILY_MAX), any(TABLE_SWEEP_MAX), 1 + any(500));
+			sweep(source, any(ROUTE_FAMILY_MAX), any(ROUTES_SWEEP_MAX), 1 + any(500));
 		for (uint32_t k = 0; k < n; k++)
 			check_key((from + k) % N_KEYS);
 		if (i % 200 == 0)
@@ -353,11 +353,11 @@ static void stale_routes_stay_until_swept_and_fresh_ones_survive(void **state)
 	put(0, 0, 30, 0, 0); /* as it was: nobody is told */
 	put(0, 30, 30, 1, 0);
 	check_all();
-	sweep(0, ROUTE_IPV4, TABLE_SWEEP_STALE, 7);
+	sweep(0, ROUTE_IPV4, ROUTES_SWEEP_STALE, 7);
 	check_all();
-	assert_int_equal(table_source_length(rig->table, rig->sources[0], ROUTE_IPV4), 20);
-	assert_int_equal(table_source_length(rig->table, rig->sources[0], ROUTE_EVPN), 30);
-	assert_int_equal(table_source_length(rig->table, rig->sources[1], ROUTE_IPV4), 30);
+	assert_int_equal(routes_source_length(rig->table, rig->sources[0], ROUTE_IPV4), 20);
+	assert_int_equal(routes_source_length(rig->table, rig->sources[0], ROUTE_EVPN), 30);
+	assert_int_equal(routes_source_length(rig->table, rig->sources[1], ROUTE_IPV4), 30);
 }
 
 static void route_withdrawn_while_stale_goes_once(void **state)
@@ -365,7 +365,7 @@ static void route_withdrawn_while_stale_goes_once(void **state)
 	put(0, 0, 9, 0, 0);
 	stale(0, ROUTE_IPV4);
 	take(0, 0, 9);
-	sweep(0, ROUTE_IPV4, TABLE_SWEEP_STALE, 1);
+	sweep(0, ROUTE_IPV4, ROUTES_SWEEP_STALE, 1);
 	check_all();
 }
 
@@ -375,22 +375,22 @@ static void routes_stale_twice_go_and_those_stale_once_stay(void **state)
 	stale(0, ROUTE_IPV4);
 	put(0, 0, 15, 0, 0);
 	stale(0, ROUTE_IPV4);
-	sweep(0, ROUTE_IPV4, TABLE_SWEEP_TWICE, 3);
+	sweep(0, ROUTE_IPV4, ROUTES_SWEEP_TWICE, 3);
 	check_all();
-	assert_int_equal(table_source_length(rig->table, rig->sources[0], ROUTE_IPV4), 5);
-	assert_int_equal(table_source_stale(rig->table, rig->sources[0], ROUTE_IPV4), 5);
+	assert_int_equal(routes_source_length(rig->table, rig->sources[0], ROUTE_IPV4), 5);
+	assert_int_equal(routes_source_stale(rig->table, rig->sources[0], ROUTE_IPV4), 5);
 }
 
 static void generations_never_come_round(void **state)
 {
 	put(0, 0, 3, 0, 0);
 	for (int i = 0; i < 1000; i++)
-		table_stale(rig->table, rig->sources[0], ROUTE_IPV4);
-	assert_int_equal(table_source_length(rig->table, rig->sources[0], ROUTE_IPV4), 0);
+		routes_stale(rig->table, rig->sources[0], ROUTE_IPV4);
+	assert_int_equal(routes_source_length(rig->table, rig->sources[0], ROUTE_IPV4), 0);
 	put(1, 0, 3, 0, 0);
 	for (int i = 0; i < 100; i++)
-		table_stale(rig->table, rig->sources[1], ROUTE_IPV4);
-	assert_int_equal(table_source_stale(rig->table, rig->sources[1], ROUTE_IPV4), 1);
+		routes_stale(rig->table, rig->sources[1], ROUTE_IPV4);
+	assert_int_equal(routes_source_stale(rig->table, rig->sources[1], ROUTE_IPV4), 1);
 }
 
 static void sweep_that_a_new_mark_interrupts_begins_again(void **state)
@@ -399,11 +399,11 @@ static void sweep_that_a_new_mark_interrupts_begins_again(void **state)
 	put(0, 99, 99, 0, 0);
 	stale(0, ROUTE_IPV4);
 	put(0, 0, 60, 1, 0); /* 20 of them fresh, in front */
-	assert_true(table_sweep(rig->table, rig->sources[0], ROUTE_IPV4, TABLE_SWEEP_STALE, 30));
-	table_stale(rig->table, rig->sources[0], ROUTE_IPV4);
-	while (table_sweep(rig->table, rig->sources[0], ROUTE_IPV4, TABLE_SWEEP_STALE, 10))
+	assert_true(routes_sweep(rig->table, rig->sources[0], ROUTE_IPV4, ROUTES_SWEEP_STALE, 30));
+	routes_stale(rig->table, rig->sources[0], ROUTE_IPV4);
+	while (routes_sweep(rig->table, rig->sources[0], ROUTE_IPV4, ROUTES_SWEEP_STALE, 10))
 		;
-	assert_int_equal(table_source_length(rig->table, rig->sources[0], ROUTE_IPV4), 0);
+	assert_int_equal(routes_source_length(rig->table, rig->sources[0], ROUTE_IPV4), 0);
 }
 
 static void sweep_looks_at_no_more_than_its_budget(void **state)
@@ -413,7 +413,7 @@ static void sweep_looks_at_no_more_than_its_budget(void **state)
 	put(0, 0, 100, 0, 0);
 	put(0, 100, 100, 0, 0);
 	stale(0, ROUTE_IPV6);
-	while (table_sweep(rig->table, rig->sources[0], ROUTE_IPV6, TABLE_SWEEP_STALE, 10))
+	while (routes_sweep(rig->table, rig->sources[0], ROUTE_IPV6, ROUTES_SWEEP_STALE, 10))
 		calls++;
 	assert_in_range(calls, 6, 8);
 }
@@ -425,18 +425,18 @@ static void source_that_was_removed_leaves_its_number(void **state)
 
 	put(2, 0, 9, 0, 0);
 	for (int f = 0; f < ROUTE_FAMILY_MAX; f++)
-		sweep(2, f, TABLE_SWEEP_ALL, 1);
-	table_source_remove(rig->table, rig->sources[2]);
-	assert_int_equal(table_source_add(rig->table, &n, &source), 0);
+		sweep(2, f, ROUTES_SWEEP_ALL, 1);
+	routes_source_remove(rig->table, rig->sources[2]);
+	assert_int_equal(routes_source_add(rig->table, &n, &source), 0);
 	assert_int_equal(source, rig->sources[2]);
 }
 
 /* Memory runs out at the first, second ... allocation: what is there is there, nothing is lost or counted wrong. */
-static void table_survives_memory_running_out_anywhere(void **state)
+static void they_survive_memory_running_out_anywhere(void **state)
 {
 	static struct route_nlri nlri[N_KEYS];
-	struct table_candidate c;
-	struct table *t = NULL;
+	struct routes_candidate c;
+	struct routes *t = NULL;
 	uint16_t source = 0;
 	int r = -1;
 
@@ -447,26 +447,26 @@ static void table_survives_memory_running_out_anywhere(void **state)
 
 		assert_in_range(allowed, 0, 200);
 		allocations_left = allowed;
-		r = table_new(rig->attrs, nobody, NULL, &t);
+		r = routes_new(rig->attrs, nobody, NULL, &t);
 		if (r == 0)
-			r = table_source_add(t, &(struct decide_neighbor){0}, &source);
+			r = routes_source_add(t, &(struct decide_neighbor){0}, &source);
 		if (r == 0) {
-			r = table_put(t, source, rig->sets[0], nlri, N_KEYS);
+			r = routes_put(t, source, rig->sets[0], nlri, N_KEYS);
 			allocations_left = -1;
 			for (uint32_t i = 0; i < N_KEYS; i++) {
-				uint32_t id = table_find(t, &nlri[i].key);
+				uint32_t id = routes_find(t, &nlri[i].key);
 
 				found += id != 0;
 				if (id != 0)
-					table_get(t, id, &c);
+					routes_get(t, id, &c);
 			}
-			assert_int_equal(found, table_length(t));
+			assert_int_equal(found, routes_length(t));
 			assert_int_equal(rig->sets[0]->references, 1 + found);
-			table_remove(t, source, nlri, N_KEYS);
-			assert_int_equal(table_length(t), 0);
+			routes_remove(t, source, nlri, N_KEYS);
+			assert_int_equal(routes_length(t), 0);
 		}
 		allocations_left = -1;
-		table_free(t);
+		routes_free(t);
 		t = NULL;
 	}
 }
@@ -489,7 +489,7 @@ static struct route_nlri numbered(uint32_t i)
 	return n;
 }
 
-static void fill(struct table *t, uint16_t source, uint32_t n, bool there)
+static void fill(struct routes *t, uint16_t source, uint32_t n, bool there)
 {
 	struct route_nlri nlri[50];
 
@@ -497,20 +497,20 @@ static void fill(struct table *t, uint16_t source, uint32_t n, bool there)
 		for (uint32_t k = 0; k < 50; k++)
 			nlri[k] = numbered(i + k);
 		if (there)
-			assert_int_equal(table_put(t, source, rig->sets[0], nlri, 50), 0);
+			assert_int_equal(routes_put(t, source, rig->sets[0], nlri, 50), 0);
 		else
-			table_remove(t, source, nlri, 50);
+			routes_remove(t, source, nlri, 50);
 	}
 }
 
 static void memory_of_withdrawn_routes_goes_back(void **state)
 {
 	size_t before, full, after;
-	struct table *t;
+	struct routes *t;
 	uint16_t source;
 
-	assert_int_equal(table_new(rig->attrs, nobody, NULL, &t), 0);
-	assert_int_equal(table_source_add(t, &(struct decide_neighbor){0}, &source), 0);
+	assert_int_equal(routes_new(rig->attrs, nobody, NULL, &t), 0);
+	assert_int_equal(routes_source_add(t, &(struct decide_neighbor){0}, &source), 0);
 	fill(t, source, 1000, true);
 	before = resident();
 	fill(t, source, 500000, true);
@@ -518,7 +518,7 @@ static void memory_of_withdrawn_routes_goes_back(void **state)
 	assert_in_range(full - before, 10u << 20, 110u * 500000);
 	fill(t, source, 500000, false);
 	after = resident();
-	table_free(t);
+	routes_free(t);
 	assert_in_range(after, 0, before + before / 10);
 }
 
@@ -600,7 +600,7 @@ int main(void)
 {
 #define RIG(test) cmocka_unit_test_setup_teardown(test, rig_up, rig_down)
 	const struct CMUnitTest tests[] = {
-		RIG(table_says_what_a_model_says_over_a_million_calls),
+		RIG(they_say_what_a_model_says_over_a_million_calls),
 		RIG(stale_routes_stay_until_swept_and_fresh_ones_survive),
 		RIG(route_withdrawn_while_stale_goes_once),
 		RIG(routes_stale_twice_go_and_those_stale_once_stay),
@@ -608,7 +608,7 @@ int main(void)
 		RIG(sweep_that_a_new_mark_interrupts_begins_again),
 		RIG(sweep_looks_at_no_more_than_its_budget),
 		RIG(source_that_was_removed_leaves_its_number),
-		RIG(table_survives_memory_running_out_anywhere),
+		RIG(they_survive_memory_running_out_anywhere),
 		RIG(memory_of_withdrawn_routes_goes_back),
 		RIG(packed_keys_are_equal_when_keys_are_and_come_back),
 		RIG(keys_that_look_alike_are_different),
