@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * many RUN-DIR N: the API of a node that knows N routes, more than two files of 8 MiB can describe: the real route table,
+ * many RUN-DIR N: the API of a node that knows N routes, more than a file of 8 MiB can describe: the real route table,
  * lists and server over a configuration that is made here, without a data plane.  Ends with its standard input.
  */
 #include <stdio.h>
@@ -14,27 +14,23 @@
 #include "lib/loop.h"
 
 #define PER_PORT 10000
-#define PER_SOURCE 300000
-#define SOURCES 16
 
-static char *source_text(size_t first, size_t last, size_t *size)
+static char *file_text(size_t total, size_t *size)
 {
 	char *text = NULL;
 	FILE *f = open_memstream(&text, size);
 
-	if (first == 0)
-		fputs("version: 1\nfabric: {encryption: never, encap: vxlan}\nsites: {dc: {}}\n"
-		      "nodes: {dc1: {site: dc, underlay: 192.0.2.1}, dc2: {site: dc, underlay: 192.0.2.2}}\n"
-		      "tenants: {red: {vni: 5000, networks: {app: {mode: l3, subnets: [10.0.0.0/8]}}}}\n", f);
-	fputs("ports:\n", f);
-	for (size_t i = first; i < last; i++) {
+	fputs("version: 1\nfabric: {encryption: never, encap: vxlan}\nsites: {dc: {}}\n"
+	      "nodes: {dc1: {site: dc, underlay: 192.0.2.1}, dc2: {site: dc, underlay: 192.0.2.2}}\n"
+	      "tenants: {red: {vni: 5000, networks: {app: {mode: l3, subnets: [10.0.0.0/8]}}}}\nports:\n", f);
+	for (size_t i = 0; i < total; i++) {
 		size_t n = i + 256, port = i / PER_PORT;
 
-		if (i % PER_PORT == 0 || i == first)
+		if (i % PER_PORT == 0)
 			fprintf(f, "  r%05zu: {node: dc2, interface: r%zu, network: red/app, mac: \"02:00:00:00:%02zx:%02zx\", addresses: [", port,
 				port, port >> 8, port & 255);
 		fprintf(f, "10.%zu.%zu.%zu", n >> 16, n >> 8 & 255, n & 255);
-		fputs(i % PER_PORT == PER_PORT - 1 || i + 1 == last ? "]}\n" : ",", f);
+		fputs(i % PER_PORT == PER_PORT - 1 || i + 1 == total ? "]}\n" : ",", f);
 	}
 	fclose(f);
 	return text;
@@ -47,23 +43,18 @@ static void on_input(void *arg, uint32_t events)
 
 int main(int argc, char **argv)
 {
-	struct conf_source sources[SOURCES] = {0};
+	struct conf_source file = {.name = "many", .size_max = conf_text_max("256")};
 	struct conf_errors errors = {0};
 	struct agent agent = {0};
 	const struct api_route *routes;
 	struct server *server;
 	struct loop_io *io;
-	size_t n = 0, total, n_routes;
+	size_t n_routes;
 
 	if (argc != 3)
 		return 2;
-	total = strtoul(argv[2], NULL, 10);
-	for (size_t i = 0; i < total && n < SOURCES; i += PER_SOURCE, n++) {
-		sources[n].name = "many";
-		sources[n].runtime = n > 0;
-		sources[n].text = source_text(i, i + PER_SOURCE < total ? i + PER_SOURCE : total, &sources[n].size);
-	}
-	if (conf_load(sources, n, &agent.config, &errors) < 0) {
+	file.text = file_text(strtoul(argv[2], NULL, 10), &file.size);
+	if (conf_load(&file, 1, &agent.config, &errors) < 0) {
 		conf_errors_print(&errors, stderr);
 		return 1;
 	}
@@ -78,7 +69,6 @@ int main(int argc, char **argv)
 	server_close(server);
 	loop_free(agent.loop);
 	config_free(agent.config);
-	for (size_t i = 0; i < n; i++)
-		free((char *)sources[i].text);
+	free((char *)file.text);
 	return 0;
 }

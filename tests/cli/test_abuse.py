@@ -18,6 +18,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import test_api  # noqa: E402
 
+from lab.run import PATIENCE  # noqa: E402
+
 group_lab = test_api.group_lab
 HOSTILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "hostile.py")
 WHO = {
@@ -26,7 +28,9 @@ WHO = {
     "nobody": [*test_api.NOBODY, "--clear-groups"],
 }
 SECONDS = 2  # of each attack
-RSS_MAX = 100 << 20  # more than before, with every limit used up: 64 MiB of bodies, 256 connections, what malloc keeps
+# More than before, with every limit used up: 64 MiB of bodies, 256 connections, what malloc keeps; AddressSanitizer keeps
+# 256 MB of freed memory beside that.
+RSS_MAX = (400 if "ISTHMUS_SANITIZED" in os.environ else 100) << 20
 
 
 def memory(cli):
@@ -161,7 +165,8 @@ def test_who_is_not_a_member_changes_nothing(group_lab):
             with attack(group_lab, who, "apply", n) as met:
                 pass
             assert met["statuses"] and set(met["statuses"]) <= {"403", "429"}
-            assert n == 200 or met["statuses"]["403"] > 100  # with more, most make room for one another
+            # With more, most make room for one another.
+            assert n == 200 or met["statuses"].get("403", 0) > 100 / PATIENCE
     finally:
         os.chmod(group_lab.socket, 0o660)
     with attack(group_lab, "nobody", "apply", 20, seconds=1) as met:
