@@ -2,7 +2,10 @@
 /*
  * Programs on devices: BPF filters of the clsact qdisc, at a fixed priority, and a handle that follows from the BPF
  * directory, so that a filter is found again without any pin, never taken for another daemon's, and swapped in place by
- * one message.  While maps are being filled, a device that still has the filter of an earlier run keeps it until they
+ * one message.  To come before a stranger's filter, ours has a stand-in for a moment, under a second handle, so that none of
+ * the messages leaves a device without one; whoever is killed between them leaves both, and the next daemon one.
+ *
+ * While maps are being filled, a device that still has the filter of an earlier run keeps it until they
  * are full (make before break); one without gets ours at once, which denies.
  */
 #include <bpf/libbpf.h>
@@ -67,6 +70,12 @@ static uint32_t handle_of(const char *bpf_dir)
 	return ((uint32_t)hash_stable(plain, n) & INT32_MAX) | 1;
 }
 
+/* Odd and one more: another directory's filter never has it. */
+static uint32_t stand_in_of(uint32_t handle)
+{
+	return handle + 1;
+}
+
 static const char *device_name(uint32_t ifindex, char out[static IF_NAMESIZE])
 {
 	if (!if_indextoname(ifindex, out))
@@ -104,6 +113,15 @@ static int look(struct datapath *dp, uint32_t ifindex, const struct hook *h, str
 	return filters_get(&dp->filters, ifindex, h->side, h->priority, dp->handle, out);
 }
 
+static int detach(uint32_t ifindex, const struct hook *h, uint32_t handle)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = h->point);
+	LIBBPF_OPTS(bpf_tc_opts, options, .handle = handle, .priority = h->priority);
+	int r = bpf_tc_detach(&hook, &options);
+
+	return r < 0 && r != -ENOENT ? attach_failed(r, ifindex, h) : 0;
+}
+
 static bool is_ours(const struct filter *f)
 {
 	for (enum program_id p = 0; p < PROGRAM_MAX; p++) {
@@ -115,10 +133,10 @@ static bool is_ours(const struct filter *f)
 	return false;
 }
 
-static int set(struct datapath *dp, uint32_t ifindex, const struct hook *h, bool replace)
+static int set(struct datapath *dp, uint32_t ifindex, const struct hook *h, uint32_t handle, bool replace)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = h->point);
-	LIBBPF_OPTS(bpf_tc_opts, options, .handle = dp->handle, .priority = h->priority,
+	LIBBPF_OPTS(bpf_tc_opts, options, .handle = handle, .priority = h->priority,
 		    .prog_fd = dp->programs[h->program].fd, .flags = replace ? BPF_TC_F_REPLACE : 0);
 	int r;
 
@@ -144,7 +162,60 @@ static int ensure(struct datapath *dp, uint32_t ifindex, const struct hook *h)
 		return attach_failed(r, ifindex, h);
 	if (r == 0 && f.program_id == dp->programs[h->program].id)
 		return 0;
-	return set(dp, ifindex, h, r == 0);
+	return set(dp, ifindex, h, dp->handle, r == 0);
+}
+
+/*
+ * The kernel puts a new filter before the others of its priority, and one that is swapped stays where it is.  So the
+ * stand-in comes first, then ours can go and come: at every step one of the two is before all that either was before.
+ */
+static int move_first(struct datapath *dp, uint32_t ifindex, const struct hook *h, bool twice)
+{
+	uint32_t stand_in = stand_in_of(dp->handle);
+	struct filter f;
+	int r = look(dp, ifindex, h, &f);
+
+	if (r < 0 && r != -ENOENT)
+		return attach_failed(r, ifindex, h);
+	if (r == 0) {
+		r = set(dp, ifindex, h, stand_in, twice);
+		if (r >= 0)
+			r = detach(ifindex, h, dp->handle);
+		if (r < 0)
+			return r;
+		twice = true;
+	}
+	r = set(dp, ifindex, h, dp->handle, false);
+	if (r >= 0 && twice)
+		r = detach(ifindex, h, stand_in);
+	return r < 0 ? r : 1;
+}
+
+/*
+ * On a port nobody's filter may be before ours: it could let a packet go past it to the host.  1 was attached, swapped or
+ * moved, or its stand-in went, 0 was right
+ */
+static int ensure_first(struct datapath *dp, uint32_t ifindex, const struct hook *h)
+{
+	uint32_t stand_in = stand_in_of(dp->handle);
+	struct filter first = {0}, twin = {0};
+	bool any, ours, twice;
+	int r;
+
+	/* One question where all is well, as it is asked of every port twice a second. */
+	r = filters_first(&dp->filters, ifindex, h->side, h->priority, stand_in, &first, &twin);
+	any = r == 0;
+	ours = any && first.priority == h->priority && first.handle == dp->handle;
+	twice = any && twin.handle && is_ours(&twin);
+	if (ours && !twice && first.program_id == dp->programs[h->program].id)
+		return 0;
+	if (any && !ours && (twice || !is_ours(&first))) /* another data plane's port is not ours to fight for */
+		return move_first(dp, ifindex, h, twice);
+	r = ensure(dp, ifindex, h);
+	if (r < 0 || !twice)
+		return r;
+	r = detach(ifindex, h, stand_in);
+	return r < 0 ? r : 1;
 }
 
 static int ensure_all(struct datapath *dp, uint32_t ifindex, enum attach_role role)
@@ -152,7 +223,8 @@ static int ensure_all(struct datapath *dp, uint32_t ifindex, enum attach_role ro
 	int changed = 0;
 
 	for (size_t i = 0; i < roles[role].n_hooks; i++) {
-		int r = ensure(dp, ifindex, &roles[role].hooks[i]);
+		const struct hook *h = &roles[role].hooks[i];
+		int r = h->priority == FIRST ? ensure_first(dp, ifindex, h) : ensure(dp, ifindex, h);
 
 		if (r < 0)
 			return r;
@@ -161,29 +233,42 @@ static int ensure_all(struct datapath *dp, uint32_t ifindex, enum attach_role ro
 	return changed;
 }
 
+/* 1 one or both were there, 0 neither */
+static int clear_hook(struct filters *filters, uint32_t handle, uint32_t ifindex, const struct hook *h)
+{
+	const uint32_t handles[] = {handle, stand_in_of(handle)};
+	int any = 0;
+
+	for (size_t i = 0; i < 2; i++) {
+		struct filter f;
+		int r = filters_get(filters, ifindex, h->side, h->priority, handles[i], &f);
+
+		if (r == -ENOENT || (r == 0 && !is_ours(&f)))
+			continue;
+		if (r < 0)
+			return r == -ENODEV ? r : attach_failed(r, ifindex, h);
+		r = detach(ifindex, h, handles[i]);
+		if (r < 0)
+			return r;
+		any = 1;
+	}
+	return any;
+}
+
 /* The clsact goes with the last filter: with nothing on it, it does nothing for anybody. */
 static int clear(struct filters *filters, uint32_t handle, uint32_t ifindex, const struct role *role)
 {
 	LIBBPF_OPTS(bpf_tc_hook, clsact, .ifindex = (int)ifindex, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
 	bool any = false;
-	int r;
 
 	for (size_t i = 0; i < role->n_hooks; i++) {
-		const struct hook *h = &role->hooks[i];
-		LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = h->point);
-		LIBBPF_OPTS(bpf_tc_opts, options, .handle = handle, .priority = h->priority);
-		struct filter f;
+		int r = clear_hook(filters, handle, ifindex, &role->hooks[i]);
 
-		r = filters_get(filters, ifindex, h->side, h->priority, handle, &f);
 		if (r == -ENODEV)
 			return 0;
-		if (r == -ENOENT || (r == 0 && !is_ours(&f)))
-			continue;
-		if (r == 0)
-			r = bpf_tc_detach(&hook, &options);
-		if (r < 0 && r != -ENOENT && r != -ENODEV)
-			return attach_failed(r, ifindex, h);
-		any = true;
+		if (r < 0)
+			return r;
+		any |= r;
 	}
 	if (any && filters_count(filters, ifindex) == 0)
 		bpf_tc_hook_destroy(&clsact);
@@ -225,54 +310,28 @@ static void forget(struct datapath *dp, struct attachment *a)
 	free(a);
 }
 
-/*
- * On a port nobody's filter may be before ours: it could let a packet go past it to the host.  A new one is put before
- * the others of its priority, so ours is taken off and put on again.  1 was attached, swapped or moved, 0 was right
- */
-static int ensure_first(struct datapath *dp, uint32_t ifindex, const struct hook *h)
+/* A filter of an earlier run, with maps that are full, on this hook? */
+static bool hook_is_served(struct datapath *dp, uint32_t ifindex, const struct hook *h)
 {
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = h->point);
-	LIBBPF_OPTS(bpf_tc_opts, options, .handle = dp->handle, .priority = h->priority);
-	struct filter f = {0};
-	int r, changed;
+	const uint32_t handles[] = {dp->handle, stand_in_of(dp->handle)};
+	bool served = false;
 
-	/* One question where all is well, as it is asked of every port twice a second. */
-	r = filters_first(&dp->filters, ifindex, h->side, &f);
-	if (r == 0 && f.priority == h->priority && f.handle == dp->handle &&
-	    f.program_id == dp->programs[h->program].id)
-		return 0;
-	changed = ensure(dp, ifindex, h);
-	if (changed != 0 || r < 0 || is_ours(&f))
-		return changed; /* another data plane's port is not ours to fight for */
-	r = bpf_tc_detach(&hook, &options);
-	if (r < 0 && r != -ENOENT)
-		return attach_failed(r, ifindex, h);
-	return set(dp, ifindex, h, false);
-}
+	for (size_t i = 0; i < 2; i++) {
+		struct filter f;
 
-static int ensure_all_first(struct datapath *dp, uint32_t ifindex, enum attach_role role)
-{
-	int changed = 0;
-
-	for (size_t i = 0; i < roles[role].n_hooks; i++) {
-		const struct hook *h = &roles[role].hooks[i];
-		int r = h->priority == FIRST ? ensure_first(dp, ifindex, h) : ensure(dp, ifindex, h);
-
-		if (r < 0)
-			return r;
-		changed |= r;
+		if (filters_get(&dp->filters, ifindex, h->side, h->priority, handles[i], &f) < 0 || !is_ours(&f))
+			continue;
+		if (f.program_id == dp->programs[h->program].id)
+			return false;
+		served = true;
 	}
-	return changed;
+	return served;
 }
 
-/* A filter of an earlier run, with maps that are full, on every hook of the role? */
 static bool is_served(struct datapath *dp, uint32_t ifindex, enum attach_role role)
 {
 	for (size_t i = 0; i < roles[role].n_hooks; i++) {
-		struct filter f;
-
-		if (look(dp, ifindex, &roles[role].hooks[i], &f) < 0 || !is_ours(&f) ||
-		    f.program_id == dp->programs[roles[role].hooks[i].program].id)
+		if (!hook_is_served(dp, ifindex, &roles[role].hooks[i]))
 			return false;
 	}
 	return true;
@@ -325,7 +384,7 @@ int attach_check(struct datapath *dp, uint32_t ifindex, enum attach_role role)
 
 	if (r < 0)
 		return r;
-	return a && a->pending && is_served(dp, ifindex, role) ? 0 : ensure_all_first(dp, ifindex, role);
+	return a && a->pending && is_served(dp, ifindex, role) ? 0 : ensure_all(dp, ifindex, role);
 }
 
 void attach_forget(struct datapath *dp, uint32_t ifindex)

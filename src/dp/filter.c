@@ -172,29 +172,40 @@ int filters_get(struct filters *f, uint32_t ifindex, enum filter_side side, uint
 	return 0;
 }
 
-/* A dump is in the order of priorities, and of one priority's filters in theirs. */
-static void on_first_filter(void *arg, const struct nlmsghdr *h, const struct tcmsg *tc)
-{
-	struct filter *first = arg;
+struct order {
+	struct filter first, named;
+	uint32_t priority, handle; /* of named */
+};
 
-	if (h->nlmsg_type == RTM_NEWTFILTER && tc->tcm_handle != 0 && first->handle == 0)
-		decode(h, tc, first);
+/* A dump is in the order of priorities, and of one priority's filters in theirs. */
+static void on_filter_in_order(void *arg, const struct nlmsghdr *h, const struct tcmsg *tc)
+{
+	struct order *o = arg;
+
+	if (h->nlmsg_type != RTM_NEWTFILTER || tc->tcm_handle == 0)
+		return;
+	if (o->first.handle == 0)
+		decode(h, tc, &o->first);
+	if (tc->tcm_handle == o->handle && TC_H_MAJ(tc->tcm_info) >> 16 == o->priority)
+		decode(h, tc, &o->named);
 }
 
-int filters_first(struct filters *f, uint32_t ifindex, enum filter_side side, struct filter *out)
+int filters_first(struct filters *f, uint32_t ifindex, enum filter_side side, uint32_t priority, uint32_t handle,
+		  struct filter *first, struct filter *named)
 {
 	struct request q = {
 		.header = {.nlmsg_type = RTM_GETTFILTER, .nlmsg_flags = NLM_F_DUMP},
 		.tc = {.tcm_ifindex = (int)ifindex, .tcm_parent = parent_of(side)},
 	};
-	struct filter first = {0};
-	int r = ask(f, &q, on_first_filter, &first);
+	struct order o = {.priority = priority, .handle = handle};
+	int r = ask(f, &q, on_filter_in_order, &o);
 
-	if (r == -EINVAL || (r == 0 && first.handle == 0))
+	if (r == -EINVAL || (r == 0 && o.first.handle == 0))
 		return -ENOENT;
 	if (r < 0)
 		return r;
-	*out = first;
+	*first = o.first;
+	*named = o.named;
 	return 0;
 }
 

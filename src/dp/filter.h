@@ -34,8 +34,12 @@ void filters_close(struct filters *f);
 /* 0; -ENOENT: no such filter, or no clsact; -ENODEV: no such device */
 int filters_get(struct filters *f, uint32_t ifindex, enum filter_side side, uint32_t priority, uint32_t handle,
 		struct filter *out);
-/* The one that packets meet first on this side of the clsact; 0, -ENOENT: there is none. */
-int filters_first(struct filters *f, uint32_t ifindex, enum filter_side side, struct filter *out);
+/*
+ * The one that packets meet first on this side of the clsact, and, of the same question, the one of this priority and
+ * handle (its handle is 0: there is none); 0, -ENOENT: there is not one.
+ */
+int filters_first(struct filters *f, uint32_t ifindex, enum filter_side side, uint32_t priority, uint32_t handle,
+		  struct filter *first, struct filter *named);
 /* Number of filters of any kind on both sides of the device's clsact; 0 also when it has none. */
 int filters_count(struct filters *f, uint32_t ifindex);
 /* Is the device's qdisc for what comes in a clsact (1), or another, such as "ingress" (0)? -ENOENT: it has none. */

@@ -197,7 +197,7 @@ static void list_filters(struct kern *k)
 static void look_for_filters(struct kern *k)
 {
 	struct filters filters;
-	struct filter one;
+	struct filter one, named;
 	uint32_t *devices = NULL;
 	size_t length = 0;
 
@@ -207,8 +207,11 @@ static void look_for_filters(struct kern *k)
 		require(strnlen(one.name, sizeof(one.name)) < sizeof(one.name), "a name without an end");
 	filters_clsact(&filters, 11);
 	filters_count(&filters, 11);
-	if (filters_first(&filters, 11, FILTER_INGRESS, &one) == 0)
+	if (filters_first(&filters, 11, FILTER_INGRESS, 1, 7, &one, &named) == 0) {
 		require(one.handle && strnlen(one.name, sizeof(one.name)) < sizeof(one.name), "a first filter that is none");
+		require(!named.handle || named.handle == 7, "another filter than the one that was named");
+		require(strnlen(named.name, sizeof(named.name)) < sizeof(named.name), "a name without an end");
+	}
 	if (filters_devices(&filters, &devices, &length) == 0)
 		require(!length == !devices, "devices without a list");
 	free(devices);

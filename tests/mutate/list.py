@@ -256,10 +256,18 @@ MUTANTS = [
     Mutant(
         "filter_second",
         "src/dp/attach.c",
-        "\tif (changed != 0 || r < 0 || is_ours(&f))\n",
-        "\tif (changed != 0 || r <= 0)\n",
+        "\tif (any && !ours && (twice || !is_ours(&first)))",
+        "\tif (any && !ours && twice)",
         "somebody's filter stays before ours on a port, and leads packets past it",
         ["unit dp_audit", "lab test_hooks.py"],
+    ),
+    Mutant(
+        "filter_no_stand_in",
+        "src/dp/attach.c",
+        "\t\tr = set(dp, ifindex, h, stand_in, twice);\n\t\tif (r >= 0)\n\t\t\tr = detach",
+        "\t\tr = detach",
+        "a port is without our program while it is moved before somebody's filter",
+        ["unit dp_audit"],
     ),
     Mutant(
         "pins_unwatched",

@@ -4,7 +4,9 @@
 #include <linux/bpf.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -213,6 +215,204 @@ static void nobodys_filter_stays_before_ours_on_a_port(void **state)
 	assert_int_equal(filters_on("p0"), 2);
 }
 
+/* ---- a port is never without our filter, whatever message was the last ---- */
+
+static const char bypass[] = "tc filter add dev p0 %s prio 1 handle 0x%x bpf da bytecode '1,6 0 0 0'";
+
+static const char *watched; /* side of p0 that is looked at after each message; NULL = nobody looks */
+static int messages, die_after; /* 0 = live on */
+
+int __real_bpf_tc_attach(const struct bpf_tc_hook *hook, struct bpf_tc_opts *options);
+int __wrap_bpf_tc_attach(const struct bpf_tc_hook *hook, struct bpf_tc_opts *options);
+int __real_bpf_tc_detach(const struct bpf_tc_hook *hook, const struct bpf_tc_opts *options);
+int __wrap_bpf_tc_detach(const struct bpf_tc_hook *hook, const struct bpf_tc_opts *options);
+
+/* How many of ours that side has, and how many strangers' are before the first of them. */
+static int ours_on(const char *side, int *strangers)
+{
+	char command[128], line[256];
+	int ours = 0;
+	FILE *f;
+
+	*strangers = 0;
+	snprintf(command, sizeof(command), "tc filter show dev p0 %s", side);
+	f = popen(command, "r");
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f)) {
+		if (strstr(line, "port_ingress:[") || strstr(line, "port_egress:["))
+			ours++;
+		else if (strstr(line, " handle ") && ours == 0)
+			++*strangers;
+	}
+	pclose(f);
+	return ours;
+}
+
+static void after_message(void)
+{
+	int strangers;
+
+	if (!watched)
+		return;
+	messages++;
+	if (ours_on(watched, &strangers) == 0) {
+		if (die_after)
+			_exit(2); /* the child has no tests to go on with */
+		fail_msg("after message %d a packet meets no program of ours", messages);
+	}
+	if (messages == die_after)
+		_exit(0); /* as kill -9 does */
+}
+
+int __wrap_bpf_tc_attach(const struct bpf_tc_hook *hook, struct bpf_tc_opts *options)
+{
+	int r = __real_bpf_tc_attach(hook, options);
+
+	after_message();
+	return r;
+}
+
+int __wrap_bpf_tc_detach(const struct bpf_tc_hook *hook, const struct bpf_tc_opts *options)
+{
+	int r = __real_bpf_tc_detach(hook, options);
+
+	after_message();
+	return r;
+}
+
+static int teardown_watched(void **state)
+{
+	watched = NULL;
+	return teardown(state);
+}
+
+#define WATCHED_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown_watched)
+
+static void assert_alone_and_first(const char *side)
+{
+	int strangers, ours = ours_on(side, &strangers);
+
+	assert_int_equal(ours, 1);
+	assert_int_equal(strangers, 0);
+}
+
+static void a_port_that_is_moved_first_is_never_without_a_filter(void **state)
+{
+	struct world *w = *state;
+	uint32_t port = make_veth("p0", "w0");
+
+	load_full(w);
+	assert_int_equal(attach_add(w->dp, port, ATTACH_PORT), 1);
+	for (unsigned i = 0; i < 4; i++) {
+		watched = i % 2 ? "egress" : "ingress";
+		messages = 0;
+		assert_int_equal(run(bypass, watched, 7 + i), 0);
+		assert_int_equal(attach_check(w->dp, port, ATTACH_PORT), 1);
+		assert_true(messages > 0);
+		assert_alone_and_first(watched);
+		messages = 0;
+		assert_int_equal(attach_check(w->dp, port, ATTACH_PORT), 0);
+		assert_int_equal(messages, 0);
+		assert_int_equal(run("tc filter show dev p0 %s | grep -q 'handle 0x%x'", watched, 7 + i), 0);
+	}
+}
+
+enum next { /* what comes after the daemon that was killed */
+	NEXT_SAME,       /* a daemon that finds everything */
+	NEXT_LOST_PINS,  /* ... that has to fill new maps first */
+	NEXT_STRANGER,   /* ... and finds somebody's filter before both of ours */
+	NEXT_NOT_ITS,    /* one that has no such port any more */
+	NEXT_TEARDOWN,
+	NEXT_MAX
+};
+
+static void follow_with(struct world *w, enum next next, uint32_t port)
+{
+	int strangers;
+
+	if (next == NEXT_TEARDOWN) {
+		watched = NULL;
+		assert_int_equal(datapath_teardown(w->bpf_dir), 0);
+		return;
+	}
+	if (next == NEXT_LOST_PINS)
+		assert_int_equal(run("cd %s && rm " PIN("*") " port_ingress port_egress wire_ingress", w->bpf_dir), 0);
+	if (next == NEXT_STRANGER)
+		assert_int_equal(run(bypass, watched, 99), 0);
+	w->dp = open_it(w, false);
+	datapath_sync_begin(w->dp);
+	messages = 0;
+	if (next != NEXT_NOT_ITS)
+		assert_true(attach_add(w->dp, port, ATTACH_PORT) >= 0);
+	if (next == NEXT_LOST_PINS)
+		assert_int_equal(messages, 0); /* what serves goes on until the maps are full */
+	put_all(w->dp);
+	assert_true(ours_on(watched, &strangers) > 0);
+	if (next == NEXT_NOT_ITS)
+		watched = NULL;
+	assert_int_equal(datapath_sync_end(w->dp), 0);
+}
+
+static void a_daemon_killed_while_it_moves_a_filter_leaves_one_to_the_next(void **state)
+{
+	struct world *w = *state;
+	uint32_t port = make_veth("p0", "w0");
+
+	for (int step = 1; step <= 4; step++) {
+		for (enum next next = 0; next < NEXT_MAX; next++) {
+			const char *side = (step + (int)next) % 2 ? "ingress" : "egress";
+			int status, strangers;
+			pid_t child;
+
+			load_full(w);
+			assert_true(attach_add(w->dp, port, ATTACH_PORT) >= 0);
+			assert_int_equal(run(bypass, side, 7), 0);
+			watched = side;
+			messages = 0;
+			child = fork();
+			if (child == 0) {
+				die_after = step;
+				attach_check(w->dp, port, ATTACH_PORT);
+				_exit(1);
+			}
+			assert_int_equal(waitpid(child, &status, 0), child);
+			assert_int_equal(status, 0);
+			close_it(w);
+			follow_with(w, next, port);
+			if (next < NEXT_NOT_ITS) {
+				assert_alone_and_first(side);
+				assert_int_equal(filters_on("p0"), 2);
+				assert_int_equal(datapath_audit(w->dp, SIZE_MAX), 0);
+			} else {
+				assert_int_equal(ours_on(side, &strangers), 0);
+				assert_int_equal(strangers, 1);
+				assert_int_equal(filters_on("p0"), 0);
+			}
+			watched = NULL;
+			close_it(w);
+			assert_int_equal(run("tc qdisc del dev p0 clsact"), 0);
+		}
+	}
+}
+
+/* Another's filter that happens to have the stand-in's handle is no stand-in. */
+static void a_stranger_in_the_stand_ins_place_stays(void **state)
+{
+	struct world *w = *state;
+	uint32_t port = make_veth("p0", "w0");
+
+	load_full(w);
+	assert_int_equal(attach_add(w->dp, port, ATTACH_PORT), 1);
+	assert_int_equal(run("h=$(tc filter show dev p0 ingress | sed -n 's/.*handle \\(0x[0-9a-f]*\\).*/\\1/p');"
+			     "tc filter add dev p0 ingress prio 1 handle $(printf 0x%%x $((h + 1))) bpf da bytecode '1,6 0 0 0'"),
+			 0);
+	assert_int_equal(attach_check(w->dp, port, ATTACH_PORT), -EEXIST);
+	assert_non_null(strstr(datapath_error(), "tc filter show dev p0"));
+	assert_int_equal(filters_on("p0"), 2);
+	assert_int_equal(attach_remove(w->dp, port, ATTACH_PORT), 1);
+	assert_int_equal(run("tc filter show dev p0 ingress | grep -q 'handle 0x'"), 0);
+}
+
 static void a_filter_comes_off_and_leaves_others_alone(void **state)
 {
 	struct world *w = *state;
@@ -404,6 +604,9 @@ int main(void)
 		DP_TEST(lost_pins_come_back),
 		DP_TEST(a_removed_or_replaced_filter_is_put_back),
 		DP_TEST(nobodys_filter_stays_before_ours_on_a_port),
+		WATCHED_TEST(a_port_that_is_moved_first_is_never_without_a_filter),
+		WATCHED_TEST(a_daemon_killed_while_it_moves_a_filter_leaves_one_to_the_next),
+		DP_TEST(a_stranger_in_the_stand_ins_place_stays),
 		DP_TEST(a_filter_comes_off_and_leaves_others_alone),
 		DP_TEST(a_reader_sees_everything_and_changes_nothing),
 		DP_TEST(a_drop_is_counted_and_sampled),
