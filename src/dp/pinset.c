@@ -20,6 +20,7 @@
 #include "lib/cleanup.h"
 
 #define STAMP_PIN "build"
+#define STAMP_MAP "isthmus_build"
 #define STAMP_MAPS 30
 
 struct stamp {
@@ -69,7 +70,7 @@ static int put_stamp(struct datapath *dp)
 
 	if (read_stamp(dp, &now) && memcmp(&now, &wanted, sizeof(now)) == 0)
 		return 0;
-	fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "isthmus_build", sizeof(zero), sizeof(wanted), 1, NULL);
+	fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, STAMP_MAP, sizeof(zero), sizeof(wanted), 1, NULL);
 	if (fd < 0)
 		return error_set(fd, "stamping the pins: %s", strerror(-fd));
 	r = bpf_map_update_elem(fd, &zero, &wanted, BPF_ANY);
@@ -227,41 +228,115 @@ int pinset_audit(struct datapath *dp)
 
 /* ---- removing ---------------------------------------------------------------------------------------------------- */
 
-static bool is_known(const char *base)
+/*
+ * A name says nothing in a directory that others pin into as well.  What every version keeps of a map: its name in the
+ * kernel, its type, and the size of keys that are numbers.
+ */
+#define ANY_SIZE UINT32_MAX
+
+static const struct {
+	enum bpf_map_type type;
+	uint32_t key_size;
+} kept[MAP_MAX] = {
+	[MAP_NODE] = {BPF_MAP_TYPE_ARRAY, sizeof(uint32_t)},
+	[MAP_PORTS] = {BPF_MAP_TYPE_HASH, sizeof(uint32_t)},
+	[MAP_NEXTHOPS] = {BPF_MAP_TYPE_ARRAY, sizeof(uint32_t)},
+	[MAP_MACS] = {BPF_MAP_TYPE_HASH, ANY_SIZE},
+	[MAP_HOSTS] = {BPF_MAP_TYPE_HASH, ANY_SIZE},
+	[MAP_PREFIXES] = {BPF_MAP_TYPE_LPM_TRIE, ANY_SIZE},
+	[MAP_MEMBERS] = {BPF_MAP_TYPE_HASH, ANY_SIZE},
+	[MAP_FLOODS] = {BPF_MAP_TYPE_HASH, ANY_SIZE},
+	[MAP_DROPS] = {BPF_MAP_TYPE_PERCPU_ARRAY, sizeof(uint32_t)},
+	[MAP_COUNTERS] = {BPF_MAP_TYPE_PERCPU_ARRAY, sizeof(uint32_t)},
+	[MAP_EVENTS] = {BPF_MAP_TYPE_RINGBUF, 0},
+	[MAP_EPOCH] = {BPF_MAP_TYPE_ARRAY, sizeof(uint32_t)},
+};
+
+static enum map_id known_map(const char *base)
 {
-	for (enum map_id i = 0; i < MAP_MAX; i++) {
-		if (strcmp(base, map_names[i]) == 0)
-			return true;
-	}
-	return false;
+	enum map_id i = 0;
+
+	while (i < MAP_MAX && strcmp(base, map_names[i]) != 0)
+		i++;
+	return i;
 }
 
-/* Half of a pin_put that did not come to its end. */
-static bool is_half_put(const char *name)
-{
-	size_t length = strlen(name);
-	const char *const end = "_next";
-
-	if (length < strlen(end) || strcmp(name + length - strlen(end), end) != 0)
-		return false;
-	for (size_t i = 0; i < MAP_MAX + PROGRAM_MAX; i++) {
-		const char *known = i < MAP_MAX ? map_names[i] : program_names[i - MAP_MAX];
-
-		if (strncmp(name, known, strlen(known)) == 0)
-			return true;
-	}
-	return strcmp(name, STAMP_PIN "_next") == 0;
-}
-
-/* A map that only another version knows: we call a pin like the map, which a stranger's is not. */
-static bool is_named_like_its_map(const char *dir, const char *pin, const char *base)
+static bool is_map(const char *dir, const char *pin, const char *name, struct bpf_map_info *info)
 {
 	_cleanup_(fd) int fd = pin_open(dir, pin, true);
-	struct bpf_map_info info = {0};
-	uint32_t size = sizeof(info);
+	uint32_t size = sizeof(*info);
 
-	return fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size) == 0 && info.key_size > 0 &&
-	       strncmp(info.name, base, sizeof(info.name) - 1) == 0;
+	memset(info, 0, sizeof(*info));
+	return fd >= 0 && bpf_obj_get_info_by_fd(fd, info, &size) == 0 &&
+	       strncmp(info->name, name, sizeof(info->name) - 1) == 0;
+}
+
+/* Of any version.  One that only another version knows: we call a pin like the map, which a stranger's is not. */
+static bool is_our_map(const char *dir, const char *pin, const char *base)
+{
+	enum map_id id = known_map(base);
+	struct bpf_map_info info;
+
+	if (!is_map(dir, pin, base, &info))
+		return false;
+	if (id == MAP_MAX)
+		return info.key_size > 0;
+	return info.type == kept[id].type && (kept[id].key_size == ANY_SIZE || info.key_size == kept[id].key_size);
+}
+
+static bool is_our_stamp(const char *dir, const char *pin)
+{
+	struct bpf_map_info info;
+
+	return is_map(dir, pin, STAMP_MAP, &info) && info.type == BPF_MAP_TYPE_ARRAY;
+}
+
+static bool is_our_program(const char *dir, const char *pin, enum program_id p)
+{
+	_cleanup_(fd) int fd = pin_open(dir, pin, false);
+
+	return fd >= 0 && program_is_named(fd, program_names[p]);
+}
+
+static enum program_id known_program(const char *name)
+{
+	enum program_id p = 0;
+
+	while (p < PROGRAM_MAX && strcmp(name, program_names[p]) != 0)
+		p++;
+	return p;
+}
+
+/* "hosts_v3_next" -> "hosts_v3" */
+static bool cut_next(const char *name, char out[static PIN_NAME_SIZE])
+{
+	static const char end[] = "_next";
+	size_t length = strlen(name);
+
+	if (length < strlen(end) || length - strlen(end) >= PIN_NAME_SIZE ||
+	    strcmp(name + length - strlen(end), end) != 0)
+		return false;
+	length -= strlen(end);
+	memcpy(out, name, length);
+	out[length] = 0;
+	return true;
+}
+
+/* Half of a pin_put that did not come to its end: what it would have become says what it has to be. */
+static bool is_half_put(const char *dir, const char *pin)
+{
+	char whole[PIN_NAME_SIZE], base[PIN_NAME_SIZE];
+	enum program_id p;
+	unsigned version;
+
+	if (!cut_next(pin, whole))
+		return false;
+	p = known_program(whole);
+	if (p < PROGRAM_MAX)
+		return is_our_program(dir, pin, p);
+	if (strcmp(whole, STAMP_PIN) == 0)
+		return is_our_stamp(dir, pin);
+	return parse_name(whole, base, &version) && known_map(base) < MAP_MAX && is_our_map(dir, pin, base);
 }
 
 /* A program that only another version knows: it looks into maps that ours have taken the place of. */
@@ -269,10 +344,8 @@ static bool is_relic_program(const struct datapath *dp, const char *name)
 {
 	_cleanup_(fd) int fd = -1;
 
-	for (enum program_id p = 0; p < PROGRAM_MAX; p++) {
-		if (strcmp(name, program_names[p]) == 0)
-			return false;
-	}
+	if (known_program(name) < PROGRAM_MAX)
+		return false;
 	fd = pin_open(dp->bpf_dir, name, false);
 	return fd >= 0 && program_is_relic(fd, dp->map_ids);
 }
@@ -287,22 +360,18 @@ struct removal {
 static bool is_unwanted(const struct removal *r, const char *name)
 {
 	char base[PIN_NAME_SIZE];
+	enum program_id p;
 	unsigned version;
 
-	if (is_half_put(name))
+	if (is_half_put(r->dir, name))
 		return true;
-	if (parse_name(name, base, &version)) {
-		if (is_known(base))
-			return !r->dp || version != ABI_VERSION;
-		return is_named_like_its_map(r->dir, name, base);
-	}
+	if (parse_name(name, base, &version))
+		return !(r->dp && version == ABI_VERSION && known_map(base) < MAP_MAX) && is_our_map(r->dir, name, base);
 	if (r->dp)
 		return is_relic_program(r->dp, name);
-	for (enum program_id p = 0; p < PROGRAM_MAX; p++) {
-		if (strcmp(name, program_names[p]) == 0)
-			return true;
-	}
-	return strcmp(name, STAMP_PIN) == 0;
+	p = known_program(name);
+	return p < PROGRAM_MAX ? is_our_program(r->dir, name, p) :
+				 strcmp(name, STAMP_PIN) == 0 && is_our_stamp(r->dir, name);
 }
 
 static void remove_unwanted(void *arg, const char *name)
@@ -341,7 +410,7 @@ static void see_pin(void *arg, const char *name)
 	char base[PIN_NAME_SIZE];
 	unsigned version;
 
-	r->any = r->any || (parse_name(name, base, &version) && is_known(base));
+	r->any = r->any || (parse_name(name, base, &version) && known_map(base) < MAP_MAX);
 }
 
 bool pinset_any(const char *bpf_dir)

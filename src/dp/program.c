@@ -166,6 +166,13 @@ static bool is_program(int fd, struct facts *out)
 	       strncmp(same.info.name, out->info.name, sizeof(same.info.name)) == 0;
 }
 
+bool program_is_named(int fd, const char *name)
+{
+	struct facts facts;
+
+	return is_program(fd, &facts) && strncmp(facts.info.name, name, sizeof(facts.info.name) - 1) == 0;
+}
+
 bool program_is_relic(int fd, const uint32_t map_ids[MAP_MAX])
 {
 	struct facts facts;

@@ -153,6 +153,7 @@ bool program_adopt(struct datapath *dp); /* true when the pinned ones serve, unl
 int program_take(struct datapath *dp, const struct bpf_object *object); /* of a loaded object */
 /* Does it look into these maps and not into namesakes of theirs? */
 bool program_looks_into(int fd, const uint32_t map_ids[MAP_MAX]);
+bool program_is_named(int fd, const char *name); /* a program of this name in the kernel */
 bool program_is_relic(int fd, const uint32_t map_ids[MAP_MAX]); /* a program, and it does not */
 
 /* ---- pinset.c ---- */

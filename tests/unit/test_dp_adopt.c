@@ -324,6 +324,81 @@ static void relics_of_other_versions_are_removed(void **state)
 	assert_int_equal(datapath_audit(w->dp, SIZE_MAX), 0);
 }
 
+struct namesake {
+	const char *pin, *map; /* the kernel's name of it; NULL = a program */
+	enum bpf_map_type type;
+	uint32_t key_size;
+	bool ours;
+};
+
+static const struct namesake namesakes[] = {
+	{"hosts_v1", "cache", BPF_MAP_TYPE_HASH, 20, false},           /* another name */
+	{"hosts_v3", "hosts", BPF_MAP_TYPE_ARRAY, 4, false},           /* another type */
+	{"hosts_v4", "hosts", BPF_MAP_TYPE_HASH, 24, true},            /* keys of hosts may change */
+	{"ports_v1", "ports", BPF_MAP_TYPE_HASH, 4, true},
+	{"ports_v3", "ports", BPF_MAP_TYPE_HASH, 8, false},            /* an ifindex does not */
+	{"macs_v9_next", "macs", BPF_MAP_TYPE_HASH, 12, true},
+	{"macs_v8_next", "their_macs", BPF_MAP_TYPE_HASH, 12, false},
+	{"hosts_next", "hosts", BPF_MAP_TYPE_HASH, 20, false},         /* never a name of ours */
+	{"hosts_of_mine_next", "hosts", BPF_MAP_TYPE_HASH, 20, false},
+	{"build_next", "isthmus_build", BPF_MAP_TYPE_ARRAY, 4, true},
+	{"port_ingress_next", "port_ingress", BPF_MAP_TYPE_HASH, 4, false}, /* a map is no program */
+	{"port_egress_next", NULL, 0, 0, true},
+	{"wire_ingress_next", NULL, 0, 0, false}, /* holds port_egress */
+	{"hosts_v5", NULL, 0, 0, false},
+};
+
+#define N_NAMESAKES (sizeof(namesakes) / sizeof(*namesakes))
+
+static void pin_namesakes(const struct world *w, int program)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_NO_PREALLOC);
+
+	for (size_t i = 0; i < N_NAMESAKES; i++) {
+		const struct namesake *n = &namesakes[i];
+		int fd = n->map ? bpf_map_create(n->type, n->map, n->key_size, 8, 16,
+						 n->type == BPF_MAP_TYPE_HASH ? &options : NULL) :
+				  program;
+		char path[160];
+
+		assert_true(fd >= 0);
+		snprintf(path, sizeof(path), "%s/%s", w->bpf_dir, n->pin);
+		assert_int_equal(bpf_obj_pin(fd, path), 0);
+		if (n->map)
+			close(fd);
+	}
+}
+
+static void assert_only_ours_went(const struct world *w)
+{
+	for (size_t i = 0; i < N_NAMESAKES; i++) {
+		if (pin_exists(w, namesakes[i].pin) == namesakes[i].ours)
+			fail_msg("%s %s", namesakes[i].pin, namesakes[i].ours ? "is left" : "was removed");
+	}
+}
+
+static void a_strangers_pin_of_a_name_of_ours_stays(void **state)
+{
+	struct world *w = *state;
+	int program;
+
+	load_full(w);
+	program = pinned(w, "port_egress");
+	close_it(w);
+	pin_namesakes(w, program);
+	assert_int_equal(load_full(w), 0);
+	assert_only_ours_went(w);
+	close_it(w);
+	assert_int_equal(run("cd %s && rm hosts_v1 hosts_v3 hosts_v5 ports_v3 *_next", w->bpf_dir), 0);
+	pin_namesakes(w, program);
+	close(program);
+	assert_int_equal(run("cd %s && rm wire_ingress build", w->bpf_dir), 0);
+	datapath_teardown(w->bpf_dir);
+	assert_only_ours_went(w);
+	assert_false(pin_exists(w, PIN("hosts")));
+	assert_false(pin_exists(w, "port_ingress"));
+}
+
 static void counters_go_on_in_another_version(void **state)
 {
 	struct world *w = *state;
@@ -436,6 +511,7 @@ int main(void)
 		DP_TEST(a_map_of_another_shape_is_not_used),
 		DP_TEST(a_namesake_of_a_map_is_not_taken_over),
 		DP_TEST(relics_of_other_versions_are_removed),
+		DP_TEST(a_strangers_pin_of_a_name_of_ours_stays),
 		DP_TEST(counters_go_on_in_another_version),
 		DP_TEST(a_daemon_that_dies_while_it_fills_leaves_the_old_plane),
 		DP_TEST(filters_that_nobody_asks_for_any_more_are_taken_off),
