@@ -309,7 +309,7 @@ MUTANTS = [
         "\tcase PLAN_GUARD:\n\t\treturn unguard(dp, kern, s);",
         "\tcase PLAN_GUARD:\n\t\treturn 0;",
         "a step of undo lost: an interface keeps programs and settings of an apply that failed",
-        ["unit agent", "lab test_apply.py"],
+        ["unit agent_apply", "lab test_apply.py"],
     ),
     Mutant(
         "delete_order",
@@ -317,7 +317,7 @@ MUTANTS = [
         "within = FWD_KIND_MAX - 1 - s->change.old.kind;",
         "within = s->change.old.kind;",
         "next hops are deleted before what points at them",
-        ["unit agent", "lab test_apply.py"],
+        ["unit agent_apply", "lab test_apply.py"],
     ),
     Mutant(
         "capacity_off_by_one",
@@ -325,7 +325,7 @@ MUTANTS = [
         "used + more[kind] <= table_capacity(dp, kind))",
         "used + more[kind] <= table_capacity(dp, kind) + 1)",
         "admission lets one entry too many in: the change fails half way",
-        ["unit agent"],
+        ["unit agent_apply"],
     ),
     Mutant(
         "snapshot_not_synced",
@@ -349,7 +349,7 @@ MUTANTS = [
         "== i->held.n_slots ? 0 : -EAGAIN;",
         "== i->held.n_slots ? 0 : 0;",
         "the short way of port add gives out an address that somebody has",
-        ["unit agent", "lab test_ports.py -k refuses", "cli test_change.py"],
+        ["unit agent_apply", "lab test_ports.py -k refuses", "cli test_change.py"],
     ),
     Mutant(
         "repair_not_counted",
@@ -357,7 +357,7 @@ MUTANTS = [
         "\ta->repairs += (uint64_t)n;\n",
         "",
         "a counter forgotten: drift is mended without a trace",
-        ["lab test_drift.py", "unit agent"],
+        ["lab test_drift.py", "unit agent_follow"],
     ),
     Mutant(
         "security_flag_lost",
@@ -373,7 +373,7 @@ MUTANTS = [
         "\t\t\tport_holds(port, release, a->state->increment);\n",
         "\t\t\t;\n",
         "a resource not let go of: what a deleted port held stays taken, and the table of it grows",
-        ["unit agent", "lab test_churn.py"],
+        ["unit agent_apply", "lab test_churn.py"],
     ),
     Mutant(
         "watchdog_not_fed",
