@@ -197,7 +197,7 @@ int agent_put_everything(struct agent *a)
 
 		rib_each(a->rib, put_of_kind, &walk);
 	}
-	r = a->state->ports_unread ? datapath_sync_keep(a->dp) : datapath_sync_end(a->dp);
+	r = agent_lacks(a) ? datapath_sync_keep(a->dp) : datapath_sync_end(a->dp);
 	return r < 0 ? r : (int)e.failed;
 }
 

@@ -146,7 +146,8 @@ int apply_first(struct agent *a, struct loaded *l)
 	}
 	l->config = NULL;
 	a->state->ports_unread = l->ports_unread;
-	r = l->ports_unread ? datapath_sync_keep(a->dp) : datapath_sync_end(a->dp);
+	a->state->fabric_unread = l->saved_unread;
+	r = agent_lacks(a) ? datapath_sync_keep(a->dp) : datapath_sync_end(a->dp);
 	if (r < 0) {
 		agent_degrade(a, REASON_DATAPLANE, "the data plane is not clean: %s; trying again every second",
 			      datapath_error());
@@ -155,7 +156,9 @@ int apply_first(struct agent *a, struct loaded *l)
 	if (r > 0)
 		log_info("%d entries of a former run were of no use any more and are removed", r);
 	a->generation = 1;
-	if (l->saved_ignored)
+	if (l->saved_unread)
+		agent_remember_unread_fabric(a, l->saved_ignored);
+	else if (l->saved_ignored)
 		agent_remember_refused_fabric(a, l->saved_ignored);
 	if (l->broken)
 		agent_degrade(a, REASON_CONFIG,
@@ -253,7 +256,12 @@ int agent_apply(struct agent *a, const char *name, const char *text, size_t size
 	agent_degrade(a, REASON_CONFIG, NULL);
 	if (!a->state->ports_unread)
 		agent_degrade(a, REASON_PORTS, NULL);
-	agent_degrade(a, REASON_SNAPSHOT, NULL);
+	if (a->state->fabric_unread) {
+		a->state->fabric_superseded = true;
+		a->state->resync = true; /* what was kept for it can go */
+	} else {
+		agent_degrade(a, REASON_SNAPSHOT, NULL);
+	}
 	agent_remember_fabric(a);
 	agent_remember_ports(a);
 	if (r > 0 || !same_text)

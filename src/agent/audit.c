@@ -159,6 +159,7 @@ void agent_audit(struct agent *a)
 		return;
 	retry_failed_ports(a);
 	retry_writes(a);
+	agent_read_fabric_late(a);
 	agent_read_ports_late(a);
 	agent_remember(a);
 	check_quota(a);

@@ -196,28 +196,80 @@ int load_read_ports(const struct agent_options *o, char **out, char **why)
 	return r == 0 || is_no_file(r) ? -EINVAL : -EAGAIN;
 }
 
+int load_read_snapshot(const struct agent_options *o, struct snapshot *out, char **why)
+{
+	int r = snapshot_read(o->state_dir, load_size_max(o), out);
+
+	if (r == 0)
+		return 0;
+	*out = (struct snapshot){0};
+	if (r == -ENOENT || r == -ENOTDIR)
+		return 0;
+	if (text_format(why, "%s/fabric.yaml: %s", o->state_dir,
+			r == -EBADMSG ? "it is not as it was written" : strerror(-r)) < 0)
+		*why = NULL;
+	return r == -EBADMSG || is_no_file(r) ? -EINVAL : -EAGAIN;
+}
+
 /* At the start nobody waits for us yet, and what passes soon need not be told of. */
-static char *read_ports(const struct agent_options *o, char **ignored, bool *unread)
+static bool is_worth_waiting(int r, unsigned *tries, char **why)
 {
 	static const struct timespec pause = {.tv_nsec = 100 * 1000 * 1000};
+
+	if (r != -EAGAIN || --*tries == 0)
+		return false;
+	free(TAKE_PTR(*why));
+	nanosleep(&pause, NULL);
+	return true;
+}
+
+#define TRIES 5
+
+static char *read_ports(const struct agent_options *o, char **ignored, bool *unread)
+{
+	unsigned tries = TRIES;
 	char *text;
 	int r;
 
-	for (unsigned tries = 5;;) {
+	do
 		r = load_read_ports(o, &text, ignored);
-		if (r != -EAGAIN || --tries == 0)
-			break;
-		free(TAKE_PTR(*ignored));
-		nanosleep(&pause, NULL);
-	}
+	while (is_worth_waiting(r, &tries, ignored));
 	*unread = r == -EAGAIN;
 	return text;
 }
 
-static void say_nothing_to_start_from(const struct agent_options *o, int file, const struct conf_errors *errors,
-				      const char *why)
+/* True: there is one. */
+static bool read_saved(const struct agent_options *o, struct snapshot *out, char **ignored, bool *unread)
 {
-	if (file < 0)
+	unsigned tries = TRIES;
+	int r;
+
+	do
+		r = load_read_snapshot(o, out, ignored);
+	while (is_worth_waiting(r, &tries, ignored));
+	*unread = r == -EAGAIN;
+	return r == 0 && out->text;
+}
+
+/* Ports that were added to what was applied last say nothing against themselves when they do not fit the file. */
+static void ports_wait(struct loaded *l)
+{
+	_cleanup_(free) char *reason = TAKE_PTR(l->ports_ignored);
+
+	l->ports_unread = true;
+	if (text_format(&l->ports_ignored, "they wait for what was applied last, as the configuration file does not "
+					   "have what they need: %s", reason) < 0)
+		l->ports_ignored = NULL;
+}
+
+static void say_nothing_to_start_from(const struct agent_options *o, int file, const struct conf_errors *errors,
+				      const char *why, const char *saved)
+{
+	if (saved)
+		fprintf(stderr, "isthmusd: what was applied last cannot be used: %s\n", saved);
+	if (file < 0 && saved)
+		fprintf(stderr, "isthmusd: %s: %s\n", o->config_path, strerror(-file));
+	else if (file < 0)
 		fprintf(stderr,
 			"isthmusd: %s: %s, and nothing was applied before (%s holds no snapshot).\n"
 			"Write the fabric there (isthmus explain lists the keys; isthmus.yaml(5) has a complete "
@@ -233,40 +285,40 @@ static void say_nothing_to_start_from(const struct agent_options *o, int file, c
 int load_choose(const struct agent_options *o, struct loaded *out)
 {
 	_cleanup_(free) char *text = NULL, *ports_ignored = NULL, *saved_ignored = NULL, *broken = NULL, *unfit = NULL;
-	bool ports_unread;
+	bool ports_unread, saved_unread, saved;
 	_cleanup_(free) char *ports = read_ports(o, &ports_ignored, &ports_unread);
 	struct conf_errors errors = {0};
 	struct snapshot snapshot = {0};
 	struct loaded l = {0};
 	size_t size = 0;
-	int r = -EINVAL, file, saved = snapshot_read(o->state_dir, load_size_max(o), &snapshot);
+	int r = -EINVAL, file;
 
-	if (saved < 0 && saved != -ENOENT && saved != -ENOTDIR &&
-	    text_format(&saved_ignored, "%s/fabric.yaml: %s", o->state_dir,
-			saved == -EBADMSG ? "it is not as it was written" : strerror(-saved)) < 0)
-		saved_ignored = NULL;
+	saved = read_saved(o, &snapshot, &saved_ignored, &saved_unread);
 	file = file_read(o->config_path, load_size_max(o), &text, &size);
 
 	/* Without a daemon the question is what runs: what was applied last, whatever the file says by now. */
-	if (saved == 0 &&
+	if (saved &&
 	    (o->offline || (file == 0 && snapshot.has_file && snapshot.file_hash == hash_stable(text, size))))
 		r = from_snapshot(o, &snapshot, ports, &l, &unfit);
 	if (r < 0 && file == 0)
 		r = load_for_us(o, o->config_path, text, size, ports, &l, &errors, &broken);
 	else if (r < 0 && text_format(&broken, "%s: %s", o->config_path, strerror(-file)) < 0)
 		broken = NULL;
-	if (r < 0 && saved == 0) {
+	if (r < 0 && saved) {
 		r = from_snapshot(o, &snapshot, ports, &l, &unfit);
 		if (r == 0)
 			l.broken = TAKE_PTR(broken);
 	}
 	if (r < 0)
-		say_nothing_to_start_from(o, file, &errors, broken);
+		say_nothing_to_start_from(o, file, &errors, broken, saved_ignored);
 	if (r == 0) {
 		*out = l;
 		if (ports_ignored)
 			out->ports_ignored = TAKE_PTR(ports_ignored);
 		out->ports_unread = ports_unread;
+		out->saved_unread = saved_unread;
+		if (saved_unread && !ports_unread && out->ports_ignored)
+			ports_wait(out);
 		out->saved_ignored = unfit ? TAKE_PTR(unfit) : TAKE_PTR(saved_ignored);
 	}
 	conf_errors_fini(&errors);

@@ -112,7 +112,7 @@ void agent_remember(struct agent *a)
 	struct agent_state *s = a->state;
 	int r = 0;
 
-	if (s->fabric_pending)
+	if (s->fabric_pending && !s->fabric_unread)
 		r = write_fabric(a);
 	if (s->ports_pending && r == 0 && !s->ports_unread)
 		r = write_ports(a);
@@ -134,6 +134,8 @@ const char *agent_unsaved(const struct agent *a)
 
 	if (s->ports_pending && s->ports_unread)
 		return s->reasons[REASON_PORTS];
+	if (s->fabric_pending && s->fabric_unread)
+		return s->reasons[REASON_SNAPSHOT];
 	return s->fabric_pending || s->ports_pending ? s->reasons[REASON_STATE_DIR] : NULL;
 }
 
@@ -203,6 +205,67 @@ void agent_remember_refused_fabric(struct agent *a, const char *why)
 		      where ? where : a->options.state_dir);
 }
 
+static bool lacks_fabric(const struct agent *a)
+{
+	return a->state->fabric_unread && !a->state->fabric_superseded;
+}
+
+bool agent_lacks(const struct agent *a)
+{
+	return a->state->ports_unread || lacks_fabric(a);
+}
+
+void agent_remember_unread_fabric(struct agent *a, const char *why)
+{
+	agent_degrade(a, REASON_SNAPSHOT,
+		      "what was applied last could not be read: %s; the configuration file is used, what is in the data "
+		      "plane stays, and nothing is saved over what was applied; trying again every second",
+		      why ? why : "out of memory");
+}
+
+/* As a start would have chosen: it, when the file is the one that it was applied over, and nothing newer was applied. */
+static int take_up(struct agent *a, const struct snapshot *snapshot, char **why)
+{
+	const struct agent_state *s = a->state;
+	struct conf_errors errors = {0};
+	int r;
+
+	if (!snapshot->text || s->fabric_superseded || !s->has_file || !snapshot->has_file ||
+	    snapshot->file_hash != s->file_hash)
+		return 0;
+	r = agent_apply(a, snapshot->name, snapshot->text, snapshot->size, false, NULL, &errors, why);
+	if (r < 0 && !*why && errors.length)
+		*why = strdup(errors.items[0].what);
+	conf_errors_fini(&errors);
+	return r;
+}
+
+void agent_read_fabric_late(struct agent *a)
+{
+	struct agent_state *s = a->state;
+	_cleanup_(free) char *why = NULL;
+	struct snapshot snapshot = {0};
+	int r = s->fabric_unread ? load_read_snapshot(&a->options, &snapshot, &why) : -EAGAIN;
+
+	if (r == -EAGAIN)
+		return;
+	s->fabric_unread = false;
+	if (r == 0)
+		r = take_up(a, &snapshot, &why);
+	snapshot_fini(&snapshot);
+	if (r < 0 && r != -EINVAL) {
+		s->fabric_unread = true;
+		agent_remember_unread_fabric(a, why ? why : strerror(-r));
+		return;
+	}
+	s->fabric_superseded = false;
+	s->resync = true; /* nothing is missing any more: what is of no use can go */
+	if (r == 0)
+		agent_degrade(a, REASON_SNAPSHOT, NULL);
+	else
+		agent_remember_refused_fabric(a, why ? why : strerror(-r));
+}
+
 void agent_remember_unread_ports(struct agent *a, const char *why)
 {
 	agent_degrade(a, REASON_PORTS,
@@ -215,7 +278,7 @@ void agent_read_ports_late(struct agent *a)
 {
 	struct agent_state *s = a->state;
 	_cleanup_(free) char *text = NULL, *why = NULL;
-	int r = s->ports_unread ? load_read_ports(&a->options, &text, &why) : -EAGAIN;
+	int r = s->ports_unread && !lacks_fabric(a) ? load_read_ports(&a->options, &text, &why) : -EAGAIN;
 
 	if (r == -EAGAIN)
 		return;

@@ -49,6 +49,8 @@ struct agent_state {
 	bool fabric_pending, ports_pending; /* to be written to the state directory */
 	bool fabric_refused, ports_refused; /* ... after what is there has been set aside */
 	bool ports_unread; /* what is there could not be read yet: it is not written over, and nothing is swept */
+	bool fabric_unread; /* the same of what was applied last; until then what runs is the configuration file */
+	bool fabric_superseded; /* ... or what was applied since, which is newer: what is there need only be read */
 	size_t guard_cursor;   /* of the audit's round */
 	unsigned turn;         /* of the audit */
 	unsigned merge_turn, cut_turn; /* when the audit tries again to have tunnel packets merged, and cut */
@@ -70,6 +72,7 @@ int agent_follow(struct agent *a); /* from now on the loop drives it */
 extern const struct kern_callbacks agent_kern_callbacks;
 
 /* load.c */
+struct snapshot;
 struct loaded {
 	struct config *config;
 	struct config_node *self;
@@ -79,6 +82,7 @@ struct loaded {
 	char *broken;        /* why the configuration file was not used; NULL = it was */
 	char *ports_ignored; /* why the run-time ports were not used */
 	bool ports_unread;   /* ... because they could not be read, which may pass */
+	bool saved_unread;   /* what was applied last could not be read, which may pass */
 	char *saved_ignored; /* why what was applied last could not be looked at; NULL = it could, or there is none */
 };
 void loaded_fini(struct loaded *l);
@@ -90,6 +94,8 @@ int load_choose(const struct agent_options *o, struct loaded *out);
  * known of it; both with *why.
  */
 int load_read_ports(const struct agent_options *o, char **out, char **why);
+/* What was applied last, in the same way; out->text NULL = none. */
+int load_read_snapshot(const struct agent_options *o, struct snapshot *out, char **why);
 /* -EINVAL with *why when `name` is not a node that runs isthmusd in `c`. */
 int load_self(const struct config *c, const char *name, struct config_node **out, char **why);
 /* The run-time ports of `c` as YAML; *out NULL when there are none. */
@@ -108,6 +114,10 @@ void agent_remember_refused_fabric(struct agent *a, const char *why);
 /* What could not be read stays as it is, until a later look finds it; the audit looks. */
 void agent_remember_unread_ports(struct agent *a, const char *why);
 void agent_read_ports_late(struct agent *a);
+void agent_remember_unread_fabric(struct agent *a, const char *why);
+void agent_read_fabric_late(struct agent *a); /* before the ports, which may be for what it holds */
+/* Does something that is wanted perhaps stand in what could not be read?  Then nothing may be swept. */
+bool agent_lacks(const struct agent *a);
 void agent_remember(struct agent *a); /* looks at the directory, and tries again what could not be written */
 
 /* audit.c: twice a second */

@@ -13,9 +13,12 @@ size_t __wrap_table_capacity(const struct datapath *dp, enum fwd_kind kind);
 struct sandbox_paths;
 int __wrap_sandbox_enter(const struct sandbox_paths *paths, char **missing);
 int __wrap_file_read(const char *path, size_t limit, char **text, size_t *size);
+struct snapshot;
+int __real_snapshot_read(const char *state_dir, size_t size_max, struct snapshot *out);
+int __wrap_snapshot_read(const char *state_dir, size_t size_max, struct snapshot *out);
 
-int no_ports;
-unsigned no_ports_times;
+int no_ports, no_fabric;
+unsigned no_ports_times, no_fabric_times;
 long fail_at = -1;
 size_t room;
 
@@ -41,6 +44,14 @@ int __wrap_file_read(const char *path, size_t limit, char **text, size_t *size)
 		return __real_file_read(path, limit, text, size);
 	no_ports_times--;
 	return no_ports;
+}
+
+int __wrap_snapshot_read(const char *state_dir, size_t size_max, struct snapshot *out)
+{
+	if (no_fabric == 0 || no_fabric_times == 0)
+		return __real_snapshot_read(state_dir, size_max, out);
+	no_fabric_times--;
+	return no_fabric;
 }
 
 size_t __wrap_table_capacity(const struct datapath *dp, enum fwd_kind kind)
@@ -120,6 +131,7 @@ int setup(void **state)
 	fail_at = -1;
 	room = 0;
 	no_ports = 0;
+	no_fabric = 0;
 	*state = g;
 	if (run("ip link set lo up && ip link add u0 up type veth peer name u1 && ip link set u1 up && ip address add "
 		"192.0.2.11/24 dev u0"))

@@ -41,6 +41,8 @@ extern const char web4[]; /* a port to be added at run time */
 
 extern int no_ports; /* what reading ports.yaml gives; 0 = its text */
 extern unsigned no_ports_times;
+extern int no_fabric; /* the same of the snapshot */
+extern unsigned no_fabric_times;
 extern long fail_at; /* number of puts that still succeed; -1 = all */
 extern size_t room;  /* of the table of hosts; 0 = as it is */
 

@@ -195,6 +195,134 @@ static void what_is_read_late_and_refused_goes_with_its_entries(void **state)
 	assert_int_equal(run("tc filter show dev web4 ingress | grep -q port_ingress"), 256);
 }
 
+static void turn_for(struct rig *g, uint64_t ms)
+{
+	for (uint64_t end = now_ms() + ms; now_ms() < end;)
+		loop_step(g->loop, 20);
+}
+
+static void assert_saved(const struct rig *g, const char *name, const char *word, bool there)
+{
+	char path[192], *text;
+	size_t size;
+
+	snprintf(path, sizeof(path), "%s/%s", g->state, name);
+	assert_int_equal(__real_file_read(path, 65536, &text, &size), 0);
+	if ((strstr(text, word) != NULL) != there)
+		fail_msg("%s: %s is%s there", name, word, there ? " not" : "");
+	free(text);
+}
+
+static void assert_not_set_aside(const struct rig *g, const char *name)
+{
+	char path[192];
+
+	snprintf(path, sizeof(path), "%s/%s.refused", g->state, name);
+	assert_int_equal(access(path, F_OK), -1);
+}
+
+/* It lies in a network that only what was applied has. */
+static const char dev1[] = "ports: {dev1: {node: dc1, interface: dev1, network: red/dev, mac: \"02:00:00:00:00:70\", "
+			   "addresses: [10.7.0.1]}}";
+
+static char *with_dev(void)
+{
+	static const char mark[] = "      app: {mode: l3, subnets: [10.0.2.0/24]}\n";
+	const char *at = strstr(base, mark);
+	char *text = NULL;
+
+	assert_non_null(at);
+	assert_true(asprintf(&text, "%.*s      dev: {mode: l2, vni: 5003, subnets: [10.7.0.0/24]}\n%s%s", (int)(at - base),
+			     base, at, more) > 0);
+	return text;
+}
+
+static void what_was_applied_and_cannot_be_read_is_kept_until_it_can(void **state)
+{
+	static const int errors[] = {-EIO, -EINTR, -ENOMEM, -EMFILE, -EACCES};
+	struct rig *g = *state;
+	char *text = with_dev();
+	struct held before, after;
+
+	plug("blue2");
+	plug("dev1");
+	assert_int_equal(start(g), 0);
+	assert_int_equal(apply(g, text, "", false).r, 0);
+	assert_int_equal(port_add(g, dev1, false).r, 0);
+	before = look(g);
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		stop(g);
+		no_fabric = errors[i]; /* for a moment: nobody need know */
+		no_fabric_times = 2;
+		assert_int_equal(start(g), 0);
+		assert_null(g->agent->degraded[0]);
+		assert_non_null(config_port(g->agent->config, "blue2"));
+		stop(g);
+		no_fabric_times = UINT_MAX;
+		assert_int_equal(start(g), 0);
+		assert_true(agent_is_degraded(g->agent));
+		assert_null(config_port(g->agent->config, "blue2")); /* it runs from the file */
+		assert_non_null(config_port(g->agent->config, "web1"));
+		after = look(g); /* and goes on serving */
+		assert_true(held_equal(&before, &after));
+		assert_int_equal(run("tc filter show dev blue2 ingress | grep -q port_ingress"), 0);
+		turn_for(g, 1500);
+		after = look(g);
+		assert_true(held_equal(&before, &after));
+		assert_non_null(agent_unsaved(g->agent));
+		assert_saved(g, "fabric.yaml", "blue2", true);
+		assert_saved(g, "ports.yaml", "dev1", true);
+		assert_not_set_aside(g, "fabric.yaml");
+		assert_not_set_aside(g, "ports.yaml");
+		no_fabric = 0;
+		assert_true(wait_until(g, is_whole));
+		assert_int_equal(port_state(g, "blue2"), AGENT_PORT_UP);
+		assert_int_equal(port_state(g, "dev1"), AGENT_PORT_UP);
+		assert_null(agent_unsaved(g->agent));
+		assert_saved(g, "fabric.yaml", "blue2", true);
+		assert_saved(g, "ports.yaml", "dev1", true);
+		turn_for(g, 1100);
+		after = look(g);
+		assert_true(held_equal(&before, &after));
+	}
+	free(text);
+}
+
+/* What is applied meanwhile is newer than what is read late; and so is a file that was edited. */
+static void what_is_read_late_is_not_taken_for_newer_than_it_is(void **state)
+{
+	struct rig *g = *state;
+
+	plug("blue2");
+	for (int edited = 0; edited < 2; edited++) {
+		write_config(g, base, "");
+		assert_int_equal(start(g), 0);
+		assert_int_equal(apply(g, base, more, false).r, 0);
+		stop(g);
+		if (edited)
+			write_config(g, base, "# edited\n");
+		no_fabric = -EIO;
+		no_fabric_times = UINT_MAX;
+		assert_int_equal(start(g), 0);
+		assert_non_null(strstr(g->agent->degraded[0], "could not be read"));
+		assert_int_equal(run("tc filter show dev blue2 ingress | grep -q port_ingress"), 0);
+		if (!edited) {
+			assert_int_equal(apply(g, base, "# newer\n", false).r, 0);
+			assert_non_null(agent_unsaved(g->agent));
+			assert_true(wait_until(g, no_port_is_held)); /* nobody wants it any more */
+			assert_saved(g, "fabric.yaml", "blue2", true);
+		}
+		no_fabric = 0;
+		assert_true(wait_until(g, is_whole));
+		assert_true(wait_until(g, no_port_is_held));
+		assert_null(config_port(g->agent->config, "blue2"));
+		assert_null(agent_unsaved(g->agent));
+		assert_saved(g, "fabric.yaml", edited ? "# edited" : "# newer", true);
+		assert_not_set_aside(g, "fabric.yaml");
+		stop(g);
+	}
+}
+
 /* As often as it may happen: the first ones are never written over, and there is an end to it. */
 static void what_was_set_aside_before_is_kept_beside(void **state)
 {
@@ -312,6 +440,8 @@ int main(void)
 		AGENT_TEST(run_time_ports_that_do_not_fit_any_more_are_kept_aside),
 		AGENT_TEST(run_time_ports_that_cannot_be_read_are_kept_until_they_can),
 		AGENT_TEST(what_is_read_late_and_refused_goes_with_its_entries),
+		AGENT_TEST(what_was_applied_and_cannot_be_read_is_kept_until_it_can),
+		AGENT_TEST(what_is_read_late_is_not_taken_for_newer_than_it_is),
 		AGENT_TEST(what_was_set_aside_before_is_kept_beside),
 		AGENT_TEST(state_directory_that_cannot_be_written_degrades),
 		AGENT_TEST(second_daemon_is_refused),
