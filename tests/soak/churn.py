@@ -7,6 +7,7 @@
 then; all at dc1.  In between the daemon is looked at: memory, descriptors, maps, programs, sockets.
 """
 import collections
+import contextlib
 import http.client
 import os
 import re
@@ -281,6 +282,8 @@ def churn(lab, seconds, apply_every, warm_up, least=0.9):
     flows.wait_flowing()
     reports, tcp = [s.stop(10) for s in streams], flows.stop()
     c.clear()
+    with contextlib.suppress(LabError):  # a connection of the last question may take its time to end; a lost one stays
+        wait_until(lambda: state_of(node) == before, 10, "as it was", every=0.3)
     after = quiet_state(node)
     growth = slope_per_s([s for s in c.samples if s[0] >= seconds / 4]) * 3600 / 1024
     figures = [
