@@ -13,6 +13,7 @@ the nodes' wire side and GRO on there, as a network card without any offload: on
 """
 import contextlib
 import shutil
+import signal
 
 from lab import packet
 from lab.fabric import Fabric
@@ -31,8 +32,23 @@ class Rig:
         self.lab, self.mtu = lab, mtu  # of the wire
         self.a, self.b = lab.host("a"), lab.host("b")
         self.left, self.right = lab.machines().values()
+        self.daemons = [n.daemon.process for n in lab.nodes.values()]
         self.server = self.b.ns.spawn("iperf3", "-s", stdout=-3, stderr=-3)
         wait_until(lambda: ":5201 " in self.b.command("ss", "-Hltn").stdout, 5, "iperf3 listening")
+
+    @contextlib.contextmanager
+    def awake(self):
+        """Daemons keep house only while their own rig is measured: what those of the others do is not its price."""
+        for p in self.daemons:
+            p.send_signal(signal.SIGCONT)
+        try:
+            yield
+        finally:
+            self.sleep()
+
+    def sleep(self):
+        for p in self.daemons:
+            p.send_signal(signal.SIGSTOP)
 
     def wire_counters(self):
         """(frames, bytes) that have reached the right node."""

@@ -77,6 +77,7 @@ class Bench:
                 self.say(f"{wire} wire: raising {name}")
                 try:
                     rigs[name] = raise_rig(stack, name, wire)
+                    rigs[name].sleep()
                 except report.TROUBLE as e:
                     why[name] = " ".join(str(e).split()) or repr(e)
         for c in self.cases:
@@ -102,11 +103,14 @@ class Bench:
             self.failures[wire, case.name] = " ".join(str(e).split()) or repr(e)
 
     def _prove(self, rig, wire, case):
-        if objection := prove(rig, wire, case.target(rig)):
+        with rig.awake():
+            objection = prove(rig, wire, case.target(rig))
+        if objection:
             self.objections[wire, case.name] = objection
 
     def _run(self, rig, wire, case, probe, idle):
-        got = PROBES[probe](rig, case.target(rig), self.seconds, idle)
+        with rig.awake():
+            got = PROBES[probe](rig, case.target(rig), self.seconds, idle)
         if objection := check_run(rig, wire, got):
             self.objections.setdefault((wire, case.name), objection)
         for metric, value in got.items():

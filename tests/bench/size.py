@@ -173,21 +173,6 @@ class SizeRig(Rig):
             raise LabError(f"{self.name}: the node knows {known} endpoints")
         return {"load": [took], "load_cpu": [cpu]}
 
-    # ---- with the others stopped
-
-    @contextlib.contextmanager
-    def awake(self):
-        for p in self.daemons:
-            p.send_signal(signal.SIGCONT)
-        try:
-            yield
-        finally:
-            self.sleep()
-
-    def sleep(self):
-        for p in self.daemons:
-            p.send_signal(signal.SIGSTOP)
-
     def note(self, **figures):
         for metric, value in figures.items():
             self.figures.setdefault(metric, []).append(value)

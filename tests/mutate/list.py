@@ -281,10 +281,10 @@ MUTANTS = [
     Mutant(
         "decide_remote_first",
         "src/rib/decide.c",
-        "return (int)a->source - (int)b->source;",
-        "return (int)b->source - (int)a->source;",
+        "return ascending(a->source, b->source);",
+        "return ascending(b->source, a->source);",
         "a comparison flipped: what others tell counts before what is here",
-        ["unit rib"],
+        ["unit rib_decide", "unit rib"],
     ),
     Mutant(
         "tunnel_overhead",
