@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * UPDATEs in: what of them counts, handed over in batches of routes that share their attributes.
+ *
+ * The decoder has judged the message as a whole, the first AS of a path included; here stand the rules that need to know
+ * who we are.  What they refuse is taken as withdrawn: the neighbor has nothing else for that destination now.
+ */
+#include "bgp/state.h"
+
+#define BATCH 128
+
+struct batch {
+	struct session *session;
+	struct conn *conn;
+	const struct route_attrs *attrs; /* NULL: withdrawn */
+	enum route_family family;
+	size_t length;
+	struct route_nlri nlri[BATCH];
+};
+
+/* NULL, or why no route with these attributes may be used. */
+static const char *refusal(const struct session *session, const struct route_attrs *a)
+{
+	const struct speaker_config *we = &session->neighbor->speaker->config;
+
+	if (route_path_contains(a, we->as))
+		return "AS_PATH has our AS"; /* RFC 4271 9.1.2 */
+	if ((a->has & ROUTE_HAS_ORIGINATOR_ID) && a->originator_id == we->id)
+		return "ORIGINATOR_ID is ours"; /* RFC 4456 8 */
+	for (uint32_t i = 0; i < a->n_clusters; i++)
+		if (a->clusters[i] == we->id)
+			return "CLUSTER_LIST has our identifier"; /* RFC 4456 8 */
+	return NULL;
+}
+
+/* RFC 4486 4: the data name the family and the limit. */
+static void check_limit(struct session *session, enum route_family f)
+{
+	struct neighbor *n = session->neighbor;
+	uint32_t limit = n->config.max_prefix[f];
+	uint8_t data[7];
+	struct writer w = writer_over(data, sizeof(data));
+	struct notification error = {NOTIFICATION_CEASE, CEASE_MAXIMUM_PREFIXES, data, sizeof(data)};
+
+	if (limit == 0 || n->stats.n_received[f] <= limit)
+		return;
+	writer_u16(&w, family_afi(f));
+	writer_u8(&w, family_safi(f));
+	writer_u32(&w, limit);
+	session_fail(session, &error, ENDING_PREFIXES | ENDING_PERMANENT);
+}
+
+void receive_check_limits(struct neighbor *n)
+{
+	struct session *session = neighbor_established(n);
+	struct conn *conn = session ? session->conn : NULL;
+
+	for (enum route_family f = 0; f < ROUTE_FAMILY_MAX && conn && session_is(session, conn); f++)
+		check_limit(session, f);
+}
+
+static void hand_over(struct batch *b)
+{
+	struct neighbor *n = b->session->neighbor;
+	struct speaker *s = n->speaker;
+	size_t *n_received = &n->stats.n_received[b->family], fresh = 0, gone = 0;
+	const char *why = b->attrs ? refusal(b->session, b->attrs) : NULL;
+
+	if (why) {
+		n->stats.n_looped += b->length;
+		neighbor_notice(n, "%zu routes refused: %s", b->length, why);
+	}
+	if (!session_is(b->session, b->conn))
+		return;
+	if (b->attrs && !why)
+		fresh = s->ops->route_put(s->arg, &n->config, b->attrs, b->nlri, b->length);
+	else
+		gone = s->ops->route_remove(s->arg, &n->config, b->nlri, b->length);
+	if (!session_is(b->session, b->conn))
+		return; /* and its routes were counted out */
+	*n_received += fresh;
+	*n_received -= gone < *n_received ? gone : *n_received;
+	b->length = 0;
+	check_limit(b->session, b->family);
+}
+
+static void routes(struct session *session, const struct update *u)
+{
+	struct batch b = {.session = session, .conn = session->conn};
+	struct update_cursor cursor = {0};
+	struct update_route route;
+
+	while (session_is(session, b.conn) && update_next(u, &cursor, &route)) {
+		enum route_family f = route.nlri.key.family;
+
+		if (b.length > 0 && (b.length == BATCH || route.attrs != b.attrs || f != b.family)) {
+			hand_over(&b);
+			if (!session_is(session, b.conn))
+				return;
+		}
+		b.attrs = route.attrs;
+		b.family = f;
+		b.nlri[b.length++] = route.nlri;
+		session->neighbor->stats.n_withdrawn_for_error += route.treated;
+	}
+	if (b.length > 0 && session_is(session, b.conn))
+		hand_over(&b);
+}
+
+/* RFC 7606 2: AFI/SAFI disable: its routes go, and nothing of it is said or heard until the session begins anew. */
+static void disable(struct session *session, enum route_family f)
+{
+	struct neighbor *n = session->neighbor;
+
+	session->update.families &= ~ROUTE_FAMILY_BIT(f);
+	n->stats.families = session->update.families;
+	advertise_end_family(n, f);
+	restart_forget(n, f);
+}
+
+static void report(struct session *session, const struct update *u)
+{
+	struct neighbor *n = session->neighbor;
+
+	if (u->fault.reaction == REACTION_DISCARD)
+		n->stats.n_attr_discarded++;
+	neighbor_notice(n, "UPDATE with %u errors: %s%s%s: %s (%s)", u->n_faults,
+			u->fault.attr ? attr_name(u->fault.attr) : "NLRI", u->fault.what ? ": " : "",
+			u->fault.what ? u->fault.what : "", reaction_name(u->fault.reaction),
+			u->fault.section ? u->fault.section : "RFC 7606");
+}
+
+static void take(struct session *session, const struct update *u)
+{
+	struct neighbor *n = session->neighbor;
+	struct conn *conn = session->conn;
+
+	if (u->fault.reaction != REACTION_NONE)
+		report(session, u);
+	if (!session_is(session, conn))
+		return;
+	if (u->fault.reaction == REACTION_RESET) {
+		session_fail(session, &u->fault.notification, ENDING_BLAME);
+		return;
+	}
+	for (enum route_family f = 0; f < ROUTE_FAMILY_MAX; f++)
+		if (session_is(session, conn) && (u->disabled & session->update.families & ROUTE_FAMILY_BIT(f)))
+			disable(session, f);
+	if (session_is(session, conn) && neighbor_imports(n))
+		routes(session, u);
+	if (session_is(session, conn) && u->end_of_rib >= 0)
+		restart_on_end_of_rib(n, (enum route_family)u->end_of_rib);
+}
+
+void receive_update(struct session *session, struct reader body)
+{
+	struct update u;
+
+	if (update_decode(&session->update, session->neighbor->speaker->table, body, &u) < 0) {
+		session_cease(session, CEASE_OUT_OF_RESOURCES, NULL, 0);
+		return;
+	}
+	take(session, &u);
+	update_fini(&u);
+}

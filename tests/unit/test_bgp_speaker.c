@@ -1,0 +1,778 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a speaker does with routes: who is told what and when, what is taken and what not, over restarts of either end. */
+#include <errno.h>
+
+#include "bgp_rig.h"
+
+#define PEER "10.0.0.2"
+#define EVPN ROUTE_FAMILY_BIT(ROUTE_EVPN)
+
+/* What the neighbor heard up to now: how many routes and withdrawn ones, and of which families the End-of-RIB. */
+struct heard {
+	size_t n_put, n_removed, n_updates, n_refresh;
+	uint32_t end_of_rib;
+	bool routes_after_end;
+	const struct route_attrs *attrs; /* of the last */
+};
+
+static struct heard hear_all(struct rig *rig, uint64_t handle, bool external)
+{
+	struct update_session session = {
+		.external = external, .as4 = true, .own_as = RIG_AS + external, .peer_as = RIG_AS, .families = RIG_ALL, .extended_next_hop = 1};
+	struct heard heard = {0};
+	struct message m;
+
+	while (rig_hear(rig, handle, &m)) {
+		struct update u;
+		struct update_route route;
+
+		heard.n_refresh += m.type == MESSAGE_ROUTE_REFRESH;
+		if (m.type != MESSAGE_UPDATE)
+			continue;
+		assert_int_equal(update_decode(&session, rig->attrs, m.body, &u), 0);
+		assert_int_equal(u.fault.reaction, REACTION_NONE);
+		if (u.end_of_rib >= 0) {
+			assert_false(heard.end_of_rib & ROUTE_FAMILY_BIT(u.end_of_rib)); /* once */
+			heard.end_of_rib |= ROUTE_FAMILY_BIT(u.end_of_rib);
+		} else {
+			heard.n_updates++;
+		}
+		for (struct update_cursor c = {0}; update_next(&u, &c, &route);) {
+			heard.n_put += route.attrs != NULL;
+			heard.n_removed += !route.attrs;
+			if (route.attrs && (heard.end_of_rib & ROUTE_FAMILY_BIT(route.nlri.key.family)))
+				heard.routes_after_end = true;
+			if (route.attrs) {
+				attrs_unref(rig->attrs, heard.attrs);
+				heard.attrs = attrs_ref(route.attrs);
+			}
+		}
+		update_fini(&u);
+	}
+	return heard;
+}
+
+static void announce(struct rig *rig, enum route_family f, unsigned from, unsigned n, unsigned kind)
+{
+	const struct route_attrs *a = rig_attrs(rig->attrs, kind);
+
+	for (unsigned i = 0; i < n; i++) {
+		struct route_nlri nlri = rig_nlri(f, from + i);
+
+		assert_int_equal(speaker_announce(rig->s, &nlri, a), 0);
+	}
+	attrs_unref(rig->attrs, a);
+}
+
+static void withdraw(struct rig *rig, enum route_family f, unsigned i)
+{
+	struct route_nlri nlri = rig_nlri(f, i);
+
+	speaker_withdraw(rig->s, &nlri.key);
+}
+
+static void forget(struct rig *rig, struct heard *heard)
+{
+	attrs_unref(rig->attrs, heard->attrs);
+}
+
+static void a_neighbor_hears_all_routes_and_the_end_only_when_the_owner_has_said_all(void **state)
+{
+	struct rig *rig = rig_new(NULL);
+	struct neighbor_config c = rig_config();
+	struct open o = rig_open();
+	struct heard heard;
+	uint64_t h;
+
+	rig_put(rig, &c);
+	announce(rig, ROUTE_EVPN, 0, 500, 0);
+	announce(rig, ROUTE_IPV6, 0, 20, 1);
+	h = rig_establish(rig, PEER, &o);
+	rig_run(rig, 10);
+	heard = hear_all(rig, h, false);
+	assert_int_equal(heard.n_put, 520);
+	assert_in_range(heard.n_updates, 2, 10); /* packed */
+	assert_int_equal(heard.end_of_rib, 0);
+	forget(rig, &heard);
+	announce(rig, ROUTE_EVPN, 500, 100, 0);
+	speaker_synced(rig->s, ROUTE_EVPN);
+	rig_run(rig, 10);
+	heard = hear_all(rig, h, false);
+	assert_int_equal(heard.n_put, 100);
+	assert_int_equal(heard.end_of_rib, EVPN);
+	assert_false(heard.routes_after_end);
+	assert_int_equal(rig_stats(rig, PEER).n_sent[ROUTE_EVPN], 600);
+	assert_int_equal(rig_stats(rig, PEER).n_sent[ROUTE_IPV6], 20);
+	forget(rig, &heard);
+	speaker_synced(rig->s, ROUTE_IPV4);
+	speaker_synced(rig->s, ROUTE_IPV6);
+	/* a session later it comes by itself, behind the routes */
+	rig_close(rig, h);
+	h = rig_establish(rig, PEER, &o);
+	rig_run(rig, 10);
+	heard = hear_all(rig, h, false);
+	assert_int_equal(heard.n_put, 620);
+	assert_int_equal(heard.end_of_rib, RIG_ALL);
+	assert_false(heard.routes_after_end);
+	forget(rig, &heard);
+	rig_free(rig);
+}
+
+static void a_change_that_was_not_sent_yet_is_replaced_by_the_next(void **state)
+{
+	struct rig *rig = rig_new(NULL);
+	struct neighbor_config c = rig_config();
+	struct open o = rig_open();
+	struct heard heard;
+	uint64_t h;
+
+	rig_put(rig, &c);
+	h = rig_establish(rig, PEER, &o);
+	for (unsigned i = 0; i < 50; i++)
+		announce(rig, ROUTE_EVPN, 0, 1, i);
+	rig_run(rig, 1);
+	heard = hear_all(rig, h, false);
+	assert_int_equal(heard.n_put, 1);
+	assert_int_equal(heard.attrs->local_pref, 149);
+	forget(rig, &heard);
+	announce(rig, ROUTE_EVPN, 0, 1, 49); /* the same again is nothing */
+	announce(rig, ROUTE_EVPN, 1, 1, 0);
+	withdraw(rig, ROUTE_EVPN, 1); /* was never told */
+	rig_run(rig, 1);
+	heard = hear_all(rig, h, false);
+	assert_int_equal(heard.n_updates, 0);
+	withdraw(rig, ROUTE_EVPN, 0);
+	announce(rig, ROUTE_EVPN, 0, 1, 3);
+	withdraw(rig, ROUTE_EVPN, 0);
+	rig_run(rig, 1);
+	heard = hear_all(rig, h, false);
+	assert_int_equal(heard.n_put, 0);
+	assert_int_equal(heard.n_removed, 1);
+	rig_free(rig);
+}
+
+static void routes_go_as_the_transport_takes_them(void **state)
+{
+	struct rig *rig = rig_new(NULL);
+	struct neighbor_config c = rig_config();
+	struct open o = rig_open();
+	struct heard heard = {0};
+	size_t n = 0;
+	uint64_t h;
+
+	rig_put(rig, &c);
+	announce(rig, ROUTE_EVPN, 0, 50000, 0);
+	speaker_synced(rig->s, ROUTE_EVPN);
+	h = rig_establish(rig, PEER, &o);
+	rig->transports[h].window = 0;
+	rig_run(rig, 100);
+	assert_in_range(rig_stats(rig, PEER).n_queued, 120000, 140000);
+	for (unsigned i = 0; i < 3000 && n < 50000; i++) {
+		rig->transports[h].window = 1000;
+		speaker_on_writable(rig->s, h, rig->now);
+		rig_run(rig, 1);
+		assert_true(rig_stats(rig, PEER).n_queued < 140000);
+		forget(rig, &heard);
+		heard = hear_all(rig, h, false);
+		n += heard.n_put;
+	}
+	assert_int_equal(n, 50000);
+	rig->transports[h].window = SIZE_MAX;
+	speaker_on_writable(rig->s, h, rig->now);
+	rig_run(rig, 1);
+	assert_int_equal(rig_stats(rig, PEER).n_queued, 0);
+	forget(rig, &heard);
+	rig_free(rig);
+}
+
+/* RFC 8212 */
+static void between_ases_nothing_is_exchanged_that_nobody_allowed(void **state)
+{
+	static const struct {
+		uint32_t as;
+		enum neighbor_policy import, export;
+		bool imports, exports;
+	} rows[] = {
+		{RIG_AS, NEIGHBOR_POLICY_DEFAULT, NEIGHBOR_POLICY_DEFAULT, true, true},
+		{RIG_AS, NEIGHBOR_POLICY_REJECT, NEIGHBOR_POLICY_DEFAULT, false, true},
+		{RIG_AS, NEIGHBOR_POLICY_DEFAULT, NEIGHBOR_POLICY_REJECT, true, false},
+		{RIG_AS + 1, NEIGHBOR_POLICY_DEFAULT, NEIGHBOR_POLICY_DEFAULT, false, false},
+		{RIG_AS + 1, NEIGHBOR_POLICY_ACCEPT, NEIGHBOR_POLICY_DEFAULT, true, false},
+		{RIG_AS + 1, NEIGHBOR_POLICY_DEFAULT, NEIGHBOR_POLICY_ACCEPT, false, true},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		bool external = rows[i].as != RIG_AS;
+		uint8_t path[] = {2, 1, 0, 0, 0xfd, 0xe9}; /* AS_SEQUENCE of 65001 */
+		uint64_t target = extended_target_as2(65000, 1);
+		struct route_attrs candidate = {.next_hop = rig_addr("192.0.2.2"), .path = path, .extended = &target, .n_extended = 1};
+		struct rig *rig = rig_new(NULL);
+		struct neighbor_config c = rig_config();
+		struct open o = rig_open();
+		const struct route_attrs *a;
+		struct heard heard;
+		uint64_t h;
+
+		candidate.path_size = external ? sizeof(path) : 0;
+		assert_int_equal(attrs_intern(rig->attrs, &candidate, &a), 0);
+		c.remote_as = o.as = rows[i].as;
+		c.import = rows[i].import;
+		c.export = rows[i].export;
+		rig_put(rig, &c);
+		announce(rig, ROUTE_EVPN, 0, 10, 0);
+		speaker_synced(rig->s, ROUTE_EVPN);
+		h = rig_establish(rig, PEER, &o);
+		rig_run(rig, 1);
+		heard = hear_all(rig, h, external);
+		assert_int_equal(heard.n_put, rows[i].exports ? 10 : 0);
+		assert_int_equal(heard.end_of_rib, EVPN);
+		if (rows[i].exports && external)
+			assert_int_equal(heard.attrs->first_as, RIG_AS);
+		rig_say_routes(rig, h, 0, 10, a);
+		assert_int_equal(table_length(rig->table, 2, ROUTE_EVPN), rows[i].imports ? 10 : 0);
+		forget(rig, &heard);
+		attrs_unref(rig->attrs, a);
+		rig_free(rig);
+	}
+}
+
+static void a_route_that_came_from_us_or_lies_of_its_origin_is_not_taken(void **state)
+{
+	static const struct {
+		const char *name;
+		uint32_t peer_as;
+		uint8_t path[14];
+		uint32_t path_size, originator, cluster;
+		bool taken;
+	} rows[] = {
+		{"nothing special", RIG_AS, {0}, 0, 0, 0, true},
+		{"our AS in the path, iBGP", RIG_AS, {2, 2, 0, 0, 0xfd, 0xe9, 0, 0, 0xfd, 0xe8}, 10, 0, 0, false},
+		{"our AS in the path, eBGP", RIG_AS + 1, {2, 2, 0, 0, 0xfd, 0xe9, 0, 0, 0xfd, 0xe8}, 10, 0, 0, false},
+		{"our AS in a set", RIG_AS + 1, {2, 1, 0, 0, 0xfd, 0xe9, 1, 1, 0, 0, 0xfd, 0xe8}, 12, 0, 0, false},
+		{"first AS is the neighbor's", RIG_AS + 1, {2, 1, 0, 0, 0xfd, 0xe9}, 6, 0, 0, true},
+		{"first AS is another", RIG_AS + 1, {2, 1, 0, 0, 0xfd, 0xea}, 6, 0, 0, false},
+		{"ORIGINATOR_ID another's", RIG_AS, {0}, 0, 0x0a000009, 0, true},
+		{"ORIGINATOR_ID ours", RIG_AS, {0}, 0, RIG_ID, 0, false},
+		{"CLUSTER_LIST another's", RIG_AS, {0}, 0, 0x0a000009, 0x0a000008, true},
+		{"CLUSTER_LIST ours", RIG_AS, {0}, 0, 0x0a000009, RIG_ID, false},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		/* encoded as by a neighbor that adds nothing */
+		struct update_session raw = {.as4 = true, .own_as = RIG_AS, .peer_as = RIG_AS, .families = RIG_ALL};
+		struct update_export none = {0};
+		uint64_t target = extended_target_as2(65000, 1);
+		struct route_attrs candidate = {.next_hop = rig_addr("192.0.2.2"), .has = ROUTE_HAS_LOCAL_PREF, .local_pref = 100,
+						.extended = &target, .n_extended = 1};
+		struct rig *rig = rig_new(NULL);
+		struct neighbor_config c = rig_config();
+		struct open o = rig_open();
+		const struct route_attrs *good = rig_attrs(rig->attrs, 0), *a;
+		struct route_nlri nlri = rig_nlri(ROUTE_EVPN, 3);
+		uint8_t message[MESSAGE_MAX];
+		struct writer w = writer_over(message, sizeof(message));
+		size_t done = 0;
+		uint64_t h;
+
+		candidate.path = rows[i].path;
+		candidate.path_size = rows[i].path_size;
+		candidate.has |= rows[i].originator ? ROUTE_HAS_ORIGINATOR_ID : 0;
+		candidate.originator_id = rows[i].originator;
+		candidate.clusters = &rows[i].cluster;
+		candidate.n_clusters = rows[i].cluster != 0;
+		assert_int_equal(attrs_intern(rig->attrs, &candidate, &a), 0);
+		c.remote_as = o.as = rows[i].peer_as;
+		c.import = NEIGHBOR_POLICY_ACCEPT;
+		rig_put(rig, &c);
+		h = rig_establish(rig, PEER, &o);
+		if (rows[i].peer_as == RIG_AS) {
+			rig_say_routes(rig, h, 3, 1, good);
+			assert_int_equal(table_length(rig->table, 2, ROUTE_EVPN), 1);
+		}
+		assert_int_equal(update_encode(&raw, &none, a, &nlri, 1, &done, &w), 0);
+		rig_say(rig, h, &w);
+		/* what is refused takes the place of what was there before */
+		if ((table_get(rig->table, 2, &nlri.key) != NULL) != rows[i].taken)
+			fail_msg("%s: taken %d", rows[i].name, !rows[i].taken);
+		assert_int_equal(rig_stats(rig, PEER).n_looped + rig_stats(rig, PEER).n_withdrawn_for_error, !rows[i].taken);
+		assert_int_equal(rig_stats(rig, PEER).n_received[ROUTE_EVPN], rows[i].taken);
+		assert_int_equal(rig->state, NEIGHBOR_ESTABLISHED);
+		attrs_unref(rig->attrs, good);
+		attrs_unref(rig->attrs, a);
+		rig_free(rig);
+	}
+}
+
+static void a_refresh_brings_all_routes_of_the_family_again_and_withdraws_none(void **state)
+{
+	struct rig *rig = rig_new(NULL);
+	struct neighbor_config c = rig_config();
+	struct open o = rig_open();
+	struct addr peer = rig_addr(PEER);
+	uint8_t message[64];
+	struct writer w = writer_over(message, sizeof(message));
+	struct heard heard;
+	uint64_t h;
+
+	rig_put(rig, &c);
+	assert_int_equal(speaker_refresh(rig->s, &peer, ROUTE_EVPN), -ENOTCONN);
+	announce(rig, ROUTE_EVPN, 0, 300, 0);
+	announce(rig, ROUTE_IPV4, 0, 30, 0);
+	h = rig_establish(rig, PEER, &o);
+	rig_run(rig, 1);
+	heard = hear_all(rig, h, false);
+	assert_int_equal(heard.n_put, 330);
+	forget(rig, &heard);
+	withdraw(rig, ROUTE_EVPN, 7);
+	rig_run(rig, 1);
+	heard = hear_all(rig, h, false);
+	assert_int_equal(heard.n_removed, 1);
+	refresh_encode(&w, ROUTE_EVPN);
+	rig_say(rig, h, &w);
+	rig_run(rig, 1);
+	heard = hear_all(rig, h, false);
+	assert_int_equal(heard.n_put, 299);
+	assert_int_equal(heard.n_removed, 0);
+	forget(rig, &heard);
+	assert_int_equal(speaker_refresh(rig->s, &peer, ROUTE_EVPN), 0);
+	heard = hear_all(rig, h, false);
+	assert_int_equal(heard.n_refresh, 1);
+	/* who did not say that it can is not asked */
+	rig_close(rig, h);
+	o.capabilities.refresh = false;
+	h = rig_establish(rig, PEER, &o);
+	assert_int_equal(speaker_refresh(rig->s, &peer, ROUTE_EVPN), -EOPNOTSUPP);
+	rig_free(rig);
+}
+
+static void families_are_those_of_both_ends(void **state)
+{
+	static const struct {
+		uint32_t ours, theirs;
+		bool has_multiprotocol;
+		uint32_t want;
+	} rows[] = {
+		{7, 7, true, 7}, {7, 4, true, 4}, {6, 3, true, 2}, {4, 7, true, 4}, {7, 0, false, 1}, {1, 0, false, 1},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct rig *rig = rig_new(NULL);
+		struct neighbor_config c = rig_config();
+		struct open o = rig_open();
+		struct heard heard;
+		uint64_t h;
+
+		c.families = rows[i].ours;
+		o.capabilities.families = rows[i].theirs;
+		o.capabilities.has_multiprotocol = rows[i].has_multiprotocol;
+		rig_put(rig, &c);
+		for (enum route_family f = 0; f < ROUTE_FAMILY_MAX; f++) {
+			announce(rig, f, 0, 1, 0);
+			speaker_synced(rig->s, f);
+		}
+		h = rig_establish(rig, PEER, &o);
+		rig_run(rig, 1);
+		assert_int_equal(rig_stats(rig, PEER).families, rows[i].want);
+		heard = hear_all(rig, h, false);
+		assert_int_equal(heard.n_put, __builtin_popcount(rows[i].want));
+		assert_int_equal(heard.end_of_rib, rows[i].want);
+		forget(rig, &heard);
+		rig_free(rig);
+	}
+}
+
+static void an_ipv4_route_over_ipv6_goes_only_to_who_understands_it(void **state)
+{
+	for (int can = 0; can < 2; can++) {
+		struct rig *rig = rig_new(NULL);
+		struct neighbor_config c = rig_config();
+		struct open o = rig_open();
+		struct route_attrs candidate = {.next_hop = rig_addr("2001:db8::1")};
+		struct route_nlri nlri = rig_nlri(ROUTE_IPV4, 1);
+		const struct route_attrs *a;
+		struct heard heard;
+		uint64_t h;
+
+		assert_int_equal(attrs_intern(rig->attrs, &candidate, &a), 0);
+		o.capabilities.extended_next_hop = can ? ROUTE_FAMILY_BIT(ROUTE_IPV4) : 0;
+		rig_put(rig, &c);
+		h = rig_establish(rig, PEER, &o);
+		announce(rig, ROUTE_IPV4, 1, 1, 0); /* by IPv4 first */
+		rig_run(rig, 1);
+		heard = hear_all(rig, h, false);
+		assert_int_equal(heard.n_put, 1);
+		forget(rig, &heard);
+		assert_int_equal(speaker_announce(rig->s, &nlri, a), 0);
+		rig_run(rig, 1);
+		heard = hear_all(rig, h, false);
+		assert_int_equal(heard.n_put, can);
+		assert_int_equal(heard.n_removed, !can); /* what it was told before does not hold any more */
+		forget(rig, &heard);
+		attrs_unref(rig->attrs, a);
+		rig_free(rig);
+	}
+}
+
+/* ---- configuration ---- */
+
+static void a_session_goes_on_over_a_change_that_does_not_concern_it(void **state)
+{
+	struct change {
+		const char *name;
+		size_t offset, size;
+		uint32_t value;
+		bool goes_on;
+	};
+#define CHANGE(field, value_, goes_on_)                                                                                \
+	{#field, offsetof(struct neighbor_config, field), sizeof(((struct neighbor_config *)0)->field), value_, goes_on_}
+	static const struct change changes[] = {
+		CHANGE(description[0], 'x', true),   CHANGE(hold_s, 30, true),
+		CHANGE(connect_retry_s, 9, true),    CHANGE(send_hold_s, 900, true),
+		CHANGE(stale_s, 10, true),           CHANGE(idle_hold_max_s, 7, true),
+		CHANGE(max_prefix[2], 100, true),    CHANGE(max_prefix[2], 10, true),
+		CHANGE(passive, 1, true),            CHANGE(ttl_hops, 1, true),
+		CHANGE(md5[0], 'k', true),           CHANGE(max_prefix[2], 9, false),
+		CHANGE(families, 4, false),          CHANGE(remote_as, 65001, false),
+		CHANGE(restart_s, 60, false),        CHANGE(import, NEIGHBOR_POLICY_REJECT, false),
+		CHANGE(shutdown, 1, false),          CHANGE(disable_family, 1, false),
+	};
+
+	for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+		struct rig *rig = rig_new(NULL);
+		struct neighbor_config c = rig_config();
+		struct open o = rig_open();
+		const struct route_attrs *a = rig_attrs(rig->attrs, 0);
+		uint64_t h;
+
+		rig_put(rig, &c);
+		h = rig_establish(rig, PEER, &o);
+		rig_say_routes(rig, h, 0, 10, a);
+		memcpy((char *)&c + changes[i].offset, &changes[i].value, changes[i].size);
+		rig_put(rig, &c);
+		if ((rig->state == NEIGHBOR_ESTABLISHED) != changes[i].goes_on || rig->transports[h].closed == changes[i].goes_on)
+			fail_msg("%s = %u: goes on %d", changes[i].name, changes[i].value, !changes[i].goes_on);
+		assert_int_equal(table_length(rig->table, 2, ROUTE_EVPN), changes[i].goes_on ? 10 : 0);
+		attrs_unref(rig->attrs, a);
+		rig_free(rig);
+	}
+}
+
+static void a_configuration_that_cannot_be_is_refused(void **state)
+{
+	struct rig *rig = rig_new(NULL);
+	const struct neighbor_config good = rig_config();
+	struct neighbor_config c;
+
+#define REFUSED(statement)                                                                                             \
+	do {                                                                                                           \
+		c = good;                                                                                              \
+		statement;                                                                                             \
+		assert_int_equal(speaker_neighbor_put(rig->s, &c, rig->now), -EINVAL);                                 \
+	} while (0)
+	REFUSED(c.remote_as = 0);
+	REFUSED(c.hold_s = 1);
+	REFUSED(c.hold_s = 2);
+	REFUSED(c.families = 0);
+	REFUSED(c.families = 8);
+	REFUSED(c.restart_s = 4096);
+	REFUSED(c.connect_retry_s = 0);
+	REFUSED(memset(c.md5, 'x', sizeof(c.md5)));
+	rig_free(rig);
+}
+
+static void a_removed_neighbor_is_told_so_and_its_routes_go(void **state)
+{
+	struct rig *rig = rig_new(NULL);
+	struct neighbor_config c = rig_config();
+	struct open o = rig_open_restart();
+	struct addr peer = rig_addr(PEER);
+	const struct route_attrs *a = rig_attrs(rig->attrs, 0);
+	uint64_t h;
+
+	rig_put(rig, &c);
+	h = rig_establish(rig, PEER, &o);
+	rig_say_routes(rig, h, 0, 10, a);
+	speaker_neighbor_remove(rig->s, &peer, rig->now);
+	rig_expect_notification(rig, h, "Cease/Peer De-configured, hard");
+	assert_int_equal(table_length(rig->table, 2, ROUTE_EVPN), 0);
+	assert_null(speaker_neighbor(rig->s, &peer));
+	/* also those that are kept for one that is away */
+	rig_put(rig, &c);
+	h = rig_establish(rig, PEER, &o);
+	rig_say_routes(rig, h, 0, 10, a);
+	rig_close(rig, h);
+	assert_int_equal(table_length(rig->table, 2, ROUTE_EVPN), 10);
+	speaker_neighbor_remove(rig->s, &peer, rig->now);
+	assert_int_equal(table_length(rig->table, 2, ROUTE_EVPN), 0);
+	rig_run(rig, 1000000);
+	attrs_unref(rig->attrs, a);
+	rig_free(rig);
+}
+
+static void remove_neighbor(struct rig *rig)
+{
+	struct addr peer = rig_addr(PEER);
+
+	rig->on_route = NULL;
+	speaker_neighbor_remove(rig->s, &peer, rig->now);
+}
+
+static void close_transport(struct rig *rig)
+{
+	rig->on_route = NULL;
+	rig_close(rig, rig->last);
+}
+
+static void reset_neighbor(struct rig *rig)
+{
+	struct addr peer = rig_addr(PEER);
+
+	rig->on_route = NULL;
+	speaker_reset(rig->s, &peer, "from within", rig->now);
+}
+
+/* B5: FRR #21396 class */
+static void a_session_may_end_while_its_update_is_being_read(void **state)
+{
+	static void (*const ends[])(struct rig * rig) = {remove_neighbor, close_transport, reset_neighbor};
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		struct rig *rig = rig_new(NULL);
+		struct neighbor_config c = rig_config();
+		struct open o = rig_open();
+		const struct route_attrs *a = rig_attrs(rig->attrs, 0);
+		uint8_t bytes[3 * MESSAGE_MAX], *p = bytes;
+		struct update_session session = {.as4 = true, .own_as = RIG_AS, .peer_as = RIG_AS, .families = RIG_ALL};
+		struct update_export none = {0};
+		struct route_nlri nlri = rig_nlri(ROUTE_EVPN, 0);
+		uint64_t h;
+
+		rig_put(rig, &c);
+		h = rig_establish(rig, PEER, &o);
+		for (int k = 0; k < 3; k++) { /* three in one piece */
+			struct writer w = writer_over(p, MESSAGE_MAX);
+			size_t done = 0;
+
+			nlri.key.mac.bytes[5] = (uint8_t)k;
+			assert_int_equal(update_encode(&session, &none, a, &nlri, 1, &done, &w), 0);
+			p += writer_size(&w);
+		}
+		rig->on_route = ends[i];
+		speaker_on_bytes(rig->s, h, bytes, (size_t)(p - bytes), rig->now);
+		assert_true(rig->transports[h].closed);
+		assert_int_equal(table_length(rig->table, 2, ROUTE_EVPN), 0);
+		rig_run(rig, 10000);
+		attrs_unref(rig->attrs, a);
+		rig_free(rig);
+	}
+}
+
+/* ---- graceful restart ---- */
+
+/* B6, B7 as the one that stays */
+static void routes_of_a_neighbor_that_restarts_are_kept_as_long_as_agreed(void **state)
+{
+	enum back { NO, WITH_ROUTES, NO_END, NO_FORWARDING, NO_RESTART, TWICE };
+	static const struct {
+		const char *name;
+		bool agreed;  /* it can restart ... */
+		bool n_bit;   /* ... also over a NOTIFICATION */
+		int code;     /* of the NOTIFICATION that ends the session; 0 = the connection breaks */
+		bool hard, silent;
+		enum back back;
+		bool kept;
+		unsigned want_s; /* when what is not announced again goes, after the loss */
+	} rows[] = {
+		{"no graceful restart", false, false, 0, false, false, NO, false, 0},
+		{"not back", true, false, 0, false, false, NO, true, 60},
+		{"back with all", true, false, 0, false, false, WITH_ROUTES, true, 10},
+		{"back, no End-of-RIB", true, false, 0, false, false, NO_END, true, 10 + 100},
+		{"back, did not forward", true, false, 0, false, false, NO_FORWARDING, true, 10},
+		{"back, without graceful restart", true, false, 0, false, false, NO_RESTART, true, 10},
+		{"lost twice", true, false, 0, false, false, TWICE, true, 20},
+		{"NOTIFICATION", true, false, NOTIFICATION_CEASE, false, false, NO, false, 0},
+		{"NOTIFICATION, N bit", true, true, NOTIFICATION_CEASE, false, false, NO, true, 60},
+		{"hard reset, N bit", true, true, NOTIFICATION_CEASE, true, false, NO, false, 0},
+		{"hold timer", true, false, 0, false, true, NO, false, 0},
+		{"hold timer, N bit", true, true, 0, false, true, NO, true, 60},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct rig *rig = rig_new(NULL);
+		struct neighbor_config c = rig_config();
+		struct open o = rig_open_restart(), again;
+		const struct route_attrs *a = rig_attrs(rig->attrs, 0);
+		uint64_t h, lost;
+
+		c.stale_s = 100;
+		c.passive = true;
+		o.capabilities.graceful_restart = rows[i].agreed;
+		o.capabilities.restart_notification = rows[i].n_bit;
+		again = o;
+		again.capabilities.restarting = true;
+		if (rows[i].back == NO_FORWARDING)
+			again.capabilities.forwarding = 0;
+		if (rows[i].back == NO_RESTART)
+			again.capabilities.graceful_restart = false;
+		rig_put(rig, &c);
+		h = rig_establish(rig, PEER, &o);
+		rig_say_routes(rig, h, 0, 100, a);
+		rig_say_end_of_rib(rig, h, ROUTE_EVPN);
+		if (rows[i].silent)
+			while (rig->state == NEIGHBOR_ESTABLISHED)
+				rig_run(rig, 1000);
+		else if (rows[i].code)
+			rig_say_notification(rig, h, (uint8_t)rows[i].code, CEASE_ADMINISTRATIVE_RESET, NULL, rows[i].hard);
+		else
+			rig_close(rig, h);
+		lost = rig->now;
+		if ((table_length(rig->table, 2, ROUTE_EVPN) == 100) != rows[i].kept)
+			fail_msg("%s: kept %d", rows[i].name, !rows[i].kept);
+		assert_int_equal(rig_stats(rig, PEER).stale, rows[i].kept ? RIG_ALL : 0);
+		assert_int_equal(rig_stats(rig, PEER).n_received[ROUTE_EVPN], rows[i].kept ? 100 : 0);
+		if (!rows[i].kept) {
+			attrs_unref(rig->attrs, a);
+			rig_free(rig);
+			continue;
+		}
+		rig->swept_ms[ROUTE_EVPN] = 0;
+		if (rows[i].back != NO) {
+			rig_run(rig, 10000);
+			h = rig_establish(rig, PEER, &again);
+			rig_say_routes(rig, h, 0, 60, a);
+			if (rows[i].back == WITH_ROUTES || rows[i].back == NO_END || rows[i].back == TWICE)
+				assert_int_equal(table_length(rig->table, 2, ROUTE_EVPN), 100);
+			else
+				assert_int_equal(table_length(rig->table, 2, ROUTE_EVPN), 60);
+			if (rows[i].back == WITH_ROUTES)
+				rig_say_end_of_rib(rig, h, ROUTE_EVPN);
+			if (rows[i].back == TWICE) {
+				rig_run(rig, 10000);
+				rig_close(rig, h);
+				assert_int_equal(table_length(rig->table, 2, ROUTE_EVPN), 60);
+				assert_int_equal(table_n_stale(rig->table, 2, ROUTE_EVPN), 60);
+			}
+		}
+		for (unsigned s = 0; s < 200 && rig->swept_ms[ROUTE_EVPN] == 0; s++) {
+			rig_run(rig, 1000);
+			if (rig->state == NEIGHBOR_ESTABLISHED)
+				rig_say_keepalive(rig, h);
+		}
+		if (rig->swept_ms[ROUTE_EVPN] != lost + rows[i].want_s * 1000)
+			fail_msg("%s: swept after %ld ms", rows[i].name, (long)(rig->swept_ms[ROUTE_EVPN] - lost));
+		if (rows[i].back != TWICE)
+			assert_int_equal(table_length(rig->table, 2, ROUTE_EVPN), rows[i].back == NO ? 0 : 60);
+		attrs_unref(rig->attrs, a);
+		rig_free(rig);
+	}
+}
+
+static void a_restart_of_ours_says_so_until_everybody_has_told_us_all(void **state)
+{
+	static const struct speaker_config restarted = {.as = RIG_AS, .id = RIG_ID, .restarting = true, .forwarding = true, .deferral_s = 100};
+	struct rig *rig = rig_new(&restarted);
+	struct neighbor_config c = rig_config();
+	struct open with = rig_open_restart(), without = rig_open(), too = rig_open_restart(), ours;
+	struct notification error;
+	struct message m;
+	uint64_t first, h;
+
+	too.capabilities.restarting = true;
+	c.families = EVPN;
+	for (unsigned i = 2; i < 6; i++) {
+		c.remote.bytes[15] = (uint8_t)i;
+		c.id = i;
+		rig_put(rig, &c);
+	}
+	first = rig_connect(rig, "10.0.0.2");
+	assert_int_equal(rig_hear(rig, first, &m), MESSAGE_OPEN);
+	assert_int_equal(open_decode(m.body, &ours, &error), 0);
+	assert_true(ours.capabilities.restarting);
+	assert_int_equal(ours.capabilities.forwarding, EVPN);
+	assert_int_equal(ours.capabilities.restart_families, EVPN);
+	rig_say_open(rig, first, &with);
+	rig_say_keepalive(rig, first);
+	rig_establish(rig, "10.0.0.3", &without); /* will never say End-of-RIB */
+	rig_establish(rig, "10.0.0.4", &too);     /* waits for ours */
+	h = rig_establish(rig, "10.0.0.5", &with);
+	rig_run(rig, 1000);
+	/* families that no neighbor has are nothing to wait for */
+	assert_int_equal(rig->ready, RIG_ALL & ~EVPN);
+	rig_say_end_of_rib(rig, first, ROUTE_EVPN);
+	assert_int_equal(rig->ready, RIG_ALL & ~EVPN);
+	rig_say_end_of_rib(rig, h, ROUTE_EVPN);
+	assert_int_equal(rig->ready, RIG_ALL);
+	rig_close(rig, h);
+	h = rig_connect(rig, "10.0.0.5");
+	assert_int_equal(rig_hear(rig, h, &m), MESSAGE_OPEN);
+	assert_int_equal(open_decode(m.body, &ours, &error), 0);
+	assert_false(ours.capabilities.restarting);
+	assert_int_equal(ours.capabilities.forwarding, EVPN);
+	rig_free(rig);
+}
+
+static void after_a_restart_nobody_is_waited_for_longer_than_the_deferral(void **state)
+{
+	static const struct speaker_config restarted = {.as = RIG_AS, .id = RIG_ID, .restarting = true, .deferral_s = 100};
+	struct rig *rig = rig_new(&restarted);
+	struct neighbor_config c = rig_config();
+
+	rig_put(rig, &c);
+	rig_run(rig, 99999);
+	assert_int_equal(rig->ready, 0);
+	rig_run(rig, 1);
+	assert_int_equal(rig->ready, RIG_ALL);
+	rig_free(rig);
+	rig = rig_new(NULL); /* nothing was there before */
+	rig_run(rig, 0);
+	assert_int_equal(rig->ready, RIG_ALL);
+	rig_free(rig);
+}
+
+static void a_planned_stop_tells_nothing_so_that_routes_are_kept(void **state)
+{
+	struct rig *rig = rig_new(NULL);
+	struct neighbor_config c = rig_config();
+	struct open o = rig_open_restart();
+	const struct route_attrs *a = rig_attrs(rig->attrs, 0);
+	struct message m;
+	uint64_t h;
+
+	rig_put(rig, &c);
+	announce(rig, ROUTE_EVPN, 0, 10, 0);
+	h = rig_establish(rig, PEER, &o);
+	rig_say_routes(rig, h, 0, 10, a);
+	rig_run(rig, 1);
+	speaker_stop(rig->s, true, "upgrade", rig->now);
+	assert_true(rig->transports[h].closed);
+	while (rig_hear(rig, h, &m))
+		assert_int_not_equal(m.type, MESSAGE_NOTIFICATION);
+	assert_int_equal(table_length(rig->table, 2, ROUTE_EVPN), 10); /* what forwards goes on */
+	assert_int_equal(table_n_stale(rig->table, 2, ROUTE_EVPN), 0);
+	attrs_unref(rig->attrs, a);
+	rig_free(rig);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_neighbor_hears_all_routes_and_the_end_only_when_the_owner_has_said_all),
+		cmocka_unit_test(a_change_that_was_not_sent_yet_is_replaced_by_the_next),
+		cmocka_unit_test(routes_go_as_the_transport_takes_them),
+		cmocka_unit_test(between_ases_nothing_is_exchanged_that_nobody_allowed),
+		cmocka_unit_test(a_route_that_came_from_us_or_lies_of_its_origin_is_not_taken),
+		cmocka_unit_test(a_refresh_brings_all_routes_of_the_family_again_and_withdraws_none),
+		cmocka_unit_test(families_are_those_of_both_ends),
+		cmocka_unit_test(an_ipv4_route_over_ipv6_goes_only_to_who_understands_it),
+		cmocka_unit_test(a_session_goes_on_over_a_change_that_does_not_concern_it),
+		cmocka_unit_test(a_configuration_that_cannot_be_is_refused),
+		cmocka_unit_test(a_removed_neighbor_is_told_so_and_its_routes_go),
+		cmocka_unit_test(a_session_may_end_while_its_update_is_being_read),
+		cmocka_unit_test(routes_of_a_neighbor_that_restarts_are_kept_as_long_as_agreed),
+		cmocka_unit_test(a_restart_of_ours_says_so_until_everybody_has_told_us_all),
+		cmocka_unit_test(after_a_restart_nobody_is_waited_for_longer_than_the_deferral),
+		cmocka_unit_test(a_planned_stop_tells_nothing_so_that_routes_are_kept),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
