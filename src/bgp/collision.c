@@ -44,7 +44,7 @@ static bool is_young(const struct session *session)
 
 static void close_collision(struct session *session)
 {
-	session_cease(session, CEASE_COLLISION, NULL, 0);
+	session_cease(session, CEASE_COLLISION, NULL, ENDING_COLLISION | ENDING_KEEP);
 }
 
 bool collision_resolve(struct session *session)

@@ -241,7 +241,7 @@ void neighbor_drop(struct neighbor *n, struct session *session, unsigned flags, 
 		schedule(n, was_established, flags);
 	/* These call back, so they come last. */
 	if (was_established)
-		restart_on_lost(n, session, flags & ENDING_KEEP);
+		restart_on_lost(n, session, flags);
 	neighbor_update_state(n, text);
 }
 

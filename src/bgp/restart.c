@@ -67,7 +67,7 @@ void restart_on_timer(void *arg)
 			sweep(n, f);
 }
 
-void restart_on_lost(struct neighbor *n, struct session *session, bool keep)
+void restart_on_lost(struct neighbor *n, struct session *session, unsigned flags)
 {
 	struct speaker *s = n->speaker;
 	const struct capabilities *theirs = &session->open.capabilities;
@@ -76,12 +76,16 @@ void restart_on_lost(struct neighbor *n, struct session *session, bool keep)
 
 	if (s->stopped)
 		return; /* what forwards goes on forwarding */
-	if (keep && theirs->graceful_restart && n->config.restart_s > 0)
+	if ((flags & ENDING_KEEP) && theirs->graceful_restart && n->config.restart_s > 0)
 		kept = theirs->restart_families & families;
 	n->restart_s = theirs->restart_s;
-	for (enum route_family f = 0; f < ROUTE_FAMILY_MAX; f++)
+	/*
+	 * RFC 4724 4.2: who is gone twice in a row, and did not put a route again between, does not keep it.  Of two
+	 * connections with which it came back, to give up one is not to be gone.
+	 */
+	for (enum route_family f = 0; f < ROUTE_FAMILY_MAX && !(flags & ENDING_COLLISION); f++)
 		if (stale & ROUTE_FAMILY_BIT(f))
-			sweep(n, f); /* RFC 4724 4.2: gone twice in a row, and not put again between */
+			sweep(n, f);
 	for (enum route_family f = 0; f < ROUTE_FAMILY_MAX; f++) {
 		if ((kept & ROUTE_FAMILY_BIT(f)) && !n->removed) {
 			n->stats.stale |= ROUTE_FAMILY_BIT(f);

@@ -365,8 +365,9 @@ static void on_notification(struct session *session, struct reader body)
 	if (both_keep_over_notification(session) && !hard)
 		flags |= ENDING_KEEP; /* RFC 8538 4 */
 	/* Losing a collision is no fault, and who leaves us alone for a while must not be left alone longer for it. */
-	if (error.code == NOTIFICATION_CEASE &&
-	    (error.subcode == CEASE_COLLISION || error.subcode == CEASE_CONNECTION_REJECTED))
+	if (error.code == NOTIFICATION_CEASE && error.subcode == CEASE_COLLISION)
+		flags = ENDING_COLLISION | ENDING_KEEP; /* it has not gone */
+	if (error.code == NOTIFICATION_CEASE && error.subcode == CEASE_CONNECTION_REJECTED)
 		flags &= ~(unsigned)ENDING_BLAME;
 	neighbor_drop(n, session, flags, text);
 }

@@ -90,6 +90,7 @@ enum ending_flag { /* what follows from the way a session ended; bits */
 	ENDING_PREFIXES = 1 << 2,  /* there were too many */
 	ENDING_PERMANENT = 1 << 3, /* its causes are not gone with the next session */
 	ENDING_CLOSED = 1 << 4,    /* the transport is gone already */
+	ENDING_COLLISION = 1 << 5, /* another connection of the neighbor goes on in its place */
 };
 
 /* ---- speaker.c ---- */
@@ -169,7 +170,7 @@ bool advertise_has_work(const struct speaker *s);
 
 struct capabilities restart_capabilities(const struct neighbor *n); /* the part of graceful restart */
 void restart_on_established(struct neighbor *n, struct session *session);
-void restart_on_lost(struct neighbor *n, struct session *session, bool keep);
+void restart_on_lost(struct neighbor *n, struct session *session, unsigned flags); /* enum ending_flag */
 void restart_on_end_of_rib(struct neighbor *n, enum route_family f);
 void restart_forget(struct neighbor *n, enum route_family f); /* all its routes of the family go */
 void restart_check_ready(struct speaker *s); /* after a restart: has everybody told us? */

@@ -129,20 +129,23 @@ void table_stale(struct table *t, uint32_t neighbor, enum route_family f)
 	t->feeds[neighbor][f].n_fresh = 0;
 }
 
-size_t table_swept(struct table *t, uint32_t neighbor, enum route_family f)
+size_t table_swept(struct table *t, uint32_t neighbor, enum route_family f, void (*gone)(void *arg, const struct route_key *key),
+		   void *arg)
 {
 	struct feed *feed = &t->feeds[neighbor][f];
 	struct entry *e = TAILQ_FIRST(&feed->entries), *next;
-	size_t gone = 0;
+	size_t n_gone = 0;
 
 	for (; e; e = next) {
 		next = TAILQ_NEXT(e, link);
 		if (e->generation == feed->generation)
 			continue;
+		if (gone)
+			gone(arg, &e->key.key);
 		drop(t, feed, e);
-		gone++;
+		n_gone++;
 	}
-	return gone;
+	return n_gone;
 }
 
 const struct route_attrs *table_get(const struct table *t, uint32_t neighbor, const struct route_key *key)

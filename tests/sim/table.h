@@ -19,7 +19,9 @@ void table_free(struct table *t);
 size_t table_put(struct table *t, uint32_t neighbor, const struct route_attrs *a, const struct route_nlri *nlri, size_t n);
 size_t table_remove(struct table *t, uint32_t neighbor, const struct route_nlri *nlri, size_t n);
 void table_stale(struct table *t, uint32_t neighbor, enum route_family f);
-size_t table_swept(struct table *t, uint32_t neighbor, enum route_family f);
+/* `gone` may be NULL; it is called before each goes. */
+size_t table_swept(struct table *t, uint32_t neighbor, enum route_family f, void (*gone)(void *arg, const struct route_key *key),
+		   void *arg);
 
 const struct route_attrs *table_get(const struct table *t, uint32_t neighbor, const struct route_key *key); /* or NULL */
 size_t table_length(const struct table *t, uint32_t neighbor, enum route_family f);

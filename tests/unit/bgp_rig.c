@@ -78,7 +78,7 @@ static size_t on_swept(void *arg, const struct neighbor_config *n, enum route_fa
 	struct rig *rig = arg;
 
 	rig->swept_ms[f] = rig->now;
-	return table_swept(rig->table, n->id, f);
+	return table_swept(rig->table, n->id, f, NULL, NULL);
 }
 
 static void on_ready(void *arg, enum route_family f, const char *reason)

@@ -162,7 +162,7 @@ static void leave(struct bench *b, struct owner *o)
 	adjout_leave(b->out, o->member);
 	o->member = NULL;
 	table_stale(b->table, o->id, ROUTE_EVPN);
-	table_swept(b->table, o->id, ROUTE_EVPN);
+	table_swept(b->table, o->id, ROUTE_EVPN, NULL, NULL);
 }
 
 static void run_to_the_end(struct bench *b)
