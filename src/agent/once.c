@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/aside.h"
 #include "agent/once.h"
 
 #include <errno.h>

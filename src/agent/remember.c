@@ -12,6 +12,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "agent/aside.h"
 #include "agent/snapshot.h"
 #include "agent/state.h"
 #include "lib/cleanup.h"

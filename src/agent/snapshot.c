@@ -116,15 +116,6 @@ int file_replace(const char *dir, const char *name, const char *text, size_t siz
 	return fsync(dir_fd) < 0 ? -errno : 0;
 }
 
-const char *aside_name(const char *name, size_t n, char out[static ASIDE_NAME_SIZE])
-{
-	int length = snprintf(out, ASIDE_NAME_SIZE, "%s.refused", name);
-
-	if (n > 0)
-		snprintf(out + length, ASIDE_NAME_SIZE - (size_t)length, ".%zu", n);
-	return out;
-}
-
 int file_remove(const char *dir, const char *name)
 {
 	_cleanup_(fd) int dir_fd = open(dir, O_DIRECTORY | O_RDONLY | O_CLOEXEC);

@@ -31,11 +31,6 @@ void snapshot_fini(struct snapshot *s);
 int snapshot_read(const char *state_dir, size_t size_max, struct snapshot *out);
 int snapshot_write(const char *state_dir, const struct snapshot *s);
 
-/* What cannot be used is kept under a name of its own: NAME.refused, NAME.refused.1, ... */
-#define ASIDE_MAX 10 /* of one name */
-#define ASIDE_NAME_SIZE 64
-const char *aside_name(const char *name, size_t n, char out[static ASIDE_NAME_SIZE]);
-
 /* At most `limit` bytes, one more when the file is larger; closed by a NUL that is not counted. 0 or -errno */
 int file_read(const char *path, size_t limit, char **text, size_t *size);
 /* Makes the directory if need be. */

@@ -66,11 +66,10 @@ static __noinline int port_long(struct __sk_buff *skb)
 	struct packet *p;
 	int reason, verdict;
 
-	if (!scratch)
-		return drop(skb, DROP_PORT_UNKNOWN, 0, FROM_PORT);
-	scratch->epoch = epoch_get(); /* before the first table */
+	if (scratch)
+		scratch->epoch = epoch_get(); /* before the first table */
 	port = bpf_map_lookup_elem(&ports, &ifindex);
-	if (!port) /* default deny */
+	if (!port || !scratch) /* default deny */
 		return drop(skb, DROP_PORT_UNKNOWN, 0, FROM_PORT);
 	p = &scratch->packet;
 	o.port = port;
