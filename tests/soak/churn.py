@@ -171,11 +171,13 @@ def sockets_of(node):
 
 
 def state_of(node):
-    """What must be the same before and after: taken when nothing is under way."""
+    """What must be the same before and after: taken when nothing is under way, and before questions are asked, whose
+    connections take up to half a second to end.
+    """
+    look = {**held(node), "sockets": sockets_of(node)}
     tables = {k: v for k, v in node.metrics().items() if k.startswith("isthmus_table_entries")}
     return {
-        **held(node),
-        "sockets": sockets_of(node),
+        **look,
         "links": len(node.ns.ip_json("link")),
         "endpoints": node.isthmus("status", json_output=True)["endpoints"],
         "tables": tables,
@@ -241,6 +243,9 @@ class Churn:
         self._ip.wait(10)
 
 
+LOOKS_S = 1.5  # between two looks: longer than a connection takes to end
+
+
 def quiet_state(node):
     """state_of when nothing is under way: the connections of those who asked are closed, and two looks agree."""
     seen = [None]
@@ -249,7 +254,7 @@ def quiet_state(node):
         last, seen[0] = seen[0], state_of(node)
         return last == seen[0]
 
-    wait_until(same, 10, "a daemon at rest", every=0.3)
+    wait_until(same, 20, "a daemon at rest", every=LOOKS_S)
     return seen[0]
 
 
@@ -283,7 +288,7 @@ def churn(lab, seconds, apply_every, warm_up, least=0.9):
     reports, tcp = [s.stop(10) for s in streams], flows.stop()
     c.clear()
     with contextlib.suppress(LabError):  # a connection of the last question may take its time to end; a lost one stays
-        wait_until(lambda: state_of(node) == before, 10, "as it was", every=0.3)
+        wait_until(lambda: state_of(node) == before, 15, "as it was", every=LOOKS_S)
     after = quiet_state(node)
     growth = slope_per_s([s for s in c.samples if s[0] >= seconds / 4]) * 3600 / 1024
     figures = [

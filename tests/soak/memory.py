@@ -29,9 +29,12 @@ from soak.run import Figure
 LAST = 5000
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-# libseccomp 2.5.4 frees twice when a realloc of its own fails while the filter is made, at the start; nothing that we could
+# libseccomp 2.5.4 frees twice, or follows what it has freed, when a realloc of its own fails while the filter is made, at the start; nothing that we could
 # pass it differently helps.  The process ends there and the next one starts.  Such starts are counted and told.
-IN_LIBSECCOMP = re.compile(r"attempting double-free.*\n\s+#0 .*\n\s+#1 [^\n]*/libseccomp\.so")
+IN_LIBSECCOMP = re.compile(
+    r"attempting double-free.*\n\s+#0 .*\n\s+#1 [^\n]*/libseccomp\.so"
+    r"|AddressSanitizer: (?:SEGV|heap-use-after-free) .*\n(?:.*\n){0,3}?\s+#0 [^\n]*/libseccomp\.so"
+)
 
 # do(rig): (status, body), 0 = no answer.  status: without a failure.  exact: whatever is granted has the same body.
 # A change leads from maps like `before` to `after`, undo(rig) leads back.
