@@ -8,9 +8,9 @@
 
 #include "lib/hmap.h"
 
-#define BATCH 1024     /* routes in a message, at most */
-#define LOOK_AHEAD 256 /* routes looked at behind the last of a message for more of its attributes */
-#define SKIP 4096      /* routes and readers passed without a message before others have their turn */
+#define BATCH 1024      /* routes in a message, at most */
+#define LOOK_AHEAD 1024 /* routes of other attributes stepped over while a message is filled */
+#define SKIP 4096       /* routes and readers passed without a message before others have their turn */
 
 struct node { /* of the list: a route or a reader */
 	TAILQ_ENTRY(node) link;
@@ -336,11 +336,13 @@ static size_t collect(struct adjout *out, const struct mark *reader, struct rout
 	for (struct node *node = &first->node; node && !node->is_reader; node = TAILQ_NEXT(node, link)) {
 		struct route *route = route_of(node);
 
-		if (n == BATCH || size >= most || looked++ == LOOK_AHEAD)
+		if (n == BATCH || size >= most)
 			break;
-		if (route->row != first->row || is_before_its_time(reader, route))
+		if (route->row != first->row || is_before_its_time(reader, route)) {
+			if (looked++ == LOOK_AHEAD)
+				break;
 			continue;
-		looked = 0;
+		}
 		size += nlri_size(&route->nlri, add_path);
 		out->batch[n] = route;
 		out->nlri[n++] = route->nlri;
@@ -358,15 +360,6 @@ static void deliver(struct adjout *out, struct mark *reader, size_t size, size_t
 	}
 }
 
-/* RFC 8950 4: an IPv4 route goes by an IPv6 next hop only to who said that it understands that. */
-static bool can_say(const struct adjout *out, const struct adjout_view *view, const struct route_attrs *attrs)
-{
-	const struct addr *next_hop = addr_is_unspecified(&view->export.next_hop) ? &attrs->next_hop : &view->export.next_hop;
-
-	return out->family != ROUTE_IPV4 || addr_is_v4(next_hop) ||
-	       (view->session.extended_next_hop & ROUTE_FAMILY_BIT(ROUTE_IPV4));
-}
-
 /* One message from `first` on. */
 static void send_from(struct adjout *out, struct mark *reader, struct route *first)
 {
@@ -375,9 +368,11 @@ static void send_from(struct adjout *out, struct mark *reader, struct route *fir
 	size_t n = collect(out, reader, first), done = 0;
 	struct writer w = writer_over(out->message, message_max(&view->session));
 
-	/* RFC 8654 4: what cannot be said is withdrawn, as it may have been said before it changed. */
-	if (attrs && (!can_say(out, view, attrs) ||
-		      update_encode(&view->session, &view->export, attrs, out->nlri, n, &done, &w) < 0))
+	/*
+	 * RFC 8654 4, RFC 8950 4: what is too large, or has a next hop that the neighbor does not understand, is withdrawn:
+	 * it may have been said before it changed.
+	 */
+	if (attrs && update_encode(&view->session, &view->export, attrs, out->nlri, n, &done, &w) < 0)
 		attrs = NULL;
 	if (!attrs && update_encode(&view->session, &view->export, NULL, out->nlri, n, &done, &w) < 0)
 		done = n; /* a neighbor that cannot be told of its end was not told of it before */

@@ -256,8 +256,11 @@ static void routes_of_many_sets_are_packed_in_whatever_order_they_came(void **st
 	first = b->owners[1].n_messages; /* 9 sets of 1,000 routes of 35 bytes: some 90 messages of 4,096 */
 	assert_in_range(first, 70, 100);
 	/* who comes later, when the order is that of random changes, is told in hardly more */
-	for (unsigned i = 0; i < 9000; i++)
+	for (unsigned i = 0; i < 18000; i++) {
 		put(b, pick(b, 9000), pick(b, N_KINDS));
+		if (i % 3 == 0)
+			run_to_the_end(b);
+	}
 	run_to_the_end(b);
 	join(b, &b->owners[2]);
 	run_to_the_end(b);
@@ -266,7 +269,7 @@ static void routes_of_many_sets_are_packed_in_whatever_order_they_came(void **st
 	/* and in few where long messages were agreed on */
 	join(b, &b->owners[3]);
 	run_to_the_end(b);
-	assert_in_range(b->owners[3].n_messages, 9, 30);
+	assert_in_range(b->owners[3].n_messages, 9, 60);
 	bench_free(b);
 }
 
@@ -298,6 +301,27 @@ static void neighbors_with_one_view_hear_the_same_and_the_slow_do_not_hold_up_th
 	put(b, 7, 3);
 	run_to_the_end(b);
 	assert_true(fast->digest == slow->digest && fast->digest == too->digest && fast->digest != 0);
+	bench_free(b);
+}
+
+static void whoever_asks_is_told_when_it_has_all_once(void **state)
+{
+	struct bench *b = bench_new(true);
+
+	for (unsigned i = 1; i < 5; i++) { /* each finds those before it at the end */
+		struct owner *o = &b->owners[i];
+
+		put(b, i, 0);
+		join(b, o);
+		adjout_ask(b->out, o->member);
+		run_to_the_end(b);
+		assert_int_equal(o->n_told, 1);
+		adjout_ask(b->out, o->member);
+		run_to_the_end(b);
+		put(b, i, 1);
+		run_to_the_end(b);
+		assert_int_equal(o->n_told, 2);
+	}
 	bench_free(b);
 }
 
@@ -350,8 +374,10 @@ static void a_route_costs_little_whatever_the_number_of_neighbors_and_is_given_b
 			assert_int_equal(b->owners[i].n_removed, n);
 	after = mallinfo2().uordblks + mallinfo2().hblkhd - before;
 	print_message("# a route: %zu bytes for %u neighbors; after it %zu bytes in all\n", with / n, N_MEMBERS, after);
-	assert_in_range(with / n, 50, 220);
-	assert_true(after < 65536);
+	if (with > 0) { /* the sanitizer's allocator tells nothing */
+		assert_in_range(with / n, 50, 220);
+		assert_true(after < 65536);
+	}
 	bench_free(b);
 }
 
@@ -361,6 +387,7 @@ int main(void)
 		cmocka_unit_test(once_quiet_everybody_has_what_there_is_whatever_happened_before),
 		cmocka_unit_test(routes_of_many_sets_are_packed_in_whatever_order_they_came),
 		cmocka_unit_test(neighbors_with_one_view_hear_the_same_and_the_slow_do_not_hold_up_the_fast),
+		cmocka_unit_test(whoever_asks_is_told_when_it_has_all_once),
 		cmocka_unit_test(nobody_is_told_of_the_end_of_a_route_that_came_and_went_before_its_time),
 		cmocka_unit_test(a_route_costs_little_whatever_the_number_of_neighbors_and_is_given_back),
 	};

@@ -210,6 +210,38 @@ static void garbage_ends_the_session_and_nothing_behind_it_is_read(void **state)
 	rig_free(rig);
 }
 
+/* RFC 8654 */
+static void long_messages_are_read_only_where_both_said_so(void **state)
+{
+	for (int can = 0; can < 2; can++) {
+		struct rig *rig = rig_new(NULL);
+		struct neighbor_config c = rig_config();
+		struct open o = rig_open();
+		const struct route_attrs *a = rig_attrs(rig->attrs, 0);
+		struct update_session session = {.as4 = true, .extended = true, .own_as = RIG_AS, .peer_as = RIG_AS, .families = RIG_ALL};
+		struct update_export none = {0};
+		static uint8_t message[MESSAGE_EXTENDED_MAX];
+		static struct route_nlri nlri[1000];
+		struct writer w = writer_over(message, sizeof(message));
+		size_t done = 0;
+		uint64_t h;
+
+		o.capabilities.extended_message = can;
+		rig_put(rig, &c);
+		h = rig_establish(rig, PEER, &o);
+		for (unsigned i = 0; i < 1000; i++)
+			nlri[i] = rig_nlri(ROUTE_EVPN, i);
+		assert_int_equal(update_encode(&session, &none, a, nlri, 1000, &done, &w), 0);
+		assert_int_equal(done, 1000);
+		rig_say(rig, h, &w);
+		assert_int_equal(table_length(rig->table, 2, ROUTE_EVPN), can ? 1000 : 0);
+		if (!can)
+			rig_expect_notification(rig, h, "Message Header Error/Bad Message Length");
+		attrs_unref(rig->attrs, a);
+		rig_free(rig);
+	}
+}
+
 static void the_words_of_a_shutdown_go_both_ways(void **state)
 {
 	struct rig *rig = rig_new(NULL);
@@ -268,6 +300,7 @@ static void of_two_connections_the_one_of_the_higher_identifier_stays_in_every_o
 			for (const char *p = orders[i]; *p; p++) {
 				bool closed = rig->transports[strchr("Cok", *p) ? out : in].closed;
 
+				rig_run(rig, 300);
 				if (*p == 'C')
 					speaker_on_connected(rig->s, out, rig->now);
 				else if (*p == 'A')
@@ -394,6 +427,28 @@ static void connecting_is_tried_again_at_random_moments_and_never_given_up(void 
 	rig->refuse_connect = true;
 	rig_run(rig, 60000);
 	assert_in_range(rig->n_connects, 209, 220);
+	rig_free(rig);
+}
+
+static void who_refuses_or_has_connected_is_not_run_at(void **state)
+{
+	struct rig *rig = rig_new(NULL);
+	struct neighbor_config c = rig_config();
+	struct open o = rig_open();
+	uint64_t h;
+
+	rig_put(rig, &c);
+	rig_run(rig, 0);
+	h = rig_accept(rig);
+	rig_say_notification(rig, h, NOTIFICATION_CEASE, CEASE_CONNECTION_REJECTED, NULL, false);
+	rig_run(rig, 3700);
+	assert_int_equal(rig->n_connects, 1);
+	h = rig_connect(rig, PEER);
+	rig_run(rig, 3000); /* its OPEN takes a while */
+	assert_int_equal(rig->n_connects, 1);
+	rig_raise(rig, h, &o);
+	rig_run(rig, 60000);
+	assert_int_equal(rig->n_connects, 1);
 	rig_free(rig);
 }
 
@@ -613,12 +668,14 @@ int main(void)
 		cmocka_unit_test(an_open_that_does_not_come_ends_the_connection_after_four_minutes),
 		cmocka_unit_test(a_message_out_of_turn_ends_the_session),
 		cmocka_unit_test(garbage_ends_the_session_and_nothing_behind_it_is_read),
+		cmocka_unit_test(long_messages_are_read_only_where_both_said_so),
 		cmocka_unit_test(the_words_of_a_shutdown_go_both_ways),
 		cmocka_unit_test(of_two_connections_the_one_of_the_higher_identifier_stays_in_every_order),
 		cmocka_unit_test(a_second_connection_of_a_session_in_use_replaces_it_only_with_graceful_restart),
 		cmocka_unit_test(idle_connections_take_no_more_than_one_place),
 		cmocka_unit_test(who_is_no_neighbor_is_refused),
 		cmocka_unit_test(connecting_is_tried_again_at_random_moments_and_never_given_up),
+		cmocka_unit_test(who_refuses_or_has_connected_is_not_run_at),
 		cmocka_unit_test(who_flaps_is_left_alone_longer_each_time_until_it_was_stable),
 		cmocka_unit_test(a_storm_of_flaps_costs_one_neighbor_and_few_sessions),
 		cmocka_unit_test(too_many_prefixes_end_the_session_at_once_and_keep_it_down),

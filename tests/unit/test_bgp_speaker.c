@@ -417,41 +417,55 @@ static void an_ipv4_route_over_ipv6_goes_only_to_who_understands_it(void **state
 
 static void a_session_goes_on_over_a_change_that_does_not_concern_it(void **state)
 {
+	enum after { GOES_ON, BEGINS_ANEW, ENDS }; /* ENDS: also routes of a neighbor that can restart go */
 	struct change {
 		const char *name;
 		size_t offset, size;
 		uint32_t value;
-		bool goes_on;
+		enum after after;
 	};
-#define CHANGE(field, value_, goes_on_)                                                                                \
-	{#field, offsetof(struct neighbor_config, field), sizeof(((struct neighbor_config *)0)->field), value_, goes_on_}
+#define CHANGE(field, value_, after_)                                                                                  \
+	{#field, offsetof(struct neighbor_config, field), sizeof(((struct neighbor_config *)0)->field), value_, after_}
 	static const struct change changes[] = {
-		CHANGE(description[0], 'x', true),   CHANGE(hold_s, 30, true),
-		CHANGE(connect_retry_s, 9, true),    CHANGE(send_hold_s, 900, true),
-		CHANGE(stale_s, 10, true),           CHANGE(idle_hold_max_s, 7, true),
-		CHANGE(max_prefix[2], 100, true),    CHANGE(max_prefix[2], 10, true),
-		CHANGE(passive, 1, true),            CHANGE(ttl_hops, 1, true),
-		CHANGE(md5[0], 'k', true),           CHANGE(max_prefix[2], 9, false),
-		CHANGE(families, 4, false),          CHANGE(remote_as, 65001, false),
-		CHANGE(restart_s, 60, false),        CHANGE(import, NEIGHBOR_POLICY_REJECT, false),
-		CHANGE(shutdown, 1, false),          CHANGE(disable_family, 1, false),
+		CHANGE(description[0], 'x', GOES_ON),
+		CHANGE(hold_s, 30, GOES_ON),
+		CHANGE(connect_retry_s, 9, GOES_ON),
+		CHANGE(send_hold_s, 900, GOES_ON),
+		CHANGE(stale_s, 10, GOES_ON),
+		CHANGE(idle_hold_max_s, 7, GOES_ON),
+		CHANGE(max_prefix[2], 100, GOES_ON),
+		CHANGE(max_prefix[2], 10, GOES_ON),
+		CHANGE(passive, 1, GOES_ON),
+		CHANGE(ttl_hops, 1, GOES_ON),
+		CHANGE(md5[0], 'k', GOES_ON),
+		CHANGE(families, 4, BEGINS_ANEW),
+		CHANGE(restart_s, 60, BEGINS_ANEW),
+		CHANGE(export, NEIGHBOR_POLICY_REJECT, BEGINS_ANEW),
+		CHANGE(disable_family, 1, BEGINS_ANEW),
+		CHANGE(max_prefix[2], 9, ENDS),
+		CHANGE(remote_as, 65001, ENDS),
+		CHANGE(shutdown, 1, ENDS),
 	};
 
-	for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+	for (size_t i = 0; i < 2 * sizeof(changes) / sizeof(changes[0]); i++) {
+		const struct change *change = &changes[i / 2];
 		struct rig *rig = rig_new(NULL);
 		struct neighbor_config c = rig_config();
-		struct open o = rig_open();
+		struct open o = i % 2 ? rig_open_restart() : rig_open();
 		const struct route_attrs *a = rig_attrs(rig->attrs, 0);
+		bool goes_on = change->after == GOES_ON;
+		size_t kept = goes_on || (change->after == BEGINS_ANEW && i % 2) ? 10 : 0;
 		uint64_t h;
 
 		rig_put(rig, &c);
 		h = rig_establish(rig, PEER, &o);
 		rig_say_routes(rig, h, 0, 10, a);
-		memcpy((char *)&c + changes[i].offset, &changes[i].value, changes[i].size);
+		memcpy((char *)&c + change->offset, &change->value, change->size);
 		rig_put(rig, &c);
-		if ((rig->state == NEIGHBOR_ESTABLISHED) != changes[i].goes_on || rig->transports[h].closed == changes[i].goes_on)
-			fail_msg("%s = %u: goes on %d", changes[i].name, changes[i].value, !changes[i].goes_on);
-		assert_int_equal(table_length(rig->table, 2, ROUTE_EVPN), changes[i].goes_on ? 10 : 0);
+		if ((rig->state == NEIGHBOR_ESTABLISHED) != goes_on || rig->transports[h].closed == goes_on)
+			fail_msg("%s = %u: goes on %d", change->name, change->value, !goes_on);
+		if (table_length(rig->table, 2, ROUTE_EVPN) != kept)
+			fail_msg("%s = %u: %zu routes", change->name, change->value, table_length(rig->table, 2, ROUTE_EVPN));
 		attrs_unref(rig->attrs, a);
 		rig_free(rig);
 	}
@@ -561,6 +575,8 @@ static void a_session_may_end_while_its_update_is_being_read(void **state)
 		speaker_on_bytes(rig->s, h, bytes, (size_t)(p - bytes), rig->now);
 		assert_true(rig->transports[h].closed);
 		assert_int_equal(table_length(rig->table, 2, ROUTE_EVPN), 0);
+		if (ends[i] != remove_neighbor)
+			assert_int_equal(rig_stats(rig, PEER).n_received[ROUTE_EVPN], 0);
 		rig_run(rig, 10000);
 		attrs_unref(rig->attrs, a);
 		rig_free(rig);
