@@ -12,8 +12,9 @@
  * last one, and a memo counts only in the epoch in which its long way began.  A daemon that dies between the two leaves
  * it odd, and everything goes the long way.  The way through the underlay counts for one tick (encap.h).
  *
- * Slots are found by a hash of the key and overwritten by whoever comes next: a CPU that has more flows than slots is as
- * slow as without memos, and no slower.  Per CPU, as the hooks run with bottom halves off.
+ * Slots are found by a hash of the key and overwritten by whoever comes next.  A packet without a memo (the first of a
+ * flow, more flows than slots, a tunnel flow of less than one packet a tick) pays 7 to 16 % of its way for looking and
+ * writing down.  Per CPU, as the hooks run with bottom halves off.
  */
 #ifndef ISTHMUS_BPF_MEMO_H
 #define ISTHMUS_BPF_MEMO_H
@@ -218,13 +219,6 @@ static __always_inline int memo_deliver(struct __sk_buff *skb, const struct memo
 		return to_peer(skb, m->ifindex);
 	skb->mark = ABI_MARK;
 	return bpf_redirect(m->ifindex, 0);
-}
-
-static __always_inline void words_copy(__u32 *to, const __u32 *from, __u32 n)
-{
-#pragma unroll
-	for (__u32 i = 0; i < n; i++)
-		to[i] = from[i];
 }
 
 /* What was written down, with this packet's length and congestion mark. */
