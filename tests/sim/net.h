@@ -6,7 +6,7 @@
  * partition holds them up without a word, a machine that is gone answers nothing, and one that is back answers what it
  * does not know with a RST.  All of it from one seed, so a run that fails can be repeated.
  *
- * Every message that goes over a wire is held to what RFC 4271 and 4724 allow there: see on_wire in net.c.
+ * Every message that goes over a wire is held to what RFC 4271 and 4724 allow there: see on_message in wire.c.
  */
 #ifndef ISTHMUS_SIM_NET_H
 #define ISTHMUS_SIM_NET_H

@@ -402,3 +402,15 @@ const struct route_attrs *rig_attrs(struct attrs *t, unsigned kind)
 	assert_int_equal(attrs_intern(t, &a, &out), 0);
 	return out;
 }
+
+void rig_announce(struct rig *rig, enum route_family f, unsigned from, unsigned n, unsigned kind)
+{
+	const struct route_attrs *a = rig_attrs(rig->attrs, kind);
+
+	for (unsigned i = 0; i < n; i++) {
+		struct route_nlri nlri = rig_nlri(f, from + i);
+
+		assert_int_equal(speaker_announce(rig->s, &nlri, a), 0);
+	}
+	attrs_unref(rig->attrs, a);
+}

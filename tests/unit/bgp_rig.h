@@ -88,6 +88,7 @@ void rig_raise(struct rig *rig, uint64_t handle, const struct open *o); /* the s
 /* ---- routes ---- */
 
 struct route_nlri rig_nlri(enum route_family f, unsigned i); /* the i-th of the family */
+void rig_announce(struct rig *rig, enum route_family f, unsigned from, unsigned n, unsigned kind); /* of this node */
 const struct route_attrs *rig_attrs(struct attrs *t, unsigned kind); /* a reference for the caller */
 
 #endif

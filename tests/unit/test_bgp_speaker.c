@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a speaker does with routes: who is told what and when, what is taken and what not, over restarts of either end. */
+/* What a speaker does with routes: who is told what and when, what is taken and what not. */
 #include <errno.h>
 
 #include "bgp_rig.h"
@@ -52,18 +52,6 @@ static struct heard hear_all(struct rig *rig, uint64_t handle, bool external)
 	return heard;
 }
 
-static void announce(struct rig *rig, enum route_family f, unsigned from, unsigned n, unsigned kind)
-{
-	const struct route_attrs *a = rig_attrs(rig->attrs, kind);
-
-	for (unsigned i = 0; i < n; i++) {
-		struct route_nlri nlri = rig_nlri(f, from + i);
-
-		assert_int_equal(speaker_announce(rig->s, &nlri, a), 0);
-	}
-	attrs_unref(rig->attrs, a);
-}
-
 static void withdraw(struct rig *rig, enum route_family f, unsigned i)
 {
 	struct route_nlri nlri = rig_nlri(f, i);
@@ -85,8 +73,8 @@ static void a_neighbor_hears_all_routes_and_the_end_only_when_the_owner_has_said
 	uint64_t h;
 
 	rig_put(rig, &c);
-	announce(rig, ROUTE_EVPN, 0, 500, 0);
-	announce(rig, ROUTE_IPV6, 0, 20, 1);
+	rig_announce(rig, ROUTE_EVPN, 0, 500, 0);
+	rig_announce(rig, ROUTE_IPV6, 0, 20, 1);
 	h = rig_establish(rig, PEER, &o);
 	rig_run(rig, 10);
 	heard = hear_all(rig, h, false);
@@ -94,7 +82,7 @@ static void a_neighbor_hears_all_routes_and_the_end_only_when_the_owner_has_said
 	assert_in_range(heard.n_updates, 2, 10); /* packed */
 	assert_int_equal(heard.end_of_rib, 0);
 	forget(rig, &heard);
-	announce(rig, ROUTE_EVPN, 500, 100, 0);
+	rig_announce(rig, ROUTE_EVPN, 500, 100, 0);
 	speaker_synced(rig->s, ROUTE_EVPN);
 	rig_run(rig, 10);
 	heard = hear_all(rig, h, false);
@@ -129,20 +117,20 @@ static void a_change_that_was_not_sent_yet_is_replaced_by_the_next(void **state)
 	rig_put(rig, &c);
 	h = rig_establish(rig, PEER, &o);
 	for (unsigned i = 0; i < 50; i++)
-		announce(rig, ROUTE_EVPN, 0, 1, i);
+		rig_announce(rig, ROUTE_EVPN, 0, 1, i);
 	rig_run(rig, 1);
 	heard = hear_all(rig, h, false);
 	assert_int_equal(heard.n_put, 1);
 	assert_int_equal(heard.attrs->local_pref, 149);
 	forget(rig, &heard);
-	announce(rig, ROUTE_EVPN, 0, 1, 49); /* the same again is nothing */
-	announce(rig, ROUTE_EVPN, 1, 1, 0);
+	rig_announce(rig, ROUTE_EVPN, 0, 1, 49); /* the same again is nothing */
+	rig_announce(rig, ROUTE_EVPN, 1, 1, 0);
 	withdraw(rig, ROUTE_EVPN, 1); /* was never told */
 	rig_run(rig, 1);
 	heard = hear_all(rig, h, false);
 	assert_int_equal(heard.n_updates, 0);
 	withdraw(rig, ROUTE_EVPN, 0);
-	announce(rig, ROUTE_EVPN, 0, 1, 3);
+	rig_announce(rig, ROUTE_EVPN, 0, 1, 3);
 	withdraw(rig, ROUTE_EVPN, 0);
 	rig_run(rig, 1);
 	heard = hear_all(rig, h, false);
@@ -161,7 +149,7 @@ static void routes_go_as_the_transport_takes_them(void **state)
 	uint64_t h;
 
 	rig_put(rig, &c);
-	announce(rig, ROUTE_EVPN, 0, 50000, 0);
+	rig_announce(rig, ROUTE_EVPN, 0, 50000, 0);
 	speaker_synced(rig->s, ROUTE_EVPN);
 	h = rig_establish(rig, PEER, &o);
 	rig->transports[h].window = 0;
@@ -219,7 +207,7 @@ static void between_ases_nothing_is_exchanged_that_nobody_allowed(void **state)
 		c.import = rows[i].import;
 		c.export = rows[i].export;
 		rig_put(rig, &c);
-		announce(rig, ROUTE_EVPN, 0, 10, 0);
+		rig_announce(rig, ROUTE_EVPN, 0, 10, 0);
 		speaker_synced(rig->s, ROUTE_EVPN);
 		h = rig_establish(rig, PEER, &o);
 		rig_run(rig, 1);
@@ -316,8 +304,8 @@ static void a_refresh_brings_all_routes_of_the_family_again_and_withdraws_none(v
 
 	rig_put(rig, &c);
 	assert_int_equal(speaker_refresh(rig->s, &peer, ROUTE_EVPN), -ENOTCONN);
-	announce(rig, ROUTE_EVPN, 0, 300, 0);
-	announce(rig, ROUTE_IPV4, 0, 30, 0);
+	rig_announce(rig, ROUTE_EVPN, 0, 300, 0);
+	rig_announce(rig, ROUTE_IPV4, 0, 30, 0);
 	h = rig_establish(rig, PEER, &o);
 	rig_run(rig, 1);
 	heard = hear_all(rig, h, false);
@@ -367,7 +355,7 @@ static void families_are_those_of_both_ends(void **state)
 		o.capabilities.has_multiprotocol = rows[i].has_multiprotocol;
 		rig_put(rig, &c);
 		for (enum route_family f = 0; f < ROUTE_FAMILY_MAX; f++) {
-			announce(rig, f, 0, 1, 0);
+			rig_announce(rig, f, 0, 1, 0);
 			speaker_synced(rig->s, f);
 		}
 		h = rig_establish(rig, PEER, &o);
@@ -397,7 +385,7 @@ static void an_ipv4_route_over_ipv6_goes_only_to_who_understands_it(void **state
 		o.capabilities.extended_next_hop = can ? ROUTE_FAMILY_BIT(ROUTE_IPV4) : 0;
 		rig_put(rig, &c);
 		h = rig_establish(rig, PEER, &o);
-		announce(rig, ROUTE_IPV4, 1, 1, 0); /* by IPv4 first */
+		rig_announce(rig, ROUTE_IPV4, 1, 1, 0); /* by IPv4 first */
 		rig_run(rig, 1);
 		heard = hear_all(rig, h, false);
 		assert_int_equal(heard.n_put, 1);
@@ -583,192 +571,6 @@ static void a_session_may_end_while_its_update_is_being_read(void **state)
 	}
 }
 
-/* ---- graceful restart ---- */
-
-/* B6, B7 as the one that stays */
-static void routes_of_a_neighbor_that_restarts_are_kept_as_long_as_agreed(void **state)
-{
-	enum back { NO, WITH_ROUTES, NO_END, NO_FORWARDING, NO_RESTART, TWICE };
-	static const struct {
-		const char *name;
-		bool agreed;  /* it can restart ... */
-		bool n_bit;   /* ... also over a NOTIFICATION */
-		int code;     /* of the NOTIFICATION that ends the session; 0 = the connection breaks */
-		bool hard, silent;
-		enum back back;
-		bool kept;
-		unsigned want_s; /* when what is not announced again goes, after the loss */
-	} rows[] = {
-		{"no graceful restart", false, false, 0, false, false, NO, false, 0},
-		{"not back", true, false, 0, false, false, NO, true, 60},
-		{"back with all", true, false, 0, false, false, WITH_ROUTES, true, 10},
-		{"back, no End-of-RIB", true, false, 0, false, false, NO_END, true, 10 + 100},
-		{"back, did not forward", true, false, 0, false, false, NO_FORWARDING, true, 10},
-		{"back, without graceful restart", true, false, 0, false, false, NO_RESTART, true, 10},
-		{"lost twice", true, false, 0, false, false, TWICE, true, 20},
-		{"NOTIFICATION", true, false, NOTIFICATION_CEASE, false, false, NO, false, 0},
-		{"NOTIFICATION, N bit", true, true, NOTIFICATION_CEASE, false, false, NO, true, 60},
-		{"hard reset, N bit", true, true, NOTIFICATION_CEASE, true, false, NO, false, 0},
-		{"hold timer", true, false, 0, false, true, NO, false, 0},
-		{"hold timer, N bit", true, true, 0, false, true, NO, true, 60},
-	};
-
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct rig *rig = rig_new(NULL);
-		struct neighbor_config c = rig_config();
-		struct open o = rig_open_restart(), again;
-		const struct route_attrs *a = rig_attrs(rig->attrs, 0);
-		uint64_t h, lost;
-
-		c.stale_s = 100;
-		c.passive = true;
-		o.capabilities.graceful_restart = rows[i].agreed;
-		o.capabilities.restart_notification = rows[i].n_bit;
-		again = o;
-		again.capabilities.restarting = true;
-		if (rows[i].back == NO_FORWARDING)
-			again.capabilities.forwarding = 0;
-		if (rows[i].back == NO_RESTART)
-			again.capabilities.graceful_restart = false;
-		rig_put(rig, &c);
-		h = rig_establish(rig, PEER, &o);
-		rig_say_routes(rig, h, 0, 100, a);
-		rig_say_end_of_rib(rig, h, ROUTE_EVPN);
-		if (rows[i].silent)
-			while (rig->state == NEIGHBOR_ESTABLISHED)
-				rig_run(rig, 1000);
-		else if (rows[i].code)
-			rig_say_notification(rig, h, (uint8_t)rows[i].code, CEASE_ADMINISTRATIVE_RESET, NULL, rows[i].hard);
-		else
-			rig_close(rig, h);
-		lost = rig->now;
-		if ((table_length(rig->table, 2, ROUTE_EVPN) == 100) != rows[i].kept)
-			fail_msg("%s: kept %d", rows[i].name, !rows[i].kept);
-		assert_int_equal(rig_stats(rig, PEER).stale, rows[i].kept ? RIG_ALL : 0);
-		assert_int_equal(rig_stats(rig, PEER).n_received[ROUTE_EVPN], rows[i].kept ? 100 : 0);
-		if (!rows[i].kept) {
-			attrs_unref(rig->attrs, a);
-			rig_free(rig);
-			continue;
-		}
-		rig->swept_ms[ROUTE_EVPN] = 0;
-		if (rows[i].back != NO) {
-			rig_run(rig, 10000);
-			h = rig_establish(rig, PEER, &again);
-			rig_say_routes(rig, h, 0, 60, a);
-			if (rows[i].back == WITH_ROUTES || rows[i].back == NO_END || rows[i].back == TWICE)
-				assert_int_equal(table_length(rig->table, 2, ROUTE_EVPN), 100);
-			else
-				assert_int_equal(table_length(rig->table, 2, ROUTE_EVPN), 60);
-			if (rows[i].back == WITH_ROUTES)
-				rig_say_end_of_rib(rig, h, ROUTE_EVPN);
-			if (rows[i].back == TWICE) {
-				rig_run(rig, 10000);
-				rig_close(rig, h);
-				assert_int_equal(table_length(rig->table, 2, ROUTE_EVPN), 60);
-				assert_int_equal(table_n_stale(rig->table, 2, ROUTE_EVPN), 60);
-			}
-		}
-		for (unsigned s = 0; s < 200 && rig->swept_ms[ROUTE_EVPN] == 0; s++) {
-			rig_run(rig, 1000);
-			if (rig->state == NEIGHBOR_ESTABLISHED)
-				rig_say_keepalive(rig, h);
-		}
-		if (rig->swept_ms[ROUTE_EVPN] != lost + rows[i].want_s * 1000)
-			fail_msg("%s: swept after %ld ms", rows[i].name, (long)(rig->swept_ms[ROUTE_EVPN] - lost));
-		if (rows[i].back != TWICE)
-			assert_int_equal(table_length(rig->table, 2, ROUTE_EVPN), rows[i].back == NO ? 0 : 60);
-		attrs_unref(rig->attrs, a);
-		rig_free(rig);
-	}
-}
-
-static void a_restart_of_ours_says_so_until_everybody_has_told_us_all(void **state)
-{
-	static const struct speaker_config restarted = {.as = RIG_AS, .id = RIG_ID, .restarting = true, .forwarding = true, .deferral_s = 100};
-	struct rig *rig = rig_new(&restarted);
-	struct neighbor_config c = rig_config();
-	struct open with = rig_open_restart(), without = rig_open(), too = rig_open_restart(), ours;
-	struct notification error;
-	struct message m;
-	uint64_t first, h;
-
-	too.capabilities.restarting = true;
-	c.families = EVPN;
-	for (unsigned i = 2; i < 6; i++) {
-		c.remote.bytes[15] = (uint8_t)i;
-		c.id = i;
-		rig_put(rig, &c);
-	}
-	first = rig_connect(rig, "10.0.0.2");
-	assert_int_equal(rig_hear(rig, first, &m), MESSAGE_OPEN);
-	assert_int_equal(open_decode(m.body, &ours, &error), 0);
-	assert_true(ours.capabilities.restarting);
-	assert_int_equal(ours.capabilities.forwarding, EVPN);
-	assert_int_equal(ours.capabilities.restart_families, EVPN);
-	rig_say_open(rig, first, &with);
-	rig_say_keepalive(rig, first);
-	rig_establish(rig, "10.0.0.3", &without); /* will never say End-of-RIB */
-	rig_establish(rig, "10.0.0.4", &too);     /* waits for ours */
-	h = rig_establish(rig, "10.0.0.5", &with);
-	rig_run(rig, 1000);
-	/* families that no neighbor has are nothing to wait for */
-	assert_int_equal(rig->ready, RIG_ALL & ~EVPN);
-	rig_say_end_of_rib(rig, first, ROUTE_EVPN);
-	assert_int_equal(rig->ready, RIG_ALL & ~EVPN);
-	rig_say_end_of_rib(rig, h, ROUTE_EVPN);
-	assert_int_equal(rig->ready, RIG_ALL);
-	rig_close(rig, h);
-	h = rig_connect(rig, "10.0.0.5");
-	assert_int_equal(rig_hear(rig, h, &m), MESSAGE_OPEN);
-	assert_int_equal(open_decode(m.body, &ours, &error), 0);
-	assert_false(ours.capabilities.restarting);
-	assert_int_equal(ours.capabilities.forwarding, EVPN);
-	rig_free(rig);
-}
-
-static void after_a_restart_nobody_is_waited_for_longer_than_the_deferral(void **state)
-{
-	static const struct speaker_config restarted = {.as = RIG_AS, .id = RIG_ID, .restarting = true, .deferral_s = 100};
-	struct rig *rig = rig_new(&restarted);
-	struct neighbor_config c = rig_config();
-
-	rig_put(rig, &c);
-	rig_run(rig, 99999);
-	assert_int_equal(rig->ready, 0);
-	rig_run(rig, 1);
-	assert_int_equal(rig->ready, RIG_ALL);
-	rig_free(rig);
-	rig = rig_new(NULL); /* nothing was there before */
-	rig_run(rig, 0);
-	assert_int_equal(rig->ready, RIG_ALL);
-	rig_free(rig);
-}
-
-static void a_planned_stop_tells_nothing_so_that_routes_are_kept(void **state)
-{
-	struct rig *rig = rig_new(NULL);
-	struct neighbor_config c = rig_config();
-	struct open o = rig_open_restart();
-	const struct route_attrs *a = rig_attrs(rig->attrs, 0);
-	struct message m;
-	uint64_t h;
-
-	rig_put(rig, &c);
-	announce(rig, ROUTE_EVPN, 0, 10, 0);
-	h = rig_establish(rig, PEER, &o);
-	rig_say_routes(rig, h, 0, 10, a);
-	rig_run(rig, 1);
-	speaker_stop(rig->s, true, "upgrade", rig->now);
-	assert_true(rig->transports[h].closed);
-	while (rig_hear(rig, h, &m))
-		assert_int_not_equal(m.type, MESSAGE_NOTIFICATION);
-	assert_int_equal(table_length(rig->table, 2, ROUTE_EVPN), 10); /* what forwards goes on */
-	assert_int_equal(table_n_stale(rig->table, 2, ROUTE_EVPN), 0);
-	attrs_unref(rig->attrs, a);
-	rig_free(rig);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -784,10 +586,6 @@ int main(void)
 		cmocka_unit_test(a_configuration_that_cannot_be_is_refused),
 		cmocka_unit_test(a_removed_neighbor_is_told_so_and_its_routes_go),
 		cmocka_unit_test(a_session_may_end_while_its_update_is_being_read),
-		cmocka_unit_test(routes_of_a_neighbor_that_restarts_are_kept_as_long_as_agreed),
-		cmocka_unit_test(a_restart_of_ours_says_so_until_everybody_has_told_us_all),
-		cmocka_unit_test(after_a_restart_nobody_is_waited_for_longer_than_the_deferral),
-		cmocka_unit_test(a_planned_stop_tells_nothing_so_that_routes_are_kept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
