@@ -60,7 +60,7 @@ int harness_attach(void)
 	return r;
 }
 
-static void host_routes(void)
+void harness_routes(void)
 {
 	struct host_route r = { .ifindex = IF_UNDERLAY, .mtu = UNDERLAY_MTU };
 	const char *const nodes[][2] = { { NODE4, NODE4_MAC }, { NODE6, NODE6_MAC }, { FOREIGN, FOREIGN_MAC } };
@@ -131,7 +131,7 @@ int harness_setup(void **state)
 	room_open();
 	host_init();
 	host_set_decap_flags(decap_flags);
-	host_routes();
+	harness_routes();
 	cpus = libbpf_num_possible_cpus();
 	if (cpus < 1 || cpus > CPUS_MAX)
 		return -1;

@@ -51,6 +51,7 @@ struct run_options {
 int harness_setup(void **state);
 int harness_teardown(void **state);
 int harness_reset(void **state);
+void harness_routes(void); /* what bpf_fib_lookup finds, as at the start; of the host build */
 bool harness_has_decap_flags(void); /* are the programs loaded as for a kernel that has them? */
 
 /* Valid after harness_setup. */

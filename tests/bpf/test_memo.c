@@ -3,6 +3,7 @@
  * What the programs remember of a flow (bpf/memo.h) changes nothing but the time it takes: with the memo of a frame
  * there, every other frame has the verdict, the bytes and the counters that it has without any.
  */
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #define STEP 4 /* every so many bits, others on the next frame */
 #define SMALLER 4 /* so much less where kernels before 6.3 are played, or run */
 #define BATCH 500
+#define TRIES 50
 #define HEADERS 128 /* bytes: outer and inner ones of IPv4 over IPv4 and most of the longer ones */
 
 struct result {
@@ -35,8 +37,8 @@ static void read_counters(uint64_t drops[DROP_MAX], struct abi_counter counters[
 		memcpy(&counters[i], host_map_get(host_map_find("counters"), &i), sizeof(counters[i]));
 }
 
-/* In the kernel and as a host build, which must agree; what became of it. */
-static void send_frame(const struct seed *s, const struct frame *f, struct result *r)
+/* In the kernel and as a host build; what became of it, and NULL or in what the two differ. */
+static const char *run_frame(const struct seed *s, const struct frame *f, struct result *r)
 {
 	static struct host_result host;
 	uint64_t drops[DROP_MAX];
@@ -45,10 +47,6 @@ static void send_frame(const struct seed *s, const struct frame *f, struct resul
 
 	read_counters(drops, counters);
 	what = harness_compare(s->program, s->ifindex, f, &host);
-	if (what) {
-		frame_print("frame", f->data, f->size);
-		fail_msg("the kernel and the host build differ in the %s", what);
-	}
 	memset(r, 0, offsetof(struct result, data));
 	r->verdict = host.verdict;
 	r->how = host.redirect;
@@ -65,6 +63,17 @@ static void send_frame(const struct seed *s, const struct frame *f, struct resul
 		r->counters[i].packets -= counters[i].packets;
 		r->counters[i].bytes -= counters[i].bytes;
 	}
+	return what;
+}
+
+static void send_frame(const struct seed *s, const struct frame *f, struct result *r)
+{
+	const char *what = run_frame(s, f, r);
+
+	if (!what)
+		return;
+	frame_print("frame", f->data, f->size);
+	fail_msg("the kernel and the host build differ in the %s", what);
 }
 
 static bool same(const struct result *a, const struct result *b)
@@ -236,19 +245,26 @@ static bool changes_family(const struct row *row)
 static void a_memo_holds_until_the_tables_are_said_to_change(void **state)
 {
 	static struct result first, second, after;
+	const char *what = NULL;
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		static struct seed s;
 
 		if (changes_family(&rows[i]) && !harness_has_decap_flags())
 			continue; /* always by the long way */
-		fprintf(stderr, "# %s\n", rows[i].name);
-		assert_int_equal(harness_reset(state), 0);
 		row_frame(&rows[i], &s);
-		send_frame(&s, &s.frame, &first);
-		assert_int_equal(first.verdict, VERDICT_REDIRECT);
-		row_take_away(&rows[i]);
-		send_frame(&s, &s.frame, &second);
+		/* The kernel's tick may pass between the two, and with it the way out that was remembered. */
+		for (int try = 0; try < TRIES; try++) {
+			assert_int_equal(harness_reset(state), 0);
+			send_frame(&s, &s.frame, &first);
+			assert_int_equal(first.verdict, VERDICT_REDIRECT);
+			row_take_away(&rows[i]);
+			what = run_frame(&s, &s.frame, &second);
+			if (!what)
+				break;
+		}
+		if (what)
+			fail_msg("%s: the kernel and the host build differ in the %s", rows[i].name, what);
 		assert_true(same(&first, &second)); /* as it was written down, though the table says otherwise */
 		harness_disturb();
 		send_frame(&s, &s.frame, &after);
@@ -340,8 +356,78 @@ static void short_outer_lengths_are_seen(void **state)
 	}
 }
 
+/* ---- what stands beside the frame: of the host build, as BPF_PROG_TEST_RUN cannot say it ---- */
+
+static void run_beside(const struct seed *s, const struct host_input *input, bool memo, struct host_result *out)
+{
+	struct host_input plain = {.data = s->frame.data, .size = s->frame.size, .ifindex = s->ifindex};
+
+	harness_forget(memo);
+	host_run(s->program, &plain, out);
+	assert_int_equal(out->verdict, VERDICT_REDIRECT);
+	host_run(s->program, input, out);
+}
+
+static void what_is_beside_the_frame_is_looked_at(void **state)
+{
+	static const struct host_input besides[] = {
+		{.vlan_tci = 5 | 1 << 16},
+		{.vlan_tci = 1 << 16},
+		{.gso_size = 32, .gso_segs = 2},
+		{.gso_size = 1400, .gso_segs = 2},
+		{.gso_size = 32, .gso_segs = 2, .gso_tcp = true},
+		{.encapsulated = true},
+		{.mark = ABI_MARK},
+		{.linear = 20},
+	};
+	static struct host_result without, with;
+	static uint8_t bytes[HOST_FRAME_MAX];
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		static struct seed s;
+
+		row_frame(&rows[i], &s);
+		for (size_t k = 0; k < sizeof(besides) / sizeof(besides[0]); k++) {
+			struct host_input input = besides[k];
+
+			input.data = s.frame.data;
+			input.size = s.frame.size;
+			input.ifindex = s.ifindex;
+			run_beside(&s, &input, false, &without);
+			memcpy(bytes, without.data, without.size);
+			run_beside(&s, &input, true, &with);
+			if (without.verdict != with.verdict || without.redirect != with.redirect ||
+			    without.redirect_ifindex != with.redirect_ifindex || without.mark != with.mark ||
+			    without.size != with.size || memcmp(bytes, with.data, with.size) != 0)
+				fail_msg("%s, %zu: verdict %d to %u without, %d to %u with a memo", rows[i].name, k,
+					 without.verdict, without.redirect_ifindex, with.verdict, with.redirect_ifindex);
+		}
+	}
+}
+
+/* The neighbour gets another MAC: followed with the next tick. */
+static void a_way_is_remembered_for_one_tick(void **state)
+{
+	struct host_route way = {.ifindex = IF_UNDERLAY, .mtu = UNDERLAY_MTU, .length = 128, .prefix = addr_of(NODE4)};
+	struct mac6 source = mac_of(UNDERLAY_MAC), there = mac_of("02:fe:00:00:00:99");
+	static struct host_result r;
+	static struct seed s;
+
+	row_frame(&rows[0], &s);
+	run_beside(&s, &(struct host_input){.data = s.frame.data, .size = s.frame.size, .ifindex = s.ifindex}, true, &r);
+	memcpy(way.smac, source.b, 6);
+	memcpy(way.dmac, there.b, 6);
+	host_route_clear();
+	host_route_add(&way);
+	host_run(s.program, &(struct host_input){.data = s.frame.data, .size = s.frame.size, .ifindex = s.ifindex}, &r);
+	assert_int_equal(r.verdict, VERDICT_REDIRECT);
+	assert_memory_equal(r.data, there.b, 6);
+	harness_routes();
+}
+
 int main(void)
 {
+	cpu_set_t here;
 	const struct CMUnitTest tests[] = {
 		DATAPATH_TEST(a_flipped_bit_of_a_header_is_seen),
 		DATAPATH_TEST(damage_fares_the_same_with_and_without),
@@ -351,7 +437,15 @@ int main(void)
 		DATAPATH_TEST(a_memo_is_of_one_port_and_one_node),
 		DATAPATH_TEST(a_frame_of_the_other_family_is_another),
 		DATAPATH_TEST(short_outer_lengths_are_seen),
+		DATAPATH_TEST(what_is_beside_the_frame_is_looked_at),
+		DATAPATH_TEST(a_way_is_remembered_for_one_tick),
 	};
+
+	/* Memos are per CPU: stay on this one. */
+	CPU_ZERO(&here);
+	CPU_SET((unsigned)sched_getcpu(), &here);
+	if (sched_setaffinity(0, sizeof(here), &here) < 0)
+		perror("sched_setaffinity");
 
 	return DATAPATH_RUN(tests);
 }
