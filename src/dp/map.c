@@ -12,7 +12,6 @@
 #include "lib/cleanup.h"
 
 #define CHUNK 4096 /* entries of one batched look-up */
-#define QUICK_DISTURBED 2 /* rounds of the audit that may prove nothing before one that does */
 
 int map_shape_of(int fd, struct map_shape *shape, uint32_t *id)
 {
@@ -89,7 +88,7 @@ static uint64_t hash_bytes(uint64_t hash, const uint8_t *bytes, size_t size)
 	return hash;
 }
 
-static uint64_t hash_element(const struct map *m, const void *key, const void *value)
+uint64_t map_hash(const struct map *m, const void *key, const void *value)
 {
 	uint64_t hash = hash_bytes(hash_bytes(1, key, m->shape.key_size), value, m->shape.value_size);
 
@@ -98,12 +97,12 @@ static uint64_t hash_element(const struct map *m, const void *key, const void *v
 
 static uint64_t hash_cell(const struct map *m, struct map_cell *cell)
 {
-	return hash_element(m, cell->bytes, map_cell_value(m, cell));
+	return map_hash(m, cell->bytes, map_cell_value(m, cell));
 }
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
 
-static int update(const struct map *m, const void *key, const void *value)
+int map_write(const struct map *m, const void *key, const void *value)
 {
 	int r;
 
@@ -119,7 +118,7 @@ static int update(const struct map *m, const void *key, const void *value)
 	return 0;
 }
 
-static int erase(const struct map *m, const void *key)
+int map_erase(const struct map *m, const void *key)
 {
 	int r;
 
@@ -141,14 +140,6 @@ static struct map_cell *new_cell(const struct map *m, const void *key, const voi
 	return cell;
 }
 
-static void see(struct map *m, struct map_cell *cell)
-{
-	if (cell->round == m->round)
-		return;
-	cell->round = m->round;
-	m->n_seen++;
-}
-
 int map_put(struct map *m, const void *key, const void *value)
 {
 	struct map_cell *cell = map_get(m, key);
@@ -159,7 +150,7 @@ int map_put(struct map *m, const void *key, const void *value)
 		return 0;
 	}
 	if (cell) {
-		r = update(m, key, value);
+		r = map_write(m, key, value);
 		if (r < 0)
 			return r;
 		m->sum -= hash_cell(m, cell);
@@ -173,7 +164,7 @@ int map_put(struct map *m, const void *key, const void *value)
 			free(cell);
 			return error_set(-ENOMEM, "table %s: no memory", m->name);
 		}
-		r = update(m, key, value);
+		r = map_write(m, key, value);
 		if (r < 0) {
 			hmap_remove(&m->cells, key);
 			free(cell);
@@ -181,7 +172,7 @@ int map_put(struct map *m, const void *key, const void *value)
 		}
 		m->sum += hash_cell(m, cell);
 	}
-	see(m, cell); /* the running audit may be past its place already */
+	map_see(m, cell); /* the running audit may be past its place already */
 	m->disturbed = true;
 	return 1;
 }
@@ -202,7 +193,7 @@ int map_del(struct map *m, const void *key)
 
 	if (!cell)
 		return 0;
-	r = erase(m, key);
+	r = map_erase(m, key);
 	if (r < 0)
 		return r;
 	drop_cell(m, cell);
@@ -336,135 +327,9 @@ int map_load(struct map *m)
 		r = map_walk(m, &probe, 1, nothing, NULL);
 		m->no_batch = r == -EINVAL || r == -ENOTSUP || r == -524 /* the kernel's own ENOTSUPP */;
 	}
+	map_measure(m);
 	r = map_walk_all(m, load_one, &l);
 	if (r < 0)
 		return r;
 	return l.error < 0 ? walk_failed(m, l.error) : (int)m->cells.length;
-}
-
-/* ---- audit ------------------------------------------------------------------------------------------------------- */
-
-struct auditing {
-	struct map *map;
-	int repairs;
-	int error;
-};
-
-static void repair(struct auditing *a, int r)
-{
-	if (r < 0)
-		a->error = r;
-	else
-		a->repairs++;
-}
-
-static bool audit_one(void *arg, const void *key, const void *value)
-{
-	struct auditing *a = arg;
-	struct map *m = a->map;
-	struct map_cell *cell = map_get(m, key);
-
-	if (!cell) {
-		repair(a, erase(m, key));
-		return true;
-	}
-	if (memcmp(map_cell_value(m, cell), value, m->shape.value_size) != 0)
-		repair(a, update(m, key, map_cell_value(m, cell)));
-	see(m, cell);
-	return true;
-}
-
-static bool kernel_has(const struct map *m, struct map_cell *cell)
-{
-	_cleanup_(free) uint8_t *value = malloc(m->shape.value_size);
-
-	return value && m->exact && map_read(m, cell->bytes, value) &&
-	       memcmp(value, map_cell_value(m, cell), m->shape.value_size) == 0;
-}
-
-/* What the whole round did not see is missing. */
-static void audit_missing(struct auditing *a)
-{
-	struct map *m = a->map;
-	struct map_cell *cell;
-
-	/* In a trie a walk over several calls may lose its place to a change, and a look-up cannot tell: next round. */
-	if (m->n_seen == m->cells.length || (!m->exact && m->disturbed))
-		return;
-	for (size_t i = 0; (cell = map_next(m, &i));) {
-		if (cell->round != m->round && !kernel_has(m, cell))
-			repair(a, update(m, cell->bytes, map_cell_value(m, cell)));
-	}
-}
-
-static bool add_up(void *arg, const void *key, const void *value)
-{
-	struct map *m = arg;
-
-	m->sum_read += hash_element(m, key, value);
-	return true;
-}
-
-static void begin_round(struct map *m)
-{
-	m->walk = (struct map_walk){0};
-	m->quick = m->quick_left > 0;
-	m->sum_read = 0;
-	m->disturbed = false;
-	if (m->quick) {
-		m->quick_left--;
-		return;
-	}
-	m->round++;
-	m->n_seen = 0;
-}
-
-/*
- * What was written meanwhile may have been read before or after that: then the sums prove nothing, and after two such
- * rounds one looks up everything.
- */
-static void end_round(struct auditing *a)
-{
-	struct map *m = a->map;
-
-	if (!m->quick) {
-		audit_missing(a);
-		m->quick_left = QUICK_DISTURBED;
-		m->hunting = false;
-	} else if (!m->disturbed && m->sum_read == m->sum) {
-		m->quick_left = QUICK_DISTURBED;
-	} else if (!m->disturbed) {
-		m->quick_left = 0;
-		m->hunting = true;
-	}
-	m->walk = (struct map_walk){0};
-}
-
-int map_audit(struct map *m, size_t *budget)
-{
-	struct auditing a = {.map = m};
-
-	if (!m->walk.begun)
-		begin_round(m);
-	while (!m->walk.ended && *budget > 0) {
-		size_t price = m->quick || m->hunting ? 8 : 1, limit = *budget * price;
-		int r = map_walk(m, &m->walk, limit < CHUNK ? (uint32_t)limit : CHUNK, m->quick ? add_up : audit_one,
-				 m->quick ? (void *)m : &a);
-
-		if (r < 0) {
-			m->walk = (struct map_walk){0};
-			return r;
-		}
-		r = (int)((size_t)r / price) + 1;
-		*budget -= (size_t)r < *budget ? (size_t)r : *budget;
-		if (m->walk.ended && m->quick) {
-			end_round(&a);
-			if (!m->hunting)
-				return 0;
-			begin_round(m); /* at once: something is wrong */
-		}
-	}
-	if (m->walk.ended)
-		end_round(&a);
-	return a.error < 0 ? a.error : a.repairs;
 }

@@ -48,6 +48,9 @@ struct map {
 	uint64_t sum, sum_read;
 	unsigned quick_left; /* so many rounds may be quick before one looks up everything again */
 	bool quick, hunting;
+	/* bytes, as the kernel counts them: of an element (0: it does not count them), of the map without any (0: not known yet) */
+	uint64_t element_memory, empty_memory, memory_before;
+	unsigned uncounted_left;
 	uint64_t *epoch; /* of what the programs remember (epoch.c); NULL: nothing looks at this map */
 };
 
@@ -84,12 +87,27 @@ int map_put(struct map *m, const void *key, const void *value); /* 1 written, 0 
 int map_del(struct map *m, const void *key);                    /* 1 removed, 0 was not there */
 int map_load(struct map *m);                                    /* number adopted */
 
+/* To the kernel alone; 0 or -errno, said. */
+int map_write(const struct map *m, const void *key, const void *value);
+int map_erase(const struct map *m, const void *key); /* what is not there is no error */
+
+uint64_t map_hash(const struct map *m, const void *key, const void *value); /* of an element, for the sum */
+static inline void map_see(struct map *m, struct map_cell *cell) /* the running audit has met it */
+{
+	m->n_seen += cell->round != m->round;
+	cell->round = m->round;
+}
+
 /* Up to `limit` entries of the kernel, from where the walk stands.  fn returns false to end the walk.  Number read. */
 int map_walk(const struct map *m, struct map_walk *w, uint32_t limit,
 	     bool (*fn)(void *arg, const void *key, const void *value), void *arg);
 bool map_read(const struct map *m, const void *key, void *value); /* from the kernel, where `exact` */
 /* All of them. */
 int map_walk_all(const struct map *m, bool (*fn)(void *arg, const void *key, const void *value), void *arg);
+
+/* ---- map_audit.c ---- */
+
+void map_measure(struct map *m); /* once, by map_load; creates a map, which a boxed daemon may not */
 
 /*
  * Compares on, until the round is over or the budget used up (which it lowers: by one for an entry that is looked up, or

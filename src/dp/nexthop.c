@@ -25,6 +25,8 @@ struct nexthop {
 
 static const struct abi_nexthop hole;
 
+#define HOLE_TURNS 4 /* audits in which every hole is looked at */
+
 /* ---- value ------------------------------------------------------------------------------------------------------- */
 
 static void encode(const struct fwd_nexthop *n, struct abi_nexthop *out)
@@ -342,20 +344,35 @@ int nexthop_sweep(struct datapath *dp)
 	return error < 0 ? error : removed;
 }
 
+static int audit_id(struct datapath *dp, uint32_t id)
+{
+	const struct abi_nexthop *value = dp->nexthops[id] ? &dp->nexthops[id]->value : &hole;
+	int r;
+
+	if (memcmp(&dp->nexthop_area[id], value, sizeof(*value)) == 0)
+		return 0;
+	r = write_value(dp, id, value);
+	return r < 0 ? r : 1;
+}
+
+/* Those that are used, every time; and a part of the array, whose holes nothing points at: ten megabytes of it are empty. */
 int nexthop_audit(struct datapath *dp)
 {
-	int repairs = 0;
+	uint32_t end = dp->nexthop_audit_at + capacity(dp) / HOLE_TURNS + 1;
+	const struct nexthop *n;
+	int repairs = 0, r;
 
-	for (uint32_t id = 0; id < capacity(dp); id++) {
-		const struct abi_nexthop *value = dp->nexthops[id] ? &dp->nexthops[id]->value : &hole;
-		int r;
-
-		if (memcmp(&dp->nexthop_area[id], value, sizeof(*value)) == 0)
-			continue;
-		r = write_value(dp, id, value);
+	for (size_t i = 0; (n = hmap_next(&dp->nexthop_by_owner, &i)); repairs += r) {
+		r = audit_id(dp, n->id);
 		if (r < 0)
 			return r;
-		repairs++;
 	}
+	for (; dp->nexthop_audit_at < end && dp->nexthop_audit_at < capacity(dp); dp->nexthop_audit_at++, repairs += r) {
+		r = audit_id(dp, dp->nexthop_audit_at);
+		if (r < 0)
+			return r;
+	}
+	if (dp->nexthop_audit_at >= capacity(dp))
+		dp->nexthop_audit_at = 0;
 	return repairs;
 }

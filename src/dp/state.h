@@ -72,6 +72,7 @@ struct datapath {
 	struct hmap nexthop_by_owner;
 	size_t n_nexthops;
 	uint32_t nexthop_next; /* where the search for a free id goes on */
+	uint32_t nexthop_audit_at; /* likewise the round through all of them */
 
 	/* flood.c */
 	struct hmap floods, flood_lists;

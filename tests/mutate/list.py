@@ -223,8 +223,8 @@ MUTANTS = [
     ),
     Mutant(
         "audit_spares_strangers",
-        "src/dp/map.c",
-        "\t\trepair(a, erase(m, key));\n",
+        "src/dp/map_audit.c",
+        "\t\trepair(a, map_erase(m, key));\n",
         "",
         "an entry that nobody configured is left in the table",
         ["unit dp_map", "unit dp_audit", "lab test_drift.py -k strange"],

@@ -90,7 +90,7 @@ static void alien_entries_are_removed(void **state)
 		const struct drift *d = &drifts[i];
 		uint8_t key[64] = {0}, value[128] = {1}, now[128], zero[128] = {0};
 		uint32_t id = 100000;
-		int fd;
+		int fd, repairs = 0;
 
 		if (strcmp(d->map, PIN("node")) == 0)
 			continue;
@@ -101,7 +101,9 @@ static void alien_entries_are_removed(void **state)
 		if (strcmp(d->map, PIN("prefixes")) == 0)
 			memcpy(key, &(uint32_t){160}, sizeof(uint32_t));
 		assert_int_equal(bpf_map_update_elem(fd, key, value, BPF_ANY), 0);
-		assert_int_equal(datapath_audit(w->dp, 65536), 1);
+		for (int turn = 0; turn < (d->array ? 4 : 1); turn++) /* an array's holes are looked at by turns */
+			repairs += datapath_audit(w->dp, 65536);
+		assert_int_equal(repairs, 1);
 		if (d->array) {
 			assert_int_equal(bpf_map_lookup_elem(fd, key, now), 0);
 			assert_memory_equal(now, zero, d->value_size);
