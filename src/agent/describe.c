@@ -164,9 +164,11 @@ static void member_text(const struct names *n, const struct fwd *f, FILE *out)
 
 static void prefix_text(const struct names *n, const struct fwd *f, FILE *out)
 {
-	char tenant[LABEL_SIZE], network[LABEL_SIZE], prefix[PREFIX_TEXT_SIZE];
+	char tenant[LABEL_SIZE], network[LABEL_SIZE], via[LABEL_SIZE], prefix[PREFIX_TEXT_SIZE];
 
 	fprintf(out, "prefix %s %s", vni_name(n, f->prefix.vrf, tenant), prefix_format(&f->prefix.prefix, prefix));
+	if (f->prefix.nexthop)
+		fprintf(out, " via %s", nexthop_name(n, f->prefix.nexthop, via));
 	if (f->prefix.vni != f->prefix.vrf)
 		fprintf(out, " in %s", vni_name(n, f->prefix.vni, network));
 }

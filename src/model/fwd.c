@@ -75,14 +75,17 @@ static bool prefix_same(const struct fwd *a, const struct fwd *b)
 
 static bool prefix_value_equal(const struct fwd *a, const struct fwd *b)
 {
-	return a->prefix.vni == b->prefix.vni;
+	return a->prefix.vni == b->prefix.vni && a->prefix.nexthop == b->prefix.nexthop;
 }
 
 static void prefix_value_format(const struct fwd *f, char *out, size_t size)
 {
-	char prefix[PREFIX_TEXT_SIZE];
+	char prefix[PREFIX_TEXT_SIZE], via[32] = "";
 
-	snprintf(out, size, "vrf %u %s vni %u", f->prefix.vrf, prefix_format(&f->prefix.prefix, prefix), f->prefix.vni);
+	if (f->prefix.nexthop)
+		snprintf(via, sizeof(via), " via %016" PRIx64, f->prefix.nexthop);
+	snprintf(out, size, "vrf %u %s%s vni %u", f->prefix.vrf, prefix_format(&f->prefix.prefix, prefix), via,
+		 f->prefix.vni);
 }
 
 static bool host_same(const struct fwd *a, const struct fwd *b)

@@ -65,7 +65,8 @@ struct fwd_member {
 struct fwd_prefix {
 	uint32_t vrf;         /* key */
 	struct prefix prefix; /* key */
-	uint32_t vni;
+	uint32_t vni;         /* l2: of the network, l3: of the tenant */
+	uint64_t nexthop;     /* owner, of a tunnel whose router knows more; 0 for the subnet of a network */
 };
 
 struct fwd_host {
