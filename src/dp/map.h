@@ -50,7 +50,8 @@ struct map {
 	bool quick, hunting;
 	/* bytes, as the kernel counts them: of an element (0: it does not count them), of the map without any (0: not known yet) */
 	uint64_t element_memory, empty_memory, memory_before;
-	unsigned uncounted_left;
+	unsigned walkless_left; /* audits before the next walk */
+	size_t known_at;
 	uint64_t *epoch; /* of what the programs remember (epoch.c); NULL: nothing looks at this map */
 };
 

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A kernel map is compared with its shadow, in one of three ways:
+ * A kernel map is compared with its shadow, in one of four ways:
  *
- *      by known keys    a table that is all but empty: each element of the shadow is looked up, and the kernel says how many
- *                       elements there are; when it has as many, it has no others
+ *      by their number  the kernel says how many elements there are
+ *      by known keys    a part of the shadow's elements in turn, in a table that is all but empty; with the number that is
+ *                       all there is to know
  *      by the sum       a walk that adds up a hash of each element
  *      by each element  a walk that compares, and mends; when one of the others found that something is wrong, or a table
  *                       was written to during the walks before
  *
  * A walk goes through all buckets of a map, used or not: 64 MB for all tables.  Twice a second that is 3 % of a core, and the
- * caches of whatever else runs.
+ * caches of whatever else runs.  Where the kernel tells the number, or the table is sparse, two of three audits do without,
+ * and of a sparse one whose number it tells all.
  */
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -24,8 +26,9 @@
 
 #define CHUNK 4096        /* entries of one batched look-up */
 #define QUICK_DISTURBED 2 /* rounds by the sum that may prove nothing before one by each element */
-#define SPARSE 64         /* a look-up costs as much as so many empty buckets of a walk, and more */
-#define UNCOUNTED 2       /* audits by known keys between two walks, where the kernel does not say how many there are */
+#define SPARSE 256        /* a look-up by key costs as much as so many buckets of a walk, and more */
+#define WALKLESS 2        /* audits without a walk, before one with */
+#define KNOWN_LEAST 256
 
 /* ---- how many elements the kernel has ---------------------------------------------------------------------------- */
 
@@ -95,26 +98,40 @@ static bool kernel_has(const struct map *m, struct map_cell *cell)
 	       memcmp(value, map_cell_value(m, cell), m->shape.value_size) == 0;
 }
 
-static bool has_all_known(const struct map *m)
+/* A part of them, so that all are seen in a few audits; the cursor is map_next's. */
+static bool next_known_are_right(struct map *m, size_t *budget)
 {
+	size_t n = m->cells.length / WALKLESS < KNOWN_LEAST ? KNOWN_LEAST : m->cells.length / WALKLESS;
 	struct map_cell *cell;
 
-	for (size_t i = 0; (cell = map_next(m, &i));)
+	for (; n > 0; n--) {
+		cell = map_next(m, &m->known_at);
+		if (!cell) {
+			m->known_at = 0;
+			return true;
+		}
+		*budget -= *budget > 0;
 		if (!kernel_has(m, cell))
 			return false;
+	}
 	return true;
 }
 
-/* Answers false too where only a walk can tell. */
-static bool is_right_by_known_keys(struct map *m)
+/* May this audit do without a walk? */
+static bool is_right_without_walk(struct map *m, size_t *budget)
 {
-	if (!m->exact || m->cells.length > m->shape.capacity / SPARSE)
+	bool counted = m->element_memory, sparse = m->exact && m->cells.length <= m->shape.capacity / SPARSE;
+
+	if (counted ? !kernel_has_as_many(m) : !sparse)
 		return false;
-	if (m->element_memory ? !kernel_has_as_many(m) : m->uncounted_left == 0)
+	if (sparse && !next_known_are_right(m, budget))
 		return false;
-	if (!m->element_memory)
-		m->uncounted_left--;
-	return has_all_known(m);
+	if (sparse && counted)
+		return true;
+	if (m->walkless_left == 0)
+		return false;
+	m->walkless_left--;
+	return true;
 }
 
 /* ---- by walks ---------------------------------------------------------------------------------------------------- */
@@ -201,7 +218,7 @@ static void end_round(struct auditing *a)
 		m->hunting = false;
 	} else if (!m->disturbed && m->sum_read == m->sum) {
 		m->quick_left = QUICK_DISTURBED;
-		m->uncounted_left = UNCOUNTED;
+		m->walkless_left = WALKLESS;
 		remember_memory(m);
 	} else if (!m->disturbed) {
 		m->quick_left = 0;
@@ -214,10 +231,8 @@ int map_audit(struct map *m, size_t *budget)
 {
 	struct auditing a = {.map = m};
 
-	if (!m->walk.begun && !m->hunting && is_right_by_known_keys(m)) {
-		*budget -= m->cells.length < *budget ? m->cells.length : *budget;
+	if (!m->walk.begun && !m->hunting && is_right_without_walk(m, budget))
 		return 0;
-	}
 	if (!m->walk.begun)
 		begin_round(m);
 	while (!m->walk.ended && *budget > 0) {

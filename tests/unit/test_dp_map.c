@@ -189,17 +189,18 @@ static void swap(int fd, uint32_t gone, uint32_t come)
 	assert_int_equal(bpf_map_update_elem(fd, &b, &value, BPF_ANY), 0);
 }
 
-static void a_sparse_table_is_not_walked_for_nothing(void **state)
+static void a_table_is_not_walked_for_nothing(void **state)
 {
 	for (size_t i = 0; i < N_KINDS; i++) {
 		const struct kind *k = &kinds[i];
 		struct trie_key key = key_of(200);
 		uint64_t value = 9;
+		bool sparse = strstr(k->name, "sparse");
 		unsigned walks = 0;
 		struct map m;
-		int other;
+		int other, repairs = 0;
 
-		if (!strstr(k->name, "sparse"))
+		if (k->shape.type != BPF_MAP_TYPE_HASH || k->no_batch)
 			continue;
 		open_map(&m, k, &other);
 		fill(&m, 100);
@@ -212,10 +213,12 @@ static void a_sparse_table_is_not_walked_for_nothing(void **state)
 			assert_int_equal(map_del(&m, &key), 1);
 			walks += n_batches;
 		}
-		/* Where the kernel does not count (before Linux 6.4) one of three audits walks. */
-		assert_int_equal(walks, m.element_memory ? 0 : 3);
+		/* Linux counts from 6.4 on. */
+		assert_int_equal(walks, sparse && m.element_memory ? 0 : sparse || m.element_memory ? 3 : 9);
 		swap(other, 5, 300);
-		assert_int_equal(audit(&m), 2);
+		for (int n = 0; n < 3; n++)
+			repairs += audit(&m);
+		assert_int_equal(repairs, 2);
 		key = key_of(300);
 		assert_int_equal(bpf_map_update_elem(other, &key, &value, BPF_ANY), 0);
 		for (int n = 0; n < 3 && bpf_map_lookup_elem(other, &key, &value) == 0; n++)
@@ -256,7 +259,7 @@ int main(void)
 		cmocka_unit_test(a_walk_meets_every_entry_whatever_its_step),
 		cmocka_unit_test(what_is_in_the_kernel_is_loaded_as_stale),
 		cmocka_unit_test(an_audit_restores_the_intent),
-		cmocka_unit_test(a_sparse_table_is_not_walked_for_nothing),
+		cmocka_unit_test(a_table_is_not_walked_for_nothing),
 		cmocka_unit_test(a_full_map_takes_nothing_into_the_shadow),
 	};
 
