@@ -17,7 +17,7 @@
 
 #include <linux/types.h>
 
-#define ABI_VERSION 2
+#define ABI_VERSION 3
 
 /* Default capacities (elements); dp may lower or raise them before loading. */
 #define ABI_MAX_PORTS 16384
@@ -145,7 +145,7 @@ struct abi_host {
 	__u16 flags; /* enum abi_host_flags */
 };
 
-/* ---- prefixes: LPM_TRIE: the subnets of a tenant ---------------------------------------------------------------- */
+/* ---- prefixes: LPM_TRIE: the subnets of a tenant, and what is routed to somewhere -------------------------------- */
 
 struct abi_prefix_key {
 	__u32 length; /* bits: 32 (vrf) + prefix length in the 128-bit form */
@@ -153,9 +153,15 @@ struct abi_prefix_key {
 	struct abi_addr addr;
 };
 
+enum abi_prefix_flags {
+	PREFIX_V4 = 1 << 0,  /* of IPv4: ::/0 and its like cover the mapped form, and are not meant for it */
+	PREFIX_ALL = 1 << 1, /* of length 0 in its family: says nothing of whose an address is */
+};
+
 struct abi_prefix {
-	__u32 vni; /* the network the subnet belongs to (l3: the tenant's) */
-	__u32 zero;
+	__u32 vni;     /* the network the subnet belongs to (l3: the tenant's); with a next hop, what it is sent in */
+	__u32 nexthop; /* a tunnel, whose router knows more; 0: the subnet of a network, its hosts are all there is */
+	__u32 flags;   /* enum abi_prefix_flags */
 };
 
 /* ---- members: HASH, who may inject ------------------------------------------------------------------------------ */

@@ -4,7 +4,8 @@
  *
  * A packet is routed once, at the first node, and TTL goes down once: the overlay is one hop.  To an endpoint on this
  * node, or behind a foreign member, the frame gets that endpoint's MAC and stays in (or enters) its network; to another
- * node it travels in the tenant's L3 VNI under the router's MAC (symmetric IRB, RFC 9135 4.1).
+ * node it travels in the tenant's L3 VNI under the router's MAC (symmetric IRB, RFC 9135 4.1).  What no endpoint has
+ * goes by the longest prefix, in the same way, to the router that said it knows more (RFC 9136 4.4.1).
  */
 #ifndef ISTHMUS_BPF_ROUTE_H
 #define ISTHMUS_BPF_ROUTE_H
@@ -23,43 +24,51 @@ static __always_inline bool is_echo_request(const struct packet *p)
 static __always_inline int route(struct __sk_buff *skb, const struct origin *o, const struct packet *p)
 {
 	struct abi_node *n = node_get();
+	struct abi_prefix *prefix;
 	struct abi_nexthop *nh;
 	struct abi_host *host;
-	__u32 vni;
+	__u32 vni = o->vrf, id;
 
 	if (!n || !p->ip || (p->dst_mac[0] & 1) || addr_is_multicast(&p->dst) || addr_is_unspecified(&p->dst) ||
 	    addr_is_unspecified(&p->src) || (p->v6 && addr_is_link_local(&p->src)))
 		return refuse(skb, o, DROP_NOT_ROUTABLE);
 	host = host_get(o->vrf, &p->dst);
-	if (!host) {
+	if (host) {
+		if (host->flags & HOST_GATEWAY)
+			return is_echo_request(p) ? answer_echo(skb, o, p) : refuse(skb, o, DROP_NOT_ROUTABLE);
+		id = host->nexthop;
+	} else {
 		if (addr_is_link_local(&p->dst))
 			return refuse(skb, o, DROP_NOT_ROUTABLE);
-		return answer_no_route(skb, o, p, prefix_get(o->vrf, &p->dst) != NULL);
+		prefix = prefix_get(o->vrf, &p->dst);
+		if (!prefix || !prefix->nexthop)
+			return answer_no_route(skb, o, p, prefix != NULL);
+		id = prefix->nexthop;
+		vni = prefix->vni;
 	}
-	if (host->flags & HOST_GATEWAY)
-		return is_echo_request(p) ? answer_echo(skb, o, p) : refuse(skb, o, DROP_NOT_ROUTABLE);
 	if (p->ttl <= 1)
 		return answer_ttl(skb, o, p);
-	if (o->port && host->nexthop == o->port->nexthop)
+	if (o->port && id == o->port->nexthop)
 		return refuse(skb, o, DROP_SAME_PORT);
-	nh = nexthop_get(host->nexthop);
+	nh = nexthop_get(id);
 	if (!nh || nh->type == NEXTHOP_NONE)
 		return refuse(skb, o, DROP_PORT_DOWN);
+	if (!host && (nh->type != NEXTHOP_TUNNEL || (nh->flags & NEXTHOP_FOREIGN))) /* nobody there routes */
+		return refuse(skb, o, DROP_NO_HOST);
 	if (too_big(skb, p, 0, nh->mtu))
 		return answer_too_big(skb, o, p, nh->mtu, false);
 	if (decrement_ttl(skb, p->v6))
 		return refuse(skb, o, DROP_MALFORMED);
 	count(COUNTER_ROUTED, skb->len);
-	if (nh->type == NEXTHOP_PORT) {
+	if (host && nh->type == NEXTHOP_PORT) {
 		write_macs(skb, host->mac, n->gateway_mac);
 		return remember(skb, o, p, nh, send_port(skb, o, nh));
 	}
-	if (nh->flags & NEXTHOP_FOREIGN) {
+	if (host && (nh->flags & NEXTHOP_FOREIGN)) {
 		write_macs(skb, host->mac, n->gateway_mac);
 		vni = host->vni;
 	} else {
 		write_macs(skb, nh->router_mac, n->router_mac);
-		vni = o->vrf;
 	}
 	return remember(skb, o, p, nh, send_tunnel(skb, o, p, nh, vni));
 }

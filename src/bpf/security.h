@@ -21,9 +21,11 @@ static __always_inline struct abi_host *host_get(__u32 vrf, const struct abi_add
 static __always_inline struct abi_prefix *prefix_get(__u32 vrf, const struct abi_addr *addr)
 {
 	struct abi_prefix_key key = {.length = 32 + 128, .vrf = bpf_htonl(vrf)};
+	struct abi_prefix *prefix;
 
 	__builtin_memcpy(&key.addr, addr, sizeof(key.addr));
-	return bpf_map_lookup_elem(&prefixes, &key);
+	prefix = bpf_map_lookup_elem(&prefixes, &key);
+	return prefix && addr_is_v4(addr) && !(prefix->flags & PREFIX_V4) ? NULL : prefix;
 }
 
 static __always_inline bool addr_is_multicast(const struct abi_addr *a)
@@ -96,8 +98,8 @@ static __always_inline bool port_may_use(const struct abi_port *port, const stru
 		return !is_eui64_of_another(port, addr) &&
 		       (addr_is_zero(&port->gateway6) || !addr_is_routers_link_local(addr));
 	prefix = prefix_get(port->vrf, addr);
-	if (prefix)
-		return prefix->vni == port->vni;
+	if (prefix && !(prefix->flags & PREFIX_ALL))
+		return prefix->vni == port->vni && !prefix->nexthop;
 	return !(port->flags & PORT_SUBNETS);
 }
 

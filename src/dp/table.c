@@ -13,6 +13,7 @@
 #define PLAIN_KEY_MAX 32
 #define PLAIN_VALUE_MAX 64
 #define NO_NEXTHOP SIZE_MAX
+#define V4_BITS 96 /* where IPv4 begins in the 128-bit form */
 
 struct plain {
 	enum map_id map; /* MAP_NODE = this kind is not plain */
@@ -70,7 +71,18 @@ static void prefix_key(const struct fwd *f, void *out)
 
 static void prefix_value(const struct fwd *f, uint32_t nexthop, void *out)
 {
-	((struct abi_prefix *)out)->vni = f->prefix.vni;
+	const struct prefix *prefix = &f->prefix.prefix;
+	bool v4 = addr_is_v4(&prefix->addr);
+	struct abi_prefix *v = out;
+
+	v->vni = f->prefix.vni;
+	v->nexthop = nexthop;
+	v->flags = (v4 ? PREFIX_V4 : 0) | (prefix->length == (v4 ? V4_BITS : 0) ? PREFIX_ALL : 0);
+}
+
+static uint64_t prefix_owner(const struct fwd *f)
+{
+	return f->prefix.nexthop;
 }
 
 static void prefix_decode(const void *k, const void *v, uint64_t owner, struct fwd *out)
@@ -81,6 +93,7 @@ static void prefix_decode(const void *k, const void *v, uint64_t owner, struct f
 	out->prefix.prefix.length = (uint8_t)(key->length - 32);
 	memcpy(&out->prefix.prefix.addr, &key->addr, sizeof(key->addr));
 	out->prefix.vni = ((const struct abi_prefix *)v)->vni;
+	out->prefix.nexthop = owner;
 }
 
 /* ---- hosts ------------------------------------------------------------------------------------------------------- */
@@ -202,7 +215,8 @@ static void port_decode(const void *k, const void *v, uint64_t owner, struct fwd
 
 static const struct plain plain[FWD_KIND_MAX] = {
 	[FWD_MEMBER] = {MAP_MEMBERS, NO_NEXTHOP, member_key, member_value, NULL, member_decode},
-	[FWD_PREFIX] = {MAP_PREFIXES, NO_NEXTHOP, prefix_key, prefix_value, NULL, prefix_decode},
+	[FWD_PREFIX] = {MAP_PREFIXES, offsetof(struct abi_prefix, nexthop), prefix_key, prefix_value, prefix_owner,
+			prefix_decode},
 	[FWD_HOST] = {MAP_HOSTS, offsetof(struct abi_host, nexthop), host_key, host_value, host_owner, host_decode},
 	[FWD_MAC] = {MAP_MACS, offsetof(struct abi_mac, nexthop), mac_key, mac_value, mac_owner, mac_decode},
 	[FWD_PORT] = {MAP_PORTS, offsetof(struct abi_port, nexthop), port_key, port_value, port_owner, port_decode},
@@ -253,7 +267,7 @@ static int resolve(const struct datapath *dp, const struct fwd *f, uint32_t *id)
 	char text[160];
 
 	*id = 0;
-	if (!p->owner || (owner == 0 && f->kind == FWD_HOST && f->host.gateway))
+	if (!p->owner || (owner == 0 && (f->kind == FWD_PREFIX || (f->kind == FWD_HOST && f->host.gateway))))
 		return 0;
 	*id = nexthop_id(dp, owner);
 	if (*id)

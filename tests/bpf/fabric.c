@@ -58,6 +58,10 @@ const struct endpoint endpoints[ENDPOINT_MAX] = {
 		      WEB_GATEWAY },
 	[NONEIGH] = { "noneigh", 0, NH_NO_NEIGHBOUR, VNI_WEB, VNI_RED, 0, "02:00:00:00:01:44", "10.0.1.44",
 		      "fd00:1::44", WEB_GATEWAY },
+	[BEYOND4] = { "beyond4", 0, NH_APP4, VNI_RED, VNI_RED, PORT_L3, ROUTER_MAC4, "10.9.1.2", "fd00:9::2",
+		      .learned = true },
+	[BEYOND6] = { "beyond6", 0, NH_APP6, VNI_RED, VNI_RED, PORT_L3, ROUTER_MAC6, "10.9.6.2", "fd00:9:6::2",
+		      .learned = true },
 };
 
 /* Tunnels by id. */
@@ -81,12 +85,15 @@ static const struct {
 	uint32_t vni, vrf;
 	const char *prefix;
 	uint32_t length;
+	uint32_t nexthop;
 } subnets[] = {
 	{ VNI_WEB, VNI_RED, "10.0.1.0", 24 },	{ VNI_WEB, VNI_RED, "fd00:1::", 64 },
 	{ VNI_FLO, VNI_RED, "10.0.4.0", 24 },	{ VNI_FLO, VNI_RED, "fd00:4::", 64 },
 	{ VNI_ANY, VNI_RED, "10.0.5.0", 24 },	{ VNI_ANY, VNI_RED, "fd00:5::", 64 },
 	{ VNI_RED, VNI_RED, "10.0.2.0", 24 },	{ VNI_RED, VNI_RED, "fd00:2::", 64 },
 	{ VNI_BLUE_WEB, VNI_BLUE, "10.0.1.0", 24 }, { VNI_BLUE_WEB, VNI_BLUE, "fd00:1::", 64 },
+	{ VNI_RED, VNI_RED, "10.9.0.0", 16, NH_APP4 }, { VNI_RED, VNI_RED, "fd00:9::", 48, NH_APP4 },
+	{ VNI_RED, VNI_RED, "10.9.6.0", 24, NH_APP6 }, { VNI_RED, VNI_RED, "fd00:9:6::", 48, NH_APP6 },
 };
 
 static const struct {
@@ -145,6 +152,21 @@ struct abi_addr addr_of(const char *text)
 struct abi_host_key host_key(uint32_t vrf, const char *address)
 {
 	return (struct abi_host_key){ .vrf = vrf, .addr = addr_of(address) };
+}
+
+struct abi_prefix_key prefix_key(uint32_t vrf, const char *prefix, uint32_t length)
+{
+	return (struct abi_prefix_key){ .length = 32 + (strchr(prefix, ':') ? 0 : 96) + length, .vrf = htonl(vrf),
+					.addr = addr_of(prefix) };
+}
+
+struct abi_prefix prefix_of(const struct abi_prefix_key *k, uint32_t vni, uint32_t nexthop)
+{
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+	bool v4 = memcmp(k->addr.bytes, mapped, sizeof(mapped)) == 0;
+
+	return (struct abi_prefix){ .vni = vni, .nexthop = nexthop,
+				    .flags = (v4 ? PREFIX_V4 : 0) | (k->length == (v4 ? 128 : 32) ? PREFIX_ALL : 0) };
 }
 
 struct abi_member_key member_key(const char *source, uint32_t vni)
@@ -253,11 +275,8 @@ void fabric_fill(void (*put)(void *arg, const char *map, const void *key, const 
 		put(arg, "members", &k, &v);
 	}
 	for (size_t i = 0; i < sizeof(subnets) / sizeof(subnets[0]); i++) {
-		bool v6 = strchr(subnets[i].prefix, ':');
-		struct abi_prefix_key k = { .length = 32 + (v6 ? 0 : 96) + subnets[i].length,
-					    .vrf = htonl(subnets[i].vrf),
-					    .addr = addr_of(subnets[i].prefix) };
-		struct abi_prefix v = { .vni = subnets[i].vni };
+		struct abi_prefix_key k = prefix_key(subnets[i].vrf, subnets[i].prefix, subnets[i].length);
+		struct abi_prefix v = prefix_of(&k, subnets[i].vni, subnets[i].nexthop);
 
 		put(arg, "prefixes", &k, &v);
 	}

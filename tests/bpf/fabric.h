@@ -12,6 +12,9 @@
  *	red/app  l3 5000  10.0.2.0/24 fd00:2::/64  app1 app2                        | app4 app6
  *	blue/web l2 6001  10.0.1.0/24 fd00:1::/64  blue1 blue2
  *
+ * Behind the router of NODE4 lie 10.9.0.0/16 and fd00:9::/48 of red (beyond4), behind that of NODE6 10.9.6.0/24 and
+ * fd00:9:6::/48 (beyond6).
+ *
  * Left of the bar local ports, right of it endpoints of other nodes: NODE4 (192.0.2.12), NODE6 (2001:db8::13), FOREIGN
  * (192.0.2.14, bridges only), one without an underlay route and one whose next hop does not resolve.
  */
@@ -109,6 +112,8 @@ enum endpoint_id {
 	FLO4,
 	NOROUTE,
 	NONEIGH,
+	BEYOND4,
+	BEYOND6,
 	ENDPOINT_MAX
 };
 
@@ -119,6 +124,8 @@ void fabric_fill(void (*put)(void *arg, const char *map, const void *key, const 
 
 struct abi_addr addr_of(const char *text); /* v4 mapped */
 struct abi_host_key host_key(uint32_t vrf, const char *address);
+struct abi_prefix_key prefix_key(uint32_t vrf, const char *prefix, uint32_t length); /* in its own family's bits */
+struct abi_prefix prefix_of(const struct abi_prefix_key *k, uint32_t vni, uint32_t nexthop);
 struct abi_member_key member_key(const char *source, uint32_t vni);
 struct abi_mac_key mac_key(uint32_t vni, const char *mac);
 struct abi_nexthop nexthop_of(uint32_t id); /* as fabric_fill puts it */

@@ -65,6 +65,7 @@ static const struct {
 	{ ANY1, WEB1 }, { BARE1, BARE2 }, { ALLOW1, WEB6 }, { BLUE1, BLUE2 },
 	{ BLUE1, APP1 }, /* blue has no such host */
 	{ WEB1, WEB1 }, { APP1, APP1 }, { WEB1, DOWN1 }, { APP1, DOWN1 }, { APP1, SMALL1 }, { APP1, NOROUTE },
+	{ APP1, BEYOND4 }, { WEB1, BEYOND6 },
 };
 
 /* From another node: who sends, to whom, in which VNI. */

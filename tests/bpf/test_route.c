@@ -64,6 +64,124 @@ static void remote_destinations_go_to_the_routers_mac_in_the_tenants_vni(void **
 	}
 }
 
+/* A host of the prefix in an own subnet, or known singly, is not the router's. */
+static void what_no_host_has_goes_by_the_longest_prefix(void **state)
+{
+	static const struct {
+		enum endpoint_id from, to;
+		uint32_t nexthop;
+		const char *router;
+	} rows[] = {
+		{ APP1, BEYOND4, NH_APP4, ROUTER_MAC4 }, { WEB1, BEYOND4, NH_APP4, ROUTER_MAC4 },
+		{ APP1, BEYOND6, NH_APP6, ROUTER_MAC6 }, { FLO1, BEYOND6, NH_APP6, ROUTER_MAC6 },
+	};
+	struct abi_host_key host = host_key(VNI_RED, endpoints[BEYOND4].ip4);
+	struct abi_host local = { .nexthop = endpoints[APP2].nexthop, .vni = VNI_RED, .flags = HOST_L3 };
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		for (int v6 = 0; v6 < 2; v6++) {
+			frame_udp_between(&in, rows[i].from, rows[i].to, v6, 64);
+			from_port(rows[i].from, &in, &o);
+			routed(rows[i].router, ROUTER_MAC);
+			expect_tunnel(&o, rows[i].nexthop, VNI_RED, &want);
+			expect_count(&o, COUNTER_ROUTED, 1);
+		}
+	}
+	memcpy(local.mac, mac(APP2).b, 6);
+	table_put("hosts", &host, &local);
+	frame_udp_between(&in, APP1, BEYOND4, false, 64);
+	from_port(APP1, &in, &o);
+	routed(endpoints[APP2].mac, GATEWAY_MAC);
+	expect_port(&o, APP2, &want);
+}
+
+static void to_address(enum endpoint_id from, const char *address)
+{
+	bool v6 = strchr(address, ':');
+
+	frame_begin(&in);
+	frame_eth(&in, mac_of(GATEWAY_MAC), mac(from), v6 ? TYPE_IP6 : TYPE_IP4);
+	frame_ip(&in, v6 ? endpoints[from].ip6 : endpoints[from].ip4, address, IP_UDP);
+	frame_udp(&in, 1000, 2000);
+	frame_fill(&in, 64);
+	frame_end(&in);
+}
+
+/* ::/0 covers ::ffff:0:0/96 in the tables, and is no way for IPv4. */
+static void the_whole_of_one_family_is_not_the_other(void **state)
+{
+	struct abi_prefix_key all = prefix_key(VNI_RED, "0.0.0.0", 0), all6 = prefix_key(VNI_RED, "::", 0);
+	struct abi_prefix via = prefix_of(&all, VNI_RED, NH_APP4), via6 = prefix_of(&all6, VNI_RED, NH_APP6);
+
+	table_put("prefixes", &all6, &via6);
+	to_address(APP1, "2001:db8:77::1");
+	from_port(APP1, &in, &o);
+	routed(ROUTER_MAC6, ROUTER_MAC);
+	expect_tunnel(&o, NH_APP6, VNI_RED, &want);
+	to_address(APP1, "198.51.100.7");
+	from_port(APP1, &in, &o);
+	assert_int_equal(o.drops[DROP_NO_ROUTE], 1);
+	table_put("prefixes", &all, &via);
+	from_port(APP1, &in, &o);
+	routed(ROUTER_MAC4, ROUTER_MAC);
+	expect_tunnel(&o, NH_APP4, VNI_RED, &want);
+	/* a subnet of the tenant's own inside of it has only the hosts that are known */
+	to_address(APP1, "10.0.2.99");
+	from_port(APP1, &in, &o);
+	assert_int_equal(o.drops[DROP_NO_HOST], 1);
+	/* and another tenant none of it */
+	to_address(BLUE1, "198.51.100.7");
+	from_port(BLUE1, &in, &o);
+	assert_int_equal(o.drops[DROP_NO_ROUTE], 1);
+}
+
+static void a_prefix_can_have_a_vni_of_its_own(void **state)
+{
+	struct abi_prefix_key key = prefix_key(VNI_RED, "10.9.0.0", 16);
+	struct abi_prefix via = prefix_of(&key, 7777, NH_APP4);
+
+	table_put("prefixes", &key, &via);
+	frame_udp_between(&in, APP1, BEYOND4, false, 64);
+	from_port(APP1, &in, &o);
+	routed(ROUTER_MAC4, ROUTER_MAC);
+	expect_tunnel(&o, NH_APP4, 7777, &want);
+}
+
+/* Ports and nodes that bridge only do not route on; a hole is as a port that waits. */
+static void a_prefix_leads_to_routers_only(void **state)
+{
+	static const struct {
+		uint32_t nexthop;
+		enum drop_reason reason;
+	} rows[] = { { NH_PORT + 14, DROP_NO_HOST }, { NH_FOREIGN, DROP_NO_HOST }, { NH_DOWN, DROP_PORT_DOWN } };
+	struct abi_prefix_key key = prefix_key(VNI_RED, "10.9.0.0", 16);
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct abi_prefix via = prefix_of(&key, VNI_RED, rows[i].nexthop);
+
+		table_put("prefixes", &key, &via);
+		frame_udp_between(&in, APP1, BEYOND4, false, 64);
+		from_port(APP1, &in, &o);
+		expect_drop(&o, rows[i].reason);
+	}
+}
+
+static void a_routed_prefix_has_the_limits_of_its_tunnel(void **state)
+{
+	frame_udp_between(&in, APP1, BEYOND4, false, 1450 - 28);
+	from_port(APP1, &in, &o);
+	routed(ROUTER_MAC4, ROUTER_MAC);
+	expect_tunnel(&o, NH_APP4, VNI_RED, &want);
+	frame_udp_between(&in, APP1, BEYOND4, false, 1451 - 28);
+	from_port(APP1, &in, &o);
+	assert_int_equal(o.drops[DROP_TOO_BIG], 1);
+	expect_count(&o, COUNTER_ICMP_ERRORS, 1);
+	frame_udp_between(&in, APP1, BEYOND4, true, 8);
+	frame_ttl(&in, 1);
+	from_port(APP1, &in, &o);
+	assert_int_equal(o.drops[DROP_TTL_EXCEEDED], 1);
+}
+
 static void a_foreign_node_gets_the_frame_in_the_network_itself(void **state)
 {
 	for (int v6 = 0; v6 < 2; v6++) {
@@ -328,6 +446,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		DATAPATH_TEST(local_destinations_get_their_own_mac),
 		DATAPATH_TEST(remote_destinations_go_to_the_routers_mac_in_the_tenants_vni),
+		DATAPATH_TEST(what_no_host_has_goes_by_the_longest_prefix),
+		DATAPATH_TEST(the_whole_of_one_family_is_not_the_other),
+		DATAPATH_TEST(a_prefix_can_have_a_vni_of_its_own),
+		DATAPATH_TEST(a_prefix_leads_to_routers_only),
+		DATAPATH_TEST(a_routed_prefix_has_the_limits_of_its_tunnel),
 		DATAPATH_TEST(a_foreign_node_gets_the_frame_in_the_network_itself),
 		DATAPATH_TEST(every_ttl_is_decremented_with_a_right_checksum),
 		DATAPATH_TEST(checksums_at_the_edges_stay_right),

@@ -135,6 +135,43 @@ static void in_a_network_without_subnets_any_address_that_nobody_has(void **stat
 	refused(BARE1, DROP_IP_SPOOFED);
 	udp_as(BARE1, BARE2, "10.0.1.99", "172.16.0.23"); /* in web's subnet */
 	refused(BARE1, DROP_IP_SPOOFED);
+	udp_as(BARE1, BARE2, "10.9.1.2", "172.16.0.23"); /* behind a router */
+	refused(BARE1, DROP_IP_SPOOFED);
+	udp_as(BARE1, BARE2, "fd00:9::2", "fd00:66::23");
+	refused(BARE1, DROP_IP_SPOOFED);
+}
+
+/* A route for all the rest does not say that somebody has it. */
+static void a_default_route_takes_no_address_from_a_port(void **state)
+{
+	static const char *const families[] = { "0.0.0.0", "::" };
+
+	for (size_t i = 0; i < 2; i++) {
+		struct abi_prefix_key key = prefix_key(VNI_RED, families[i], 0);
+		struct abi_prefix via = prefix_of(&key, VNI_RED, NH_APP4);
+
+		table_put("prefixes", &key, &via);
+	}
+	udp_as(BARE1, BARE2, "172.16.9.9", "172.16.0.23");
+	accepted(BARE1);
+	expect_port(&o, BARE2, &in);
+	udp_as(BARE1, BARE2, "2001:db8:77::1", "2001:db8:77::2");
+	accepted(BARE1);
+	udp_as(ANY1, ANY1, "172.16.9.9", "10.0.5.9"); /* its network has subnets */
+	refused(ANY1, DROP_IP_SPOOFED);
+}
+
+/* The prefix has the tenant's VNI, as an l3 port has. */
+static void a_routed_prefix_is_no_subnet_of_an_l3_port(void **state)
+{
+	struct abi_port port = port_of(APP1);
+
+	port.flags |= PORT_ANY_SOURCE;
+	table_put("ports", &endpoints[APP1].ifindex, &port);
+	udp_as(APP1, APP2, "10.0.2.77", endpoints[APP2].ip4);
+	accepted(APP1);
+	udp_as(APP1, APP2, "10.9.1.2", endpoints[APP2].ip4);
+	refused(APP1, DROP_IP_SPOOFED);
 }
 
 static void nobodys_addresses_are_nobodys_in_any_network(void **state)
@@ -634,6 +671,8 @@ int main(void)
 		DATAPATH_TEST(a_declared_source_passes_and_so_does_eui64),
 		DATAPATH_TEST(a_port_without_declared_addresses_keeps_to_its_subnets),
 		DATAPATH_TEST(in_a_network_without_subnets_any_address_that_nobody_has),
+		DATAPATH_TEST(a_default_route_takes_no_address_from_a_port),
+		DATAPATH_TEST(a_routed_prefix_is_no_subnet_of_an_l3_port),
 		DATAPATH_TEST(nobodys_addresses_are_nobodys_in_any_network),
 		DATAPATH_TEST(unspecified_sources_only_where_the_protocol_says_so),
 		DATAPATH_TEST(arp_speaks_only_for_itself),

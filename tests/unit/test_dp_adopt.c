@@ -332,11 +332,11 @@ struct namesake {
 };
 
 static const struct namesake namesakes[] = {
-	{"hosts_v1", "cache", BPF_MAP_TYPE_HASH, 20, false},           /* another name */
-	{"hosts_v3", "hosts", BPF_MAP_TYPE_ARRAY, 4, false},           /* another type */
-	{"hosts_v4", "hosts", BPF_MAP_TYPE_HASH, 24, true},            /* keys of hosts may change */
-	{"ports_v1", "ports", BPF_MAP_TYPE_HASH, 4, true},
-	{"ports_v3", "ports", BPF_MAP_TYPE_HASH, 8, false},            /* an ifindex does not */
+	{"hosts_v91", "cache", BPF_MAP_TYPE_HASH, 20, false},           /* another name */
+	{"hosts_v93", "hosts", BPF_MAP_TYPE_ARRAY, 4, false},           /* another type */
+	{"hosts_v94", "hosts", BPF_MAP_TYPE_HASH, 24, true},            /* keys of hosts may change */
+	{"ports_v91", "ports", BPF_MAP_TYPE_HASH, 4, true},
+	{"ports_v93", "ports", BPF_MAP_TYPE_HASH, 8, false},            /* an ifindex does not */
 	{"macs_v9_next", "macs", BPF_MAP_TYPE_HASH, 12, true},
 	{"macs_v8_next", "their_macs", BPF_MAP_TYPE_HASH, 12, false},
 	{"hosts_next", "hosts", BPF_MAP_TYPE_HASH, 20, false},         /* never a name of ours */
@@ -345,7 +345,7 @@ static const struct namesake namesakes[] = {
 	{"port_ingress_next", "port_ingress", BPF_MAP_TYPE_HASH, 4, false}, /* a map is no program */
 	{"port_egress_next", NULL, 0, 0, true},
 	{"wire_ingress_next", NULL, 0, 0, false}, /* holds port_egress */
-	{"hosts_v5", NULL, 0, 0, false},
+	{"hosts_v95", NULL, 0, 0, false},
 };
 
 #define N_NAMESAKES (sizeof(namesakes) / sizeof(*namesakes))
@@ -389,7 +389,7 @@ static void a_strangers_pin_of_a_name_of_ours_stays(void **state)
 	assert_int_equal(load_full(w), 0);
 	assert_only_ours_went(w);
 	close_it(w);
-	assert_int_equal(run("cd %s && rm hosts_v1 hosts_v3 hosts_v5 ports_v3 *_next", w->bpf_dir), 0);
+	assert_int_equal(run("cd %s && rm hosts_v91 hosts_v93 hosts_v95 ports_v93 *_next", w->bpf_dir), 0);
 	pin_namesakes(w, program);
 	close(program);
 	assert_int_equal(run("cd %s && rm wire_ingress build", w->bpf_dir), 0);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Entries of every kind, next hops and replication lists, against the maps of the running kernel. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/bpf.h>
 #include <sys/stat.h>
@@ -65,15 +66,56 @@ static void a_next_hop_is_free_when_nothing_points_at_it(void **state)
 	assert_int_equal(table_del(w->dp, &tunnel), 1);
 }
 
+static void a_prefix_is_a_subnet_or_leads_to_a_router(void **state)
+{
+	static const struct {
+		const char *prefix;
+		uint32_t flags;
+	} rows[] = { { "10.9.0.0/16", PREFIX_V4 }, { "0.0.0.0/0", PREFIX_V4 | PREFIX_ALL },
+		     { "fd00:9::/48", 0 }, { "::/0", PREFIX_ALL } };
+	struct world *w = *state;
+	struct fwd got;
+
+	load_full(w);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct fwd f = a_prefix(rows[i].prefix);
+		struct abi_prefix_key key = { .length = 32 + f.prefix.prefix.length, .vrf = htonl(f.prefix.vrf) };
+		struct abi_prefix value;
+		int fd = pinned(w, PIN("prefixes"));
+
+		memcpy(&key.addr, &f.prefix.prefix.addr, sizeof(key.addr));
+		f.prefix.nexthop = TUNNEL6_OWNER;
+		assert_int_equal(table_put(w->dp, &f), 1);
+		assert_int_equal(bpf_map_lookup_elem(fd, &key, &value), 0);
+		close(fd);
+		assert_int_equal(value.nexthop, id_of(w, TUNNEL6_OWNER));
+		assert_int_equal(value.flags, rows[i].flags);
+		assert_true(table_get(w->dp, &f, &got));
+		assert_true(fwd_equal(&f, &got));
+	}
+	/* it holds its next hop, until it is a subnet again */
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct fwd f = a_prefix(rows[i].prefix), tunnel = a_tunnel(TUNNEL6_OWNER, "2001:db8::21", "2001:db8::11");
+
+		assert_int_equal(table_del(w->dp, &tunnel), -EBUSY);
+		assert_int_equal(table_put(w->dp, &f), 1);
+		assert_true(table_get(w->dp, &f, &got));
+		assert_int_equal(got.prefix.nexthop, 0);
+	}
+	assert_int_equal(datapath_audit(w->dp, SIZE_MAX), 0);
+}
+
 static void an_unknown_next_hop_is_refused(void **state)
 {
 	struct world *w = *state;
-	struct fwd host = a_host("10.0.1.99", 0xdead), flood = a_flood(5001, 0xdead), got;
+	struct fwd host = a_host("10.0.1.99", 0xdead), flood = a_flood(5001, 0xdead), prefix = a_prefix("10.9.0.0/16"), got;
 
 	load_full(w);
 	assert_int_equal(table_put(w->dp, &host), -EINVAL);
 	assert_non_null(strstr(datapath_error(), "hosts"));
 	assert_int_equal(table_put(w->dp, &flood), -EINVAL);
+	prefix.prefix.nexthop = 0xdead;
+	assert_int_equal(table_put(w->dp, &prefix), -EINVAL);
 	assert_false(table_get(w->dp, &host, &got));
 }
 
@@ -368,6 +410,7 @@ int main(void)
 		DP_TEST(every_kind_is_put_read_and_removed),
 		DP_TEST(a_changed_value_is_written_once),
 		DP_TEST(a_next_hop_is_free_when_nothing_points_at_it),
+		DP_TEST(a_prefix_is_a_subnet_or_leads_to_a_router),
 		DP_TEST(an_unknown_next_hop_is_refused),
 		DP_TEST(a_next_hop_in_use_is_not_removed),
 		DP_TEST(a_waiting_port_keeps_its_number),
