@@ -6,6 +6,7 @@
 #include <linux/bpf.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "dp/object.h"
@@ -201,12 +202,31 @@ static int load_shadow(struct datapath *dp)
 	return 0;
 }
 
+/* One writer: two would take turns to put right what the other has written.  The descriptor that holds the lock. */
+static int lock_dir(const char *bpf_dir)
+{
+	int fd = open(bpf_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), r;
+
+	if (fd < 0)
+		return error_set(-errno, "opening %s: %s", bpf_dir, strerror(errno));
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return fd;
+	r = errno == EWOULDBLOCK ? -EBUSY : -errno;
+	close(fd);
+	if (r == -EBUSY)
+		return error_set(r, "%s is in use by another isthmusd: give each a directory of its own (--bpf-dir)", bpf_dir);
+	return error_set(r, "locking %s: %s", bpf_dir, strerror(-r));
+}
+
 static int open_writer(struct datapath *dp)
 {
 	int r = pin_prepare(dp->bpf_dir);
 
 	if (r < 0)
 		return r;
+	dp->lock_fd = lock_dir(dp->bpf_dir);
+	if (dp->lock_fd < 0)
+		return dp->lock_fd;
 	r = load(dp);
 	if (r < 0)
 		return r;
@@ -254,6 +274,8 @@ void datapath_close(struct datapath *dp)
 		if (dp->programs[i].fd >= 0)
 			close(dp->programs[i].fd);
 	}
+	if (dp->lock_fd >= 0)
+		close(dp->lock_fd);
 	free(dp->bpf_dir);
 	free(dp);
 }
@@ -266,7 +288,7 @@ int datapath_open(const struct datapath_options *options, struct datapath **out)
 	libbpf_set_print(to_debug_log);
 	if (!dp)
 		return error_set(-ENOMEM, "opening the data plane: no memory");
-	dp->filters.fd = -1;
+	dp->lock_fd = dp->filters.fd = -1;
 	for (enum program_id i = 0; i < PROGRAM_MAX; i++)
 		dp->programs[i].fd = -1;
 	dp->read_only = options->read_only;
@@ -346,9 +368,13 @@ int datapath_sync_keep(struct datapath *dp)
 
 int datapath_teardown(const char *bpf_dir)
 {
+	_cleanup_(fd) int lock = -1;
 	int error, r;
 
 	libbpf_set_print(to_debug_log);
+	lock = lock_dir(bpf_dir);
+	if (lock == -EBUSY)
+		return lock;
 	error = attach_teardown(bpf_dir);
 	if (pin_is_bpffs(bpf_dir) == 1) {
 		r = pinset_remove(bpf_dir);

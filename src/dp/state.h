@@ -52,6 +52,7 @@ struct nexthop;
 
 struct datapath {
 	char *bpf_dir;
+	int lock_fd; /* of bpf_dir; -1 in a reader */
 	bool read_only;
 	bool adopted; /* maps with content */
 	bool fresh;   /* maps are new and not pinned yet: that happens when they are full */

@@ -498,6 +498,24 @@ static void two_data_planes_leave_each_other_alone(void **state)
 	assert_int_equal(filters_on("p0"), 0);
 }
 
+static void a_directory_has_one_writer(void **state)
+{
+	struct world *w = *state;
+	const struct datapath_options again = {.bpf_dir = w->bpf_dir}, look = {.bpf_dir = w->bpf_dir, .read_only = true};
+	struct datapath *other = NULL;
+
+	load_full(w);
+	assert_int_equal(datapath_open(&again, &other), -EBUSY);
+	assert_non_null(strstr(datapath_error(), "in use by another isthmusd"));
+	assert_int_equal(datapath_open(&look, &other), 0);
+	datapath_close(other);
+	assert_int_equal(datapath_teardown(w->bpf_dir), -EBUSY);
+	assert_true(pin_exists(w, PIN("hosts")));
+	close_it(w);
+	assert_int_equal(datapath_open(&again, &other), 0);
+	datapath_close(other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -517,6 +535,7 @@ int main(void)
 		DP_TEST(filters_that_nobody_asks_for_any_more_are_taken_off),
 		DP_TEST(filters_of_lost_pins_are_taken_off),
 		DP_TEST(two_data_planes_leave_each_other_alone),
+		DP_TEST(a_directory_has_one_writer),
 	};
 
 	if (geteuid() != 0) {
