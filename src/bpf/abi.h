@@ -39,6 +39,8 @@ struct abi_addr {
 
 /* ---- node: ARRAY, one element -------------------------------------------------------------------------------- */
 
+#define ABI_WIRES 8
+
 struct abi_node {
 	struct abi_addr underlay[2]; /* own VTEP addresses, zero when unused */
 	__be16 vxlan_port;
@@ -46,7 +48,8 @@ struct abi_node {
 	__u8 router_mac[6];  /* this node's own, inner destination of routed (L3 VNI) traffic */
 	__u16 icmp_limit;    /* ICMP errors a second towards other nodes, of one tenant; 0 = no limit */
 	__u32 cut_ifindex;   /* a device that cuts super-packets of UDP and brings them back; 0 = there is none */
-	__u32 zero;
+	__u32 native_vrf;    /* the tenant whose packets travel without outer headers; 0 = none */
+	__u32 wires[ABI_WIRES]; /* ifindexes of underlay devices, on which they may; 0 = unused */
 };
 
 /*
@@ -88,6 +91,7 @@ enum abi_nexthop_type {
 	NEXTHOP_NONE,   /* hole, or a port that is waiting: drop */
 	NEXTHOP_PORT,
 	NEXTHOP_TUNNEL,
+	NEXTHOP_NATIVE, /* another node's, without encapsulation: the kernel's routing knows the way */
 };
 
 enum abi_encap {
@@ -109,7 +113,7 @@ struct abi_nexthop {
 	__u8 router_mac[6]; /* tunnel: inner destination MAC of routed traffic */
 	__u16 zero;
 	__u32 zero2;
-	struct abi_addr remote; /* tunnel: the VTEP */
+	struct abi_addr remote; /* tunnel: the VTEP; native: the node, for people */
 	struct abi_addr local;  /* tunnel: outer source, same family as remote */
 	__u64 owner;            /* who made it; see model/fwd.h */
 };
@@ -252,12 +256,13 @@ struct abi_bucket {
 	X(BAD_ROUTER_MAC, "bad_router_mac", "routed tunnel packet for another router's MAC")                           \
 	X(NOT_LOCAL, "not_local", "tunnel packet for an endpoint that is not on this node")                            \
 	X(ECN, "ecn", "outer congestion mark on a packet that cannot carry it (RFC 6040)")                             \
-	X(NO_UNDERLAY_ROUTE, "no_underlay_route", "the node has no route to the VTEP")                                 \
+	X(NO_UNDERLAY_ROUTE, "no_underlay_route", "the node has no route to the VTEP, or without encapsulation to the host") \
 	X(NO_NEIGHBOUR, "no_neighbour", "the underlay next hop does not resolve")                                      \
 	X(ENCAP_FAILED, "encap_failed", "the kernel refused to add or remove headers")                                 \
 	X(FLOOD_LIMIT, "flood_limit", "a replication list is longer than one pass can serve")                          \
 	X(STORM_LIMIT, "storm_limit", "more broadcast, multicast and unknown unicast than the port's storm_limit")     \
-	X(NOT_OURS, "not_ours", "the host's own packet towards a workload port")
+	X(NOT_OURS, "not_ours", "the host's own packet towards a workload port")                                       \
+	X(UNDERLAY_SPOOFED, "underlay_spoofed", "packet without tunnel whose source is not routed to an underlay device")
 
 enum drop_reason {
 #define X(symbol, name, meaning) DROP_##symbol,
@@ -300,7 +305,9 @@ struct abi_event { /* one sampled drop: at most ABI_EVENTS_PER_S of one reason a
 	X(ND_ANSWERED, "nd_answered", "neighbour solicitations answered on the spot")                                  \
 	X(ECHO_ANSWERED, "echo_answered", "pings to the gateway answered")                                             \
 	X(ICMP_ERRORS, "icmp_errors", "ICMP errors sent to workloads")                                                 \
-	X(ICMP_LIMITED, "icmp_limited", "ICMP errors not sent, as they were more than icmp_limit")
+	X(ICMP_LIMITED, "icmp_limited", "ICMP errors not sent, as they were more than icmp_limit")                     \
+	X(NATIVE_OUT, "native_out", "sent to the underlay as they are, without encapsulation")                         \
+	X(NATIVE_IN, "native_in", "accepted from the underlay as they are, without encapsulation")
 
 enum counter {
 #define X(symbol, name, meaning) COUNTER_##symbol,

@@ -15,6 +15,7 @@
 #include "icmp.h"
 #include "maps.h"
 #include "memo.h"
+#include "native.h"
 #include "neigh.h"
 #include "parse.h"
 #include "route.h"
@@ -115,7 +116,14 @@ int port_egress(struct __sk_buff *skb)
 }
 
 #define NOT_OURS -1
+#define NO_TUNNEL (-3) /* no verdict: look whether it is for a port as it is */
 #define VLAN_ID 0xfff /* the rest of a tag is a priority */
+
+/* Its VLAN device has its own hook, and takes the tag off. */
+static __always_inline bool is_of_another_link(const struct __sk_buff *skb)
+{
+	return skb->vlan_present && (skb->vlan_tci & VLAN_ID);
+}
 
 /*
  * Is this a tunnel packet for this node?  NOT_OURS: the host's own, not touched.  Else DROP_NONE or the reason to drop,
@@ -248,13 +256,11 @@ static __noinline int wire_long(struct __sk_buff *skb)
 	outer = &scratch->outer;
 	reason = parse_outer(skb, outer, &o.vni);
 	if (reason == NOT_OURS)
+		return NO_TUNNEL;
+	if (is_of_another_link(skb))
 		return TC_ACT_UNSPEC;
-	if (skb->vlan_present) {
-		if (skb->vlan_tci & VLAN_ID) /* another link's: its VLAN device has its own hook, and takes the tag off */
-			return TC_ACT_UNSPEC;
-		if (bpf_skb_vlan_pop(skb)) /* only a priority */
-			return refuse(skb, &o, DROP_ENCAP_FAILED);
-	}
+	if (skb->vlan_present && bpf_skb_vlan_pop(skb)) /* only a priority */
+		return refuse(skb, &o, DROP_ENCAP_FAILED);
 	if (reason != DROP_NONE)
 		return refuse(skb, &o, reason);
 	key.vni = o.vni;
@@ -296,12 +302,48 @@ static __noinline int wire_long(struct __sk_buff *skb)
 	return bridge(skb, &o, p);
 }
 
+/* What came in no tunnel: for a port of the tenant without encapsulation, or the node's own, which is not touched. */
+static __noinline int wire_native(struct __sk_buff *skb)
+{
+	struct origin o = {.direction = FROM_WIRE, .native = true, .routed = true};
+	struct scratch *scratch = scratch_get();
+	struct abi_node *n = node_get();
+	struct abi_nexthop *nh;
+	struct abi_host *host;
+	struct packet *p;
+	int reason;
+
+	if (!scratch || !n || !n->native_vrf || skb->pkt_type != PACKET_HOST_ || !is_wire(n, skb->ifindex))
+		return TC_ACT_UNSPEC;
+	scratch->epoch = epoch_get(); /* before the first table */
+	p = &scratch->packet;
+	o.vni = o.vrf = n->native_vrf;
+	if (!native_destination(skb, &p->dst) || is_of_another_link(skb))
+		return TC_ACT_UNSPEC;
+	host = host_get(o.vrf, &p->dst);
+	if (!host || (host->flags & HOST_GATEWAY))
+		return TC_ACT_UNSPEC;
+	nh = nexthop_get(host->nexthop);
+	if (!nh || (nh->type != NEXTHOP_PORT && nh->type != NEXTHOP_NONE)) /* another node's */
+		return TC_ACT_UNSPEC;
+	if (skb->vlan_present && bpf_skb_vlan_pop(skb))
+		return refuse(skb, &o, DROP_ENCAP_FAILED);
+	reason = parse_at(skb, 0, p);
+	return reason == DROP_NONE ? deliver_native(skb, &o, p, host, nh) : refuse(skb, &o, reason);
+}
+
 SEC("tc")
 int wire_ingress(struct __sk_buff *skb)
 {
 	int verdict = wire_by_memo(skb);
 
-	return verdict == MISS ? wire_long(skb) : verdict;
+	if (verdict != MISS)
+		return verdict;
+	verdict = native_by_memo(skb);
+	if (verdict != MISS)
+		return verdict;
+	verdict = wire_long(skb);
+	return verdict == NO_TUNNEL ? wire_native(skb) : verdict;
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

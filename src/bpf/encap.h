@@ -23,6 +23,7 @@
 #define LOOPBACK_IFINDEX 1
 #define AF_INET_ 2
 #define AF_INET6_ 10
+#define PACKET_HOST_ 0 /* linux/if_packet.h drags in libc's headers */
 #define OUTER_TTL 64
 #define SOURCE_PORT_MIN 49152 /* RFC 6335 6: the dynamic ports, 2^14 of them */
 #define RESIZE_MAX 0xff0U /* bpf_skb_adjust_room takes 4,095 bytes at most */
@@ -69,7 +70,8 @@ struct origin {
 	__u32 direction; /* enum abi_direction */
 	bool flood;      /* the network floods unknown unicast */
 	bool foreign;    /* from the wire: the member only bridges */
-	bool routed;     /* from a port: by address */
+	bool routed;     /* TTL goes down: by address, for what comes from a port or without a tunnel */
+	bool native;     /* from the wire: without a tunnel */
 };
 
 static __always_inline int refuse(struct __sk_buff *skb, const struct origin *o, __u32 reason)
@@ -385,7 +387,7 @@ static __always_inline int decrement_ttl(struct __sk_buff *skb, bool v6)
 static __always_inline int to_peer(struct __sk_buff *skb, __u32 ifindex)
 {
 	/* The destination MAC was not this node's; kernels before 6.9 leave the mark that says so. */
-	if (skb->pkt_type != 0 /* PACKET_HOST */)
+	if (skb->pkt_type != PACKET_HOST_)
 		bpf_skb_change_type(skb, 0);
 	return bpf_redirect_peer(ifindex, 0);
 }

@@ -11,6 +11,7 @@
 #define ISTHMUS_BPF_ICMP_H
 
 #include "encap.h"
+#include "native.h"
 #include "security.h"
 #include "storm.h"
 
@@ -182,6 +183,8 @@ static __noinline int send_back(struct __sk_buff *skb, const struct origin *o, c
 		nh = nexthop_get(o->port->nexthop);
 		return nh && nh->type == NEXTHOP_PORT ? send_port(skb, o, nh) : refuse(skb, o, DROP_PORT_DOWN);
 	}
+	if (o->native)
+		return answer_native(skb, o, p);
 	if (!scratch)
 		return refuse(skb, o, DROP_NOT_LOCAL);
 	at = (union keys *)scratch->quote; /* used up by now */
@@ -219,9 +222,23 @@ static __always_inline bool may_answer_now(struct __sk_buff *skb, const struct o
 			 bucket_take(o->vrf, BUCKET_ICMP_TO, n->icmp_limit);
 }
 
+/* This node's own address of the family, where answers go into the underlay. */
+static __noinline int speak_as_node(struct icmp_error *e, bool v6)
+{
+	struct abi_node *n = node_get();
+
+	if (!n)
+		return -1;
+	for (int i = 0; i < 2; i++)
+		if (!addr_is_zero(&n->underlay[i]) && addr_is_v4(&n->underlay[i]) != v6)
+			e->source = n->underlay[i];
+	return 0;
+}
+
 /*
  * Counts the packet as dropped for `reason` and sends the error, where the rules allow one.  A zero e->source means the
- * gateway's address; a port without one speaks as 192.0.0.8 (RFC 7600 4.8) or fe80::1.
+ * gateway's address, or this node's towards the underlay; without one the network speaks as 192.0.0.8 (RFC 7600 4.8) or
+ * fe80::1.
  */
 static __noinline int icmp_answer(struct __sk_buff *skb, const struct origin *o, const struct packet *p,
 				  struct icmp_error *e, __u32 reason)
@@ -237,6 +254,8 @@ static __noinline int icmp_answer(struct __sk_buff *skb, const struct origin *o,
 	}
 	if (addr_is_zero(&e->source)) {
 		mac_copy(e->source_mac, n->gateway_mac);
+		if (o->native)
+			speak_as_node(e, p->v6);
 		if (p->v6) {
 			if (o->port)
 				__builtin_memcpy(&e->source, &o->port->gateway6, 16);
@@ -244,7 +263,7 @@ static __noinline int icmp_answer(struct __sk_buff *skb, const struct origin *o,
 				e->source.be32[0] = bpf_htonl(0xfe800000);
 				e->source.be32[3] = bpf_htonl(1);
 			}
-		} else {
+		} else if (addr_is_zero(&e->source)) {
 			addr_map4(&e->source, o->port && o->port->gateway4 ? o->port->gateway4 : bpf_htonl(0xc0000008));
 		}
 	}

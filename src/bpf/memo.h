@@ -24,6 +24,8 @@
 #define MEMOS 1024 /* of each CPU and direction; a power of two */
 #define MISS (-2)  /* no verdict: go the long way */
 
+#define NATIVE_PLACE (1U << 31) /* with the underlay device: no VNI */
+
 #define OUTER_WORDS ((OVERHEAD6 + 3) / 4)
 #define MACS_WORDS 3 /* destination and source */
 
@@ -31,10 +33,10 @@
 struct memo_key {
 	__u64 addr[4]; /* source and destination; IPv4: both in the first */
 	__u32 macs[MACS_WORDS];
-	__u32 place; /* port: its ifindex; wire: the VNI */
-	__u32 ports; /* port: source and destination; wire: 0 */
+	__u32 place; /* port: its ifindex; wire: the VNI, or without a tunnel the device */
+	__u32 ports; /* source and destination; from a tunnel 0 */
 	__u8 v6;
-	__u8 proto; /* port: the transport; wire: 0 */
+	__u8 proto; /* the transport; from a tunnel 0 */
 	__u16 zero;
 };
 
@@ -43,6 +45,7 @@ enum memo_flags {
 	MEMO_PEER = 1 << 1,   /* by bpf_redirect_peer */
 	MEMO_ROUTED = 1 << 2, /* TTL goes down, the MACs are others */
 	MEMO_OUTER6 = 1 << 3,
+	MEMO_NATIVE = 1 << 4, /* out to the underlay as it is */
 };
 
 struct memo {
@@ -57,10 +60,11 @@ struct memo {
 
 struct memo_port {
 	struct memo memo;
-	/* tunnel */
+	/* tunnel or native */
 	__u32 hash; /* of the packet, as it chose the source port and with that the way */
 	__u32 room; /* the longest frame for which the way was found */
 	__u64 tick;
+	/* tunnel */
 	__u32 sum; /* IPv4: of the header's words but length, TOS and checksum */
 	__u32 outer[OUTER_WORDS]; /* Ethernet to VXLAN, whole but for lengths, TOS, checksum */
 };
@@ -76,6 +80,7 @@ struct memo_outer {
 struct memo_wire {
 	struct memo memo;
 	struct memo_outer outer;
+	__u64 tick; /* native: in which the source was routed to an underlay device */
 };
 
 struct {
@@ -221,6 +226,12 @@ static __always_inline int memo_deliver(struct __sk_buff *skb, const struct memo
 	return bpf_redirect(m->ifindex, 0);
 }
 
+static __always_inline int memo_send_native(struct __sk_buff *skb, const struct memo *m)
+{
+	count(COUNTER_NATIVE_OUT, skb->len);
+	return bpf_redirect(m->ifindex, 0);
+}
+
 /* What was written down, with this packet's length and congestion mark. */
 static __always_inline int memo_encap4(struct __sk_buff *skb, const struct memo_port *m, __u8 ecn, bool plain)
 {
@@ -286,7 +297,7 @@ static __noinline int port_by_memo(struct __sk_buff *skb)
 	if (m->epoch != now || !memo_fits(m, &f, data, place, f.ports, f.proto) ||
 	    memo_too_small(skb, m, &f, size - ETH_HLEN))
 		return MISS;
-	if ((m->flags & MEMO_TUNNEL) && (port->tick != bpf_jiffies64() || port->hash != skb->hash ||
+	if ((m->flags & (MEMO_TUNNEL | MEMO_NATIVE)) && (port->tick != bpf_jiffies64() || port->hash != skb->hash ||
 					 (!skb->gso_size && size > port->room)))
 		return MISS;
 	if (m->flags & MEMO_ROUTED) {
@@ -297,7 +308,7 @@ static __noinline int port_by_memo(struct __sk_buff *skb)
 	}
 	count(COUNTER_FROM_PORT, size);
 	if (!(m->flags & MEMO_TUNNEL))
-		return memo_deliver(skb, m);
+		return m->flags & MEMO_NATIVE ? memo_send_native(skb, m) : memo_deliver(skb, m);
 	r = m->flags & MEMO_OUTER6 ? memo_encap6(skb, port, f.tos & 3, f.proto == IPPROTO_TCP) :
 				     memo_encap4(skb, port, f.tos & 3, f.proto == IPPROTO_TCP);
 	if (r)
@@ -411,6 +422,33 @@ static __noinline int wire_by_memo(struct __sk_buff *skb)
 	return memo_deliver(skb, m);
 }
 
+/* A packet of the underlay that is in no tunnel.  The verdict, or MISS and nothing was touched. */
+static __noinline int native_by_memo(struct __sk_buff *skb)
+{
+	void *data = (void *)(long)skb->data, *data_end = (void *)(long)skb->data_end;
+	__u32 place = NATIVE_PLACE | skb->ifindex, slot;
+	struct abi_node *n = node_get();
+	__u64 now = epoch_get();
+	struct memo_wire *wire;
+	struct memo *m;
+	struct plain f;
+
+	if (!n || !n->native_vrf || !now || skb->vlan_present || skb->pkt_type != PACKET_HOST_ ||
+	    !plain_read(data, data_end, skb->len, &f))
+		return MISS;
+	slot = memo_slot(f.addr, place, f.ports);
+	wire = bpf_map_lookup_elem(&wire_memos, &slot);
+	if (!wire)
+		return MISS;
+	m = &wire->memo;
+	if (m->epoch != now || wire->tick != bpf_jiffies64() || !memo_fits(m, &f, data, place, f.ports, f.proto) ||
+	    memo_too_small(skb, m, &f, skb->len - ETH_HLEN) || f.ttl <= 1 || decrement_ttl(skb, f.v6))
+		return MISS;
+	header_copy(data, m->macs, sizeof(m->macs));
+	count(COUNTER_NATIVE_IN, skb->len);
+	return memo_deliver(skb, m);
+}
+
 /* ---- the long way: writing down ------------------------------------------------------------------------------------ */
 
 /* Would plain_read() take it? */
@@ -442,7 +480,8 @@ static __always_inline int memo_write(struct memo *m, const struct __sk_buff *sk
 	m->key.v6 = p->v6;
 	m->key.zero = 0;
 	header_copy(m->macs, data + start, sizeof(m->macs));
-	m->flags = (nh->flags & NEXTHOP_PEER ? MEMO_PEER : 0) | (o->routed ? MEMO_ROUTED : 0);
+	m->flags = (nh->flags & NEXTHOP_PEER ? MEMO_PEER : 0) | (o->routed ? MEMO_ROUTED : 0) |
+		   (nh->type == NEXTHOP_NATIVE ? MEMO_NATIVE : 0);
 	if (start)
 		m->flags |= MEMO_TUNNEL | (start == OVERHEAD6 ? MEMO_OUTER6 : 0);
 	else
@@ -499,6 +538,11 @@ static __noinline int port_remember(struct __sk_buff *skb, const struct origin *
 	port->memo.key.place = place;
 	port->memo.key.ports = ports;
 	port->memo.key.proto = p->l4_proto;
+	if (nh->type == NEXTHOP_NATIVE) {
+		port->hash = skb->hash;
+		port->room = ETH_HLEN + nh->mtu;
+		port->tick = bpf_jiffies64();
+	}
 	if (nh->type != NEXTHOP_TUNNEL)
 		return memo_write(&port->memo, skb, 0, o, p, nh);
 	if (addr_is_v4(&nh->remote))
@@ -510,24 +554,29 @@ static __noinline int port_remember(struct __sk_buff *skb, const struct origin *
 static __noinline int wire_remember(struct __sk_buff *skb, const struct origin *o, const struct packet *p,
 				    const struct abi_nexthop *nh)
 {
+	__u32 slot, place = o->native ? NATIVE_PLACE | skb->ifindex : o->vni, ports = 0;
 	struct scratch *scratch = scratch_get();
 	struct abi_node *n = node_get();
 	struct memo_wire *wire;
 	__u64 addr[4];
-	__u32 slot;
 
 	if (!scratch || !n)
 		return 0;
+	if (o->native) {
+		((__be16 *)&ports)[0] = p->sport;
+		((__be16 *)&ports)[1] = p->dport;
+	}
 	addrs_write(addr, p->v6, &p->src, &p->dst);
-	slot = memo_slot(addr, o->vni, 0);
+	slot = memo_slot(addr, place, ports);
 	wire = bpf_map_lookup_elem(&wire_memos, &slot);
 	if (!wire)
 		return 0;
 	wire->memo.epoch = 0;
 	header_copy(wire->memo.key.addr, addr, sizeof(addr));
-	wire->memo.key.place = o->vni;
-	wire->memo.key.ports = 0;
-	wire->memo.key.proto = 0;
+	wire->memo.key.place = place;
+	wire->memo.key.ports = ports;
+	wire->memo.key.proto = o->native ? p->l4_proto : 0;
+	wire->tick = bpf_jiffies64();
 	addrs_write(wire->outer.addr, scratch->outer.v6, &scratch->outer.src, &scratch->outer.dst);
 	wire->outer.dport = n->vxlan_port;
 	wire->outer.v6 = scratch->outer.v6;

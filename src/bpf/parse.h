@@ -114,8 +114,10 @@ struct scratch {
 	struct packet packet;
 	struct outer outer;
 	struct bpf_fib_lookup fib;
+	struct bpf_redir_neigh via;
 	struct icmp_error error;
 	struct abi_nexthop blank; /* all zero, never written */
+	struct abi_nexthop native; /* of a packet that goes without encapsulation, for its memo */
 	__u8 quote[QUOTE_MAX]; /* of an ICMP error; or an answer that is being built */
 };
 

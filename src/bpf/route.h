@@ -21,6 +21,40 @@ static __always_inline bool is_echo_request(const struct packet *p)
 	return p->l4_proto == IPPROTO_ICMP && (p->has_l4 ? p->icmp_type == ICMP4_ECHO : p->fragment);
 }
 
+/* From a port to where the kernel's routing says; `known`: the tenant has a host of that address, elsewhere. */
+static __always_inline int route_native(struct __sk_buff *skb, const struct origin *o, const struct packet *p,
+					__u32 mtu, bool known)
+{
+	struct scratch *scratch = scratch_get();
+	struct abi_nexthop *nh;
+	__u32 size;
+	int reason;
+
+	if (!scratch)
+		return refuse(skb, o, DROP_NO_UNDERLAY_ROUTE);
+	if (known && too_big(skb, p, 0, mtu))
+		return answer_too_big(skb, o, p, mtu, false);
+	size = skb->gso_size ? skb->gso_size + p->headers : skb->len - ETH_HLEN;
+	reason = native_ask(skb, p, false, skb->gso_size == GSO_BY_FRAGS ? 0 : size);
+	if (reason == DROP_TOO_BIG)
+		return answer_too_big(skb, o, p, scratch->fib.mtu_result, false);
+	if (reason != DROP_NONE && reason != DROP_NO_NEIGHBOUR)
+		return known ? refuse(skb, o, reason) : answer_no_route(skb, o, p, false);
+	if (decrement_ttl(skb, p->v6))
+		return refuse(skb, o, DROP_MALFORMED);
+	count(COUNTER_ROUTED, skb->len);
+	if (reason == DROP_NO_NEIGHBOUR)
+		return send_native(skb, o, true);
+	nh = &scratch->native;
+	nh->type = NEXTHOP_NATIVE;
+	nh->flags = 0;
+	nh->ifindex = scratch->fib.ifindex;
+	nh->mtu = scratch->fib.mtu_result;
+	if (known && nh->mtu > mtu)
+		nh->mtu = mtu;
+	return remember(skb, o, p, nh, send_native(skb, o, false));
+}
+
 static __always_inline int route(struct __sk_buff *skb, const struct origin *o, const struct packet *p)
 {
 	struct abi_node *n = node_get();
@@ -41,18 +75,24 @@ static __always_inline int route(struct __sk_buff *skb, const struct origin *o, 
 		if (addr_is_link_local(&p->dst))
 			return refuse(skb, o, DROP_NOT_ROUTABLE);
 		prefix = prefix_get(o->vrf, &p->dst);
-		if (!prefix || !prefix->nexthop)
+		id = prefix ? prefix->nexthop : 0;
+		if (!id && (prefix || !o->port || o->vrf != n->native_vrf))
 			return answer_no_route(skb, o, p, prefix != NULL);
-		id = prefix->nexthop;
-		vni = prefix->vni;
+		if (id)
+			vni = prefix->vni;
 	}
 	if (p->ttl <= 1)
 		return answer_ttl(skb, o, p);
+	if (!id) /* not the tenant's: the rest of the underlay */
+		return route_native(skb, o, p, 0, false);
 	if (o->port && id == o->port->nexthop)
 		return refuse(skb, o, DROP_SAME_PORT);
 	nh = nexthop_get(id);
 	if (!nh || nh->type == NEXTHOP_NONE)
 		return refuse(skb, o, DROP_PORT_DOWN);
+	if (nh->type == NEXTHOP_NATIVE)
+		return o->port && o->vrf == n->native_vrf ? route_native(skb, o, p, nh->mtu, true) :
+							    refuse(skb, o, DROP_NO_UNDERLAY_ROUTE);
 	if (!host && (nh->type != NEXTHOP_TUNNEL || (nh->flags & NEXTHOP_FOREIGN))) /* nobody there routes */
 		return refuse(skb, o, DROP_NO_HOST);
 	if (too_big(skb, p, 0, nh->mtu))
@@ -94,6 +134,29 @@ static __always_inline int deliver_routed(struct __sk_buff *skb, const struct or
 		return refuse(skb, o, DROP_NOT_LOCAL);
 	if (too_big(skb, p, 0, nh->mtu))
 		return answer_too_big(skb, o, p, nh->mtu, false);
+	write_macs(skb, host->mac, n->gateway_mac);
+	return remember(skb, o, p, nh, send_port(skb, o, nh));
+}
+
+/* Came from the underlay as it is, for a host of the tenant that lives there: to its port. */
+static __always_inline int deliver_native(struct __sk_buff *skb, const struct origin *o, const struct packet *p,
+					  const struct abi_host *host, const struct abi_nexthop *nh)
+{
+	struct abi_node *n = node_get();
+
+	if (!n || addr_is_multicast(&p->src) || is_routers_word(p))
+		return refuse(skb, o, DROP_NOT_ROUTABLE);
+	if (!native_source_is_good(skb, o, p))
+		return refuse(skb, o, DROP_UNDERLAY_SPOOFED);
+	if (nh->type != NEXTHOP_PORT)
+		return refuse(skb, o, DROP_PORT_DOWN);
+	if (p->ttl <= 1)
+		return answer_ttl(skb, o, p);
+	if (too_big(skb, p, 0, nh->mtu))
+		return answer_too_big(skb, o, p, nh->mtu, false);
+	if (decrement_ttl(skb, p->v6))
+		return refuse(skb, o, DROP_MALFORMED);
+	count(COUNTER_NATIVE_IN, skb->len);
 	write_macs(skb, host->mac, n->gateway_mac);
 	return remember(skb, o, p, nh, send_port(skb, o, nh));
 }

@@ -8,6 +8,7 @@
 #define WEB_GATEWAY .gateway4 = "10.0.1.1", .gateway6 = "fd00:1::1"
 #define FLO_GATEWAY .gateway4 = "10.0.4.1", .gateway6 = "fd00:4::1"
 #define APP_GATEWAY .gateway4 = "10.0.2.1", .gateway6 = "fd00:2::1"
+#define GREEN_GATEWAY .gateway4 = "10.7.0.1", .gateway6 = "fd00:7::1"
 #define ALLOW_ALL (PORT_ALLOW_RA | PORT_ALLOW_DHCP | PORT_ALLOW_TUNNEL | PORT_ALLOW_ROUTING | PORT_ALLOW_BPDU)
 
 const struct endpoint endpoints[ENDPOINT_MAX] = {
@@ -62,6 +63,16 @@ const struct endpoint endpoints[ENDPOINT_MAX] = {
 		      .learned = true },
 	[BEYOND6] = { "beyond6", 0, NH_APP6, VNI_RED, VNI_RED, PORT_L3, ROUTER_MAC6, "10.9.6.2", "fd00:9:6::2",
 		      .learned = true },
+	[GREEN1] = { "green1", 25, NH_PORT + 25, VNI_GREEN, VNI_GREEN, PORT_SECURITY | PORT_L3, "02:00:00:00:07:01",
+		     "10.7.0.25", "fd00:7::25", GREEN_GATEWAY, .mtu = 1500, .peer = true },
+	[GREEN2] = { "green2", 26, NH_PORT + 26, VNI_GREEN, VNI_GREEN, PORT_SECURITY | PORT_L3, "02:00:00:00:07:02",
+		     "10.7.0.26", "fd00:7::26", GREEN_GATEWAY, .mtu = 1300 },
+	[GREEN4] = { "green4", 0, NH_GREEN4, VNI_GREEN, VNI_GREEN, PORT_L3, "02:00:00:00:07:41", "10.7.0.41",
+		     "fd00:7::41", GREEN_GATEWAY },
+	[GREEN6] = { "green6", 0, NH_GREEN6, VNI_GREEN, VNI_GREEN, PORT_L3, "02:00:00:00:07:42", "10.7.0.42",
+		     "fd00:7::42", GREEN_GATEWAY },
+	[GREENLOST] = { "greenlost", 0, NH_GREEN_LOST, VNI_GREEN, VNI_GREEN, PORT_L3, "02:00:00:00:07:43", "10.7.0.43",
+			"fd00:7::43", GREEN_GATEWAY },
 };
 
 /* Tunnels by id. */
@@ -79,6 +90,9 @@ static const struct {
 	[NH_FLO6] = { NODE6, SELF6, ROUTER_MAC6, 0, 1430 },
 	[NH_NO_ROUTE] = { NO_ROUTE4, SELF4, ROUTER_MAC4, 0, 1450 },
 	[NH_NO_NEIGHBOUR] = { NO_NEIGHBOUR4, SELF4, ROUTER_MAC4, 0, 1450 },
+	[NH_GREEN4] = { NODE4, SELF4, ROUTER_MAC4, 0, 1400 }, /* less than the device has */
+	[NH_GREEN6] = { NODE6, SELF6, ROUTER_MAC6, 0, 1500 },
+	[NH_GREEN_LOST] = { NO_ROUTE4, SELF4, ROUTER_MAC4, 0, 1500 },
 };
 
 static const struct {
@@ -92,6 +106,7 @@ static const struct {
 	{ VNI_ANY, VNI_RED, "10.0.5.0", 24 },	{ VNI_ANY, VNI_RED, "fd00:5::", 64 },
 	{ VNI_RED, VNI_RED, "10.0.2.0", 24 },	{ VNI_RED, VNI_RED, "fd00:2::", 64 },
 	{ VNI_BLUE_WEB, VNI_BLUE, "10.0.1.0", 24 }, { VNI_BLUE_WEB, VNI_BLUE, "fd00:1::", 64 },
+	{ VNI_GREEN, VNI_GREEN, "10.7.0.0", 24 }, { VNI_GREEN, VNI_GREEN, "fd00:7::", 64 },
 	{ VNI_RED, VNI_RED, "10.9.0.0", 16, NH_APP4 }, { VNI_RED, VNI_RED, "fd00:9::", 48, NH_APP4 },
 	{ VNI_RED, VNI_RED, "10.9.6.0", 24, NH_APP6 }, { VNI_RED, VNI_RED, "fd00:9:6::", 48, NH_APP6 },
 };
@@ -106,6 +121,7 @@ static const struct {
 	{ VNI_RED, VNI_ANY, "10.0.5.1", 0 },	   { VNI_RED, VNI_ANY, "fd00:5::1", 0 },
 	{ VNI_RED, VNI_RED, "10.0.2.1", HOST_L3 },  { VNI_RED, VNI_RED, "fd00:2::1", HOST_L3 },
 	{ VNI_BLUE, VNI_BLUE_WEB, "10.0.1.1", 0 }, { VNI_BLUE, VNI_BLUE_WEB, "fd00:1::1", 0 },
+	{ VNI_GREEN, VNI_GREEN, "10.7.0.1", HOST_L3 }, { VNI_GREEN, VNI_GREEN, "fd00:7::1", HOST_L3 },
 };
 
 static const struct {
@@ -193,8 +209,8 @@ struct abi_nexthop nexthop_of(uint32_t id)
 
 		struct mac6 m = mac_of(tunnels[id].router_mac);
 
-		nh.type = NEXTHOP_TUNNEL;
-		nh.encap = ENCAP_VXLAN;
+		nh.type = id < NH_GREEN4 ? NEXTHOP_TUNNEL : NEXTHOP_NATIVE;
+		nh.encap = id < NH_GREEN4 ? ENCAP_VXLAN : ENCAP_NONE;
 		nh.flags = tunnels[id].flags;
 		nh.mtu = tunnels[id].mtu;
 		nh.remote = addr_of(tunnels[id].remote);
@@ -256,7 +272,8 @@ static void fill_endpoint(const struct endpoint *e, void (*put)(void *, const ch
 
 void fabric_fill(void (*put)(void *arg, const char *map, const void *key, const void *value), void *arg)
 {
-	struct abi_node n = { .underlay = { addr_of(SELF4), addr_of(SELF6) }, .vxlan_port = htons(VXLAN_PORT) };
+	struct abi_node n = { .underlay = { addr_of(SELF4), addr_of(SELF6) }, .vxlan_port = htons(VXLAN_PORT),
+			      .native_vrf = VNI_GREEN, .wires = { IF_UNDERLAY } };
 	struct mac6 gateway = mac_of(GATEWAY_MAC), router = mac_of(ROUTER_MAC);
 	uint32_t zero = 0;
 
@@ -342,6 +359,13 @@ void frame_encap(struct frame *out, uint32_t nexthop, uint32_t vni, const struct
 	const char *mac = !strcmp(remote, NODE4) ? NODE4_MAC : !strcmp(remote, NODE6) ? NODE6_MAC : FOREIGN_MAC;
 
 	wrap(out, mac, UNDERLAY_MAC, tunnels[nexthop].local, remote, vni, inner, sport);
+}
+
+void frame_native(struct frame *out, const char *mac, const struct frame *packet)
+{
+	frame_copy(out, packet);
+	memcpy(out->data, mac_of(UNDERLAY_MAC).b, 6);
+	memcpy(out->data + 6, mac_of(mac).b, 6);
 }
 
 void frame_from_wire(struct frame *out, const char *node, uint32_t vni, const struct frame *inner)

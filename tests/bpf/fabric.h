@@ -2,6 +2,8 @@
 /*
  * fabric.h - the one set of tables that the data-plane tests run on.
  *
+ * Green's hosts elsewhere have routes in the kernel and in the host build (harness_routes).
+ *
  * Seen from node 192.0.2.1 / 2001:db8::1 (device IF_UNDERLAY).  Tenant red (VRF 5000) and tenant blue (6000, with
  * red's addresses and MACs).
  *
@@ -10,6 +12,7 @@
  *	red/any  l2 5003  10.0.5.0/24 fd00:5::/64  any1 (no declared address)
  *	red/bare l2 5004  no subnet, no gateway    bare1 bare2
  *	red/app  l3 5000  10.0.2.0/24 fd00:2::/64  app1 app2                        | app4 app6
+ *	green/all l3 7000  10.7.0.0/24 fd00:7::/64  green1 green2  (no encapsulation) | green4 green6 greenlost
  *	blue/web l2 6001  10.0.1.0/24 fd00:1::/64  blue1 blue2
  *
  * Behind the router of NODE4 lie 10.9.0.0/16 and fd00:9::/48 of red (beyond4), behind that of NODE6 10.9.6.0/24 and
@@ -27,7 +30,7 @@
 #define VXLAN_PORT 4789
 #define IF_UNDERLAY 10
 #define IF_PORTS 11 /* first */
-#define IF_PORTS_END 25
+#define IF_PORTS_END 27
 #define IF_FAR 100 /* the other end of device n is n + IF_FAR in the far namespace */
 #define UNDERLAY_MTU 1500
 
@@ -38,6 +41,9 @@
 #define SELF6 "2001:db8::1"
 #define NO_ROUTE4 "203.0.113.9"
 #define NO_NEIGHBOUR4 "192.0.2.77"
+#define NO_NEIGHBOUR6 "2001:db8::77"
+#define ELSEWHERE4 "10.8.0.9" /* routed to a device that is none of the underlay's */
+#define ELSEWHERE6 "fd00:8::9"
 
 #define GATEWAY_MAC "02:49:53:00:00:fe"
 #define ROUTER_MAC "02:49:53:00:00:01" /* our own */
@@ -57,6 +63,7 @@ enum {
 	VNI_BARE = 5004,
 	VNI_BLUE = 6000,
 	VNI_BLUE_WEB = 6001,
+	VNI_GREEN = 7000,
 };
 
 enum nexthop_id {
@@ -70,6 +77,9 @@ enum nexthop_id {
 	NH_NO_ROUTE,
 	NH_NO_NEIGHBOUR,
 	NH_DOWN,
+	NH_GREEN4,
+	NH_GREEN6,
+	NH_GREEN_LOST,
 	NH_TUNNELS_END,
 	NH_PORT = 100, /* + ifindex */
 };
@@ -114,6 +124,11 @@ enum endpoint_id {
 	NONEIGH,
 	BEYOND4,
 	BEYOND6,
+	GREEN1,
+	GREEN2,
+	GREEN4,    /* behind NODE4 (NODE6 for IPv6), whose MAC is known */
+	GREEN6,    /* behind a router that does not answer */
+	GREENLOST, /* without a route */
 	ENDPOINT_MAX
 };
 
@@ -139,6 +154,8 @@ void frame_between(struct frame *f, enum endpoint_id from, enum endpoint_id to, 
 void frame_udp_between(struct frame *f, enum endpoint_id from, enum endpoint_id to, bool v6, size_t payload);
 /* The frame as it is on the wire: from this node to a tunnel; the source port is taken from *sport. */
 void frame_encap(struct frame *out, uint32_t nexthop, uint32_t vni, const struct frame *inner, uint16_t sport);
+/* `packet` as it comes from the underlay without a tunnel, from a node of that MAC. */
+void frame_native(struct frame *out, const char *mac, const struct frame *packet);
 /* A frame as a node sends it to us. */
 void frame_from_wire(struct frame *out, const char *node, uint32_t vni, const struct frame *inner);
 

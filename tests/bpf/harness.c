@@ -66,6 +66,22 @@ void harness_routes(void)
 	const char *const nodes[][2] = { { NODE4, NODE4_MAC }, { NODE6, NODE6_MAC }, { FOREIGN, FOREIGN_MAC } };
 	struct mac6 self = mac_of(UNDERLAY_MAC);
 
+	const struct {
+		const char *to;
+		int result;
+		uint32_t ifindex;
+		const char *mac;
+	} vias[] = {
+		{ "10.7.0.41", 0, IF_UNDERLAY, NODE4_MAC },
+		{ "fd00:7::41", 0, IF_UNDERLAY, NODE6_MAC },
+		{ "10.7.0.42", BPF_FIB_LKUP_RET_NO_NEIGH, IF_UNDERLAY, NULL },
+		{ "fd00:7::42", BPF_FIB_LKUP_RET_NO_NEIGH, IF_UNDERLAY, NULL },
+		{ ELSEWHERE4, BPF_FIB_LKUP_RET_NO_NEIGH, IF_PORTS, NULL },
+		{ ELSEWHERE6, BPF_FIB_LKUP_RET_NO_NEIGH, IF_PORTS, NULL },
+		{ SELF4, BPF_FIB_LKUP_RET_NOT_FWDED, 0, NULL },
+		{ SELF6, BPF_FIB_LKUP_RET_NOT_FWDED, 0, NULL },
+	};
+
 	host_route_clear();
 	memcpy(r.smac, self.b, 6);
 	r.prefix = addr_of("192.0.2.0");
@@ -82,6 +98,14 @@ void harness_routes(void)
 		r.length = 128;
 		r.result = 0;
 		memcpy(r.dmac, m.b, 6);
+		host_route_add(&r);
+	}
+	for (size_t i = 0; i < sizeof(vias) / sizeof(vias[0]); i++) {
+		r.prefix = addr_of(vias[i].to);
+		r.result = vias[i].result;
+		r.ifindex = vias[i].ifindex;
+		if (vias[i].mac)
+			memcpy(r.dmac, mac_of(vias[i].mac).b, 6);
 		host_route_add(&r);
 	}
 }
@@ -130,6 +154,7 @@ int harness_setup(void **state)
 
 	room_open();
 	host_init();
+	host_device(IF_UNDERLAY, mac_of(UNDERLAY_MAC).b);
 	host_set_decap_flags(decap_flags);
 	harness_routes();
 	cpus = libbpf_num_possible_cpus();

@@ -88,7 +88,13 @@ static void make_devices(int far)
 	SAY("neighbour add " NODE4 " lladdr " NODE4_MAC " dev u10 nud permanent\n");
 	SAY("neighbour add " FOREIGN " lladdr " FOREIGN_MAC " dev u10 nud permanent\n");
 	SAY("neighbour add " NODE6 " lladdr " NODE6_MAC " dev u10 nud permanent\n");
+	SAY("route add 10.7.0.41 via " NODE4 "\nroute add fd00:7::41 via " NODE6 "\n");
+	SAY("route add 10.7.0.42 via " NO_NEIGHBOUR4 "\nroute add fd00:7::42 via " NO_NEIGHBOUR6 "\n");
+	SAY("route add " ELSEWHERE4 " dev p11\n");
 	ip_batch(text);
+	write_file("/proc/sys/net/ipv6/conf/p11/disable_ipv6", "0");
+	ip_batch("route add " ELSEWHERE6 " dev p11\n");
+	write_file("/proc/sys/net/ipv6/conf/p11/accept_ra", "0");
 	/* the way out of the programs is a look-up "forwarded" from lo */
 	write_file("/proc/sys/net/ipv4/conf/lo/forwarding", "1");
 	write_file("/proc/sys/net/ipv6/conf/lo/disable_ipv6", "0");

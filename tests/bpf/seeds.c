@@ -65,10 +65,11 @@ static const struct {
 	{ ANY1, WEB1 }, { BARE1, BARE2 }, { ALLOW1, WEB6 }, { BLUE1, BLUE2 },
 	{ BLUE1, APP1 }, /* blue has no such host */
 	{ WEB1, WEB1 }, { APP1, APP1 }, { WEB1, DOWN1 }, { APP1, DOWN1 }, { APP1, SMALL1 }, { APP1, NOROUTE },
-	{ APP1, BEYOND4 }, { WEB1, BEYOND6 },
+	{ APP1, BEYOND4 }, { WEB1, BEYOND6 }, { GREEN1, GREEN2 }, { GREEN1, GREEN4 }, { GREEN2, GREEN6 },
+	{ GREEN1, GREENLOST },
 };
 
-/* From another node: who sends, to whom, in which VNI. */
+/* From another node: who sends, to whom, in which VNI; 0: in no tunnel. */
 static const struct {
 	const char *node;
 	uint32_t vni;
@@ -80,6 +81,8 @@ static const struct {
 	{ NODE6, VNI_RED, APP6, WEB1, true },	   { FOREIGN, VNI_FLO, FOREIGN1, FLO1, false },
 	{ FOREIGN, VNI_FLO, FOREIGN1, APP1, false }, { NODE4, VNI_BLUE_WEB, WEB4, BLUE1, false },
 	{ NODE4, VNI_BARE, WEB4, BARE1, false },   { NODE6, VNI_FLO, FLO4, FLO1, false },
+	{ NODE4, 0, GREEN4, GREEN1, false },	   { NODE6, 0, GREEN6, GREEN2, false },
+	{ NODE4, 0, GREENLOST, GREEN1, false },	   { NODE4, 0, APP4, APP1, false },
 };
 
 #define WAYS (sizeof(ways) / sizeof(ways[0]))
@@ -320,6 +323,10 @@ static bool wire_shape(struct frame *f, size_t way, bool v6, enum shape shape)
 
 	if (!local_shape(&inner, from, to, v6, shape))
 		return false;
+	if (!arrivals[way].vni) {
+		frame_native(f, strchr(arrivals[way].node, ':') ? NODE6_MAC : NODE4_MAC, &inner);
+		return true;
+	}
 	if (arrivals[way].routed) {
 		memcpy(inner.data, mac_of(ROUTER_MAC).b, 6);
 		memcpy(inner.data + 6, mac_of(strchr(arrivals[way].node, ':') ? ROUTER_MAC6 : ROUTER_MAC4).b, 6);

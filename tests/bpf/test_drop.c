@@ -260,6 +260,14 @@ static void super_packet_that_the_kernel_refuses(void)
 	options.gso_segs = 2;
 }
 
+static void from_a_source_without_route(void)
+{
+	static struct frame packet;
+
+	frame_udp_between(&packet, GREENLOST, GREEN1, false, 10);
+	frame_native(&in, NODE4_MAC, &packet);
+}
+
 static const struct {
 	enum drop_reason reason;
 	void (*make)(void);
@@ -300,6 +308,7 @@ static const struct {
 	{ DROP_FLOOD_LIMIT, flood_too_long, HOST_PORT_INGRESS, 18, VNI_BARE },
 	{ DROP_STORM_LIMIT, storm, HOST_PORT_INGRESS, 18, VNI_BARE },
 	{ DROP_NOT_OURS, plain, HOST_PORT_EGRESS, 11, 0 },
+	{ DROP_UNDERLAY_SPOOFED, from_a_source_without_route, HOST_WIRE_INGRESS, IF_UNDERLAY, VNI_GREEN },
 };
 
 #define ROWS (sizeof(rows) / sizeof(rows[0]))

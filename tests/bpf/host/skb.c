@@ -80,6 +80,32 @@ static uint16_t protocol_of(const uint8_t *type, size_t left)
 	return left >= 4 && type[2] == 0xff && type[3] == 0xff ? htons(ETH_P_802_3) : htons(ETH_P_802_2);
 }
 
+#define DEVICES_MAX 32
+
+static struct {
+	bool known;
+	uint8_t mac[6];
+} devices[DEVICES_MAX];
+
+void host_device(uint32_t ifindex, const uint8_t mac[6])
+{
+	assert(ifindex < DEVICES_MAX);
+	devices[ifindex].known = true;
+	memcpy(devices[ifindex].mac, mac, 6);
+}
+
+/* eth_type_trans */
+static uint32_t packet_type(const uint8_t *frame, uint32_t ifindex)
+{
+	static const uint8_t broadcast[6] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
+
+	if (frame[0] & 1)
+		return memcmp(frame, broadcast, 6) == 0 ? PACKET_BROADCAST : PACKET_MULTICAST;
+	if (ifindex < DEVICES_MAX && devices[ifindex].known && memcmp(frame, devices[ifindex].mac, 6) != 0)
+		return PACKET_OTHERHOST;
+	return PACKET_HOST;
+}
+
 void skb_start(struct skb *s, const struct host_input *in)
 {
 	if (!s->arena) {
@@ -107,7 +133,7 @@ void skb_start(struct skb *s, const struct host_input *in)
 	s->ctx.gso_size = in->gso_size;
 	s->ctx.gso_segs = in->gso_segs;
 	s->ctx.wire_len = (uint32_t)in->size;
-	s->ctx.pkt_type = frame[0] == 0xff ? PACKET_BROADCAST : frame[0] & 1 ? PACKET_MULTICAST : PACKET_HOST;
+	s->ctx.pkt_type = packet_type(frame, in->ifindex);
 	skb_sync(s);
 }
 
