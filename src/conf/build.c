@@ -5,62 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/entries.h"
 #include "conf/schema.h"
+#include "conf/value.h"
 #include "lib/cleanup.h"
 #include "lib/text.h"
-
-/* ---- reading checked values ---- */
-
-/* The text of a key, or its default, or NULL. */
-static const char *text_of(const struct yaml_node *map, const struct schema_map *m, const char *key)
-{
-	const struct yaml_node *n = yaml_get(map, key);
-
-	return n ? n->text : schema_find(m, key)->fallback;
-}
-
-static uint32_t number_of(const struct yaml_node *map, const struct schema_map *m, const char *key)
-{
-	const char *text = text_of(map, m, key);
-
-	return text ? (uint32_t)strtoul(text, NULL, 10) : 0;
-}
-
-static uint32_t word_of(const struct yaml_node *map, const struct schema_map *m, const char *key, uint32_t otherwise)
-{
-	const char *text = text_of(map, m, key);
-
-	return text ? schema_word_value(schema_find(m, key)->type, text) : otherwise;
-}
-
-/* `none` is 0. */
-static uint32_t limit_of(const struct yaml_node *map, const struct schema_map *m, uint32_t otherwise)
-{
-	return yaml_get(map, "storm_limit") ? number_of(map, m, "storm_limit") : otherwise;
-}
-
-static size_t count_items(const struct yaml_node *list)
-{
-	size_t n = 0;
-
-	for (const struct yaml_node *i = yaml_item_first(list); i; i = yaml_item_next(list, i))
-		n++;
-	return n;
-}
-
-static int addresses_of(const struct yaml_node *list, struct addr **out, size_t *length)
-{
-	size_t n = count_items(list);
-
-	if (n == 0)
-		return 0;
-	*out = calloc(n, sizeof(**out));
-	if (!*out)
-		return -ENOMEM;
-	for (const struct yaml_node *i = yaml_item_first(list); i; i = yaml_item_next(list, i))
-		addr_parse(i->text, &(*out)[(*length)++]);
-	return 0;
-}
 
 struct yaml_node *build_entries(const struct yaml_node *map, const char *table)
 {
@@ -107,73 +56,6 @@ const char *build_way_out(const struct build *b, const struct yaml_node *n, cons
 	return out;
 }
 
-/* ---- tables to arrays sorted by name ---- */
-
-struct entries {
-	struct yaml_node **nodes;
-	size_t length, size;
-};
-
-static void entries_free(struct entries *e)
-{
-	free(e->nodes);
-}
-#define _cleanup_entries_ __attribute__((cleanup(entries_free)))
-
-static int entries_add(struct entries *e, struct yaml_node *first)
-{
-	for (struct yaml_node *n = first; n; n = n->next) {
-		if (n->broken)
-			continue;
-		if (e->length == e->size) {
-			size_t size = e->size ? 2 * e->size : 16;
-			struct yaml_node **nodes = reallocarray(e->nodes, size, sizeof(struct yaml_node *));
-
-			if (!nodes)
-				return -ENOMEM;
-			e->nodes = nodes;
-			e->size = size;
-		}
-		e->nodes[e->length++] = n;
-	}
-	return 0;
-}
-
-static int entry_compare(const void *a, const void *b)
-{
-	return strcmp((*(struct yaml_node *const *)a)->key, (*(struct yaml_node *const *)b)->key);
-}
-
-/* An array of zeroed objects, one per entry in order of name; each begins with its name. */
-static int entries_objects(struct entries *e, size_t object_size, void **out, size_t *length)
-{
-	char *objects;
-
-	if (e->length == 0)
-		return 0;
-	objects = calloc(e->length, object_size);
-	if (!objects)
-		return -ENOMEM;
-	*out = objects;
-	qsort(e->nodes, e->length, sizeof(struct yaml_node *), entry_compare);
-	for (size_t i = 0; i < e->length; i++, objects += object_size) {
-		*(char **)objects = strdup(e->nodes[i]->key);
-		if (!*(char **)objects)
-			return -ENOMEM;
-		e->nodes[i]->object = objects;
-		++*length;
-	}
-	return 0;
-}
-
-static int table_objects(struct yaml_node *first, size_t object_size, void **out, size_t *length)
-{
-	_cleanup_entries_ struct entries e = {};
-	int r = entries_add(&e, first);
-
-	return r < 0 ? r : entries_objects(&e, object_size, out, length);
-}
-
 /* ---- objects ---- */
 
 static void fill_fabric(struct build *b)
@@ -183,19 +65,19 @@ static void fill_fabric(struct build *b)
 	struct config *c = b->config;
 
 	map = map ? map : &nothing;
-	c->encap = word_of(map, &schema_fabric, "encap", 0);
-	c->encryption = word_of(map, &schema_fabric, "encryption", 0);
-	c->vxlan_port = (uint16_t)number_of(map, &schema_fabric, "vxlan_port");
-	mac_parse(text_of(map, &schema_fabric, "gateway_mac"), &c->gateway_mac);
-	c->storm_limit = number_of(map, &schema_fabric, "storm_limit");
-	c->icmp_limit = (uint16_t)number_of(map, &schema_fabric, "icmp_limit");
+	c->encap = value_word(map, &schema_fabric, "encap", 0);
+	c->encryption = value_word(map, &schema_fabric, "encryption", 0);
+	c->vxlan_port = (uint16_t)value_number(map, &schema_fabric, "vxlan_port");
+	mac_parse(value_text(map, &schema_fabric, "gateway_mac"), &c->gateway_mac);
+	c->storm_limit = value_number(map, &schema_fabric, "storm_limit");
+	c->icmp_limit = (uint16_t)value_number(map, &schema_fabric, "icmp_limit");
 }
 
 static int fill_sites(struct build *b)
 {
 	struct yaml_node *first = build_entries(&b->yamls[0]->root, "sites");
 	struct config *c = b->config;
-	int r = table_objects(first, sizeof(c->sites[0]), (void **)&c->sites, &c->n_sites);
+	int r = entries_table(first, sizeof(c->sites[0]), (void **)&c->sites, &c->n_sites);
 
 	for (struct yaml_node *n = first; n && r >= 0; n = n->next)
 		if (n->object)
@@ -243,17 +125,17 @@ static void check_mode(struct build *b, const struct yaml_node *map, const struc
 static int fill_network(struct build *b, const struct yaml_node *map, struct config_tenant *t, struct config_network *n)
 {
 	const struct yaml_node *list = yaml_get(map, "subnets");
-	size_t n_subnets = build_is_whole(map, "subnets") ? count_items(list) : 0;
+	size_t n_subnets = build_is_whole(map, "subnets") ? value_count(list) : 0;
 
 	n->place = map->key_place;
 	n->tenant = t;
-	n->mode = word_of(map, &schema_network, "mode", CONFIG_MODE_L2);
-	n->encap = word_of(map, &schema_network, "encap", b->config->encap);
-	n->encryption = word_of(map, &schema_network, "encryption", b->config->encryption);
-	n->vni = n->mode == CONFIG_MODE_L2 ? number_of(map, &schema_network, "vni") : 0;
-	n->flood = word_of(map, &schema_network, "flood", 0);
+	n->mode = value_word(map, &schema_network, "mode", CONFIG_MODE_L2);
+	n->encap = value_word(map, &schema_network, "encap", b->config->encap);
+	n->encryption = value_word(map, &schema_network, "encryption", b->config->encryption);
+	n->vni = n->mode == CONFIG_MODE_L2 ? value_number(map, &schema_network, "vni") : 0;
+	n->flood = value_word(map, &schema_network, "flood", 0);
 	if (n->mode == CONFIG_MODE_L2)
-		n->storm_limit = limit_of(map, &schema_network, b->config->storm_limit);
+		n->storm_limit = value_limit(map, &schema_network, "storm_limit", b->config->storm_limit);
 	if (text_format(&n->full_name, "%s/%s", t->name, n->name) < 0) {
 		n->full_name = NULL;
 		return -ENOMEM;
@@ -266,14 +148,14 @@ static int fill_network(struct build *b, const struct yaml_node *map, struct con
 			prefix_parse(i->text, &n->subnets[n->n_subnets++]);
 	}
 	check_mode(b, map, n);
-	return addresses_of(yaml_get(map, "gateway"), &n->gateways, &n->n_gateways);
+	return value_addresses(yaml_get(map, "gateway"), &n->gateways, &n->n_gateways);
 }
 
 static int fill_tenants(struct build *b)
 {
 	struct yaml_node *first = build_entries(&b->yamls[0]->root, "tenants");
 	struct config *c = b->config;
-	int r = table_objects(first, sizeof(c->tenants[0]), (void **)&c->tenants, &c->n_tenants);
+	int r = entries_table(first, sizeof(c->tenants[0]), (void **)&c->tenants, &c->n_tenants);
 
 	for (struct yaml_node *n = first; n && r >= 0; n = n->next) {
 		struct config_tenant *t = n->object;
@@ -282,10 +164,10 @@ static int fill_tenants(struct build *b)
 		if (!t)
 			continue;
 		t->place = n->key_place;
-		t->vni = number_of(n, &schema_tenant, "vni");
+		t->vni = value_number(n, &schema_tenant, "vni");
 		r = hmap_add(&c->tenant_by_name, t);
 		if (r >= 0)
-			r = table_objects(networks, sizeof(t->networks[0]), (void **)&t->networks, &t->n_networks);
+			r = entries_table(networks, sizeof(t->networks[0]), (void **)&t->networks, &t->n_networks);
 		for (struct yaml_node *m = networks; m && r >= 0; m = m->next) {
 			if (!m->object)
 				continue;
@@ -299,7 +181,7 @@ static int fill_tenants(struct build *b)
 
 static int fill_interfaces(const struct yaml_node *list, struct config_node *node)
 {
-	size_t n = count_items(list);
+	size_t n = value_count(list);
 
 	if (n == 0)
 		return 0;
@@ -317,7 +199,7 @@ static int fill_interfaces(const struct yaml_node *list, struct config_node *nod
 
 static int fill_node_networks(struct build *b, struct yaml_node *list, struct config_node *node)
 {
-	size_t n = count_items(list);
+	size_t n = value_count(list);
 
 	if (n == 0)
 		return 0;
@@ -345,15 +227,15 @@ static int fill_node(struct build *b, const struct yaml_node *map, struct config
 
 	node->place = map->key_place;
 	node->site = find_site(b, yaml_get(map, "site"));
-	node->mtu = number_of(map, &schema_node, "mtu");
-	node->foreign = word_of(map, &schema_node, "foreign", 0);
+	node->mtu = value_number(map, &schema_node, "mtu");
+	node->foreign = value_word(map, &schema_node, "foreign", 0);
 	if (node->foreign && interfaces)
 		report_key(b->report, interfaces, CONF_NOT_HERE,
 			   "a foreign node does not run isthmusd, which would use this; expected no interfaces");
 	if (!node->foreign && networks)
 		report_key(b->report, networks, CONF_NOT_HERE,
 			   "a node is in the networks of its ports; expected this key beside \"foreign: true\" only");
-	r = addresses_of(yaml_get(map, "underlay"), &node->underlay, &node->n_underlay);
+	r = value_addresses(yaml_get(map, "underlay"), &node->underlay, &node->n_underlay);
 	if (r >= 0)
 		r = fill_interfaces(interfaces, node);
 	if (r >= 0)
@@ -365,7 +247,7 @@ static int fill_nodes(struct build *b)
 {
 	struct yaml_node *first = build_entries(&b->yamls[0]->root, "nodes");
 	struct config *c = b->config;
-	int r = table_objects(first, sizeof(c->nodes[0]), (void **)&c->nodes, &c->n_nodes);
+	int r = entries_table(first, sizeof(c->nodes[0]), (void **)&c->nodes, &c->n_nodes);
 
 	for (struct yaml_node *n = first; n && r >= 0; n = n->next) {
 		if (!n->object)
@@ -415,7 +297,7 @@ static void fill_storm_limit(struct build *b, const struct yaml_node *map, struc
 	if (!p->network)
 		return;
 	if (p->network->mode == CONFIG_MODE_L2)
-		p->storm_limit = limit_of(map, &schema_port, p->network->storm_limit);
+		p->storm_limit = value_limit(map, &schema_port, "storm_limit", p->network->storm_limit);
 	else if (limit)
 		report_key(b->report, limit, CONF_NOT_HERE,
 			   "%s (line %u) is an l3 network, which has nothing to flood; expected this key in l2 networks "
@@ -426,13 +308,13 @@ static void fill_storm_limit(struct build *b, const struct yaml_node *map, struc
 static int fill_port(struct build *b, const struct yaml_node *map, struct config_port *p)
 {
 	const struct yaml_node *list = yaml_get(map, "allow"), *interface = yaml_get(map, "interface");
-	const char *mac = text_of(map, &schema_port, "mac");
+	const char *mac = value_text(map, &schema_port, "mac");
 
 	p->place = map->key_place;
 	p->runtime = yaml_of(map)->source > 0;
 	p->node = find_node(b, yaml_get(map, "node"));
 	p->network = find_network(b, yaml_get(map, "network"));
-	p->security = word_of(map, &schema_port, "port_security", 1);
+	p->security = value_word(map, &schema_port, "port_security", 1);
 	fill_storm_limit(b, map, p);
 	if (mac)
 		mac_parse(mac, &p->mac);
@@ -455,7 +337,7 @@ static int fill_port(struct build *b, const struct yaml_node *map, struct config
 		report_missing(b->report, map, "addresses", CONF_MISSING_KEY,
 			       "missing; expected the addresses of the workload: %s (line %u) is an l3 network",
 			       p->network->full_name, p->network->place.line);
-	return addresses_of(yaml_get(map, "addresses"), &p->addresses, &p->n_addresses);
+	return value_addresses(yaml_get(map, "addresses"), &p->addresses, &p->n_addresses);
 }
 
 /* The first key in which two ports of one name differ, or NULL. */

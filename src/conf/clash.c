@@ -1,59 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What contradicts what.  Whatever only one may have is claimed in one table under (kind, scope, value): the second to
- * claim is told who was first.  The order is that of the text, tenants before nodes before ports.
+ * What contradicts what.  Whatever only one may have is claimed (claim.h).  The order is that of the text, tenants before
+ * nodes before ports.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "conf/build.h"
+#include "conf/claim.h"
 #include "lib/cleanup.h"
-
-enum claim_kind {
-	CLAIM_VNI,
-	CLAIM_ADDRESS,    /* scope: tenant */
-	CLAIM_MAC_L2,     /* scope: network */
-	CLAIM_MAC_L3,     /* scope: tenant; its l3 networks share a VNI */
-	CLAIM_INTERFACE,  /* scope: node */
-	CLAIM_UNDERLAY,
-	CLAIM_ROUTER_MAC,
-	CLAIM_MEMBERSHIP, /* scope: node; of the networks listed there */
-	CLAIM_WORD,       /* scope: port; of the words of `allow` */
-	/* not owned by one, only counted or remembered */
-	CLAIM_SEEN_TENANT, /* scope: tenant; value: a node that is in it */
-	CLAIM_SEEN_NETWORK, /* scope: network; value: a node that is in it */
-	CLAIM_COUNT_NODES, /* scope: network */
-	CLAIM_COUNT_PORTS, /* scope: network; value: node */
-};
-
-static const struct {
-	enum conf_code code;
-	const char *expected;
-	const char *what; /* NULL: "belongs to" */
-} rules[] = {
-	[CLAIM_VNI] = {CONF_VNI_TWICE, "a VNI that no other tenant or network uses"},
-	[CLAIM_ADDRESS] = {CONF_ADDRESS_TWICE, "an address that nobody else in the tenant has"},
-	[CLAIM_MAC_L2] = {CONF_MAC_TWICE, "a MAC address that nobody else in the network has"},
-	[CLAIM_MAC_L3] = {CONF_MAC_TWICE, "a MAC address that nobody else in the l3 networks of the tenant has"},
-	[CLAIM_INTERFACE] = {CONF_INTERFACE_TWICE, "an interface of the node that has no other use"},
-	[CLAIM_UNDERLAY] = {CONF_UNDERLAY_TWICE, "an address that no other node has"},
-	[CLAIM_ROUTER_MAC] = {CONF_ROUTER_MAC_TWICE, "another underlay address for one of the two"},
-	[CLAIM_MEMBERSHIP] = {CONF_LISTED_TWICE, "each network once", "stands at"},
-	[CLAIM_WORD] = {CONF_LISTED_TWICE, "each word once", "stands at"},
-};
-
-struct claim_key {
-	uint64_t kind;
-	uint64_t scope; /* identity of an object: its address */
-	uint8_t value[16];
-};
-
-struct claim {
-	struct claim_key key;
-	const struct yaml_node *owner;
-	size_t count;
-};
 
 /* Who is in a tenant with one address family only: the first such node with isthmusd, the first foreign one. */
 struct lonely {
@@ -63,50 +19,9 @@ struct lonely {
 
 struct clash {
 	struct build *b;
-	struct hmap claims;
+	struct claims claims;
 	struct lonely (*lonely)[2][2]; /* by tenant, [IPv6 only], [foreign] */
 };
-
-/* The claim of that key; claimed now when its owner is `n`. */
-static struct claim *take(struct clash *x, enum claim_kind kind, const void *scope, const void *value, size_t size,
-			  const struct yaml_node *n)
-{
-	struct claim_key key = {.kind = kind, .scope = (uintptr_t)scope};
-	struct claim *c;
-
-	memcpy(key.value, value, size);
-	c = hmap_get(&x->claims, &key);
-	if (c) {
-		c->count++;
-		return c;
-	}
-	c = arena_alloc(&x->b->arena, sizeof(*c));
-	if (!c)
-		goto no_memory;
-	*c = (struct claim){key, n, 1};
-	if (hmap_add(&x->claims, c) == 0)
-		return c;
-no_memory:
-	x->b->report->no_memory = true;
-	return NULL;
-}
-
-/* `text`: the value, for people */
-static void claim(struct clash *x, enum claim_kind kind, const void *scope, const void *value, size_t size,
-		  const char *text, const struct yaml_node *n)
-{
-	const struct claim *c = take(x, kind, scope, value, size, n);
-	_cleanup_(free) char *path = NULL;
-	char where[512], way_out[128];
-
-	if (!c || c->owner == n)
-		return;
-	path = report_owner(x->b->report, c->owner);
-	report_value(x->b->report, n, rules[kind].code, "%s %s %s (%s) already; expected %s%s", text,
-		     rules[kind].what ? rules[kind].what : "belongs to", path ? path : "another",
-		     report_where(x->b->report, n, c->owner, where, sizeof(where)), rules[kind].expected,
-		     build_way_out(x->b, n, c->owner, way_out, sizeof(way_out)));
-}
 
 /* ---- tenants and networks ---- */
 
@@ -118,7 +33,7 @@ static void claim_vni(struct clash *x, const struct yaml_node *map, uint32_t vni
 	if (!n || vni == 0)
 		return;
 	snprintf(text, sizeof(text), "VNI %u", vni);
-	claim(x, CLAIM_VNI, NULL, &vni, sizeof(vni), text, n);
+	claim_value(&x->claims, CLAIM_VNI, NULL, &vni, sizeof(vni), text, n);
 }
 
 static void describe_subnets(const struct config_network *n, char *out, size_t size)
@@ -196,7 +111,7 @@ static void check_gateways(struct clash *x, const struct yaml_node *map, const s
 	check_families(x, list, "gateway");
 	for (const struct yaml_node *i = yaml_item_first(list); i; i = yaml_item_next(list, i)) {
 		addr_parse(i->text, &a);
-		claim(x, CLAIM_ADDRESS, network->tenant, &a, sizeof(a), addr_format(&a, text), i);
+		claim_value(&x->claims, CLAIM_ADDRESS, network->tenant, &a, sizeof(a), addr_format(&a, text), i);
 		if (network->n_subnets > 0) {
 			check_inside(x, network, &a, i);
 		} else if (build_is_whole(map, "subnets") && network->mode == CONFIG_MODE_L2) {
@@ -342,16 +257,16 @@ static void join(struct clash *x, const struct config_node *node, const struct c
 		 const struct yaml_node *reason)
 {
 	uint64_t id = (uintptr_t)node;
-	const struct claim *c = take(x, CLAIM_SEEN_TENANT, network->tenant, &id, sizeof(id), reason);
+	const struct claim *c = claim_take(&x->claims, CLAIM_SEEN_TENANT, network->tenant, &id, sizeof(id), reason);
 
 	if (c && c->count == 1)
 		check_reach(x, node, network->tenant, reason);
 	if (network->mode != CONFIG_MODE_L2)
 		return; /* nothing is replicated */
-	c = take(x, CLAIM_SEEN_NETWORK, network, &id, sizeof(id), reason);
+	c = claim_take(&x->claims, CLAIM_SEEN_NETWORK, network, &id, sizeof(id), reason);
 	if (!c || c->count > 1)
 		return;
-	c = take(x, CLAIM_COUNT_NODES, network, &id, 0, reason);
+	c = claim_take(&x->claims, CLAIM_COUNT_NODES, network, &id, 0, reason);
 	if (c && c->count == CONFIG_MAX_FLOOD + 1)
 		report_value(
 			x->b->report, reason, CONF_TOO_MANY_MEMBERS,
@@ -375,7 +290,7 @@ static void check_router_mac(struct clash *x, const struct yaml_node *map, const
 		report_value(x->b->report, n, CONF_ROUTER_MAC_TWICE,
 			     "%s is fabric.gateway_mac; expected another gateway_mac, or another underlay address",
 			     what);
-	claim(x, CLAIM_ROUTER_MAC, NULL, &mac, sizeof(mac), what, n);
+	claim_value(&x->claims, CLAIM_ROUTER_MAC, NULL, &mac, sizeof(mac), what, n);
 }
 
 static void check_nodes(struct clash *x)
@@ -394,8 +309,8 @@ static void check_nodes(struct clash *x)
 		for (const struct yaml_node *i = yaml_item_first(list); i; i = yaml_item_next(list, i)) {
 			size_t errors = x->b->report->total;
 
-			claim(x, CLAIM_UNDERLAY, NULL, &node->underlay[k], sizeof(node->underlay[k]),
-			      addr_format(&node->underlay[k], text), i);
+			claim_value(&x->claims, CLAIM_UNDERLAY, NULL, &node->underlay[k], sizeof(node->underlay[k]),
+				    addr_format(&node->underlay[k], text), i);
 			shared |= x->b->report->total > errors;
 			k++;
 		}
@@ -403,7 +318,7 @@ static void check_nodes(struct clash *x)
 			check_router_mac(x, n, node);
 		list = yaml_get(n, "interfaces");
 		for (const struct yaml_node *i = yaml_item_first(list); i; i = yaml_item_next(list, i))
-			claim(x, CLAIM_INTERFACE, node, i->text, strlen(i->text), i->text, i);
+			claim_value(&x->claims, CLAIM_INTERFACE, node, i->text, strlen(i->text), i->text, i);
 		list = yaml_get(n, "networks");
 		for (const struct yaml_node *i = yaml_item_first(list); i; i = yaml_item_next(list, i)) {
 			const struct config_network *network = config_network(x->b->config, i->text);
@@ -411,7 +326,7 @@ static void check_nodes(struct clash *x)
 
 			if (!network)
 				continue;
-			claim(x, CLAIM_MEMBERSHIP, node, &id, sizeof(id), i->text, i);
+			claim_value(&x->claims, CLAIM_MEMBERSHIP, node, &id, sizeof(id), i->text, i);
 			if (node->foreign)
 				join(x, node, network, i);
 		}
@@ -428,7 +343,7 @@ static void check_port_addresses(struct clash *x, const struct yaml_node *map, c
 
 	for (const struct yaml_node *i = yaml_item_first(list); i; i = yaml_item_next(list, i)) {
 		addr_parse(i->text, &a);
-		claim(x, CLAIM_ADDRESS, p->network->tenant, &a, sizeof(a), addr_format(&a, text), i);
+		claim_value(&x->claims, CLAIM_ADDRESS, p->network->tenant, &a, sizeof(a), addr_format(&a, text), i);
 		if (p->network->n_subnets > 0 && (addr_is_v4(&a) || !addr_is_link_local(&a)))
 			check_inside(x, p->network, &a, i);
 	}
@@ -447,8 +362,8 @@ static void check_port_mac(struct clash *x, const struct yaml_node *map, const s
 		report_value(x->b->report, n, CONF_MAC_TWICE,
 			     "%s is fabric.gateway_mac, the MAC of every gateway; expected the workload's own%s", text,
 			     build_way_out(x->b, n, NULL, way_out, sizeof(way_out)));
-	claim(x, l2 ? CLAIM_MAC_L2 : CLAIM_MAC_L3, l2 ? (void *)p->network : p->network->tenant, &p->mac,
-	      sizeof(p->mac), text, n);
+	claim_value(&x->claims, l2 ? CLAIM_MAC_L2 : CLAIM_MAC_L3, l2 ? (void *)p->network : p->network->tenant, &p->mac,
+		    sizeof(p->mac), text, n);
 }
 
 static void count_port(struct clash *x, const struct yaml_node *map, const struct config_port *p)
@@ -458,7 +373,7 @@ static void count_port(struct clash *x, const struct yaml_node *map, const struc
 
 	if (p->network->mode != CONFIG_MODE_L2 || p->node->foreign)
 		return;
-	c = take(x, CLAIM_COUNT_PORTS, p->network, &id, sizeof(id), map);
+	c = claim_take(&x->claims, CLAIM_COUNT_PORTS, p->network, &id, sizeof(id), map);
 	if (c && c->count == CONFIG_MAX_FLOOD + 1)
 		report_key(x->b->report, map, CONF_TOO_MANY_MEMBERS,
 			   "more than %u ports of %s (line %u) on node %s (line %u); expected at most so many: each "
@@ -472,11 +387,12 @@ static void check_port(struct clash *x, const struct yaml_node *map, const struc
 	const struct yaml_node *list = yaml_get(map, "allow"), *interface = yaml_get(map, "interface");
 
 	if (p->node && interface)
-		claim(x, CLAIM_INTERFACE, p->node, p->interface, strlen(p->interface), p->interface, interface);
+		claim_value(&x->claims, CLAIM_INTERFACE, p->node, p->interface, strlen(p->interface), p->interface,
+			    interface);
 	for (const struct yaml_node *i = yaml_item_first(list); i; i = yaml_item_next(list, i)) {
 		uint32_t bit = schema_word_value(schema_find(&schema_port, "allow")->type, i->text);
 
-		claim(x, CLAIM_WORD, p, &bit, sizeof(bit), i->text, i);
+		claim_value(&x->claims, CLAIM_WORD, p, &bit, sizeof(bit), i->text, i);
 	}
 	if (!p->network)
 		return;
@@ -490,7 +406,7 @@ static void check_port(struct clash *x, const struct yaml_node *map, const struc
 
 int clash_check(struct build *b)
 {
-	struct clash x = {.b = b, .claims = HMAP_INIT(struct claim, key)};
+	struct clash x = {.b = b, .claims = claims_init(b)};
 	int r;
 
 	x.lonely = calloc(b->config->n_tenants + 1, sizeof(*x.lonely));
@@ -504,7 +420,7 @@ int clash_check(struct build *b)
 				if (n->object)
 					check_port(&x, n, n->object);
 	}
-	hmap_fini(&x.claims);
+	claims_fini(&x.claims);
 	free(x.lonely);
 	return r;
 }

@@ -387,7 +387,7 @@ MUTANTS = [
     Mutant(
         "gateway_twice",
         "src/conf/clash.c",
-        "\t\tclaim(x, CLAIM_ADDRESS, network->tenant, &a, sizeof(a), addr_format(&a, text), i);\n\t\tif (network",
+        "\t\tclaim_value(&x->claims, CLAIM_ADDRESS, network->tenant, &a, sizeof(a), addr_format(&a, text), i);\n\t\tif (network",
         "\t\tif (network",
         "a workload may be given the gateway's address",
         ["conf"],

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "conf/value.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+const char *value_text(const struct yaml_node *map, const struct schema_map *m, const char *key)
+{
+	const struct yaml_node *n = yaml_get(map, key);
+
+	return n ? n->text : schema_find(m, key)->fallback;
+}
+
+uint32_t value_number(const struct yaml_node *map, const struct schema_map *m, const char *key)
+{
+	const char *text = value_text(map, m, key);
+
+	return text ? (uint32_t)strtoul(text, NULL, 10) : 0;
+}
+
+uint32_t value_word(const struct yaml_node *map, const struct schema_map *m, const char *key, uint32_t otherwise)
+{
+	const char *text = value_text(map, m, key);
+
+	return text ? schema_word_value(schema_find(m, key)->type, text) : otherwise;
+}
+
+uint32_t value_limit(const struct yaml_node *map, const struct schema_map *m, const char *key, uint32_t otherwise)
+{
+	return yaml_get(map, key) ? value_number(map, m, key) : otherwise;
+}
+
+size_t value_count(const struct yaml_node *list)
+{
+	size_t n = 0;
+
+	for (const struct yaml_node *i = yaml_item_first(list); i; i = yaml_item_next(list, i))
+		n++;
+	return n;
+}
+
+int value_addresses(const struct yaml_node *list, struct addr **out, size_t *length)
+{
+	size_t n = value_count(list);
+
+	if (n == 0)
+		return 0;
+	*out = calloc(n, sizeof(**out));
+	if (!*out)
+		return -ENOMEM;
+	for (const struct yaml_node *i = yaml_item_first(list); i; i = yaml_item_next(list, i))
+		addr_parse(i->text, &(*out)[(*length)++]);
+	return 0;
+}
