@@ -188,8 +188,11 @@ static char *effective(const struct config *c)
 	return text;
 }
 
-/* Names that only people see, such as a remote port's: nothing to do, and yet what is shown will be different. */
-static int note_names(const char *before, const char *after, struct agent_plan *plan)
+/*
+ * Names that only people see, such as a remote port's, or what is said of BGP: nothing to do, and yet what is shown will be
+ * different.
+ */
+static int note_names(const char *before, const char *after, bool bgp, struct agent_plan *plan)
 {
 	if (plan->length > 0 || !before || !after || strcmp(before, after) == 0)
 		return 0;
@@ -197,7 +200,8 @@ static int note_names(const char *before, const char *after, struct agent_plan *
 	plan->steps = malloc(sizeof(*plan->steps));
 	if (!plan->steps)
 		return -ENOMEM;
-	plan->steps[0].text = strdup("change names in the configuration; the data plane stays as it is");
+	plan->steps[0].text = strdup(bgp ? "change BGP in the configuration; the data plane stays as it is"
+					 : "change names in the configuration; the data plane stays as it is");
 	plan->length = 1;
 	return plan->steps[0].text ? 0 : -ENOMEM;
 }
@@ -215,7 +219,7 @@ int agent_apply(struct agent *a, const char *name, const char *text, size_t size
 	_cleanup_(free) char *text_copy = NULL, *name_copy = NULL, *before = NULL, *after = NULL;
 	char no_room[256];
 	struct config_node *self;
-	bool same_text;
+	bool same_text, bgp = false;
 	int r;
 
 	if (!quota_has_room(&a->state->quota, (uint64_t)size * MEMORY_OF_TEXT, no_room, sizeof(no_room))) {
@@ -238,11 +242,12 @@ int agent_apply(struct agent *a, const char *name, const char *text, size_t size
 	if (plan && strcmp(text_copy, a->config_text) != 0) {
 		before = effective(a->config);
 		after = effective(next);
+		bgp = !config_bgp_equal(a->config, next);
 	}
 	r = transact(a, next, self, dry_run, plan, why);
 	if (r < 0)
 		return r;
-	if (plan && note_names(before, after, plan) < 0 && dry_run)
+	if (plan && note_names(before, after, bgp, plan) < 0 && dry_run)
 		return -ENOMEM;
 	if (dry_run)
 		return 0;

@@ -18,6 +18,15 @@ struct yaml_node *build_entries(const struct yaml_node *map, const char *table)
 	return n ? n->first : NULL;
 }
 
+bool build_has_key(const struct yaml_node *map, const char *key)
+{
+	const struct yaml_node *n = map->first;
+
+	while (n && strcmp(n->key, key) != 0)
+		n = n->next;
+	return n;
+}
+
 bool build_is_whole(const struct yaml_node *map, const char *key)
 {
 	const struct yaml_node *list = map->first;
@@ -116,6 +125,10 @@ static void check_mode(struct build *b, const struct yaml_node *map, const struc
 			report_key(b->report, wrong, CONF_NOT_HERE,
 				   "an l3 network has nothing to flood; expected this key in l2 networks only");
 	}
+	if (yaml_get(map, "route_targets"))
+		report_key(b->report, yaml_get(map, "route_targets"), CONF_NOT_HERE,
+			   "the routes of an l3 network are its tenant's; expected route_targets in tenant %s",
+			   n->tenant->name);
 	if (!tried_subnets)
 		report_missing(b->report, map, "subnets", CONF_MISSING_KEY,
 			       "%s; expected the subnets that the l3 network routes, such as 10.0.1.0/24",
@@ -126,6 +139,7 @@ static int fill_network(struct build *b, const struct yaml_node *map, struct con
 {
 	const struct yaml_node *list = yaml_get(map, "subnets");
 	size_t n_subnets = build_is_whole(map, "subnets") ? value_count(list) : 0;
+	int r;
 
 	n->place = map->key_place;
 	n->tenant = t;
@@ -148,7 +162,8 @@ static int fill_network(struct build *b, const struct yaml_node *map, struct con
 			prefix_parse(i->text, &n->subnets[n->n_subnets++]);
 	}
 	check_mode(b, map, n);
-	return value_addresses(yaml_get(map, "gateway"), &n->gateways, &n->n_gateways);
+	r = build_targets(b, map, &n->import, &n->export);
+	return r < 0 ? r : value_addresses(yaml_get(map, "gateway"), &n->gateways, &n->n_gateways);
 }
 
 static int fill_tenants(struct build *b)
@@ -166,6 +181,8 @@ static int fill_tenants(struct build *b)
 		t->place = n->key_place;
 		t->vni = value_number(n, &schema_tenant, "vni");
 		r = hmap_add(&c->tenant_by_name, t);
+		if (r >= 0)
+			r = build_targets(b, n, &t->import, &t->export);
 		if (r >= 0)
 			r = entries_table(networks, sizeof(t->networks[0]), (void **)&t->networks, &t->n_networks);
 		for (struct yaml_node *m = networks; m && r >= 0; m = m->next) {
@@ -236,6 +253,7 @@ static int fill_node(struct build *b, const struct yaml_node *map, struct config
 		report_key(b->report, networks, CONF_NOT_HERE,
 			   "a node is in the networks of its ports; expected this key beside \"foreign: true\" only");
 	r = value_addresses(yaml_get(map, "underlay"), &node->underlay, &node->n_underlay);
+	build_router_id(b, map, node);
 	if (r >= 0)
 		r = fill_interfaces(interfaces, node);
 	if (r >= 0)
@@ -260,15 +278,6 @@ static int fill_nodes(struct build *b)
 }
 
 /* ---- ports ---- */
-
-static bool has_key(const struct yaml_node *map, const char *key) /* broken ones too */
-{
-	const struct yaml_node *n = map->first;
-
-	while (n && strcmp(n->key, key) != 0)
-		n = n->next;
-	return n;
-}
 
 static void check_foreign_port(struct build *b, const struct yaml_node *map, const struct config_port *p)
 {
@@ -322,7 +331,7 @@ static int fill_port(struct build *b, const struct yaml_node *map, struct config
 		p->allow |= schema_word_value(schema_find(&schema_port, "allow")->type, i->text);
 	if (p->node && p->node->foreign)
 		check_foreign_port(b, map, p);
-	else if (p->node && !has_key(map, "interface"))
+	else if (p->node && !build_has_key(map, "interface"))
 		report_missing(b->report, map, "interface", CONF_MISSING_KEY,
 			       "missing; expected the name of an interface on node %s", p->node->name);
 	if (interface) {
@@ -331,7 +340,7 @@ static int fill_port(struct build *b, const struct yaml_node *map, struct config
 			return -ENOMEM;
 	}
 	if (p->network && p->network->mode == CONFIG_MODE_L3 &&
-	    (!has_key(map, "addresses") ||
+	    (!build_has_key(map, "addresses") ||
 	     (yaml_get(map, "addresses") && yaml_get(map, "addresses")->kind == YAML_LIST &&
 	      !yaml_get(map, "addresses")->first)))
 		report_missing(b->report, map, "addresses", CONF_MISSING_KEY,
@@ -468,6 +477,8 @@ int build_objects(struct build *b)
 		r = fill_tenants(b);
 	if (r >= 0)
 		r = fill_nodes(b);
+	if (r >= 0)
+		r = build_bgp(b);
 	return r < 0 ? r : fill_ports(b);
 }
 

@@ -24,6 +24,10 @@ struct build {
 };
 
 int build_objects(struct build *b); /* 0 or -ENOMEM */
+int build_bgp(struct build *b);     /* when nodes and tenants are built; 0 or -ENOMEM */
+void build_router_id(struct build *b, const struct yaml_node *map, struct config_node *node);
+int build_targets(struct build *b, const struct yaml_node *map, struct config_targets *import,
+		  struct config_targets *export);
 int clash_check(struct build *b);   /* 0 or -ENOMEM */
 void build_fini(struct build *b);
 
@@ -33,7 +37,10 @@ struct yaml_node *build_entries(const struct yaml_node *map, const char *table);
 /* What a checked name means; NULL when n is NULL, or after a report.  Their tables must have been built. */
 struct config_site *find_site(struct build *b, const struct yaml_node *n);
 struct config_node *find_node(struct build *b, const struct yaml_node *n);
+struct config_tenant *find_tenant(struct build *b, const struct yaml_node *n);
 struct config_network *find_network(struct build *b, const struct yaml_node *n);
+
+bool build_has_key(const struct yaml_node *map, const char *key); /* also what was refused */
 
 /* Every item of that list was understood (or there is none): only then can one say what is missing in it. */
 bool build_is_whole(const struct yaml_node *map, const char *key);

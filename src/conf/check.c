@@ -72,8 +72,8 @@ static void check_list(struct report *r, struct yaml_node *n, const struct schem
 		n->broken = true;
 	}
 	if (k->max_items > 0 && length > k->max_items) {
-		report_value(r, n, CONF_BAD_COUNT, "%zu values; expected at most %zu, one of each address family",
-			     length, k->max_items);
+		report_value(r, n, CONF_BAD_COUNT, "%zu values; expected at most %zu%s%s", length, k->max_items,
+			     k->max_why ? ", " : "", k->max_why ? k->max_why : "");
 		n->broken = true;
 	}
 }
@@ -100,13 +100,6 @@ static const struct schema_key *unknown_key(struct report *r, struct yaml_node *
 	char names[LIST_SIZE], buffer[QUOTED_SIZE];
 
 	n->broken = true;
-	for (const char *const *later = m->later; later && *later; later++) {
-		if (strcmp(*later, n->key) == 0) {
-			report_key(r, n, CONF_NOT_SUPPORTED, "key %s is not supported by this version; expected %s",
-				   quoted(buffer, n->key), key_names(m, names));
-			return NULL;
-		}
-	}
 	for (const struct schema_key *k = m->keys; k->name; k++)
 		nearest_offer(r, &nearest, k->name);
 	if (!nearest.best) {
@@ -227,7 +220,7 @@ void check_tree(struct yaml *y, bool runtime, struct report *report)
 		return;
 	if (yaml_is_null(&y->root)) {
 		report_value(report, &y->root, CONF_EMPTY, "no configuration; expected a map with %s",
-			     runtime ? "ports" : "version, fabric, sites, nodes, tenants or ports");
+			     runtime ? "ports" : "version, fabric, sites, nodes, tenants, ports or bgp");
 		y->root.broken = true;
 	} else if (runtime)
 		check_runtime(report, &y->root);

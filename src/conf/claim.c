@@ -18,6 +18,7 @@ static const struct {
 	[CLAIM_INTERFACE] = {CONF_INTERFACE_TWICE, "an interface of the node that has no other use"},
 	[CLAIM_UNDERLAY] = {CONF_UNDERLAY_TWICE, "an address that no other node has"},
 	[CLAIM_ROUTER_MAC] = {CONF_ROUTER_MAC_TWICE, "another underlay address for one of the two"},
+	[CLAIM_ROUTER_ID] = {CONF_ROUTER_ID_TWICE, "a router_id of its own for one of the two"},
 	[CLAIM_MEMBERSHIP] = {CONF_LISTED_TWICE, "each network once", "stands at"},
 	[CLAIM_WORD] = {CONF_LISTED_TWICE, "each word once", "stands at"},
 };
@@ -32,14 +33,28 @@ void claims_fini(struct claims *all)
 	hmap_fini(&all->by_key);
 }
 
+static struct claim_key key_of(enum claim_kind kind, const void *scope, const void *value, size_t size)
+{
+	struct claim_key key = {.kind = kind, .scope = (uintptr_t)scope};
+
+	memcpy(key.value, value, size);
+	return key;
+}
+
+const struct claim *claim_find(const struct claims *all, enum claim_kind kind, const void *scope, const void *value,
+			       size_t size)
+{
+	struct claim_key key = key_of(kind, scope, value, size);
+
+	return hmap_get(&all->by_key, &key);
+}
+
 struct claim *claim_take(struct claims *all, enum claim_kind kind, const void *scope, const void *value, size_t size,
 			 const struct yaml_node *n)
 {
-	struct claim_key key = {.kind = kind, .scope = (uintptr_t)scope};
-	struct claim *c;
+	struct claim_key key = key_of(kind, scope, value, size);
+	struct claim *c = hmap_get(&all->by_key, &key);
 
-	memcpy(key.value, value, size);
-	c = hmap_get(&all->by_key, &key);
 	if (c) {
 		c->count++;
 		return c;

@@ -22,6 +22,7 @@ enum claim_kind {
 	CLAIM_INTERFACE,  /* scope: node */
 	CLAIM_UNDERLAY,
 	CLAIM_ROUTER_MAC,
+	CLAIM_ROUTER_ID,
 	CLAIM_MEMBERSHIP, /* scope: node; of the networks listed there */
 	CLAIM_WORD,       /* scope: port; of the words of `allow` */
 	/* not owned by one, only counted or remembered */
@@ -29,6 +30,9 @@ enum claim_kind {
 	CLAIM_SEEN_NETWORK, /* scope: network; value: a node that is in it */
 	CLAIM_COUNT_NODES, /* scope: network */
 	CLAIM_COUNT_PORTS, /* scope: network; value: node */
+	CLAIM_PEER,        /* scope: node; value: address of a BGP neighbor */
+	CLAIM_PEER_SOMEWHERE, /* the same, on any node */
+	CLAIM_PEER_EVERYWHERE, /* the same, on all nodes */
 };
 
 struct claim_key {
@@ -51,9 +55,17 @@ struct claims {
 struct claims claims_init(struct build *b);
 void claims_fini(struct claims *all);
 
+/* What of BGP contradicts what (clash_bgp.c), from clash_check; the last one when the nodes have their claims. */
+void clash_targets(struct claims *all, const struct yaml_node *map); /* of a tenant or network */
+void clash_router_id(struct claims *all, const struct yaml_node *map, const struct config_node *node);
+void clash_bgp(struct claims *all);
+
 /* The claim of that key, claimed now when its owner is `n`; NULL = no memory, which the report knows. */
 struct claim *claim_take(struct claims *all, enum claim_kind kind, const void *scope, const void *value, size_t size,
 			 const struct yaml_node *n);
+/* That claim, or NULL when there is none. */
+const struct claim *claim_find(const struct claims *all, enum claim_kind kind, const void *scope, const void *value,
+			       size_t size);
 /* Reports that somebody else has it.  `text`: the value, for people. */
 void claim_value(struct claims *all, enum claim_kind kind, const void *scope, const void *value, size_t size,
 		 const char *text, const struct yaml_node *n);

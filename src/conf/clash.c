@@ -202,12 +202,14 @@ static int check_tenants(struct clash *x)
 		if (!tenant)
 			continue;
 		claim_vni(x, t, tenant->vni);
+		clash_targets(&x->claims, t);
 		for (const struct yaml_node *m = build_entries(t, "networks"); m; m = m->next) {
 			const struct config_network *network = m->object;
 
 			if (!network)
 				continue;
 			claim_vni(x, m, network->vni);
+			clash_targets(&x->claims, m);
 			check_gateways(x, m, network);
 		}
 		r = check_subnets(x, t);
@@ -314,8 +316,10 @@ static void check_nodes(struct clash *x)
 			shared |= x->b->report->total > errors;
 			k++;
 		}
-		if (!shared) /* else the MACs are equal too, and that was said */
+		if (!shared) { /* else the MACs and router ids are equal too, and that was said */
 			check_router_mac(x, n, node);
+			clash_router_id(&x->claims, n, node);
+		}
 		list = yaml_get(n, "interfaces");
 		for (const struct yaml_node *i = yaml_item_first(list); i; i = yaml_item_next(list, i))
 			claim_value(&x->claims, CLAIM_INTERFACE, node, i->text, strlen(i->text), i->text, i);
@@ -415,6 +419,7 @@ int clash_check(struct build *b)
 	r = check_tenants(&x);
 	if (r >= 0) {
 		check_nodes(&x);
+		clash_bgp(&x.claims);
 		for (size_t i = 0; i < b->n_yamls; i++)
 			for (const struct yaml_node *n = build_entries(&b->yamls[i]->root, "ports"); n; n = n->next)
 				if (n->object)

@@ -8,6 +8,7 @@
 #include "conf/yaml.h"
 #include "lib/cleanup.h"
 #include "lib/text.h"
+#include "model/extended.h"
 
 /*
  * Plain only where every YAML reader sees the same text: not `no`, `1e3`, `0755` or `null`, and nothing with a ":". The
@@ -89,6 +90,63 @@ static void emit_fabric_limit(FILE *f, bool *first, const char *key, uint32_t li
 		emit_limit(f, first, key, limit);
 }
 
+static void emit_item(FILE *f, bool *first, const char *key, size_t i, const char *text)
+{
+	if (i == 0)
+		emit_key(f, first, key);
+	fputs(i == 0 ? "[" : ", ", f);
+	emit_text(f, text);
+}
+
+static void emit_end(FILE *f, size_t length)
+{
+	fputs(length > 0 ? "]" : "", f);
+}
+
+static void emit_number(FILE *f, bool *first, const char *key, uint32_t number)
+{
+	emit_key(f, first, key);
+	fprintf(f, "%u", number);
+}
+
+static void emit_true(FILE *f, bool *first, const char *key, bool value)
+{
+	if (!value)
+		return;
+	emit_key(f, first, key);
+	fputs("true", f);
+}
+
+static void emit_optional(FILE *f, bool *first, const char *key, const char *text)
+{
+	if (!text)
+		return;
+	emit_key(f, first, key);
+	emit_text(f, text);
+}
+
+static void emit_target_list(FILE *f, bool *first, const char *key, const struct config_targets *t)
+{
+	char text[EXTENDED_TEXT_SIZE];
+
+	if (t->length == 0)
+		return;
+	emit_key(f, first, key);
+	for (size_t i = 0; i < t->length; i++)
+		fprintf(f, "%s\"%s\"", i == 0 ? "[" : ", ", extended_format(t->items[i], text) + strlen("rt:"));
+	fputc(']', f);
+}
+
+static void emit_targets(FILE *f, const struct config_targets *import, const struct config_targets *export)
+{
+	bool first = true;
+
+	fputc('{', f);
+	emit_target_list(f, &first, "import", import);
+	emit_target_list(f, &first, "export", export);
+	fputc('}', f);
+}
+
 static void emit_fabric(FILE *f, const struct config *c)
 {
 	bool first = true;
@@ -115,28 +173,23 @@ static void emit_node(FILE *f, const struct config_node *n)
 	emit_key(f, &first, "site");
 	emit_text(f, n->site->name);
 	emit_addresses(f, &first, "underlay", n->underlay, n->n_underlay);
-	for (size_t i = 0; i < n->n_interfaces; i++) {
-		if (i == 0)
-			emit_key(f, &first, "interfaces");
-		fputs(i == 0 ? "[" : ", ", f);
-		emit_text(f, n->interfaces[i]);
-		fputs(i + 1 == n->n_interfaces ? "]" : "", f);
-	}
+	for (size_t i = 0; i < n->n_interfaces; i++)
+		emit_item(f, &first, "interfaces", i, n->interfaces[i]);
+	emit_end(f, n->n_interfaces);
 	if (n->mtu > 0) {
 		emit_key(f, &first, "mtu");
 		fprintf(f, "%u", n->mtu);
 	}
-	if (n->foreign) {
-		emit_key(f, &first, "foreign");
-		fputs("true", f);
+	emit_true(f, &first, "foreign", n->foreign);
+	if (!n->foreign && n->router_id != config_default_router_id(n)) {
+		struct addr a = addr_from_v4_number(n->router_id);
+
+		emit_key(f, &first, "router_id");
+		emit_address(f, &a);
 	}
-	for (size_t i = 0; i < n->n_networks; i++) {
-		if (i == 0)
-			emit_key(f, &first, "networks");
-		fputs(i == 0 ? "[" : ", ", f);
-		emit_text(f, n->networks[i]->full_name);
-		fputs(i + 1 == n->n_networks ? "]" : "", f);
-	}
+	for (size_t i = 0; i < n->n_networks; i++)
+		emit_item(f, &first, "networks", i, n->networks[i]->full_name);
+	emit_end(f, n->n_networks);
 	fputs("}\n", f);
 }
 
@@ -169,12 +222,13 @@ static void emit_network(FILE *f, const struct config *c, const struct config_ne
 		emit_key(f, &first, "encryption");
 		fputs(config_encryption_name(n->encryption), f);
 	}
-	if (n->flood) {
-		emit_key(f, &first, "flood");
-		fputs("true", f);
-	}
+	emit_true(f, &first, "flood", n->flood);
 	if (n->mode == CONFIG_MODE_L2 && n->storm_limit != c->storm_limit)
 		emit_limit(f, &first, "storm_limit", n->storm_limit);
+	if (n->import.length > 0 || n->export.length > 0) {
+		emit_key(f, &first, "route_targets");
+		emit_targets(f, &n->import, &n->export);
+	}
 	fputs("}\n", f);
 }
 
@@ -182,6 +236,11 @@ static void emit_tenant(FILE *f, const struct config *c, const struct config_ten
 {
 	emit_entry(f, 2, t->name);
 	fprintf(f, "\n    vni: %u\n", t->vni);
+	if (t->import.length > 0 || t->export.length > 0) {
+		fputs("    route_targets: ", f);
+		emit_targets(f, &t->import, &t->export);
+		fputc('\n', f);
+	}
 	if (t->n_networks == 0)
 		return;
 	fputs("    networks:\n", f);
@@ -189,16 +248,13 @@ static void emit_tenant(FILE *f, const struct config *c, const struct config_ten
 		emit_network(f, c, &t->networks[i]);
 }
 
-static void emit_allow(FILE *f, bool *first, uint32_t allow)
+static void emit_words(FILE *f, bool *first, const char *key, uint32_t bits, const struct schema_word *w)
 {
-	const struct schema_word *w = schema_find(&schema_port, "allow")->type->words;
 	const char *joint = "[";
 
-	if (allow == 0)
-		return;
-	emit_key(f, first, "allow");
+	emit_key(f, first, key);
 	for (; w->word; w++) {
-		if (!(allow & w->value))
+		if (!(bits & w->value))
 			continue;
 		fprintf(f, "%s%s", joint, w->word);
 		joint = ", ";
@@ -226,7 +282,8 @@ static void emit_port(FILE *f, const struct config_port *p)
 		emit_key(f, &first, "port_security");
 		fputs("false", f);
 	}
-	emit_allow(f, &first, p->allow);
+	if (p->allow != 0)
+		emit_words(f, &first, "allow", p->allow, schema_find(&schema_port, "allow")->type->words);
 	if (p->storm_limit != p->network->storm_limit)
 		emit_limit(f, &first, "storm_limit", p->storm_limit);
 	fputs("}\n", f);
@@ -254,6 +311,70 @@ static void emit_ports(FILE *f, const struct config *c, bool runtime_only)
 		emit_port(f, p);
 }
 
+static void emit_grant(FILE *f, bool *first, const char *key, const struct config_grant *g, bool internal)
+{
+	for (size_t i = 0; i < g->n_tenants; i++)
+		emit_item(f, first, key, i, g->tenants[i]->name);
+	emit_end(f, g->n_tenants);
+	if (g->n_tenants > 0 || g->all == internal)
+		return;
+	emit_key(f, first, key);
+	fputs(g->all ? "all" : "none", f);
+}
+
+static void emit_neighbor(FILE *f, const struct config_bgp *b, const struct config_neighbor *n)
+{
+	bool first = true, internal = n->remote_as == b->as;
+
+	emit_entry(f, 4, n->name);
+	fputs(" {", f);
+	emit_key(f, &first, "address");
+	emit_address(f, &n->address);
+	emit_number(f, &first, "remote_as", n->remote_as);
+	if (n->families != config_default_families(b, n->remote_as))
+		emit_words(f, &first, "families", n->families, schema_find(&schema_neighbor, "families")->type->words);
+	for (size_t i = 0; i < n->n_nodes; i++)
+		emit_item(f, &first, "nodes", i, n->nodes[i]->name);
+	emit_end(f, n->n_nodes);
+	emit_optional(f, &first, "password_file", n->password_file);
+	if (n->ttl_hops > 0)
+		emit_number(f, &first, "ttl_security", n->ttl_hops);
+	if (n->max_prefix > 0)
+		emit_number(f, &first, "maximum_prefix", n->max_prefix);
+	emit_grant(f, &first, "import", &n->import, internal);
+	emit_grant(f, &first, "export", &n->export, internal);
+	if (n->hold_s != b->hold_s)
+		emit_number(f, &first, "hold_time", n->hold_s);
+	if (n->restart_s != b->restart_s)
+		emit_number(f, &first, "restart_time", n->restart_s);
+	emit_true(f, &first, "passive", n->passive);
+	emit_true(f, &first, "shutdown", n->shutdown);
+	emit_optional(f, &first, "description", n->description);
+	fputs("}\n", f);
+}
+
+static void emit_bgp(FILE *f, const struct config_bgp *b)
+{
+	bool first = true;
+
+	fprintf(f, "bgp:\n  as: %u\n  mesh: %s\n", b->as, config_mesh_name(b->mesh));
+	if (b->n_reflectors > 0) {
+		fputs("  ", f);
+		emit_addresses(f, &first, "reflectors", b->reflectors, b->n_reflectors);
+		fputc('\n', f);
+	}
+	fprintf(f, "  hold_time: %u\n  restart_time: %u\n  port: %u\n", b->hold_s, b->restart_s, b->port);
+	if (b->password_file) {
+		fputs("  password_file: ", f);
+		emit_text(f, b->password_file);
+		fputc('\n', f);
+	}
+	if (b->n_neighbors > 0)
+		fputs("  neighbors:\n", f);
+	for (size_t i = 0; i < b->n_neighbors; i++)
+		emit_neighbor(f, b, &b->neighbors[i]);
+}
+
 int conf_emit(const struct config *c, bool runtime_only, FILE *f)
 {
 	if (!runtime_only) {
@@ -270,6 +391,8 @@ int conf_emit(const struct config *c, bool runtime_only, FILE *f)
 		fputs(c->n_tenants > 0 ? "tenants:\n" : "tenants: {}\n", f);
 		for (size_t i = 0; i < c->n_tenants; i++)
 			emit_tenant(f, c, &c->tenants[i]);
+		if (c->bgp)
+			emit_bgp(f, c->bgp);
 	}
 	emit_ports(f, c, runtime_only);
 	return ferror(f) ? -EIO : 0;

@@ -110,6 +110,16 @@ struct config_node *find_node(struct build *b, const struct yaml_node *n)
 	return node;
 }
 
+struct config_tenant *find_tenant(struct build *b, const struct yaml_node *n)
+{
+	struct names names = {b->config->tenants, b->config->n_tenants, sizeof(b->config->tenants[0]), "tenant"};
+	struct config_tenant *tenant = n ? config_tenant(b->config, n->text) : NULL;
+
+	if (n && !tenant && !is_declared(b, &b->yamls[0]->root, "tenants", n->text))
+		unknown_name(b, n, n->text, CONF_UNKNOWN_TENANT, "there is", &names);
+	return tenant;
+}
+
 static const struct yaml_node *tenant_entry(const struct build *b, const char *name)
 {
 	const struct yaml_node *n = build_entries(&b->yamls[0]->root, "tenants");

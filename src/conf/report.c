@@ -192,6 +192,12 @@ int32_t utf8_decode(const char *text, const char *end, unsigned *length)
 	return c < lowest[*length] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? -1 : c;
 }
 
+bool utf8_is_hidden(int32_t c)
+{
+	return (c >= 0x7f && c < 0xa0) || c == 0x2028 || c == 0x2029 || (c >= 0x202a && c <= 0x202e) ||
+	       (c >= 0x2066 && c <= 0x2069) || c == 0xfeff || c == 0xfffe || c == 0xffff;
+}
+
 /* Beyond ASCII all is escaped: letters that look like others, marks that reorder or hide what follows. */
 static unsigned escape_one(const char *text, char out[static 12])
 {

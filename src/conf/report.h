@@ -53,6 +53,8 @@ int report_finish(struct report *r, struct conf_errors *out);
 
 /* The first character of UTF-8 text (RFC 3629) and its length in bytes; -1 for what is none. */
 int32_t utf8_decode(const char *text, const char *end, unsigned *length);
+/* Not seen, or what makes a reader see other than what stands there; control characters from U+007F on. */
+bool utf8_is_hidden(int32_t c);
 
 /* The text in quotes, what does not print escaped, what is long cut: safe to show on a terminal. */
 const char *quoted(char out[static QUOTED_SIZE], const char *text);

@@ -39,6 +39,25 @@ static const struct schema_word allows[] = {
 	{},
 };
 
+static const struct schema_word meshes[] = {
+	{"auto", "every node with every other, unless there are reflectors", CONFIG_MESH_AUTO},
+	{"none", "no sessions but those with reflectors and neighbors", CONFIG_MESH_NONE},
+	{},
+};
+
+static const struct schema_word families[] = {
+	{"evpn", "L2VPN EVPN (RFC 7432, RFC 9136)", ROUTE_FAMILY_BIT(ROUTE_EVPN)},
+	{"ipv4", "IPv4 unicast", ROUTE_FAMILY_BIT(ROUTE_IPV4)},
+	{"ipv6", "IPv6 unicast", ROUTE_FAMILY_BIT(ROUTE_IPV6)},
+	{},
+};
+
+static const struct schema_word grants[] = {
+	{"all", "all tenants, those to come too", 1},
+	{"none", "no routes", 0},
+	{},
+};
+
 static const struct schema_word limits[] = {{"none", "no limit", 0}, {}};
 
 static const struct schema_word booleans[] = {{"false", "", 0}, {"true", "", 1}, {}};
@@ -89,14 +108,44 @@ static const struct schema_type
 	underlay = {"address", "an address that the other nodes reach, such as 192.0.2.11", type_check_underlay,
 		    .json = "\"type\": \"string\", \"anyOf\": [{\"format\": \"ipv4\"}, {\"format\": \"ipv6\"}], "
 			    "\"pattern\": \"^[0-9A-Fa-f.:]+$\""},
+	peer = {"address", "an address that the nodes reach, such as 192.0.2.1", type_check_underlay,
+		.json = "\"type\": \"string\", \"anyOf\": [{\"format\": \"ipv4\"}, {\"format\": \"ipv6\"}], "
+			"\"pattern\": \"^[0-9A-Fa-f.:]+$\""},
 	subnet = {"subnet", "an address and a prefix length, such as 10.0.1.0/24", type_check_subnet,
 		  .json = "\"type\": \"string\", \"pattern\": \"^[0-9A-Fa-f.:]+/(0|[1-9][0-9]{0,2})$\""},
+	as = {"AS number", "a whole number from 1 to 4294967294, but 23456 and 65535", type_check_as, .low = 1,
+	      .high = 4294967294, .bare = true,
+	      .json = "\"type\": \"integer\", \"minimum\": 1, \"maximum\": 4294967294, \"not\": {\"enum\": [23456, 65535]}"},
+	hold = {"seconds", "0, or a whole number from 3 to 65535", type_check_hold, .low = 0, .high = 65535, .bare = true,
+		.json = "\"type\": \"integer\", \"minimum\": 0, \"maximum\": 65535, \"not\": {\"enum\": [1, 2]}"},
+	restart = {"seconds", "a whole number from 0 to 4095", type_check_number, .low = 0, .high = 4095, .bare = true},
+	tcp_port = {"TCP port", "a whole number from 1 to 65535", type_check_number, .low = 1, .high = 65535,
+		    .bare = true},
+	hops = {"number", "a whole number from 1 to 255", type_check_number, .low = 1, .high = 255, .bare = true},
+	prefix_limit = {"number or none", "a whole number from 1 to 4294967295, or none", type_check_limit, .low = 1,
+			.high = 4294967295, .words = limits, .bare = true,
+			.json = "\"anyOf\": [{\"type\": \"integer\", \"minimum\": 1, \"maximum\": 4294967295}, "
+				"{\"const\": \"none\"}]"},
+	mesh = {"word", "auto or none", type_check_word, .words = meshes},
+	family = {"word", "evpn, ipv4 or ipv6", type_check_word, .words = families},
+	grant = {"name or word", "names of tenants, or all or none alone", type_check_name, .words = grants,
+		 .json = "\"type\": \"string\", \"pattern\": \"^" NAME_PATTERN "$\""},
+	target = {"route target", "AS:NUMBER or IPV4:NUMBER in quotes, such as \"65000:5000\"", type_check_target,
+		  .json = "\"type\": \"string\", \"pattern\": \"^[0-9.]+:[0-9]+$\""},
+	router_id = {"router id", "four numbers of an IPv4 address, such as 192.0.2.11", type_check_router_id,
+		     .json = "\"type\": \"string\", \"format\": \"ipv4\", \"pattern\": \"^[0-9.]+$\""},
+	path = {"path", "the absolute path of a file, such as /etc/isthmus/bgp.key", type_check_path,
+		.json = "\"type\": \"string\", \"pattern\": \"^/.*[^/]$\""},
+	line = {"text", "a line of text of 1 to 63 bytes", type_check_line, .low = 1, .high = CONFIG_DESCRIPTION_MAX,
+		.json = "\"type\": \"string\", \"minLength\": 1, \"maxLength\": 63"},
 	mac = {"MAC address", "a unicast MAC address, such as 02:00:00:00:00:01", type_check_mac,
 	       .json = "\"type\": \"string\", \"pattern\": \"^[0-9A-Fa-f][02468ACEace](:[0-9A-Fa-f]{2}){5}$\""};
 
 /* ---- keys ---- */
 
 enum { OPTIONAL, REQUIRED };
+
+static const char per_family[] = "one of each address family";
 
 static const struct schema_key fabric_keys[] = {
 	{"encryption", SCHEMA_VALUE, REQUIRED, &encryption, .example = "never",
@@ -128,7 +177,8 @@ static const struct schema_map site = {"site", no_keys};
 static const struct schema_key node_keys[] = {
 	{"site", SCHEMA_VALUE, REQUIRED, &site_name, .example = "dc",
 	 .meaning = "The site, one of the table sites, that the node is in."},
-	{"underlay", SCHEMA_LIST, REQUIRED, &underlay, .min_items = 1, .max_items = 2, .example = "192.0.2.11",
+	{"underlay", SCHEMA_LIST, REQUIRED, &underlay, .min_items = 1, .max_items = 2, .max_why = per_family,
+	 .example = "192.0.2.11",
 	 .meaning = "The addresses that the other nodes send tunnel packets to, at most one of each family, the "
 		    "preferred one first.  No two nodes share one."},
 	{"interfaces", SCHEMA_LIST, OPTIONAL, &interface, .absent = "found from the addresses and routes",
@@ -139,6 +189,10 @@ static const struct schema_key node_keys[] = {
 	{"foreign", SCHEMA_VALUE, OPTIONAL, &boolean, .fallback = "false", .example = "true",
 	 .meaning = "True for a member that does not run isthmusd, such as a kernel VXLAN device or a switch.  It "
 		    "bridges only: its ports are in l2 networks."},
+	{"router_id", SCHEMA_VALUE, OPTIONAL, &router_id,
+	 .absent = "the IPv4 underlay address, or where there is none a number made from the name", .example = "192.0.2.11",
+	 .meaning = "The BGP identifier of the node, which no other has; it is in the route distinguishers of its routes "
+		    "too."},
 	{"networks", SCHEMA_LIST, OPTIONAL, &network_name, .absent = "those of its ports", .example = "[red/web]",
 	 .meaning = "The l2 networks that a foreign node is a member of, beside those of its ports."},
 	{},
@@ -147,9 +201,22 @@ static const struct schema_key node_keys[] = {
 const struct schema_map schema_node = {
 	"node", node_keys,
 	.json_rules = "\"if\": {\"properties\": {\"foreign\": {\"const\": true}}, \"required\": [\"foreign\"]}, "
-		      "\"then\": {\"properties\": {\"interfaces\": false}}, "
+		      "\"then\": {\"properties\": {\"interfaces\": false, \"router_id\": false}}, "
 		      "\"else\": {\"properties\": {\"networks\": false}}",
 };
+
+static const struct schema_key target_keys[] = {
+	{"import", SCHEMA_LIST, OPTIONAL, &target, .min_items = 1, .max_items = CONFIG_MAX_TARGETS,
+	 .absent = "the automatic one, AS:VNI", .example = "[\"65000:5000\"]",
+	 .meaning = "Routes that carry one of these are taken."},
+	{"export", SCHEMA_LIST, OPTIONAL, &target, .min_items = 1, .max_items = CONFIG_MAX_TARGETS,
+	 .absent = "the automatic one, AS:VNI", .example = "[\"65000:5000\", \"192.0.2.1:7\"]",
+	 .meaning = "Routes of these nodes carry all of these."},
+	{},
+};
+
+const struct schema_map schema_targets = {"route targets of a network", target_keys};
+static const struct schema_map tenant_targets = {"route targets of a tenant", target_keys};
 
 static const struct schema_key network_keys[] = {
 	{"mode", SCHEMA_VALUE, REQUIRED, &mode, .example = "l2", .meaning = "What kind of network it is."},
@@ -160,7 +227,7 @@ static const struct schema_key network_keys[] = {
 	 .example = "[10.0.1.0/24, \"fd00:1::/64\"]",
 	 .meaning = "The addresses of the network; subnets of one tenant do not overlap.  Tenants may use the same "
 		    "ones."},
-	{"gateway", SCHEMA_LIST, OPTIONAL, &address, .max_items = 2, .absent = "no gateway address",
+	{"gateway", SCHEMA_LIST, OPTIONAL, &address, .max_items = 2, .max_why = per_family, .absent = "no gateway address",
 	 .example = "[10.0.1.1, \"fd00:1::1\"]",
 	 .meaning = "The addresses of the gateway, at most one of each family, inside the subnets.  Every node answers "
 		    "for them."},
@@ -173,13 +240,16 @@ static const struct schema_key network_keys[] = {
 		    "nodes whose endpoints are not all declared.  l2 networks only."},
 	{"storm_limit", SCHEMA_VALUE, OPTIONAL, &storm_limit, .absent = "fabric.storm_limit", .example = "1000",
 	 .meaning = "How many frames a second each of its workloads may have replicated.  l2 networks only."},
+	{"route_targets", SCHEMA_MAP, .map = &schema_targets,
+	 .meaning = "Route targets instead of the automatic one, AS:VNI with the VNI of the network.  l2 networks only: the "
+		    "routes of an l3 network have its tenant's."},
 	{},
 };
 
 const struct schema_map schema_network = {
 	"network", network_keys,
 	.json_rules = "\"if\": {\"properties\": {\"mode\": {\"const\": \"l3\"}}, \"required\": [\"mode\"]}, "
-		      "\"then\": {\"required\": [\"subnets\"], \"properties\": {\"vni\": false, \"flood\": false, \"storm_limit\": false, "
+		      "\"then\": {\"required\": [\"subnets\"], \"properties\": {\"vni\": false, \"flood\": false, \"storm_limit\": false, \"route_targets\": false, "
 		      "\"subnets\": {\"not\": {\"const\": []}}}}, "
 		      "\"else\": {\"required\": [\"vni\"]}",
 };
@@ -188,6 +258,8 @@ static const struct schema_key tenant_keys[] = {
 	{"vni", SCHEMA_VALUE, REQUIRED, &vni, .example = "5000",
 	 .meaning = "The VNI that packets routed inside the tenant cross the underlay with, used nowhere else in the "
 		    "fabric."},
+	{"route_targets", SCHEMA_MAP, .map = &tenant_targets,
+	 .meaning = "Route targets instead of the automatic one, AS:VNI with the VNI of the tenant, for what is routed in it."},
 	{"networks", SCHEMA_TABLE, .map = &schema_network, .meaning = "The networks of the tenant."},
 	{},
 };
@@ -222,6 +294,73 @@ static const struct schema_key port_keys[] = {
 
 const struct schema_map schema_port = {"port", port_keys};
 
+static const struct schema_key neighbor_keys[] = {
+	{"address", SCHEMA_VALUE, REQUIRED, &peer, .example = "192.0.2.1",
+	 .meaning = "Where it is.  No other neighbor of the same node has this address."},
+	{"remote_as", SCHEMA_VALUE, REQUIRED, &as, .example = "65001",
+	 .meaning = "Its AS.  Equal to bgp.as: an internal session, else an external one."},
+	{"families", SCHEMA_LIST, OPTIONAL, &family, .min_items = 1,
+	 .absent = "evpn, ipv4 and ipv6 inside the AS, ipv4 and ipv6 between ASes", .example = "[evpn]",
+	 .meaning = "What routes are about.  Those that the neighbor has too are used."},
+	{"nodes", SCHEMA_LIST, OPTIONAL, &node_name, .min_items = 1, .absent = "all nodes that are not foreign",
+	 .example = "[dc1]",
+	 .meaning = "Which nodes peer with it."},
+	{"password_file", SCHEMA_VALUE, OPTIONAL, &path, .absent = "no TCP MD5", .example = "/etc/isthmus/spine1.key",
+	 .meaning = "A file with the key for TCP MD5 (RFC 2385), 1 to 80 bytes in one line."},
+	{"ttl_security", SCHEMA_VALUE, OPTIONAL, &hops, .absent = "it may be anywhere", .example = "1",
+	 .meaning = "How many hops away it is at most; packets from farther away are not taken (RFC 5082).  It has to "
+		    "send with a TTL of 255, too."},
+	{"maximum_prefix", SCHEMA_VALUE, OPTIONAL, &prefix_limit, .absent = "none", .example = "1000000",
+	 .meaning = "How many routes it may bring of each family.  With one more the session is ended, and tried again "
+		    "later and later."},
+	{"import", SCHEMA_LIST, OPTIONAL, &grant, .min_items = 1,
+	 .absent = "all inside the AS, none between ASes (RFC 8212)", .example = "[red]",
+	 .meaning = "Of which tenants its routes are taken."},
+	{"export", SCHEMA_LIST, OPTIONAL, &grant, .min_items = 1,
+	 .absent = "all inside the AS, none between ASes (RFC 8212)", .example = "all",
+	 .meaning = "Of which tenants it is told the routes."},
+	{"hold_time", SCHEMA_VALUE, OPTIONAL, &hold, .absent = "bgp.hold_time", .example = "9",
+	 .meaning = "As bgp.hold_time, for this neighbor."},
+	{"restart_time", SCHEMA_VALUE, OPTIONAL, &restart, .absent = "bgp.restart_time", .example = "0",
+	 .meaning = "As bgp.restart_time, for this neighbor."},
+	{"passive", SCHEMA_VALUE, OPTIONAL, &boolean, .fallback = "false", .example = "true",
+	 .meaning = "Whether to wait for it to connect."},
+	{"shutdown", SCHEMA_VALUE, OPTIONAL, &boolean, .fallback = "false", .example = "true",
+	 .meaning = "Whether to keep the session down."},
+	{"description", SCHEMA_VALUE, OPTIONAL, &line, .absent = "none", .example = "spine of rack 1",
+	 .meaning = "A text for people."},
+	{},
+};
+
+const struct schema_map schema_neighbor = {"neighbor", neighbor_keys};
+
+static const struct schema_key bgp_keys[] = {
+	{"as", SCHEMA_VALUE, REQUIRED, &as, .example = "65000", .meaning = "The AS of all nodes."},
+	{"mesh", SCHEMA_VALUE, OPTIONAL, &mesh, .fallback = "auto", .example = "none",
+	 .meaning = "With whom nodes that are not foreign have internal sessions of their own accord."},
+	{"reflectors", SCHEMA_LIST, OPTIONAL, &peer, .absent = "the mesh", .example = "[192.0.2.1, 192.0.2.2]",
+	 .meaning = "The addresses of route reflectors in the same AS, which all nodes that are not foreign peer with "
+		    "instead of with each other.  They are told, and may tell, all routes of all families."},
+	{"hold_time", SCHEMA_VALUE, OPTIONAL, &hold, .fallback = "90", .example = "9",
+	 .meaning = "After how many seconds without a word a neighbor is taken for gone; 0: never."},
+	{"restart_time", SCHEMA_VALUE, OPTIONAL, &restart, .fallback = "120", .example = "300",
+	 .meaning = "How many seconds neighbors are asked to keep the routes of a node whose daemon restarts (RFC 4724); "
+		    "0: no graceful restart."},
+	{"port", SCHEMA_VALUE, OPTIONAL, &tcp_port, .fallback = "179", .example = "1179",
+	 .meaning = "The TCP port that nodes listen on and connect to."},
+	{"password_file", SCHEMA_VALUE, OPTIONAL, &path, .absent = "no TCP MD5", .example = "/etc/isthmus/bgp.key",
+	 .meaning = "A file with the key for TCP MD5 (RFC 2385), 1 to 80 bytes in one line, for the sessions of the mesh and "
+		    "with reflectors."},
+	{"neighbors", SCHEMA_TABLE, .map = &schema_neighbor, .meaning = "Other routers that nodes peer with."},
+	{},
+};
+
+const struct schema_map schema_bgp = {
+	"bgp", bgp_keys,
+	.json_rules = "\"if\": {\"properties\": {\"mesh\": {\"const\": \"none\"}, \"reflectors\": {\"const\": []}}, "
+		      "\"required\": [\"mesh\"]}, \"then\": {\"properties\": {\"password_file\": false}}",
+};
+
 static const struct schema_key root_keys[] = {
 	{"version", SCHEMA_VALUE, REQUIRED, &version, .example = "1", .meaning = "The version of this format."},
 	{"fabric", SCHEMA_MAP, REQUIRED, .map = &schema_fabric, .meaning = "What holds for all of it."},
@@ -232,12 +371,21 @@ static const struct schema_key root_keys[] = {
 	{"tenants", SCHEMA_TABLE, .map = &schema_tenant,
 	 .meaning = "Isolated routing domains.  Tenants may use the same addresses."},
 	{"ports", SCHEMA_TABLE, .map = &schema_port, .meaning = "Where workloads are attached."},
+	{"bgp", SCHEMA_MAP, .map = &schema_bgp,
+	 .meaning = "Routes by BGP: nodes tell each other, and other routers, what is behind them.  Without it there is "
+		    "only what this file says."},
 	{},
 };
 
-static const char *const later_keys[] = {"bgp", NULL};
+#define NO_TARGETS "\"properties\": {\"route_targets\": false"
 
-const struct schema_map schema_root = {"configuration", root_keys, .later = later_keys};
+const struct schema_map schema_root = {
+	"configuration", root_keys,
+	.json_rules = "\"if\": {\"not\": {\"required\": [\"bgp\"]}}, \"then\": {\"properties\": {"
+		      "\"nodes\": {\"additionalProperties\": {\"properties\": {\"router_id\": false}}}, "
+		      "\"tenants\": {\"additionalProperties\": {" NO_TARGETS ", "
+		      "\"networks\": {\"additionalProperties\": {" NO_TARGETS "}}}}}}}}",
+};
 
 /* ---- */
 

@@ -57,6 +57,11 @@ struct yaml_node;
 	X(NOT_HERE, 2020, "a key that does not go with another one")                                                   \
 	X(QUOTED, 2021, "quotes around a number or a boolean")                                                         \
 	X(BAD_REFERENCE, 2022, "not of the form TENANT/NETWORK")                                                       \
+	X(BAD_AS, 2023, "not the number of an autonomous system")                                                      \
+	X(BAD_TARGET, 2024, "not a route target")                                                                      \
+	X(BAD_PATH, 2025, "not the absolute path of a file")                                                           \
+	X(BAD_ROUTER_ID, 2026, "not a router id")                                                                      \
+	X(BAD_TEXT, 2027, "a text that is empty, too long, or more than one line")                                     \
 	X(UNKNOWN_SITE, 3001, "a site that is not in the configuration")                                               \
 	X(UNKNOWN_NODE, 3002, "a node that is not in the configuration")                                               \
 	X(UNKNOWN_NETWORK, 3003, "a network that is not in the configuration")                                         \
@@ -76,7 +81,12 @@ struct yaml_node;
 	X(FOREIGN_ROUTED, 4013, "a foreign node in an l3 network")                                                     \
 	X(RUNTIME_DIFFERS, 4014, "a run-time port that differs from the file's port of that name")                     \
 	X(LISTED_TWICE, 4015, "one value twice in a list")                                                             \
-	X(TOO_MANY_RUNTIME, 4016, "more ports added at run time than a restart could read again")
+	X(TOO_MANY_RUNTIME, 4016, "more ports added at run time than a restart could read again")                      \
+	X(ROUTER_ID_TWICE, 4017, "one router id for two nodes")                                                        \
+	X(NEIGHBOR_TWICE, 4018, "a node has a BGP neighbor twice")                                                     \
+	X(PEERS_WITH_SELF, 4019, "a BGP session of a node with itself")                                                \
+	X(NOT_A_REFLECTOR, 4020, "a route reflector that is a node of the fabric")                                     \
+	X(WORD_AND_NAME, 4021, "a word that is a name here too")
 
 enum conf_code {
 #define X(symbol, number, meaning) CONF_##symbol,
@@ -125,6 +135,12 @@ bool type_check_address(const struct schema_type *t, const char *text, struct sc
 bool type_check_underlay(const struct schema_type *t, const char *text, struct schema_problem *p);
 bool type_check_subnet(const struct schema_type *t, const char *text, struct schema_problem *p);
 bool type_check_mac(const struct schema_type *t, const char *text, struct schema_problem *p);
+bool type_check_as(const struct schema_type *t, const char *text, struct schema_problem *p);
+bool type_check_hold(const struct schema_type *t, const char *text, struct schema_problem *p);
+bool type_check_target(const struct schema_type *t, const char *text, struct schema_problem *p);
+bool type_check_router_id(const struct schema_type *t, const char *text, struct schema_problem *p);
+bool type_check_path(const struct schema_type *t, const char *text, struct schema_problem *p);
+bool type_check_line(const struct schema_type *t, const char *text, struct schema_problem *p);
 
 /* ---- keys ---- */
 
@@ -138,7 +154,6 @@ enum schema_shape {
 struct schema_map {
 	const char *noun;               /* "node": what one is called */
 	const struct schema_key *keys;  /* ends with {} */
-	const char *const *later;       /* keys of later versions; NULL-terminated, or NULL */
 	const char *json_rules;         /* JSON schema: what goes with what; or NULL */
 };
 
@@ -149,6 +164,7 @@ struct schema_key {
 	const struct schema_type *type; /* value, list */
 	const struct schema_map *map;   /* map, table: of one entry */
 	size_t max_items;     /* list; 0 = any number */
+	const char *max_why;  /* "one of each address family"; or NULL */
 	size_t min_items;     /* list */
 	const char *fallback; /* text of the default, NULL = none */
 	const char *absent;   /* what its absence means, where a default is no value; or NULL */
@@ -156,7 +172,8 @@ struct schema_key {
 	const char *example;  /* a value */
 };
 
-extern const struct schema_map schema_root, schema_fabric, schema_node, schema_tenant, schema_network, schema_port;
+extern const struct schema_map schema_root, schema_fabric, schema_node, schema_tenant, schema_network, schema_port,
+	schema_targets, schema_bgp, schema_neighbor;
 extern const struct schema_type schema_name; /* keys of tables */
 
 const struct schema_key *schema_find(const struct schema_map *m, const char *name); /* or NULL */

@@ -4,6 +4,7 @@
  * mean what the key's type says and nothing else.
  */
 #include <errno.h>
+#include <limits.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include "conf/schema.h"
 #include "lib/addr.h"
 #include "model/config.h"
+#include "model/extended.h"
 
 static bool fail(struct schema_problem *p, enum conf_code code, const char *text, const char *why)
 {
@@ -249,4 +251,96 @@ bool type_check_mac(const struct schema_type *t, const char *text, struct schema
 	if (mac_is_multicast(&m))
 		return fail(p, CONF_UNUSABLE_MAC, text, "is a group address (the lowest bit of the first byte is set)");
 	return true;
+}
+
+bool type_check_as(const struct schema_type *t, const char *text, struct schema_problem *p)
+{
+	static const struct schema_type any = {.low = 0, .high = UINT32_MAX};
+	static const struct {
+		const char *text, *why;
+	} reserved[] = {
+		{"0", "is no AS that a router has (RFC 7607)"},
+		{"23456", "stands for an AS of four bytes where there is room for two only (RFC 6793)"},
+		{"65535", "is reserved (RFC 7300)"},
+		{"4294967295", "is reserved (RFC 7300)"},
+	};
+
+	if (!type_check_number(&any, text, p))
+		return false;
+	for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++)
+		if (strcmp(text, reserved[i].text) == 0)
+			return fail(p, CONF_BAD_AS, text, reserved[i].why);
+	return true;
+}
+
+bool type_check_hold(const struct schema_type *t, const char *text, struct schema_problem *p)
+{
+	if (!type_check_number(t, text, p))
+		return false;
+	return strcmp(text, "1") != 0 && strcmp(text, "2") != 0
+		       ? true
+		       : fail(p, CONF_NUMBER_RANGE, text, "is too small (RFC 4271 4.2)");
+}
+
+bool type_check_target(const struct schema_type *t, const char *text, struct schema_problem *p)
+{
+	uint64_t target;
+	int r = extended_target_parse(text, &target);
+
+	if (r == -ERANGE) {
+		strcpy(p->expected, "6 bytes: AS up to 65535:32 bits, AS above:16 bits, or IPV4:16 bits");
+		return fail(p, CONF_BAD_TARGET, text, "has a number that is too large");
+	}
+	return r < 0 ? fail(p, CONF_BAD_TARGET, text, "is not a route target") : true;
+}
+
+bool type_check_router_id(const struct schema_type *t, const char *text, struct schema_problem *p)
+{
+	struct addr a;
+
+	if (addr_parse(text, &a) < 0)
+		return fail(p, CONF_BAD_ROUTER_ID, text, "is not a router id");
+	if (!addr_is_v4(&a))
+		return fail(p, CONF_BAD_ROUTER_ID, text, "is an IPv6 address, and a router id has four bytes");
+	if (addr_is_unspecified(&a))
+		return fail(p, CONF_BAD_ROUTER_ID, text, "is 0, which no router may have (RFC 6286)");
+	return a.bytes[12] < 224 ? true : fail(p, CONF_BAD_ROUTER_ID, text, "is one that some routers do not take");
+}
+
+/* Shown to people and written into files of lines: one line, and of what everybody sees. */
+static bool is_line(const char *text)
+{
+	const char *end = text + strlen(text);
+
+	while (text < end) {
+		unsigned length;
+		int32_t c = utf8_decode(text, end, &length);
+
+		if (c < ' ' || utf8_is_hidden(c))
+			return false;
+		text += length;
+	}
+	return true;
+}
+
+bool type_check_path(const struct schema_type *t, const char *text, struct schema_problem *p)
+{
+	if (!*text)
+		return fail(p, CONF_BAD_PATH, text, "is empty");
+	if (*text != '/')
+		return fail(p, CONF_BAD_PATH, text, "is relative to nothing: nodes run anywhere");
+	if (text[strlen(text) - 1] == '/')
+		return fail(p, CONF_BAD_PATH, text, "is a directory");
+	if (strlen(text) >= PATH_MAX)
+		return fail(p, CONF_BAD_PATH, text, "is longer than 4095 bytes");
+	return is_line(text) ? true : fail(p, CONF_BAD_PATH, text, "has a character that nobody sees");
+}
+
+bool type_check_line(const struct schema_type *t, const char *text, struct schema_problem *p)
+{
+	if (!*text)
+		return fail(p, CONF_BAD_TEXT, text, "is empty");
+	if (strlen(text) > t->high)
+		return fail(p, CONF_BAD_TEXT, text, "is too long");
+	return is_line(text) ? true : fail(p, CONF_BAD_TEXT, text, "has a line end, or a character that nobody sees");
 }

@@ -18,9 +18,7 @@ static bool is_forbidden(int32_t c, const uint8_t *next, const uint8_t *end)
 {
 	if (c == '\r')
 		return next == end || *next != '\n';
-	return (c < ' ' && c != '\t' && c != '\n') || (c >= 0x7f && c < 0xa0) || c == 0x2028 || c == 0x2029 ||
-	       (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) || c == 0xfeff || c == 0xfffe ||
-	       c == 0xffff;
+	return (c < ' ' && c != '\t' && c != '\n') || utf8_is_hidden(c);
 }
 
 /*

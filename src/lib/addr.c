@@ -140,6 +140,20 @@ struct addr addr_from_v4(const uint8_t bytes[static 4])
 	return a;
 }
 
+struct addr addr_from_v4_number(uint32_t number)
+{
+	const uint8_t bytes[] = {(uint8_t)(number >> 24), (uint8_t)(number >> 16), (uint8_t)(number >> 8), (uint8_t)number};
+
+	return addr_from_v4(bytes);
+}
+
+uint32_t addr_v4_number(const struct addr *a)
+{
+	const uint8_t *b = a->bytes + 12;
+
+	return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
+}
+
 bool addr_is_v4(const struct addr *a)
 {
 	return memcmp(a->bytes, mapped, sizeof(mapped)) == 0;

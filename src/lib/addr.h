@@ -48,6 +48,8 @@ const char *prefix_format(const struct prefix *p, char out[static PREFIX_TEXT_SI
 const char *mac_format(const struct mac *m, char out[static MAC_TEXT_SIZE]);
 
 struct addr addr_from_v4(const uint8_t bytes[static 4]); /* network order */
+struct addr addr_from_v4_number(uint32_t number); /* host order */
+uint32_t addr_v4_number(const struct addr *a);    /* of an IPv4 address, host order */
 bool addr_is_v4(const struct addr *a);
 bool addr_is_unspecified(const struct addr *a); /* 0.0.0.0 or :: or all-zero */
 bool addr_is_multicast(const struct addr *a);

@@ -6,8 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void targets_fini(struct config_targets *t)
+{
+	free(t->items);
+}
+
 static void network_fini(struct config_network *n)
 {
+	targets_fini(&n->import);
+	targets_fini(&n->export);
 	free(n->name);
 	free(n->full_name);
 	free(n->subnets);
@@ -18,6 +25,8 @@ static void tenant_fini(struct config_tenant *t)
 {
 	for (size_t i = 0; i < t->n_networks; i++)
 		network_fini(&t->networks[i]);
+	targets_fini(&t->import);
+	targets_fini(&t->export);
 	free(t->networks);
 	free(t->name);
 }
@@ -45,10 +54,33 @@ static void runtime_free(struct config_port *p)
 	free(p);
 }
 
+static void neighbor_fini(struct config_neighbor *n)
+{
+	free(n->name);
+	free(n->nodes);
+	free(n->password_file);
+	free(n->import.tenants);
+	free(n->export.tenants);
+	free(n->description);
+}
+
+static void bgp_free(struct config_bgp *b)
+{
+	if (!b)
+		return;
+	for (size_t i = 0; i < b->n_neighbors; i++)
+		neighbor_fini(&b->neighbors[i]);
+	free(b->neighbors);
+	free(b->reflectors);
+	free(b->password_file);
+	free(b);
+}
+
 void config_free(struct config *c)
 {
 	if (!c)
 		return;
+	bgp_free(c->bgp);
 	for (size_t i = 0; i < c->n_ports; i++)
 		port_fini(&c->ports[i]);
 	for (size_t i = 0; i < c->n_runtime; i++)
@@ -115,7 +147,58 @@ const char *config_encryption_name(enum config_encryption e)
 	return names[e];
 }
 
-/* ---- equality ---- */
+const char *config_mesh_name(enum config_mesh m)
+{
+	static const char *const names[] = {[CONFIG_MESH_AUTO] = "auto", [CONFIG_MESH_NONE] = "none"};
+
+	static_assert(sizeof(names) / sizeof(names[0]) == CONFIG_MESH_MAX, "a name per choice");
+	return names[m];
+}
+
+const char *config_family_name(enum route_family f)
+{
+	static const char *const names[] = {[ROUTE_IPV4] = "ipv4", [ROUTE_IPV6] = "ipv6", [ROUTE_EVPN] = "evpn"};
+
+	static_assert(sizeof(names) / sizeof(names[0]) == ROUTE_FAMILY_MAX, "a name per family");
+	return names[f];
+}
+
+/* ---- BGP ---- */
+
+bool config_has_mesh(const struct config *c)
+{
+	return c->bgp && c->bgp->mesh == CONFIG_MESH_AUTO && c->bgp->n_reflectors == 0;
+}
+
+bool config_peers(const struct config_neighbor *neighbor, const struct config_node *node)
+{
+	for (size_t i = 0; i < neighbor->n_nodes; i++)
+		if (neighbor->nodes[i] == node)
+			return true;
+	return neighbor->n_nodes == 0 && !node->foreign;
+}
+
+uint32_t config_default_families(const struct config_bgp *b, uint32_t remote_as)
+{
+	return remote_as == b->as ? CONFIG_ALL_FAMILIES : ROUTE_FAMILY_BIT(ROUTE_IPV4) | ROUTE_FAMILY_BIT(ROUTE_IPV6);
+}
+
+static const struct addr *of_family(const struct config_node *n, bool v4)
+{
+	for (size_t i = 0; i < n->n_underlay; i++)
+		if (addr_is_v4(&n->underlay[i]) == v4)
+			return &n->underlay[i];
+	return NULL;
+}
+
+uint32_t config_default_router_id(const struct config_node *n)
+{
+	const struct addr *v4 = of_family(n, true);
+
+	if (!v4) /* any but 0 will do (RFC 6286 2.1); some routers refuse those that look like classes D and E */
+		return 1 + (uint32_t)(hash_stable_string(n->name) % 0xdfffffff);
+	return addr_v4_number(v4);
+}
 
 /* ---- ports ---- */
 
@@ -287,6 +370,77 @@ static bool ports_equal(const struct config *a, const struct config *b)
 	return true;
 }
 
+static bool targets_equal(const struct config_targets *a, const struct config_targets *b)
+{
+	return a->length == b->length &&
+	       (a->length == 0 || memcmp(a->items, b->items, a->length * sizeof(a->items[0])) == 0);
+}
+
+static bool grants_equal(const struct config_grant *a, const struct config_grant *b)
+{
+	if (a->all != b->all || a->n_tenants != b->n_tenants)
+		return false;
+	for (size_t i = 0; i < a->n_tenants; i++)
+		if (!text_equal(a->tenants[i]->name, b->tenants[i]->name))
+			return false;
+	return true;
+}
+
+static bool neighbor_equal(const struct config_neighbor *a, const struct config_neighbor *b)
+{
+	if (!text_equal(a->name, b->name) || !addr_equal(&a->address, &b->address) || a->remote_as != b->remote_as ||
+	    a->families != b->families || a->n_nodes != b->n_nodes ||
+	    !text_equal(a->password_file, b->password_file) || a->ttl_hops != b->ttl_hops ||
+	    a->max_prefix != b->max_prefix || !grants_equal(&a->import, &b->import) ||
+	    !grants_equal(&a->export, &b->export) || a->hold_s != b->hold_s || a->restart_s != b->restart_s ||
+	    a->passive != b->passive || a->shutdown != b->shutdown || !text_equal(a->description, b->description))
+		return false;
+	for (size_t i = 0; i < a->n_nodes; i++)
+		if (!text_equal(a->nodes[i]->name, b->nodes[i]->name))
+			return false;
+	return true;
+}
+
+static bool sessions_equal(const struct config_bgp *a, const struct config_bgp *b)
+{
+	if (!a || !b)
+		return a == b;
+	if (a->as != b->as || a->mesh != b->mesh ||
+	    !addrs_equal(a->reflectors, a->n_reflectors, b->reflectors, b->n_reflectors) || a->hold_s != b->hold_s ||
+	    a->restart_s != b->restart_s || a->port != b->port || !text_equal(a->password_file, b->password_file) ||
+	    a->n_neighbors != b->n_neighbors)
+		return false;
+	for (size_t i = 0; i < a->n_neighbors; i++)
+		if (!neighbor_equal(&a->neighbors[i], &b->neighbors[i]))
+			return false;
+	return true;
+}
+
+static bool tenant_targets_equal(const struct config_tenant *a, const struct config_tenant *b)
+{
+	if (!targets_equal(&a->import, &b->import) || !targets_equal(&a->export, &b->export) ||
+	    a->n_networks != b->n_networks)
+		return false;
+	for (size_t i = 0; i < a->n_networks; i++)
+		if (!targets_equal(&a->networks[i].import, &b->networks[i].import) ||
+		    !targets_equal(&a->networks[i].export, &b->networks[i].export))
+			return false;
+	return true;
+}
+
+bool config_bgp_equal(const struct config *a, const struct config *b)
+{
+	if (a->n_nodes != b->n_nodes || a->n_tenants != b->n_tenants || !sessions_equal(a->bgp, b->bgp))
+		return false;
+	for (size_t i = 0; i < a->n_nodes; i++)
+		if (a->nodes[i].router_id != b->nodes[i].router_id)
+			return false;
+	for (size_t i = 0; i < a->n_tenants; i++)
+		if (!tenant_targets_equal(&a->tenants[i], &b->tenants[i]))
+			return false;
+	return true;
+}
+
 bool config_equal(const struct config *a, const struct config *b)
 {
 	if (a->encap != b->encap || a->encryption != b->encryption || a->vxlan_port != b->vxlan_port ||
@@ -303,15 +457,7 @@ bool config_equal(const struct config *a, const struct config *b)
 	for (size_t i = 0; i < a->n_tenants; i++)
 		if (!tenant_equal(&a->tenants[i], &b->tenants[i]))
 			return false;
-	return ports_equal(a, b);
-}
-
-static const struct addr *of_family(const struct config_node *n, bool v4)
-{
-	for (size_t i = 0; i < n->n_underlay; i++)
-		if (addr_is_v4(&n->underlay[i]) == v4)
-			return &n->underlay[i];
-	return NULL;
+	return config_bgp_equal(a, b) && ports_equal(a, b);
 }
 
 const struct addr *config_path(const struct config_node *from, const struct config_node *to, const struct addr **source)

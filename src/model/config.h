@@ -16,8 +16,10 @@
 
 #include "lib/addr.h"
 #include "lib/hmap.h"
+#include "model/route.h"
 
 #define CONFIG_NAME_MAX 63
+#define CONFIG_MAX_TARGETS 16 /* by hand, in one list */
 #define CONFIG_MAX_FLOOD 4096 /* of one kind in one network; = ABI_MAX_FLOOD_SLOTS of bpf/abi.h */
 
 struct config_place { /* where the text says so; line 0 = not from a text */
@@ -48,6 +50,17 @@ enum config_allow { /* bits: what port security lets a port send in addition */
 	CONFIG_ALLOW_LINK_CONTROL = 1 << 4,
 };
 
+enum config_mesh {
+	CONFIG_MESH_AUTO, /* all nodes that are not foreign with each other, unless there are reflectors */
+	CONFIG_MESH_NONE,
+	CONFIG_MESH_MAX
+};
+
+struct config_targets { /* route targets by hand (model/extended.h), in the order of the text; none = automatic */
+	uint64_t *items;
+	size_t length;
+};
+
 struct config_site {
 	char *name;
 	struct config_place place;
@@ -63,6 +76,7 @@ struct config_node {
 	size_t n_interfaces;
 	uint32_t mtu; /* of the underlay; 0 = from the interface and route */
 	bool foreign; /* does not run isthmusd */
+	uint32_t router_id; /* BGP identifier, effective; 0 = foreign */
 	struct config_network **networks; /* foreign only: L2 networks it belongs to, beside those of its ports */
 	size_t n_networks;
 	size_t n_ports;
@@ -84,6 +98,7 @@ struct config_network {
 	size_t n_ports;
 	bool flood; /* unknown unicast is flooded */
 	uint32_t storm_limit; /* effective; packets a second from each port, 0 = no limit or l3 */
+	struct config_targets import, export; /* l2 only: those of the MAC-VRF */
 };
 
 struct config_tenant {
@@ -93,6 +108,7 @@ struct config_tenant {
 	struct config_network *networks; /* sorted by name */
 	size_t n_networks;
 	size_t n_ports;
+	struct config_targets import, export; /* of the IP-VRF */
 };
 
 struct config_port {
@@ -110,6 +126,46 @@ struct config_port {
 	bool runtime;  /* added by `isthmus port add`, not by the file: one of config.runtime */
 };
 
+/* Which tenants' routes a neighbor may bring, or is told. */
+struct config_grant {
+	bool all;
+	struct config_tenant **tenants; /* unless all; none of them = no routes (RFC 8212) */
+	size_t n_tenants;
+};
+
+struct config_neighbor {
+	char *name;
+	struct config_place place;
+	struct addr address;
+	uint32_t remote_as;
+	uint32_t families;          /* ROUTE_FAMILY_BIT() of each, effective */
+	struct config_node **nodes; /* which peer with it; none of them = all that are not foreign */
+	size_t n_nodes;
+	char *password_file; /* absolute path, or NULL; not looked into here */
+	uint8_t ttl_hops;    /* RFC 5082: it is at most so many hops away; 0 = anywhere */
+	uint32_t max_prefix; /* of each family; 0 = any number */
+	struct config_grant import, export; /* effective */
+	uint16_t hold_s, restart_s; /* effective */
+	bool passive, shutdown;
+	char *description; /* at most CONFIG_DESCRIPTION_MAX bytes, or NULL */
+};
+
+#define CONFIG_DESCRIPTION_MAX 63
+#define CONFIG_PASSWORD_MAX 80 /* bytes of a key that a password file may hold: TCP_MD5SIG_MAXKEYLEN */
+
+struct config_bgp {
+	uint32_t as;
+	enum config_mesh mesh;
+	struct addr *reflectors; /* iBGP, all families */
+	size_t n_reflectors;
+	uint16_t hold_s;     /* 0 = no hold timer */
+	uint16_t restart_s;  /* 0 = no graceful restart */
+	uint16_t port;       /* TCP, of both ends */
+	char *password_file; /* of mesh and reflectors: absolute path, or NULL */
+	struct config_neighbor *neighbors; /* sorted by name */
+	size_t n_neighbors;
+};
+
 struct config {
 	enum config_encap encap;
 	enum config_encryption encryption;
@@ -117,6 +173,7 @@ struct config {
 	struct mac gateway_mac; /* default 02:69:73:74:68:6d */
 	uint32_t storm_limit;   /* packets a second, 0 = no limit */
 	uint16_t icmp_limit;    /* errors a second, 0 = no limit */
+	struct config_bgp *bgp; /* NULL = static */
 	struct config_site *sites;
 	size_t n_sites;
 	struct config_node *nodes;
@@ -153,9 +210,20 @@ void config_count_ports(struct config *c); /* those of the file, once: into the 
 const char *config_mode_name(enum config_mode m);             /* "l2" */
 const char *config_encap_name(enum config_encap e);           /* "vxlan" */
 const char *config_encryption_name(enum config_encryption e); /* "never" */
+const char *config_mesh_name(enum config_mesh m);             /* "auto" */
+const char *config_family_name(enum route_family f);          /* "evpn", "ipv4", "ipv6" */
+
+/* The automatic mesh: is there one, and does a node peer with the neighbor? */
+bool config_has_mesh(const struct config *c);
+bool config_peers(const struct config_neighbor *neighbor, const struct config_node *node);
+/* What a node's router_id is when nobody gave one. */
+uint32_t config_default_router_id(const struct config_node *n);
+#define CONFIG_ALL_FAMILIES (ROUTE_FAMILY_BIT(ROUTE_FAMILY_MAX) - 1)
+uint32_t config_default_families(const struct config_bgp *b, uint32_t remote_as);
 
 /* Say the same, wherever in a text it stands and whether its ports came from the file or at run time. */
 bool config_equal(const struct config *a, const struct config *b);
+bool config_bgp_equal(const struct config *a, const struct config *b); /* `bgp`, and what else only BGP uses */
 
 /* The address of `to` that `from` sends to: the first of to's list of a family that `from` has too, or NULL. */
 const struct addr *config_path(const struct config_node *from, const struct config_node *to,

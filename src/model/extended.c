@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/extended.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 static uint64_t make(enum extended_type t, uint64_t value)
 {
@@ -53,6 +55,54 @@ bool extended_is_target(uint64_t e)
 	enum extended_type t = extended_type(e);
 
 	return t == EXTENDED_TARGET_AS2 || t == EXTENDED_TARGET_IP || t == EXTENDED_TARGET_AS4;
+}
+
+/* A decimal number without leading zeros that ends where the text does, or -ERANGE above 32 bits. */
+static int number_parse(const char *text, size_t length, uint32_t *out)
+{
+	uint64_t value = 0;
+
+	if (length == 0 || (text[0] == '0' && length > 1) || strspn(text, "0123456789") < length)
+		return -EINVAL;
+	for (size_t i = 0; i < length; i++) {
+		value = value * 10 + (uint64_t)(text[i] - '0');
+		if (value > UINT32_MAX)
+			return -ERANGE;
+	}
+	*out = (uint32_t)value;
+	return 0;
+}
+
+int extended_target_parse(const char *text, uint64_t *out)
+{
+	const char *colon = strchr(text, ':');
+	char front[16];
+	struct addr a;
+	uint32_t as, number;
+	size_t length;
+	int r;
+
+	if (!colon || colon - text >= (ptrdiff_t)sizeof(front))
+		return -EINVAL;
+	length = (size_t)(colon - text);
+	memcpy(front, text, length);
+	front[length] = '\0';
+	r = number_parse(colon + 1, strlen(colon + 1), &number);
+	if (r < 0)
+		return r;
+	if (addr_parse(front, &a) == 0) { /* no IPv6 address is without a colon */
+		if (number > UINT16_MAX)
+			return -ERANGE;
+		*out = extended_target_ip(addr_v4_number(&a), (uint16_t)number);
+		return 0;
+	}
+	r = number_parse(front, length, &as);
+	if (r < 0)
+		return r;
+	if (as > UINT16_MAX && number > UINT16_MAX)
+		return -ERANGE;
+	*out = as > UINT16_MAX ? extended_target_as4(as, (uint16_t)number) : extended_target_as2((uint16_t)as, number);
+	return 0;
 }
 
 static const char *tunnel_name(uint16_t type)

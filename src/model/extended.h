@@ -46,6 +46,8 @@ uint64_t extended_mobility(uint32_t sequence, bool sticky);     /* RFC 7432 7.7 
 uint64_t extended_router_mac(const struct mac *m);              /* RFC 9135 8.1 */
 uint64_t extended_default_gateway(void);                        /* RFC 7432 7.8 */
 bool extended_is_target(uint64_t e);
+/* "65000:5001", "4200000000:5001" or "192.0.2.1:5001"; 0, -EINVAL, or -ERANGE: a number that has no room. */
+int extended_target_parse(const char *text, uint64_t *out);
 /*
  * "rt:65000:5001", "encap:vxlan", "mobility:3", "mobility:3,sticky", "router-mac:02:..", "default-gateway", or 16
  * hexadecimal digits

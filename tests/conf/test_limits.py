@@ -33,6 +33,7 @@ def ports(n, node="n1"):
 
 
 FABRIC = HEAD + "  n1: {site: dc, underlay: 192.0.2.1}\ntenants:\n  t: {vni: 1, networks: {n: {mode: l2, vni: 2}}}\nports:\n"
+BGP = FABRIC.replace("ports:\n", "ports: {}\nbgp:\n  as: 65000\n  neighbors:\n")
 
 HOSTILE = {
     "alias_bomb": (bomb, 1009),
@@ -64,6 +65,10 @@ HOSTILE = {
         f"  {'n' * 55}{i:06}: {{site: {'s' * 60}, underlay: {address(10, i)}}}\n" for i in range(1, 50000)), 3001),
     "equal_macs": (lambda: FABRIC + "".join(
         f"  p{i}: {{node: n1, interface: i{i}, network: t/n, mac: 02:00:00:00:00:01}}\n" for i in range(45000)), 4006),
+    "equal_neighbors": (lambda: BGP + "".join(
+        f"    p{i}: {{address: 192.0.2.9, remote_as: 65001}}\n" for i in range(90000)), 4018),
+    "node_thousandfold_in_a_list": (lambda: BGP + "    p: {address: 192.0.2.9, remote_as: 65001, nodes: [" +
+                                    "n1, " * 390000 + "n1]}\n", 4015),
     "overlapping_subnets": (lambda: FABRIC.replace("vni: 2", "vni: 2, subnets: [" + ", ".join(
         f"10.{i >> 8 & 255}.{i & 255}.0/24" for i in range(65536)) + ", 10.0.0.0/8]"), 4002),
 }

@@ -250,6 +250,56 @@ static int tear_down(void **state)
 	return 0;
 }
 
+/* What is read is what is shown, behind "rt:". */
+static void route_targets_are_read_as_they_are_written(void **state)
+{
+	static const struct {
+		const char *text;
+		int r;
+		uint64_t e;
+	} rows[] = {
+		{"65000:5001", 0, 0x0002fde800001389},
+		{"0:0", 0, 0x0002000000000000},
+		{"65535:4294967295", 0, 0x0002ffffffffffff},
+		{"65536:65535", 0, 0x020200010000ffff},
+		{"4294967295:0", 0, 0x0202ffffffff0000},
+		{"192.0.2.1:5", 0, 0x0102c00002010005},
+		{"255.255.255.255:65535", 0, 0x0102ffffffffffff},
+		{"65535:4294967296", -ERANGE, 0},
+		{"65536:65536", -ERANGE, 0},
+		{"4294967296:1", -ERANGE, 0},
+		{"192.0.2.1:65536", -ERANGE, 0},
+		{"1:99999999999999999999999999", -ERANGE, 0},
+		{"", -EINVAL, 0},
+		{":", -EINVAL, 0},
+		{"1:", -EINVAL, 0},
+		{":1", -EINVAL, 0},
+		{"1", -EINVAL, 0},
+		{"1:2:3", -EINVAL, 0},
+		{"01:2", -EINVAL, 0},
+		{"1:02", -EINVAL, 0},
+		{"-1:2", -EINVAL, 0},
+		{"1: 2", -EINVAL, 0},
+		{"1.2:3", -EINVAL, 0},
+		{"1.2.3.04:3", -EINVAL, 0},
+		{"2001:db8::1:5", -EINVAL, 0},
+		{"00000000000000000000000001:5", -EINVAL, 0},
+	};
+	char text[EXTENDED_TEXT_SIZE];
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		uint64_t e = 7;
+
+		assert_int_equal(extended_target_parse(rows[i].text, &e), rows[i].r);
+		if (rows[i].r < 0) {
+			assert_true(e == 7);
+			continue;
+		}
+		assert_true(e == rows[i].e);
+		assert_string_equal(extended_format(e, text) + strlen("rt:"), rows[i].text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -262,6 +312,7 @@ int main(void)
 		cmocka_unit_test(pmsi_is_read),
 		cmocka_unit_test(many_sets_are_small),
 		cmocka_unit_test(extended_communities_have_texts),
+		cmocka_unit_test(route_targets_are_read_as_they_are_written),
 		cmocka_unit_test(routes_have_texts),
 	};
 

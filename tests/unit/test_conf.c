@@ -104,12 +104,47 @@ static unsigned below(unsigned n)
 	return (unsigned)random() % n;
 }
 
+/* `bgp` by chance: mesh or reflectors, neighbors at addresses of their own, each key now and then. */
+static void random_bgp(FILE *f, unsigned n_tenants)
+{
+	static const char *const families[] = {"", "families: evpn, ", "families: [ipv6, ipv4], ",
+					       "families: [ipv4, evpn, ipv6], "};
+	static const char *const grants[] = {"none", "all", "t0", "[t0]"};
+	bool reflected = below(2);
+
+	fprintf(f, "bgp:\n  as: %u\n", 65000 + below(2));
+	if (reflected)
+		fprintf(f, "  reflectors: [192.0.2.100%s]\n", below(2) ? ", \"2001:db8:1::1\"" : "");
+	if (below(2))
+		fprintf(f, "  hold_time: %u\n  restart_time: %u\n  port: %u\n", 3 + below(1000), below(4096),
+			1 + below(65535));
+	fprintf(f, below(2) ? "  mesh: auto\n" : reflected ? "  mesh: none\n" : "");
+	if (below(2))
+		fprintf(f, "  password_file: '/etc/a \"b\\c'\n");
+	fprintf(f, "  neighbors:\n");
+	for (unsigned i = below(5); i > 0; i--) {
+		unsigned max = n_tenants > 0 ? 4 : 2;
+
+		fprintf(f, "    x%u: {address: 198.51.100.%u, remote_as: %u, %s", i, i, 65000 + below(3), families[below(4)]);
+		if (below(2))
+			fprintf(f, "import: %s, export: %s, ", grants[below(max)], grants[below(max)]);
+		if (below(2))
+			fprintf(f, "ttl_security: %u, maximum_prefix: %u, ", 1 + below(255), 1 + below(1000000));
+		if (below(2))
+			fprintf(f, "hold_time: %u, restart_time: %u, ", 3 + below(3), below(3));
+		if (below(2))
+			fprintf(f, "nodes: n0, password_file: /k, description: \"a: é {%u}\", ", i);
+		fprintf(f, "passive: %s, shutdown: %s}\n", below(2) ? "true" : "false", below(2) ? "true" : "false");
+	}
+}
+
 /* A random fabric that is right: every object of it, its keys chosen by chance. */
 static char *random_fabric(void)
 {
 	static const char *const words[] = {"", "router-advertisement", "dhcp-server", "tunnel", "routing, tunnel"};
 	static const char *const odd[] = {"no", "1e3", "0755", "null", "true", "0x10", "n", "2026-11-21", "a.b-c_d"};
 	unsigned n_nodes = 1 + below(6), n_tenants = below(5), vni = 1 + below(1000), port = 0;
+	bool bgp = below(2);
 	const char *name = odd[below(9)];
 	char *text = NULL;
 	size_t size;
@@ -133,19 +168,26 @@ static char *random_fabric(void)
 			fprintf(f, "    foreign: true\n");
 		else if (below(4) == 0)
 			fprintf(f, "    interfaces: [eth%u, '\"%u\\']\n", i, i);
+		else if (bgp && below(2))
+			fprintf(f, "    router_id: 203.0.113.%u\n", 1 + i);
 	}
 	fprintf(f, "tenants:\n");
 	for (unsigned t = 0; t < n_tenants; t++) {
 		unsigned n_networks = 1 + below(4);
 
-		fprintf(f, "  t%u:\n    vni: %u\n    networks:\n", t, vni++);
+		fprintf(f, "  t%u:\n    vni: %u\n", t, vni++);
+		if (bgp && below(2))
+			fprintf(f, "    route_targets: {import: [\"65000:%u\", \"192.0.2.1:5\"], export: \"4200000000:%u\"}\n",
+				vni, t);
+		fprintf(f, "    networks:\n");
 		for (unsigned n = 0; n < n_networks; n++) {
 			fprintf(f, "      n%u: {subnets: [10.%u.0.0/16, \"fd00:%x::/64\"]", n, n, n);
 			if (below(2))
 				fprintf(f, ", gateway: [\"fd00:%x::1\", 10.%u.0.1]", n, n);
 			if (below(2))
-				fprintf(f, ", mode: l2, vni: %u, flood: %s, storm_limit: %s}\n", vni++,
-					below(2) ? "true" : "false", below(2) ? "none" : "70");
+				fprintf(f, ", mode: l2, vni: %u, flood: %s, storm_limit: %s%s}\n", vni++,
+					below(2) ? "true" : "false", below(2) ? "none" : "70",
+					bgp && below(2) ? ", route_targets: {export: 1:1}" : "");
 			else
 				fprintf(f, ", mode: l3}\n");
 		}
@@ -159,6 +201,8 @@ static char *random_fabric(void)
 				"[10.0.%u.9, \"fe80::%x:%x\"], port_security: %s, allow: [%s]}\n",
 				port, port, t, port, k, t, k, below(2) ? "true" : "false", words[below(5)]);
 	}
+	if (bgp)
+		random_bgp(f, n_tenants);
 	fclose(f);
 	return text;
 }
@@ -186,13 +230,30 @@ static void random_fabrics_survive_a_round_trip(void **state)
 	"l3: {mode: l3, subnets: 10.0.2.0/24}}}\n"
 #define PORT "  p: {node: n, interface: p, network: t/l2, mac: 02:00:00:00:00:01, addresses: 10.0.1.11}\n"
 #define GOOD HEAD TENANT "ports:\n" PORT
+#define GOOD_BGP HEAD TENANT "  u: {vni: 7}\nports:\n" PORT BGP
+#define BGP                                                                                                            \
+	"bgp:\n  as: 65000\n  neighbors:\n    x: {address: 192.0.2.9, remote_as: 65001, nodes: n, import: t, "         \
+	"export: t, families: ipv4, ttl_security: 1, maximum_prefix: 5, hold_time: 9, restart_time: 9, "              \
+	"password_file: /x, description: d}\n    y: {address: 192.0.2.10, remote_as: 65000}\n"
 
 /* Each key changed in turn: not equal any more, so that an apply sees it. */
+struct edit {
+	const char *old, *new;
+};
+
+static struct config *edited(const char *text, const struct edit *e)
+{
+	const char *at = strstr(text, e->old);
+	_cleanup_(free) char *other = NULL;
+
+	assert_non_null(at);
+	assert_true(asprintf(&other, "%.*s%s%s", (int)(at - text), text, e->new, at + strlen(e->old)) > 0);
+	return loaded(other, NULL);
+}
+
 static void every_change_is_seen(void **state)
 {
-	static const struct {
-		const char *old, *new;
-	} edits[] = {
+	static const struct edit edits[] = {
 		{"{encryption: never}", "{encryption: never, vxlan_port: 4790}"},
 		{"{encryption: never}", "{encryption: never, gateway_mac: 02:00:00:00:00:99}"},
 		{"sites: {dc: {}}", "sites: {dc: {}, aws: {}}"},
@@ -230,17 +291,100 @@ static void every_change_is_seen(void **state)
 	_cleanup_(config) struct config *first = loaded(GOOD, NULL);
 
 	for (size_t i = 0; i < sizeof(edits) / sizeof(edits[0]); i++) {
-		const char *at = strstr(GOOD, edits[i].old);
-		_cleanup_(config) struct config *other = NULL;
-		_cleanup_(free) char *text = NULL;
+		_cleanup_(config) struct config *other = edited(GOOD, &edits[i]);
 
-		assert_non_null(at);
-		assert_true(asprintf(&text, "%.*s%s%s", (int)(at - GOOD), GOOD, edits[i].new,
-				     at + strlen(edits[i].old)) > 0);
-		other = loaded(text, NULL);
 		if (config_equal(first, other) || config_equal(other, first))
 			fail_msg("not seen: %s", edits[i].new);
 	}
+}
+
+/* The same of what BGP alone uses, so that the daemon knows whether there is anything to do for it. */
+static void every_change_of_bgp_is_seen(void **state)
+{
+	static const struct edit edits[] = {
+		{BGP, ""},
+		{"as: 65000\n", "as: 65002\n"},
+		{"as: 65000\n", "as: 65000\n  mesh: none\n"},
+		{"as: 65000\n", "as: 65000\n  reflectors: 192.0.2.8\n"},
+		{"as: 65000\n", "as: 65000\n  hold_time: 91\n"},
+		{"as: 65000\n", "as: 65000\n  restart_time: 121\n"},
+		{"as: 65000\n", "as: 65000\n  port: 180\n"},
+		{"as: 65000\n", "as: 65000\n  password_file: /y\n"},
+		{"    x: {", "    z: {"},
+		{"address: 192.0.2.9", "address: 192.0.2.8"},
+		{"remote_as: 65001", "remote_as: 65002"},
+		{"nodes: n,", ""},
+		{"nodes: n,", "nodes: m,"},
+		{"nodes: n,", "nodes: [n, m],"},
+		{"import: t,", ""},
+		{"import: t,", "import: all,"},
+		{"import: t,", "import: u,"},
+		{"export: t,", "export: none,"},
+		{"export: t,", "export: [t, u],"},
+		{"families: ipv4,", ""},
+		{"families: ipv4,", "families: [ipv4, evpn],"},
+		{"ttl_security: 1,", "ttl_security: 2,"},
+		{"maximum_prefix: 5,", "maximum_prefix: none,"},
+		{" hold_time: 9,", " hold_time: 0,"},
+		{" restart_time: 9,", " restart_time: 0,"},
+		{"password_file: /x,", ""},
+		{"password_file: /x,", "password_file: /y,"},
+		{"description: d", "description: e"},
+		{"description: d", "passive: true, description: d"},
+		{"description: d", "shutdown: true, description: d"},
+		{", remote_as: 65000", ", remote_as: 65000, import: none"},
+		{"    y: {address: 192.0.2.10, remote_as: 65000}\n", ""},
+		{"m: {site: dc,", "m: {site: dc, router_id: 192.0.2.7,"},
+		{"vni: 1,", "vni: 1, route_targets: {import: \"1:1\"},"},
+		{"vni: 1,", "vni: 1, route_targets: {export: \"1:1\"},"},
+		{"vni: 2,", "vni: 2, route_targets: {import: \"1:1\"},"},
+		{"vni: 2,", "vni: 2, route_targets: {export: \"1:1\"},"},
+	};
+	static const char text[] = GOOD_BGP;
+	_cleanup_(config) struct config *first = loaded(text, NULL), *same = NULL;
+
+	same = edited(text, &(struct edit){"    y: {address: 192.0.2.10, remote_as: 65000}\n",
+					   "    y: {address: 192.0.2.10, remote_as: 65000, import: all, export: all, "
+					   "families: [ipv6, evpn, ipv4], hold_time: 90, restart_time: 120}\n"});
+	assert_true(config_bgp_equal(first, same));
+	config_free(same);
+	same = edited(text, &(struct edit){"mac: 02:00:00:00:00:01", "mac: 02:00:00:00:00:02"});
+	assert_true(config_bgp_equal(first, same));
+	assert_false(config_equal(first, same));
+	for (size_t i = 0; i < sizeof(edits) / sizeof(edits[0]); i++) {
+		_cleanup_(config) struct config *other = edited(text, &edits[i]);
+
+		if (config_bgp_equal(first, other) || config_bgp_equal(other, first) || config_equal(first, other))
+			fail_msg("not seen: %s -> %s", edits[i].old, edits[i].new);
+	}
+}
+
+/* Who may bring and be told what, where nothing is said: RFC 8212. */
+static void neighbors_outside_get_nothing_unless_somebody_said_so(void **state)
+{
+	_cleanup_(config) struct config *c =
+		loaded(GOOD "bgp:\n  as: 65000\n  neighbors:\n    in: {address: 192.0.2.8, remote_as: 65000}\n"
+			    "    out: {address: 192.0.2.9, remote_as: 65001}\n    some: {address: 192.0.2.10, remote_as: 65001, "
+			    "import: t, export: all}\n    shut: {address: 192.0.2.11, remote_as: 65000, import: none}\n",
+		       NULL);
+	const struct config_neighbor *n = c->bgp->neighbors;
+
+	assert_int_equal(c->bgp->n_neighbors, 4);
+	assert_string_equal(n[0].name, "in");
+	assert_true(n[0].import.all && n[0].export.all);
+	assert_int_equal(n[0].families, CONFIG_ALL_FAMILIES);
+	assert_string_equal(n[1].name, "out");
+	assert_true(!n[1].import.all && n[1].import.n_tenants == 0 && !n[1].export.all && n[1].export.n_tenants == 0);
+	assert_false(n[1].families & ROUTE_FAMILY_BIT(ROUTE_EVPN));
+	assert_string_equal(n[2].name, "shut");
+	assert_true(!n[2].import.all && n[2].import.n_tenants == 0 && n[2].export.all);
+	assert_true(!n[3].import.all && n[3].import.n_tenants == 1 && n[3].export.all);
+	assert_ptr_equal(n[3].import.tenants[0], config_tenant(c, "t"));
+	assert_int_equal(n[3].hold_s, 90);
+	assert_int_equal(n[3].restart_s, 120);
+	assert_int_equal(n[3].max_prefix, 0);
+	assert_int_equal(n[3].place.line, 14);
+	assert_int_equal(config_node(c, "n")->router_id, 0xc0000201);
 }
 
 static void memory_may_run_out_anywhere(void **state)
@@ -253,7 +397,9 @@ static void memory_may_run_out_anywhere(void **state)
 		{GOOD,
 		 "ports: {q: {node: m, interface: q, network: t/l3, mac: 02:00:00:00:00:01, addresses: 10.0.2.11}}\n",
 		 0},
-		{HEAD TENANT "ports: {a: {node: x, network: t/x, mac: 1}, b: {}, b: *c, d: !e {}}\nf: 1\n",
+		{GOOD_BGP, "ports: {}\n", 0},
+		{HEAD TENANT "bgp: {as: 0, reflectors: [192.0.2.1, x], neighbors: {a: {address: 192.0.2.2, remote_as: 1, "
+			     "nodes: [n, n, q], import: [t, t, v], description: \"\"}, b: {}}}\nports: {a: {node: x, network: t/x, mac: 1}, b: {}, b: *c, d: !e {}}\nf: 1\n",
 		 "version: 1", -EINVAL},
 		{"a: [", NULL, -EINVAL},
 	};
@@ -265,7 +411,7 @@ static void memory_may_run_out_anywhere(void **state)
 			struct config *c = NULL;
 			struct conf_errors errors = {};
 
-			assert_true(limit < 5000);
+			assert_true(limit < 10000);
 			allocations_left = limit;
 			r = load(cases[i].text, cases[i].runtime, &c, &errors);
 			allocations_left = -1;
@@ -286,13 +432,14 @@ static void mutilated_texts_end_in_order(void **state)
 
 	srandom(6);
 	for (unsigned i = 0; i < 30000; i++) {
-		char text[sizeof(GOOD) + 64];
+		static const char good[] = GOOD_BGP;
+		char text[sizeof(good) + 64];
 		struct conf_errors errors = {};
 		struct config *c = NULL;
-		size_t size = sizeof(GOOD) - 1;
+		size_t size = sizeof(good) - 1;
 		int r;
 
-		memcpy(text, GOOD, size);
+		memcpy(text, good, size);
 		for (unsigned k = 1 + below(4); k > 0; k--) {
 			size_t at = below((unsigned)size), length = below(20);
 
@@ -490,8 +637,9 @@ static void every_key_is_explained(void **state)
 
 static void a_type_that_takes_words_names_them_all(void **state)
 {
-	static const char *const keys[] = {"encap", "encryption", "mode", "allow"};
-	const struct schema_map *maps[] = {&schema_fabric, &schema_fabric, &schema_network, &schema_port};
+	static const char *const keys[] = {"encap", "encryption", "mode", "allow", "mesh", "families", "import"};
+	const struct schema_map *maps[] = {&schema_fabric, &schema_fabric, &schema_network, &schema_port,
+					   &schema_bgp,    &schema_neighbor, &schema_neighbor};
 
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
 		const struct schema_type *t = schema_find(maps[i], keys[i])->type;
@@ -517,6 +665,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(random_fabrics_survive_a_round_trip),
 		cmocka_unit_test(every_change_is_seen),
+		cmocka_unit_test(every_change_of_bgp_is_seen),
+		cmocka_unit_test(neighbors_outside_get_nothing_unless_somebody_said_so),
 		cmocka_unit_test(memory_may_run_out_anywhere),
 		cmocka_unit_test(mutilated_texts_end_in_order),
 		cmocka_unit_test(objects_are_sorted_and_know_their_places),

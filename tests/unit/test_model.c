@@ -43,6 +43,64 @@ static void router_mac_depends_on_the_set_of_underlay_addresses(void **state)
 	assert_false(mac_is_multicast(&b));
 }
 
+static void router_id_is_the_ipv4_address_or_made_from_the_name(void **state)
+{
+	struct addr six[] = {address("2001:db8::11"), address("192.0.2.11")};
+	struct config_node both = {.name = (char *)"a", .underlay = six, .n_underlay = 2},
+			   only = {.name = (char *)"a", .underlay = six, .n_underlay = 1};
+	uint32_t first;
+
+	assert_int_equal(config_default_router_id(&both), 0xc000020b);
+	first = config_default_router_id(&only);
+	/* Never changes: it is in the route distinguishers that others hold. */
+	assert_int_equal(first, 0x4e740ce5);
+	for (unsigned i = 0; i < 100000; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "node%u", i);
+		only.name = name;
+		assert_in_range(config_default_router_id(&only), 1, 0xdfffffff);
+		assert_int_not_equal(config_default_router_id(&only), first);
+	}
+}
+
+static void mesh_is_there_while_nobody_reflects(void **state)
+{
+	struct config_bgp bgp = {.mesh = CONFIG_MESH_AUTO};
+	struct config c = {};
+
+	assert_false(config_has_mesh(&c));
+	c.bgp = &bgp;
+	assert_true(config_has_mesh(&c));
+	bgp.n_reflectors = 1;
+	assert_false(config_has_mesh(&c));
+	bgp = (struct config_bgp){.mesh = CONFIG_MESH_NONE};
+	assert_false(config_has_mesh(&c));
+}
+
+static void neighbor_without_nodes_is_for_all_that_run_isthmusd(void **state)
+{
+	struct config_node a = {}, b = {}, foreign = {.foreign = true}, *nodes[] = {&b, &a};
+	struct config_neighbor n = {};
+
+	assert_true(config_peers(&n, &a));
+	assert_false(config_peers(&n, &foreign));
+	n.nodes = nodes;
+	n.n_nodes = 1;
+	assert_false(config_peers(&n, &a));
+	assert_true(config_peers(&n, &b));
+	n.n_nodes = 2;
+	assert_true(config_peers(&n, &a));
+}
+
+static void families_depend_on_the_side_of_the_border(void **state)
+{
+	const struct config_bgp bgp = {.as = 65000};
+
+	assert_int_equal(config_default_families(&bgp, 65000), 7);
+	assert_int_equal(config_default_families(&bgp, 65001), ROUTE_FAMILY_BIT(ROUTE_IPV4) | ROUTE_FAMILY_BIT(ROUTE_IPV6));
+}
+
 static void paths_prefer_the_order_of_the_far_node(void **state)
 {
 	struct addr both[] = {address("192.0.2.1"), address("2001:db8::1")},
@@ -172,6 +230,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(router_mac_depends_on_the_set_of_underlay_addresses),
+		cmocka_unit_test(router_id_is_the_ipv4_address_or_made_from_the_name),
+		cmocka_unit_test(mesh_is_there_while_nobody_reflects),
+		cmocka_unit_test(neighbor_without_nodes_is_for_all_that_run_isthmusd),
+		cmocka_unit_test(families_depend_on_the_side_of_the_border),
 		cmocka_unit_test(paths_prefer_the_order_of_the_far_node),
 		cmocka_unit_test(owners_differ_and_are_never_nobody),
 		cmocka_unit_test(entries_are_told_apart_by_key_and_value),
