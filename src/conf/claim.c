@@ -85,3 +85,8 @@ void claim_value(struct claims *all, enum claim_kind kind, const void *scope, co
 		     report_where(all->b->report, n, c->owner, where, sizeof(where)), rules[kind].expected,
 		     build_way_out(all->b, n, c->owner, way_out, sizeof(way_out)));
 }
+
+bool claim_is_later(const struct yaml_node *a, const struct yaml_node *b)
+{
+	return a->place.line != b->place.line ? a->place.line > b->place.line : a->place.column > b->place.column;
+}

@@ -30,9 +30,8 @@ enum claim_kind {
 	CLAIM_SEEN_NETWORK, /* scope: network; value: a node that is in it */
 	CLAIM_COUNT_NODES, /* scope: network */
 	CLAIM_COUNT_PORTS, /* scope: network; value: node */
-	CLAIM_PEER,        /* scope: node; value: address of a BGP neighbor */
-	CLAIM_PEER_SOMEWHERE, /* the same, on any node */
-	CLAIM_PEER_EVERYWHERE, /* the same, on all nodes */
+	CLAIM_PEER_SOMEWHERE,  /* value: address of a BGP neighbor of any node */
+	CLAIM_PEER_EVERYWHERE, /* value: address of a BGP neighbor of all nodes */
 };
 
 struct claim_key {
@@ -58,7 +57,7 @@ void claims_fini(struct claims *all);
 /* What of BGP contradicts what (clash_bgp.c), from clash_check; the last one when the nodes have their claims. */
 void clash_targets(struct claims *all, const struct yaml_node *map); /* of a tenant or network */
 void clash_router_id(struct claims *all, const struct yaml_node *map, const struct config_node *node);
-void clash_bgp(struct claims *all);
+int clash_bgp(struct claims *all); /* 0 or -ENOMEM */
 
 /* The claim of that key, claimed now when its owner is `n`; NULL = no memory, which the report knows. */
 struct claim *claim_take(struct claims *all, enum claim_kind kind, const void *scope, const void *value, size_t size,
@@ -69,5 +68,7 @@ const struct claim *claim_find(const struct claims *all, enum claim_kind kind, c
 /* Reports that somebody else has it.  `text`: the value, for people. */
 void claim_value(struct claims *all, enum claim_kind kind, const void *scope, const void *value, size_t size,
 		 const char *text, const struct yaml_node *n);
+
+bool claim_is_later(const struct yaml_node *a, const struct yaml_node *b); /* in the text */
 
 #endif

@@ -140,14 +140,9 @@ static int subnet_compare(const void *a, const void *b)
 	return order ? order : (x->node->place.column < y->node->place.column ? -1 : 1);
 }
 
-static bool is_later(const struct yaml_node *a, const struct yaml_node *b)
-{
-	return a->place.line != b->place.line ? a->place.line > b->place.line : a->place.column > b->place.column;
-}
-
 static void report_overlap(struct clash *x, const struct subnet_at *a, const struct subnet_at *b)
 {
-	const struct subnet_at *first = is_later(a->node, b->node) ? b : a, *second = first == a ? b : a;
+	const struct subnet_at *first = claim_is_later(a->node, b->node) ? b : a, *second = first == a ? b : a;
 	_cleanup_(free) char *path = report_owner(x->b->report, first->node);
 	char text[2][PREFIX_TEXT_SIZE];
 
@@ -419,7 +414,7 @@ int clash_check(struct build *b)
 	r = check_tenants(&x);
 	if (r >= 0) {
 		check_nodes(&x);
-		clash_bgp(&x.claims);
+		r = clash_bgp(&x.claims);
 		for (size_t i = 0; i < b->n_yamls; i++)
 			for (const struct yaml_node *n = build_entries(&b->yamls[i]->root, "ports"); n; n = n->next)
 				if (n->object)

@@ -2,6 +2,7 @@
 /*
  * What of BGP contradicts what: router ids, who peers with whom twice, values twice in a list.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -121,14 +122,14 @@ static const struct config_node *node_at(const struct claims *all, const struct 
 	return n ? n->object : NULL;
 }
 
-static void report_twice(struct claims *all, const struct yaml_node *n, const struct claim *other,
+static void report_twice(struct claims *all, const struct yaml_node *n, const struct yaml_node *other,
 			 const struct config_node *node)
 {
-	_cleanup_(free) char *path = report_owner(all->b->report, other->owner);
+	_cleanup_(free) char *path = report_owner(all->b->report, other);
 
 	report_value(all->b->report, n, CONF_NEIGHBOR_TWICE,
 		     "%s is %s (line %u) already%s%s; expected one neighbor with this address on a node", n->text,
-		     path ? path : "another", other->owner->place.line, node ? ", on node " : "",
+		     path ? path : "another", other->place.line, node ? ", on node " : "",
 		     node ? node->name : "");
 }
 
@@ -139,26 +140,69 @@ static void claim_everywhere(struct claims *all, const struct addr *a, const str
 
 	claim_take(all, CLAIM_PEER_EVERYWHERE, NULL, a, sizeof(*a), n);
 	if (first && first->owner != n)
-		report_twice(all, n, first, NULL);
+		report_twice(all, n, first->owner, NULL);
 }
 
-static void claim_on_nodes(struct claims *all, const struct config_neighbor *neighbor, const struct yaml_node *n)
+/* The same for one that names its nodes: those who do are compared with each other by check_peerings. */
+static void claim_somewhere(struct claims *all, const struct addr *a, const struct yaml_node *n)
 {
-	const struct addr *a = &neighbor->address;
 	const struct claim *c = claim_find(all, CLAIM_PEER_EVERYWHERE, NULL, a, sizeof(*a));
 
 	claim_take(all, CLAIM_PEER_SOMEWHERE, NULL, a, sizeof(*a), n);
-	if (c) {
-		report_twice(all, n, c, NULL);
-		return;
+	if (c)
+		report_twice(all, n, c->owner, NULL);
+}
+
+/* A neighbor on one of the nodes that it names. */
+struct peering {
+	const struct config_neighbor *neighbor;
+	const struct config_node *node;
+	const struct yaml_node *at; /* its address */
+};
+
+static int peering_compare(const void *a, const void *b)
+{
+	const struct peering *x = a, *y = b;
+	int order = addr_compare(&x->neighbor->address, &y->neighbor->address);
+
+	if (order == 0 && x->node != y->node)
+		order = x->node < y->node ? -1 : 1;
+	if (order == 0 && x->at != y->at)
+		order = claim_is_later(x->at, y->at) ? 1 : -1;
+	return order;
+}
+
+/* Where nodes are named, neighbors at one address may be apart.  Sorted and not claimed: see check_once. */
+static int check_peerings(struct claims *all, const struct yaml_node *neighbors)
+{
+	_cleanup_(free) struct peering *peerings = NULL;
+	const struct yaml_node *told = NULL;
+	size_t n = 0, i = 0;
+
+	for (const struct yaml_node *m = neighbors; m; m = m->next)
+		n += m->object && yaml_get(m, "address") ? ((struct config_neighbor *)m->object)->n_nodes : 0;
+	if (n < 2)
+		return 0;
+	peerings = calloc(n, sizeof(*peerings));
+	if (!peerings)
+		return -ENOMEM;
+	for (const struct yaml_node *m = neighbors; m; m = m->next) {
+		const struct config_neighbor *neighbor = m->object;
+
+		for (size_t k = 0; neighbor && yaml_get(m, "address") && k < neighbor->n_nodes; k++)
+			peerings[i++] = (struct peering){neighbor, neighbor->nodes[k], yaml_get(m, "address")};
 	}
-	for (size_t i = 0; i < neighbor->n_nodes; i++) {
-		c = claim_take(all, CLAIM_PEER, neighbor->nodes[i], a, sizeof(*a), n);
-		if (c && c->owner != n) {
-			report_twice(all, n, c, neighbor->nodes[i]);
-			return;
-		}
+	qsort(peerings, n, sizeof(*peerings), peering_compare);
+	for (i = 1; i < n; i++) {
+		const struct peering *a = &peerings[i - 1], *b = &peerings[i];
+
+		if (a->node != b->node || a->at == b->at || !addr_equal(&a->neighbor->address, &b->neighbor->address) ||
+		    told == b->at)
+			continue;
+		told = b->at; /* once, and not for each node */
+		report_twice(all, b->at, a->at, b->node);
 	}
+	return 0;
 }
 
 /* A node of the fabric: the mesh has it, or it would be told to peer with itself. */
@@ -198,12 +242,12 @@ static void check_reflectors(struct claims *all, const struct yaml_node *map)
 	}
 }
 
-void clash_bgp(struct claims *all)
+int clash_bgp(struct claims *all)
 {
 	const struct yaml_node *map = yaml_get(&all->b->yamls[0]->root, "bgp");
 
 	if (!map)
-		return;
+		return 0;
 	check_reflectors(all, map);
 	for (const struct yaml_node *n = build_entries(map, "neighbors"); n; n = n->next) {
 		const struct config_neighbor *neighbor = n->object;
@@ -221,6 +265,7 @@ void clash_bgp(struct claims *all)
 		if (neighbor->n_nodes == 0)
 			claim_everywhere(all, &neighbor->address, address);
 		else
-			claim_on_nodes(all, neighbor, address);
+			claim_somewhere(all, &neighbor->address, address);
 	}
+	return check_peerings(all, build_entries(map, "neighbors"));
 }

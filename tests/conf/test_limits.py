@@ -67,6 +67,10 @@ HOSTILE = {
         f"  p{i}: {{node: n1, interface: i{i}, network: t/n, mac: 02:00:00:00:00:01}}\n" for i in range(45000)), 4006),
     "equal_neighbors": (lambda: BGP + "".join(
         f"    p{i}: {{address: 192.0.2.9, remote_as: 65001}}\n" for i in range(90000)), 4018),
+    "neighbors_on_many_nodes": (lambda: HEAD + "".join(
+        f"  n{i}: {{site: dc, underlay: {address(10, i)}}}\n" for i in range(1, 3800)) + BGP.partition("ports: {}\n")[2] +
+        "".join(f"    p{i}: {{address: 192.0.2.{i % 90 + 1}, remote_as: 65001, nodes: [" +
+                ", ".join(f"n{k}" for k in range(1, 3800)) + "]}\n" for i in range(100)), 4018),
     "node_thousandfold_in_a_list": (lambda: BGP + "    p: {address: 192.0.2.9, remote_as: 65001, nodes: [" +
                                     "n1, " * 390000 + "n1]}\n", 4015),
     "overlapping_subnets": (lambda: FABRIC.replace("vni: 2", "vni: 2, subnets: [" + ", ".join(
