@@ -393,6 +393,22 @@ MUTANTS = [
         ["conf"],
     ),
     Mutant(
+        "strangers_hear_all",
+        "src/conf/build_bgp.c",
+        "\tinternal = n->remote_as == bgp->as;\n",
+        "\tinternal = true;\n",
+        "a neighbor of another AS is told, and may tell, everything where nothing was said (RFC 8212)",
+        ["conf"],
+    ),
+    Mutant(
+        "node_reflects",
+        "src/conf/clash_bgp.c",
+        "\t\tif (node && !node->foreign)\n\t\t\treport_value(all->b->report, i, CONF_NOT_A_REFLECTOR,",
+        "\t\tif (node && node->foreign)\n\t\t\treport_value(all->b->report, i, CONF_NOT_A_REFLECTOR,",
+        "a node that passes no routes on is taken for a reflector",
+        ["conf"],
+    ),
+    Mutant(
         "yaml_depth",
         "src/conf/yaml.c",
         "if (r->depth + r->skip_depth >= YAML_MAX_DEPTH)",
