@@ -147,7 +147,7 @@ static int rebuild(struct hmap *m)
 {
 	struct hmap bigger = {.key_offset = m->key_offset, .key_size = m->key_size, .n_slots = MIN_SLOTS};
 
-	while (3 * bigger.n_slots < 8 * (m->length + 1))
+	while (3 * bigger.n_slots < 8 * m->length)
 		bigger.n_slots *= 2;
 	bigger.slots = calloc(bigger.n_slots, sizeof(*bigger.slots));
 	if (!bigger.slots)

@@ -102,6 +102,24 @@ static void a_map_that_is_filled_and_emptied_does_not_grow(void **state)
 	hmap_fini(&m);
 }
 
+/* Twice the slots each time: one item too many at the threshold must not take four times as many. */
+static void a_map_that_only_grows_is_never_sparse(void **state)
+{
+	enum { MANY = 50000 };
+	struct hmap m = HMAP_INIT(struct item, key);
+	struct item *items = calloc(MANY, sizeof(*items));
+
+	assert_non_null(items);
+	for (uint32_t i = 0; i < MANY; i++) {
+		items[i].key.a = i;
+		assert_int_equal(hmap_add(&m, &items[i]), 0);
+		assert_true(m.n_slots == 16 || 8 * m.length > 3 * m.n_slots);
+		assert_true(4 * m.n_used <= 3 * m.n_slots);
+	}
+	hmap_fini(&m);
+	free(items);
+}
+
 static void strings_are_keys_by_content(void **state)
 {
 	struct hmap m = SMAP_INIT(struct named, name);
@@ -153,6 +171,7 @@ int main(void)
 		cmocka_unit_test(random_operations_agree_with_an_array),
 		cmocka_unit_test(items_may_be_removed_while_walking),
 		cmocka_unit_test(a_map_that_is_filled_and_emptied_does_not_grow),
+		cmocka_unit_test(a_map_that_only_grows_is_never_sparse),
 		cmocka_unit_test(strings_are_keys_by_content),
 		cmocka_unit_test(siphash_agrees_with_its_vectors),
 		cmocka_unit_test(stable_hash_is_fnv1a),
