@@ -77,6 +77,17 @@ def test_a_change_of_names_alone_is_a_difference_too(own_cli):
     assert "web3" in own_cli.ok("get", "ports", "-o", "name").split()
 
 
+def test_a_change_of_bgp_alone_is_a_difference_too(own_cli):
+    path = os.path.join(own_cli.directory, "new.yaml")
+    with open(path, "w") as f:
+        f.write(own_cli.ok("get", "all", "-o", "yaml") + "bgp: {as: 65000}\n")
+    p = own_cli.run("diff", path)
+    assert p.returncode == 1 and "BGP" in p.stdout
+    own_cli.ok("apply", path)
+    assert own_cli.run("diff", path).returncode == 0
+    assert "\nbgp:\n  as: 65000\n" in own_cli.ok("get", "all", "-o", "yaml")
+
+
 def test_every_mutating_command_has_a_dry_run_that_changes_nothing(own_cli):
     """Those are the commands that need root: walked through the table by their refusal elsewhere."""
     before = own_cli.ok("get", "all", "-o", "yaml"), generation(own_cli)
