@@ -155,14 +155,6 @@ const char *config_mesh_name(enum config_mesh m)
 	return names[m];
 }
 
-const char *config_family_name(enum route_family f)
-{
-	static const char *const names[] = {[ROUTE_IPV4] = "ipv4", [ROUTE_IPV6] = "ipv6", [ROUTE_EVPN] = "evpn"};
-
-	static_assert(sizeof(names) / sizeof(names[0]) == ROUTE_FAMILY_MAX, "a name per family");
-	return names[f];
-}
-
 /* ---- BGP ---- */
 
 bool config_has_mesh(const struct config *c)

@@ -211,7 +211,6 @@ const char *config_mode_name(enum config_mode m);             /* "l2" */
 const char *config_encap_name(enum config_encap e);           /* "vxlan" */
 const char *config_encryption_name(enum config_encryption e); /* "never" */
 const char *config_mesh_name(enum config_mesh m);             /* "auto" */
-const char *config_family_name(enum route_family f);          /* "evpn", "ipv4", "ipv6" */
 
 /* The automatic mesh: is there one, and does a node peer with the neighbor? */
 bool config_has_mesh(const struct config *c);
