@@ -119,7 +119,8 @@ static void enter_sandbox(struct agent *a)
 	const struct sandbox_paths paths = {.config_path = a->options.config_path,
 					    .run_dir = a->options.run_dir,
 					    .state_dir = a->options.state_dir,
-					    .bpf_dir = a->options.bpf_dir};
+					    .bpf_dir = a->options.bpf_dir,
+					    .bgp_port = a->config->bgp ? a->config->bgp->port : BGP_PORT};
 
 	a->wide = sandbox_wide_directory(a->options.config_path);
 	if (a->wide)

@@ -87,6 +87,24 @@ static size_t ruleset_for(long version, struct ruleset *out)
 	return sizeof(*out);
 }
 
+struct port_rule { /* landlock_net_port_attr */
+	uint64_t allowed_access;
+	uint64_t port;
+};
+
+#define RULE_NET_PORT 2 /* LANDLOCK_RULE_NET_PORT */
+
+/* BGP's own port at both ends; what connects is bound to an address of this node, and to a port that the kernel picks. */
+static int allow_bgp(int ruleset, const struct ruleset *handled, uint16_t port)
+{
+	const struct port_rule rules[] = {{NET_BIND_TCP | NET_CONNECT_TCP, port}, {NET_BIND_TCP, 0}};
+
+	for (size_t i = 0; handled->handled_net && i < sizeof(rules) / sizeof(*rules); i++)
+		if (syscall(SYS_landlock_add_rule, ruleset, RULE_NET_PORT, &rules[i], 0) < 0)
+			return -errno;
+	return 0;
+}
+
 /* What is not there needs no rule: nobody can make it any more. */
 static int allow(int ruleset, const struct ruleset *handled, const char *path, uint64_t access)
 {
@@ -221,6 +239,8 @@ static int enter_files(const struct sandbox_paths *paths, const char **hint)
 	r = allow_config(ruleset, &handled, paths->config_path);
 	if (r == 0)
 		r = allow_pins(ruleset, &handled, paths->bpf_dir);
+	if (r == 0)
+		r = allow_bgp(ruleset, &handled, paths->bgp_port);
 	if (r == 0 && syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
 		r = -errno;
 	return r;
@@ -229,13 +249,14 @@ static int enter_files(const struct sandbox_paths *paths, const char **hint)
 /* ---- capabilities ---- */
 
 /*
- * CAP_BPF for maps, CAP_NET_ADMIN for links, filters, neighbours and /proc/sys/net.  The bounding set says what a
+ * CAP_BPF for maps, CAP_NET_ADMIN for links, filters, neighbours, keys of BGP and /proc/sys/net, CAP_NET_BIND_SERVICE for
+ * BGP's port, when `bgp:` comes by a later apply.  The bounding set says what a
  * program that is started may gain: nothing.  Emptying it takes CAP_SETPCAP, which the service manager keeps from us
  * after having cut the set down itself.
  */
 static int enter_capabilities(const struct sandbox_paths *paths, const char **hint)
 {
-	static const unsigned kept[] = {CAP_BPF, CAP_NET_ADMIN};
+	static const unsigned kept[] = {CAP_BPF, CAP_NET_ADMIN, CAP_NET_BIND_SERVICE};
 	bool bounding, held[sizeof(kept) / sizeof(*kept)];
 
 	if (capng_get_caps_process() < 0)

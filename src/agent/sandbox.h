@@ -8,18 +8,24 @@
  * holds for the calling thread, and the daemon has no other.  The paths are looked up now: a directory that is replaced
  * by another of the same name later is out of reach until the next start.
  *
- * What remains: CAP_BPF and CAP_NET_ADMIN; reading and writing the state directory, the BPF file system that the pins
- * are on (unless they are at its top) and /proc/sys/net, reading the configuration's directory and /proc, removing from the run directory; netlink, BPF maps.  No programs are loaded
- * or run, no processes made, no other socket than netlink's and datagrams to the service manager.
+ * What remains: CAP_BPF, CAP_NET_ADMIN and CAP_NET_BIND_SERVICE; reading and writing the state directory, the BPF file
+ * system that the pins are on (unless they are at its top) and /proc/sys/net, reading the configuration's directory and
+ * /proc, removing from the run directory; netlink, BPF maps, TCP on BGP's port.  No programs are loaded or run, no processes
+ * made, no other socket than netlink's, those of BGP and datagrams to the service manager.
  */
 #ifndef ISTHMUS_SANDBOX_H
 #define ISTHMUS_SANDBOX_H
+
+#include <stdint.h>
+
+#define BGP_PORT 179 /* where `bgp:` does not say another */
 
 struct sandbox_paths {
 	const char *config_path; /* its directory, and where links lead now */
 	const char *run_dir;
 	const char *state_dir;
 	const char *bpf_dir;
+	uint16_t bgp_port; /* the one TCP port to listen on and to connect to */
 };
 
 /*

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <linux/bpf.h>
 #include <linux/netlink.h>
 #include <linux/sockios.h>
@@ -38,7 +39,7 @@ static const int allowed[] = {
 	SCMP_SYS(stat), SCMP_SYS(statfs), SCMP_SYS(statx), SCMP_SYS(unlink), SCMP_SYS(unlinkat),
 	/* sockets; which ones in the rows below */
 	SCMP_SYS(accept), SCMP_SYS(accept4), SCMP_SYS(bind), SCMP_SYS(connect), SCMP_SYS(getpeername),
-	SCMP_SYS(getsockname), SCMP_SYS(getsockopt), SCMP_SYS(recvfrom), SCMP_SYS(recvmsg), SCMP_SYS(sendmsg),
+	SCMP_SYS(getsockname), SCMP_SYS(getsockopt), SCMP_SYS(listen), SCMP_SYS(recvfrom), SCMP_SYS(recvmsg), SCMP_SYS(sendmsg),
 	SCMP_SYS(sendto), SCMP_SYS(setsockopt), SCMP_SYS(shutdown),
 	/* waiting and time */
 	SCMP_SYS(clock_getres), SCMP_SYS(clock_gettime), SCMP_SYS(clock_nanosleep), SCMP_SYS(epoll_create1),
@@ -57,7 +58,9 @@ static const int allowed[] = {
 #endif
 };
 
-#define ARGUMENTS_MAX 2
+#define ARGUMENTS_MAX 3
+
+#define STREAM {1, SCMP_CMP_MASKED_EQ, (unsigned)~(SOCK_CLOEXEC | SOCK_NONBLOCK), SOCK_STREAM}
 
 static const struct row {
 	int call;
@@ -76,6 +79,9 @@ static const struct row {
 	/* To the service manager, and for ioctls of devices; the socket of clients is there already. */
 	{SCMP_SYS(socket), 2, {{0, SCMP_CMP_EQ, AF_UNIX},
 			       {1, SCMP_CMP_MASKED_EQ, (unsigned)~(SOCK_CLOEXEC | SOCK_NONBLOCK), SOCK_DGRAM}}},
+	/* BGP; Landlock says to which port. */
+	{SCMP_SYS(socket), 3, {{0, SCMP_CMP_EQ, AF_INET}, STREAM, {2, SCMP_CMP_EQ, IPPROTO_TCP}}},
+	{SCMP_SYS(socket), 3, {{0, SCMP_CMP_EQ, AF_INET6}, STREAM, {2, SCMP_CMP_EQ, IPPROTO_TCP}}},
 	/* An owner of a descriptor gets signals of its choice, with no capability if root made it so: none is named. */
 	{SCMP_SYS(fcntl), 1, {{1, SCMP_CMP_EQ, F_DUPFD_CLOEXEC}}},
 	{SCMP_SYS(fcntl), 1, {{1, SCMP_CMP_EQ, F_GETFD}}},

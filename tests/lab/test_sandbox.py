@@ -16,9 +16,9 @@ from lab.fabric import Fabric
 from lab.room import Lab
 from lab.run import wait_until
 
-BPF, NET_ADMIN = 39, 12
-KEPT = 1 << BPF | 1 << NET_ADMIN
-SAME_RIGHTS = ["setpriv", "--inh-caps=-all", "--bounding-set=-all,+bpf,+net_admin"]
+BPF, NET_ADMIN, NET_BIND_SERVICE = 39, 12, 10
+KEPT = 1 << BPF | 1 << NET_ADMIN | 1 << NET_BIND_SERVICE
+SAME_RIGHTS = ["setpriv", "--inh-caps=-all", "--bounding-set=-all,+bpf,+net_admin,+net_bind_service"]
 
 
 @pytest.fixture(scope="module")

@@ -72,6 +72,6 @@ def test_the_unit_allows_what_the_daemon_allows_itself():
 
 def test_rights_of_the_unit():
     kept = settings("CapabilityBoundingSet")[0].split()
-    assert set(kept) == {"CAP_BPF", "CAP_PERFMON", "CAP_NET_ADMIN", "CAP_CHOWN"}
+    assert set(kept) == {"CAP_BPF", "CAP_PERFMON", "CAP_NET_ADMIN", "CAP_NET_BIND_SERVICE", "CAP_CHOWN"}
     assert settings("AmbientCapabilities") == [""] and settings("NoNewPrivileges") == ["yes"]
     assert settings("LimitCORE") == ["0"]

@@ -98,7 +98,7 @@ typedef int (*attempt_fn)(void); /* 0, or the errno */
 
 static inline int enter(void)
 {
-	const struct sandbox_paths paths = {config, run_dir, state_dir, bpf_dir};
+	const struct sandbox_paths paths = {config, run_dir, state_dir, bpf_dir, 179};
 	_cleanup_(free) char *missing = NULL;
 	int r = sandbox_enter(&paths, &missing);
 

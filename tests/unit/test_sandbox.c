@@ -182,7 +182,7 @@ static int use_pins(void)
 /* The directory of the pins below another one of the same file system, as in /sys/fs/bpf: it may be gone, too. */
 static int make_pins_again(void)
 {
-	struct sandbox_paths paths = {config, run_dir, state_dir, NULL};
+	struct sandbox_paths paths = {config, run_dir, state_dir, NULL, 179};
 	_cleanup_(free) char *missing = NULL;
 	char above[96], directory[128], pin[160];
 	int fd;
@@ -364,16 +364,16 @@ static void assert_line(pid_t pid, const char *name, const char *key, const char
 		fail_msg("%s is \"%s\", expected \"%s\"", key, words, expected);
 }
 
-#define BOTH "0000008000001000" /* CAP_BPF 39, CAP_NET_ADMIN 12 */
+#define RIGHTS "0000008000001400" /* CAP_BPF 39, CAP_NET_ADMIN 12, CAP_NET_BIND_SERVICE 10 */
 #define NONE "0000000000000000"
 
-static void rights_are_exactly_two(void **state)
+static void rights_are_exactly_three(void **state)
 {
 	int hold;
 	pid_t pid = stay_inside(&hold, NULL);
 
-	assert_line(pid, "status", "CapEff", BOTH);
-	assert_line(pid, "status", "CapPrm", BOTH);
+	assert_line(pid, "status", "CapEff", RIGHTS);
+	assert_line(pid, "status", "CapPrm", RIGHTS);
 	assert_line(pid, "status", "CapInh", NONE);
 	assert_line(pid, "status", "CapBnd", NONE);
 	assert_line(pid, "status", "CapAmb", NONE);
@@ -390,13 +390,13 @@ static int without_setpcap(void)
 	return capng_apply(CAPNG_SELECT_CAPS);
 }
 
-static void rights_are_two_also_where_the_bounding_set_stays(void **state)
+static void rights_are_three_also_where_the_bounding_set_stays(void **state)
 {
 	int hold;
 	pid_t pid = stay_inside(&hold, without_setpcap);
 
-	assert_line(pid, "status", "CapEff", BOTH);
-	assert_line(pid, "status", "CapPrm", BOTH);
+	assert_line(pid, "status", "CapEff", RIGHTS);
+	assert_line(pid, "status", "CapPrm", RIGHTS);
 	assert_line(pid, "status", "NoNewPrivs", "1");
 	leave_inside(pid, hold);
 }
@@ -440,7 +440,7 @@ static void nobody_looks_into_it_or_gets_a_core(void **state)
 
 static int enter_without_landlock(void)
 {
-	const struct sandbox_paths paths = {config, run_dir, state_dir, bpf_dir};
+	const struct sandbox_paths paths = {config, run_dir, state_dir, bpf_dir, 179};
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
 	char *missing = NULL;
 	int r;
@@ -453,7 +453,7 @@ static int enter_without_landlock(void)
 	if (r != -ENOSYS || !missing || strncmp(missing, "Landlock (", 10) != 0 || strstr(missing, "seccomp") ||
 	    strstr(missing, "capabilities"))
 		return ODD;
-	if (socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) >= 0 || errno != EPERM || read_passwd() != 0)
+	if (socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0) >= 0 || errno != EPERM || read_passwd() != 0)
 		return ODD;
 	execl("/bin/true", "true", NULL); /* ends it */
 	return ODD;
@@ -472,8 +472,8 @@ int main(void)
 		cmocka_unit_test(a_configuration_that_is_replaced_is_read),
 		cmocka_unit_test(a_directory_that_holds_much_else_is_told),
 		cmocka_unit_test(files_elsewhere_are_out_of_reach),
-		cmocka_unit_test(rights_are_exactly_two),
-		cmocka_unit_test(rights_are_two_also_where_the_bounding_set_stays),
+		cmocka_unit_test(rights_are_exactly_three),
+		cmocka_unit_test(rights_are_three_also_where_the_bounding_set_stays),
 		cmocka_unit_test(nobody_looks_into_it_or_gets_a_core),
 		cmocka_unit_test(without_landlock_it_says_so_and_the_rest_holds),
 	};

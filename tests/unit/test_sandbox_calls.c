@@ -5,9 +5,13 @@
 #include <bpf/bpf.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
+#include <linux/landlock.h>
 #include <linux/netlink.h>
+#include <net/if.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -187,10 +191,12 @@ static int open_socket(int family, int type, int protocol)
 	return fd < 0 ? errno : 0;
 }
 
-static int tcp(void) { return open_socket(AF_INET, SOCK_STREAM, 0); }
+static int tcp(void) { return open_socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, IPPROTO_TCP); }
+static int mptcp(void) { return open_socket(AF_INET, SOCK_STREAM, 262); }
+static int sctp(void) { return open_socket(AF_INET, SOCK_STREAM, IPPROTO_SCTP); }
 static int udp(void) { return open_socket(AF_INET, SOCK_DGRAM, 0); }
 static int raw(void) { return open_socket(AF_INET, SOCK_RAW, 255); }
-static int tcp6(void) { return open_socket(AF_INET6, SOCK_STREAM, 0); }
+static int tcp6(void) { return open_socket(AF_INET6, SOCK_STREAM, IPPROTO_TCP); }
 static int udp6(void) { return open_socket(AF_INET6, SOCK_DGRAM, 0); }
 static int raw6(void) { return open_socket(AF_INET6, SOCK_RAW, 58); }
 static int packet(void) { return open_socket(AF_PACKET, SOCK_RAW, 0); }
@@ -213,13 +219,74 @@ static int pair(void)
 	return outcome(socketpair(AF_UNIX, SOCK_STREAM, 0, fds));
 }
 
-static void sockets_are_netlink_and_datagrams(void **state)
+/* On loopback, where nobody listens. */
+static int listen_on(int family, uint16_t port)
+{
+	_cleanup_(fd) int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
+	struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+
+	if (fd < 0)
+		return ODD;
+	if ((family == AF_INET ? bind(fd, (struct sockaddr *)&v4, sizeof(v4)) :
+				 bind(fd, (struct sockaddr *)&v6, sizeof(v6))) < 0)
+		return errno;
+	return outcome(listen(fd, 1));
+}
+
+static int connect_to(uint16_t port)
+{
+	_cleanup_(fd) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
+	struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	int r = fd < 0 ? ODD : outcome(connect(fd, (struct sockaddr *)&v4, sizeof(v4)));
+
+	return r == ECONNREFUSED ? 0 : r;
+}
+
+static int listen_bgp(void) { return listen_on(AF_INET, 179); }
+static int listen_bgp6(void) { return listen_on(AF_INET6, 179); }
+static int listen_any(void) { return listen_on(AF_INET, 0); }
+static int listen_below(void) { return listen_on(AF_INET, 178); }
+static int listen_high(void) { return listen_on(AF_INET, 40179); }
+static int connect_bgp(void) { return connect_to(179); }
+static int connect_ssh(void) { return connect_to(22); }
+
+static void raise_loopback(void)
+{
+	_cleanup_(fd) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq lo = {.ifr_name = "lo", .ifr_flags = IFF_UP};
+
+	assert_true(fd >= 0);
+	assert_int_equal(ioctl(fd, SIOCSIFFLAGS, &lo), 0);
+}
+
+static void tcp_is_bgp(void **state)
+{
+	long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+	int refused = version >= 4 ? EACCES : 0; /* Landlock knows of TCP from Linux 6.7 on */
+	const struct attempt attempts[] = {
+		{"listen on BGP's port", listen_bgp, 0},
+		{"listen on BGP's port over IPv6", listen_bgp6, 0},
+		{"listen on a port that the kernel picks", listen_any, 0},
+		{"listen on the port below", listen_below, refused},
+		{"listen on a high port", listen_high, refused},
+		{"connect to BGP's port", connect_bgp, 0},
+		{"connect to another", connect_ssh, refused},
+	};
+
+	raise_loopback();
+	TRY_ALL(attempts);
+}
+
+static void sockets_are_netlink_bgp_and_datagrams(void **state)
 {
 	static const struct attempt attempts[] = {
-		{"TCP", tcp, EPERM},
+		{"TCP", tcp, 0},
+		{"MPTCP", mptcp, EPERM, true},
+		{"SCTP", sctp, EPERM, true},
 		{"UDP", udp, EPERM},
 		{"raw", raw, EPERM},
-		{"TCP over IPv6", tcp6, EPERM},
+		{"TCP over IPv6", tcp6, 0},
 		{"UDP over IPv6", udp6, EPERM},
 		{"raw over IPv6", raw6, EPERM},
 		{"packets", packet, EPERM},
@@ -348,7 +415,7 @@ static const int may[] = {
 	SYS_fdatasync, SYS_getdents64, SYS_lseek, SYS_pread64, SYS_read, SYS_readv, SYS_write, SYS_writev, SYS_access,
 	SYS_faccessat, SYS_faccessat2, SYS_lstat, SYS_mkdir, SYS_mkdirat, SYS_newfstatat, SYS_rename, SYS_renameat,
 	SYS_renameat2, SYS_stat, SYS_statfs, SYS_statx, SYS_unlink, SYS_unlinkat, SYS_accept, SYS_accept4, SYS_bind,
-	SYS_connect, SYS_getpeername, SYS_getsockname, SYS_getsockopt, SYS_recvfrom, SYS_recvmsg, SYS_sendmsg,
+	SYS_connect, SYS_getpeername, SYS_getsockname, SYS_getsockopt, SYS_listen, SYS_recvfrom, SYS_recvmsg, SYS_sendmsg,
 	SYS_sendto, SYS_setsockopt, SYS_shutdown, SYS_clock_getres, SYS_clock_gettime, SYS_clock_nanosleep,
 	SYS_epoll_create1, SYS_epoll_ctl, SYS_epoll_pwait, SYS_epoll_wait, SYS_futex, SYS_gettimeofday, SYS_nanosleep,
 	SYS_poll, SYS_ppoll, SYS_restart_syscall, SYS_sched_yield, SYS_time, SYS_exit, SYS_exit_group, SYS_getegid,
@@ -449,7 +516,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(clients_are_served),
 		cmocka_unit_test(no_other_process_and_no_other_self),
-		cmocka_unit_test(sockets_are_netlink_and_datagrams),
+		cmocka_unit_test(sockets_are_netlink_bgp_and_datagrams),
+		cmocka_unit_test(tcp_is_bgp),
 		cmocka_unit_test(the_kernel_and_the_host_are_out_of_reach),
 		cmocka_unit_test(of_bpf_only_maps_and_pins),
 		cmocka_unit_test(every_other_call_is_refused),

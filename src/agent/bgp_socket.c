@@ -1,0 +1,660 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/bgp_socket.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/ip.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/hmap.h"
+#include "lib/log.h"
+#include "lib/loop.h"
+
+#define LISTENERS 2        /* an address of each family */
+#define BACKLOG 128
+#define ACCEPTS_A_TURN 64
+#define OPEN_OF_PEER 4     /* accepted and not closed yet: more than two are of no use to it (RFC 4271 6.8) */
+#define READ_SIZE 65536
+#define DRAINING 64
+#define DRAIN_MS 5000
+#define PAUSE_MS 1000      /* without descriptors */
+#define CLASS 0xc0         /* CS6, routing protocols (RFC 4594 3.2) */
+#define TTL_MAX 255        /* RFC 5082 3: what starts with less has passed a router */
+
+#ifndef IPV6_MINHOPCOUNT
+#define IPV6_MINHOPCOUNT 73
+#endif
+
+struct peer {
+	struct addr remote; /* key */
+	struct addr local;
+	char key[BGP_SOCKET_KEY_SIZE];
+	uint8_t ttl_hops;
+	unsigned n_accepted;
+};
+
+enum state {
+	CONNECTING,
+	OPEN,
+	DRAINED, /* closed by us, and nobody knows its number any more */
+};
+
+struct tcp {
+	uint64_t handle; /* key */
+	struct bgp_sockets *all;
+	struct addr remote;
+	int fd;
+	struct loop_io *io;
+	enum state state;
+	bool accepted;
+	uint64_t until_ms; /* DRAINED */
+	TAILQ_ENTRY(tcp) link;
+};
+
+struct listener {
+	struct bgp_sockets *all;
+	struct addr local;
+	int fd; /* -1 = free */
+	struct loop_io *io; /* NULL: it pauses */
+};
+
+struct bgp_sockets {
+	struct loop *loop;
+	const struct bgp_socket_ops *ops;
+	void *arg;
+	uint16_t port;
+	struct listener listeners[LISTENERS];
+	struct hmap peers, connections;
+	uint64_t last_handle;
+	TAILQ_HEAD(tcp_list, tcp) draining; /* the oldest first */
+	size_t n_draining;
+	struct loop_timer *timer;
+	uint64_t accept_ms; /* when to accept again; 0 = does */
+	struct log_limit stranger_limit, pause_limit;
+	uint8_t buffer[READ_SIZE];
+};
+
+/* ---- addresses and options ---------------------------------------------------------------------------------------- */
+
+union name {
+	struct sockaddr any;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+	struct sockaddr_storage room;
+};
+
+static socklen_t name_of(const struct addr *a, uint16_t port, union name *out)
+{
+	memset(out, 0, sizeof(*out));
+	if (addr_is_v4(a)) {
+		out->v4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port)};
+		memcpy(&out->v4.sin_addr, a->bytes + 12, 4);
+		return sizeof(out->v4);
+	}
+	out->v6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons(port)};
+	memcpy(&out->v6.sin6_addr, a->bytes, 16);
+	return sizeof(out->v6);
+}
+
+static struct addr addr_of(const union name *n)
+{
+	struct addr a = {0};
+
+	if (n->any.sa_family == AF_INET)
+		return addr_from_v4((const uint8_t *)&n->v4.sin_addr);
+	memcpy(a.bytes, &n->v6.sin6_addr, 16);
+	return a;
+}
+
+static int set(int fd, int level, int name, int value)
+{
+	return setsockopt(fd, level, name, &value, sizeof(value)) < 0 ? -errno : 0;
+}
+
+/* An empty key takes the one that is there away. */
+static int set_key(int fd, const struct addr *remote, const char *key)
+{
+	struct tcp_md5sig md5 = {.tcpm_keylen = (uint16_t)strlen(key)};
+	union name name;
+
+	name_of(remote, 0, &name);
+	memcpy(&md5.tcpm_addr, &name.room, sizeof(md5.tcpm_addr));
+	memcpy(md5.tcpm_key, key, md5.tcpm_keylen);
+	if (setsockopt(fd, IPPROTO_TCP, TCP_MD5SIG, &md5, sizeof(md5)) < 0)
+		return errno == ENOENT && !*key ? 0 : -errno;
+	return 0;
+}
+
+/* Of both kinds of socket. */
+static int set_common(int fd, bool v4)
+{
+	int r = set(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_TTL : IPV6_UNICAST_HOPS, TTL_MAX);
+
+	if (r == 0)
+		r = set(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_TOS : IPV6_TCLASS, CLASS);
+	return r < 0 ? r : set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+}
+
+static int set_distance(int fd, const struct peer *p)
+{
+	bool v4 = addr_is_v4(&p->remote);
+
+	if (!p->ttl_hops)
+		return 0;
+	return set(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_MINTTL : IPV6_MINHOPCOUNT, TTL_MAX + 1 - p->ttl_hops);
+}
+
+/* ---- connections --------------------------------------------------------------------------------------------------- */
+
+static void on_tcp(void *arg, uint32_t events);
+static void arm(struct bgp_sockets *s);
+
+static int watch(struct tcp *t, uint32_t events)
+{
+	loop_io_remove(t->all->loop, t->io);
+	t->io = NULL;
+	return loop_io_add(t->all->loop, t->fd, events, on_tcp, t, &t->io);
+}
+
+static void tcp_free(struct tcp *t, bool reset)
+{
+	struct bgp_sockets *s = t->all;
+	struct peer *p = t->accepted ? hmap_get(&s->peers, &t->remote) : NULL;
+	const struct linger now = {.l_onoff = 1};
+
+	if (t->state == DRAINED) {
+		TAILQ_REMOVE(&s->draining, t, link);
+		s->n_draining--;
+	} else {
+		hmap_remove(&s->connections, &t->handle);
+		if (p && p->n_accepted > 0)
+			p->n_accepted--;
+	}
+	loop_io_remove(s->loop, t->io);
+	if (reset)
+		setsockopt(t->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+	close(t->fd);
+	free(t);
+}
+
+/* Takes the descriptor when it returns one. */
+static struct tcp *tcp_new(struct bgp_sockets *s, int fd, const struct addr *remote, enum state state)
+{
+	struct tcp *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return NULL;
+	*t = (struct tcp){.handle = ++s->last_handle, .all = s, .remote = *remote, .fd = fd, .state = state};
+	if (hmap_add(&s->connections, t) < 0) {
+		free(t);
+		return NULL;
+	}
+	if (watch(t, state == CONNECTING ? EPOLLOUT : EPOLLIN) < 0) {
+		hmap_remove(&s->connections, &t->handle);
+		free(t);
+		return NULL;
+	}
+	return t;
+}
+
+static int error_of(int fd)
+{
+	int error = 0;
+	socklen_t size = sizeof(error);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
+		return errno;
+	return error;
+}
+
+static void end(struct tcp *t, const char *reason)
+{
+	struct bgp_sockets *s = t->all;
+	uint64_t handle = t->handle;
+	bool connecting = t->state == CONNECTING;
+
+	tcp_free(t, false);
+	if (connecting)
+		s->ops->connect_failed(s->arg, handle, reason);
+	else
+		s->ops->closed(s->arg, handle, reason);
+}
+
+static void drain(struct tcp *t)
+{
+	ssize_t n;
+
+	do
+		n = recv(t->fd, t->all->buffer, sizeof(t->all->buffer), MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	if (n == 0 || (n < 0 && errno != EAGAIN))
+		tcp_free(t, false);
+}
+
+static void finish_connecting(struct tcp *t)
+{
+	struct bgp_sockets *s = t->all;
+	int error = error_of(t->fd);
+
+	if (error == 0 && watch(t, EPOLLIN) < 0)
+		error = ENOMEM;
+	if (error) {
+		end(t, strerror(error));
+		return;
+	}
+	t->state = OPEN;
+	s->ops->connected(s->arg, t->handle);
+}
+
+static void receive(struct tcp *t, uint32_t events)
+{
+	struct bgp_sockets *s = t->all;
+	ssize_t n = recv(t->fd, s->buffer, sizeof(s->buffer), MSG_DONTWAIT);
+
+	if (n > 0)
+		s->ops->bytes(s->arg, t->handle, s->buffer, (size_t)n);
+	else if (n == 0)
+		end(t, "the neighbor closed the connection");
+	else if (errno != EAGAIN && errno != EINTR)
+		end(t, strerror(errno));
+	else if (events & (EPOLLERR | EPOLLHUP))
+		end(t, "the connection broke");
+}
+
+static void on_tcp(void *arg, uint32_t events)
+{
+	struct tcp *t = arg;
+	struct bgp_sockets *s = t->all;
+	uint64_t handle = t->handle;
+
+	if (t->state == DRAINED) {
+		drain(t);
+		return;
+	}
+	if (t->state == CONNECTING) {
+		finish_connecting(t);
+		return;
+	}
+	if (events & EPOLLOUT) {
+		if (watch(t, EPOLLIN) < 0) {
+			end(t, strerror(ENOMEM));
+			return;
+		}
+		s->ops->writable(s->arg, handle);
+		t = hmap_get(&s->connections, &handle); /* it may have been closed */
+	}
+	if (t && events & (EPOLLIN | EPOLLERR | EPOLLHUP))
+		receive(t, events);
+}
+
+uint64_t bgp_sockets_connect(struct bgp_sockets *s, const struct addr *remote)
+{
+	const struct peer *p = hmap_get(&s->peers, remote);
+	bool v4 = addr_is_v4(remote);
+	_cleanup_(fd) int fd = -1;
+	struct tcp *t;
+	union name name;
+	socklen_t size;
+
+	if (!p)
+		return 0;
+	fd = socket(v4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+	if (fd < 0 || set_common(fd, v4) < 0 || set_distance(fd, p) < 0 || (*p->key && set_key(fd, remote, p->key) < 0))
+		return 0;
+	size = name_of(&p->local, 0, &name);
+	if (!addr_is_unspecified(&p->local) && bind(fd, &name.any, size) < 0)
+		return 0;
+	size = name_of(remote, s->port, &name);
+	if (connect(fd, &name.any, size) < 0 && errno != EINPROGRESS)
+		return 0;
+	t = tcp_new(s, fd, remote, CONNECTING);
+	if (!t)
+		return 0;
+	TAKE_FD(fd);
+	return t->handle;
+}
+
+size_t bgp_sockets_send(struct bgp_sockets *s, uint64_t handle, const uint8_t *data, size_t size)
+{
+	struct tcp *t = hmap_get(&s->connections, &handle);
+	ssize_t n;
+
+	if (!t || t->state != OPEN)
+		return 0;
+	do
+		n = send(t->fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	/* Also after an error: the loop tells of it. */
+	if (n < (ssize_t)size && watch(t, EPOLLIN | EPOLLOUT) < 0)
+		shutdown(t->fd, SHUT_RDWR);
+	return n < 0 ? 0 : (size_t)n;
+}
+
+void bgp_sockets_close(struct bgp_sockets *s, uint64_t handle)
+{
+	struct tcp *t = hmap_get(&s->connections, &handle);
+	struct peer *p = t && t->accepted ? hmap_get(&s->peers, &t->remote) : NULL;
+
+	if (!t)
+		return;
+	if (t->state == CONNECTING || shutdown(t->fd, SHUT_WR) < 0 || watch(t, EPOLLIN) < 0) {
+		tcp_free(t, true);
+		return;
+	}
+	hmap_remove(&s->connections, &handle);
+	if (p && p->n_accepted > 0)
+		p->n_accepted--;
+	t->state = DRAINED;
+	t->until_ms = loop_now_ms(s->loop) + DRAIN_MS;
+	TAILQ_INSERT_TAIL(&s->draining, t, link);
+	if (s->n_draining++ >= DRAINING)
+		tcp_free(TAILQ_FIRST(&s->draining), true);
+	arm(s);
+}
+
+/* ---- listening ----------------------------------------------------------------------------------------------------- */
+
+static void turn_away(struct bgp_sockets *s, int fd, const struct addr *remote, const char *why)
+{
+	const struct linger now = {.l_onoff = 1};
+	char address[ADDR_TEXT_SIZE];
+
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+	log_limited(&s->stranger_limit, LOG_LEVEL_WARNING, "BGP: a connection from %s is reset: %s",
+		    addr_format(remote, address), why);
+}
+
+/* Takes the descriptor. */
+static void admit(struct bgp_sockets *s, int accepted, const struct addr *remote)
+{
+	struct peer *p = hmap_get(&s->peers, remote);
+	_cleanup_(fd) int fd = accepted;
+	struct tcp *t;
+
+	if (!p || p->n_accepted >= OPEN_OF_PEER) {
+		turn_away(s, fd, remote, p ? "it has too many open already" : "it is no neighbor of this node");
+		return;
+	}
+	if (set_common(fd, addr_is_v4(remote)) < 0 || set_distance(fd, p) < 0)
+		return;
+	t = tcp_new(s, fd, remote, OPEN);
+	if (!t)
+		return;
+	TAKE_FD(fd);
+	t->accepted = true;
+	p->n_accepted++;
+	s->ops->accepted(s->arg, t->handle, remote);
+}
+
+/* The queue would wake the loop again and again. */
+static void pause_accepting(struct bgp_sockets *s, int error)
+{
+	log_limited(&s->pause_limit, LOG_LEVEL_WARNING, "BGP: connections wait: %s; accepting again in a second",
+		    strerror(error));
+	for (size_t i = 0; i < LISTENERS; i++) {
+		loop_io_remove(s->loop, s->listeners[i].io);
+		s->listeners[i].io = NULL;
+	}
+	s->accept_ms = loop_now_ms(s->loop) + PAUSE_MS;
+	arm(s);
+}
+
+static void on_listener(void *arg, uint32_t events)
+{
+	struct listener *l = arg;
+	struct bgp_sockets *s = l->all;
+
+	for (unsigned i = 0; i < ACCEPTS_A_TURN && l->io; i++) {
+		union name name = {0};
+		socklen_t size = sizeof(name);
+		int fd = accept4(l->fd, &name.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		struct addr remote;
+
+		if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM))
+			pause_accepting(s, errno);
+		if (fd < 0 && errno != ECONNABORTED && errno != EINTR)
+			return;
+		if (fd < 0)
+			continue;
+		remote = addr_of(&name);
+		admit(s, fd, &remote);
+	}
+}
+
+static int set_keys(const struct bgp_sockets *s, const struct listener *l)
+{
+	const struct peer *p;
+
+	for (size_t i = 0; (p = hmap_next(&s->peers, &i));) {
+		int r = *p->key && addr_is_v4(&p->remote) == addr_is_v4(&l->local) ? set_key(l->fd, &p->remote, p->key) : 0;
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static void listener_close(struct listener *l)
+{
+	if (l->fd < 0)
+		return;
+	loop_io_remove(l->all->loop, l->io);
+	close(l->fd);
+	*l = (struct listener){.all = l->all, .fd = -1};
+}
+
+/* The address may come later (IP_FREEBIND): a node that boots has its daemon before its network. */
+static int listener_open(struct listener *l, const struct addr *local, uint16_t port)
+{
+	bool v4 = addr_is_v4(local);
+	union name name;
+	socklen_t size = name_of(local, port, &name);
+	int r;
+
+	l->local = *local;
+	l->fd = socket(v4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+	if (l->fd < 0)
+		return -errno;
+	r = set(l->fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	if (r == 0)
+		r = set(l->fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_FREEBIND : IPV6_FREEBIND, 1);
+	if (r == 0 && !v4)
+		r = set(l->fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+	if (r == 0)
+		r = set_common(l->fd, v4);
+	if (r == 0)
+		r = set_keys(l->all, l);
+	if (r == 0 && (bind(l->fd, &name.any, size) < 0 || listen(l->fd, BACKLOG) < 0))
+		r = -errno;
+	if (r == 0)
+		r = loop_io_add(l->all->loop, l->fd, EPOLLIN, on_listener, l, &l->io);
+	if (r < 0)
+		listener_close(l);
+	return r;
+}
+
+static struct listener *listener_of(struct bgp_sockets *s, const struct addr *local)
+{
+	for (size_t i = 0; i < LISTENERS; i++)
+		if (s->listeners[i].fd >= 0 && addr_equal(&s->listeners[i].local, local))
+			return &s->listeners[i];
+	return NULL;
+}
+
+static struct listener *listener_free(struct bgp_sockets *s)
+{
+	for (size_t i = 0; i < LISTENERS; i++)
+		if (s->listeners[i].fd < 0)
+			return &s->listeners[i];
+	return NULL;
+}
+
+int bgp_sockets_listen(struct bgp_sockets *s, uint16_t port, const struct addr *locals, size_t n)
+{
+	int error = 0;
+
+	for (size_t i = 0; i < LISTENERS; i++) {
+		bool wanted = false;
+
+		for (size_t k = 0; k < n; k++)
+			wanted |= addr_equal(&s->listeners[i].local, &locals[k]);
+		if (!wanted || port != s->port)
+			listener_close(&s->listeners[i]);
+	}
+	s->port = port;
+	for (size_t k = 0; k < n; k++) {
+		struct listener *l = listener_of(s, &locals[k]) ? NULL : listener_free(s);
+		int r = l ? listener_open(l, &locals[k], port) : 0;
+
+		if (r < 0)
+			error = r;
+	}
+	return error;
+}
+
+/* ---- peers ---------------------------------------------------------------------------------------------------------- */
+
+static int change_key(struct bgp_sockets *s, struct peer *p, const char *key)
+{
+	struct tcp *t;
+	int error = 0, r;
+
+	for (size_t i = 0; i < LISTENERS; i++) {
+		const struct listener *l = &s->listeners[i];
+
+		if (l->fd < 0 || addr_is_v4(&l->local) != addr_is_v4(&p->remote))
+			continue;
+		r = set_key(l->fd, &p->remote, key);
+		if (r < 0)
+			error = r;
+	}
+	for (size_t i = 0; (t = hmap_next(&s->connections, &i));)
+		if (addr_equal(&t->remote, &p->remote))
+			(void)set_key(t->fd, &p->remote, key); /* where it cannot change, the session begins anew */
+	snprintf(p->key, sizeof(p->key), "%s", key);
+	return error;
+}
+
+int bgp_sockets_peer_put(struct bgp_sockets *s, const struct addr *remote, const struct addr *local, const char *key,
+			 uint8_t ttl_hops)
+{
+	struct peer *p = hmap_get(&s->peers, remote);
+
+	if (strlen(key) >= BGP_SOCKET_KEY_SIZE)
+		return -EINVAL;
+	if (!p) {
+		p = calloc(1, sizeof(*p));
+		if (!p)
+			return -ENOMEM;
+		p->remote = *remote;
+		if (hmap_add(&s->peers, p) < 0) {
+			free(p);
+			return -ENOMEM;
+		}
+	}
+	p->local = *local;
+	p->ttl_hops = ttl_hops;
+	return strcmp(p->key, key) == 0 ? 0 : change_key(s, p, key);
+}
+
+void bgp_sockets_peer_remove(struct bgp_sockets *s, const struct addr *remote)
+{
+	struct peer *p = hmap_get(&s->peers, remote);
+	struct tcp *t;
+
+	if (!p)
+		return;
+	if (*p->key)
+		change_key(s, p, "");
+	for (size_t i = 0; (t = hmap_next(&s->connections, &i));)
+		if (addr_equal(&t->remote, remote))
+			tcp_free(t, true);
+	hmap_remove(&s->peers, remote);
+	free(p);
+}
+
+/* ---- time ------------------------------------------------------------------------------------------------------------ */
+
+static void arm(struct bgp_sockets *s)
+{
+	const struct tcp *oldest = TAILQ_FIRST(&s->draining);
+	uint64_t at = oldest ? oldest->until_ms : 0;
+
+	if (s->accept_ms && (!at || s->accept_ms < at))
+		at = s->accept_ms;
+	loop_timer_set(s->loop, s->timer, at);
+}
+
+static void on_timer(void *arg)
+{
+	struct bgp_sockets *s = arg;
+	uint64_t now = loop_now_ms(s->loop);
+	struct tcp *t;
+
+	while ((t = TAILQ_FIRST(&s->draining)) && t->until_ms <= now)
+		tcp_free(t, true);
+	if (s->accept_ms && s->accept_ms <= now) {
+		s->accept_ms = 0;
+		for (size_t i = 0; i < LISTENERS; i++) {
+			struct listener *l = &s->listeners[i];
+
+			if (l->fd >= 0 && !l->io && loop_io_add(s->loop, l->fd, EPOLLIN, on_listener, l, &l->io) < 0)
+				s->accept_ms = now + PAUSE_MS;
+		}
+	}
+	arm(s);
+}
+
+int bgp_sockets_new(struct loop *loop, const struct bgp_socket_ops *ops, void *arg, struct bgp_sockets **out)
+{
+	struct bgp_sockets *s = calloc(1, sizeof(*s));
+	int r;
+
+	if (!s)
+		return -ENOMEM;
+	s->loop = loop;
+	s->ops = ops;
+	s->arg = arg;
+	s->peers = HMAP_INIT(struct peer, remote);
+	s->connections = HMAP_INIT(struct tcp, handle);
+	TAILQ_INIT(&s->draining);
+	for (size_t i = 0; i < LISTENERS; i++)
+		s->listeners[i] = (struct listener){.all = s, .fd = -1};
+	r = loop_timer_add(loop, on_timer, s, &s->timer);
+	if (r < 0) {
+		free(s);
+		return r;
+	}
+	*out = s;
+	return 0;
+}
+
+void bgp_sockets_free(struct bgp_sockets *s)
+{
+	struct tcp *t;
+	struct peer *p;
+
+	if (!s)
+		return;
+	for (size_t i = 0; (t = hmap_next(&s->connections, &i));)
+		tcp_free(t, false);
+	while ((t = TAILQ_FIRST(&s->draining)))
+		tcp_free(t, false);
+	for (size_t i = 0; i < LISTENERS; i++)
+		listener_close(&s->listeners[i]);
+	for (size_t i = 0; (p = hmap_next(&s->peers, &i));) {
+		hmap_remove(&s->peers, &p->remote);
+		free(p);
+	}
+	hmap_fini(&s->peers);
+	hmap_fini(&s->connections);
+	loop_timer_remove(s->loop, s->timer);
+	free(s);
+}

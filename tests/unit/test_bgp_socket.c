@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * TCP under the speaker, on a loopback of its own: two ends in one loop, or one end and a hand that does what a peer
+ * should not.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include <cmocka.h>
+
+#include "agent/bgp_socket.h"
+#include "lib/loop.h"
+#include "sandbox.h"
+
+#define PORT 179
+#define A "127.0.0.1"
+#define B "127.0.0.2"
+
+/* What an end was told, the last of each. */
+struct end {
+	struct bgp_sockets *sockets;
+	uint64_t accepted, connected, failed, closed, writable;
+	unsigned n_accepted, n_closed;
+	char why[128];
+	size_t size;
+	uint8_t data[64];
+};
+
+struct world {
+	struct sandbox box;
+	struct loop *loop;
+	struct end a, b;
+};
+
+static struct addr address(const char *text)
+{
+	struct addr a;
+
+	assert_int_equal(addr_parse(text, &a), 0);
+	return a;
+}
+
+static void on_accepted(void *arg, uint64_t handle, const struct addr *remote)
+{
+	struct end *e = arg;
+
+	e->accepted = handle;
+	e->n_accepted++;
+}
+
+static void on_connected(void *arg, uint64_t handle)
+{
+	((struct end *)arg)->connected = handle;
+}
+
+static void note(struct end *e, const char *why)
+{
+	snprintf(e->why, sizeof(e->why), "%s", why);
+}
+
+static void on_connect_failed(void *arg, uint64_t handle, const char *why)
+{
+	struct end *e = arg;
+
+	e->failed = handle;
+	note(e, why);
+}
+
+static void on_bytes(void *arg, uint64_t handle, const uint8_t *data, size_t size)
+{
+	struct end *e = arg;
+
+	for (size_t i = 0; i < size && e->size + i < sizeof(e->data); i++)
+		e->data[e->size + i] = data[i];
+	e->size += size;
+}
+
+static void on_writable(void *arg, uint64_t handle)
+{
+	((struct end *)arg)->writable = handle;
+}
+
+static void on_closed(void *arg, uint64_t handle, const char *why)
+{
+	struct end *e = arg;
+
+	e->closed = handle;
+	e->n_closed++;
+	note(e, why);
+}
+
+static const struct bgp_socket_ops ops = {on_accepted, on_connected, on_connect_failed, on_bytes, on_writable, on_closed};
+
+static void step(struct world *w, unsigned ms)
+{
+	for (uint64_t until = loop_now_ms(w->loop) + ms; loop_now_ms(w->loop) < until;)
+		assert_true(loop_step(w->loop, 10) >= 0);
+}
+
+/* Turns the loop until it is so, for a few seconds at most. */
+#define UNTIL(w, condition)                                                                                            \
+	do {                                                                                                           \
+		bool is_so_ = false;                                                                                   \
+		for (int n_ = 0; n_ < 500 && !(is_so_ = (condition)); n_++)                                            \
+			assert_true(loop_step((w)->loop, 10) >= 0);                                                    \
+		assert_true(is_so_);                                                                                   \
+	} while (0)
+
+static void begin(struct world *w, struct end *e, const char *local, const char *peer, const char *key, uint8_t hops)
+{
+	struct addr here = address(local), there = address(peer);
+
+	if (!e->sockets) {
+		assert_int_equal(bgp_sockets_new(w->loop, &ops, e, &e->sockets), 0);
+		assert_int_equal(bgp_sockets_listen(e->sockets, PORT, &here, 1), 0);
+	}
+	assert_int_equal(bgp_sockets_peer_put(e->sockets, &there, &here, key, hops), 0);
+}
+
+static int setup(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+
+	*state = w;
+	return !w || sandbox_enter(&w->box) < 0 || loop_new(&w->loop) < 0 || run("ip link set lo up") != 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+
+	bgp_sockets_free(w->a.sockets);
+	bgp_sockets_free(w->b.sockets);
+	loop_free(w->loop);
+	sandbox_leave(&w->box);
+	free(w);
+	return 0;
+}
+
+/* A hand: a plain socket from `local` to A. */
+static int hand(const char *local)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct addr from = address(local), to = address(A);
+	struct sockaddr_in name = {.sin_family = AF_INET};
+
+	assert_true(fd >= 0);
+	memcpy(&name.sin_addr, from.bytes + 12, 4);
+	assert_int_equal(bind(fd, (struct sockaddr *)&name, sizeof(name)), 0);
+	memcpy(&name.sin_addr, to.bytes + 12, 4);
+	name.sin_port = htons(PORT);
+	assert_true(connect(fd, (struct sockaddr *)&name, sizeof(name)) == 0 || errno == EINPROGRESS);
+	return fd;
+}
+
+static uint64_t join(struct world *w)
+{
+	struct addr a = address(A);
+	uint64_t handle = bgp_sockets_connect(w->b.sockets, &a);
+
+	assert_true(handle > 0);
+	UNTIL(w, w->b.connected == handle && w->a.accepted > 0);
+	return handle;
+}
+
+static void bytes_go_both_ways(void **state)
+{
+	struct world *w = *state;
+	uint64_t handle;
+
+	begin(w, &w->a, A, B, "", 0);
+	begin(w, &w->b, B, A, "", 0);
+	handle = join(w);
+	assert_int_equal(bgp_sockets_send(w->b.sockets, handle, (const uint8_t *)"open", 4), 4);
+	assert_int_equal(bgp_sockets_send(w->a.sockets, w->a.accepted, (const uint8_t *)"also", 4), 4);
+	UNTIL(w, w->a.size == 4 && w->b.size == 4);
+	assert_memory_equal(w->a.data, "open", 4);
+	assert_memory_equal(w->b.data, "also", 4);
+	bgp_sockets_close(w->b.sockets, handle);
+	UNTIL(w, w->a.closed == w->a.accepted);
+	assert_string_equal(w->a.why, "the neighbor closed the connection");
+	assert_int_equal(bgp_sockets_send(w->b.sockets, handle, (const uint8_t *)"late", 4), 0);
+	assert_int_equal(w->b.n_closed, 0); /* it closed itself */
+}
+
+static void numbers_are_never_used_twice(void **state)
+{
+	struct world *w = *state;
+	struct addr a = address(A);
+	uint64_t last = 0;
+
+	begin(w, &w->a, A, B, "", 0);
+	begin(w, &w->b, B, A, "", 0);
+	for (int i = 0; i < 50; i++) {
+		uint64_t handle = bgp_sockets_connect(w->b.sockets, &a);
+
+		assert_true(handle > last);
+		last = handle;
+		bgp_sockets_close(w->b.sockets, handle);
+	}
+}
+
+static void nobody_listens(void **state)
+{
+	struct world *w = *state;
+	struct addr a = address(A), far = address("192.0.2.1");
+	uint64_t handle;
+
+	begin(w, &w->b, B, A, "", 0);
+	begin(w, &w->b, B, "192.0.2.1", "", 0);
+	handle = bgp_sockets_connect(w->b.sockets, &a);
+	UNTIL(w, w->b.failed == handle);
+	assert_string_equal(w->b.why, "Connection refused");
+	assert_int_equal(bgp_sockets_connect(w->b.sockets, &far), 0); /* no route */
+	far = address("192.0.2.2");
+	assert_int_equal(bgp_sockets_connect(w->b.sockets, &far), 0); /* no peer */
+}
+
+static bool is_reset(int fd)
+{
+	char byte;
+
+	return recv(fd, &byte, 1, MSG_DONTWAIT) < 0 && errno == ECONNRESET;
+}
+
+static void strangers_are_reset_and_peers_have_few(void **state)
+{
+	struct world *w = *state;
+	int stranger, fds[8], n_reset = 0;
+
+	begin(w, &w->a, A, B, "", 0);
+	stranger = hand("127.0.0.3");
+	UNTIL(w, is_reset(stranger));
+	assert_int_equal(w->a.n_accepted, 0);
+	for (int i = 0; i < 8; i++)
+		fds[i] = hand(B);
+	step(w, 100);
+	for (int i = 0; i < 8; i++)
+		n_reset += is_reset(fds[i]);
+	assert_int_equal(w->a.n_accepted, 4);
+	assert_int_equal(n_reset, 4);
+	bgp_sockets_close(w->a.sockets, w->a.accepted); /* there is room again */
+	close(hand(B));
+	UNTIL(w, w->a.n_accepted == 5);
+	for (int i = 0; i < 8; i++)
+		close(fds[i]);
+	close(stranger);
+}
+
+/* Row B11: a thousand connections that say nothing; the one that is up does not notice. */
+static void a_thousand_idle_connections_disturb_nobody(void **state)
+{
+	struct world *w = *state;
+	const struct rlimit many = {4096, 4096};
+	uint64_t handle;
+	int fds[1000];
+
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &many), 0);
+	begin(w, &w->a, A, B, "", 0);
+	begin(w, &w->b, B, A, "", 0);
+	handle = join(w);
+	for (int i = 0; i < 1000; i++) {
+		fds[i] = hand(i % 2 ? "127.0.0.3" : B);
+		if (i % 100 == 0) {
+			size_t before = w->a.size;
+
+			assert_int_equal(bgp_sockets_send(w->b.sockets, handle, (const uint8_t *)"x", 1), 1);
+			UNTIL(w, w->a.size == before + 1);
+		}
+	}
+	step(w, 100);
+	assert_int_equal(w->a.n_accepted, 4);
+	assert_int_equal(w->a.n_closed, 0);
+	for (int i = 0; i < 1000; i++)
+		close(fds[i]);
+}
+
+/* Row B9. */
+static void without_the_key_there_is_no_connection(void **state)
+{
+	static const struct {
+		const char *a, *b;
+		bool works;
+	} rows[] = {{"secret", "secret", true}, {"secret", "wrong", false}, {"secret", "", false}, {"", "secret", false}};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct world *w = *state;
+		struct addr a = address(A);
+
+		begin(w, &w->a, A, B, rows[i].a, 0);
+		begin(w, &w->b, B, A, rows[i].b, 0);
+		if (rows[i].works) {
+			join(w);
+		} else {
+			assert_true(bgp_sockets_connect(w->b.sockets, &a) > 0);
+			step(w, 200);
+			assert_int_equal(w->a.n_accepted, 0);
+			assert_int_equal(w->b.connected, 0);
+		}
+		teardown(state);
+		assert_int_equal(setup(state), 0);
+	}
+}
+
+static void a_key_changes_under_a_connection(void **state)
+{
+	struct world *w = *state;
+	uint64_t handle;
+
+	begin(w, &w->a, A, B, "old", 0);
+	begin(w, &w->b, B, A, "old", 0);
+	handle = join(w);
+	begin(w, &w->a, A, B, "new", 0);
+	begin(w, &w->b, B, A, "new", 0);
+	assert_int_equal(bgp_sockets_send(w->b.sockets, handle, (const uint8_t *)"hello", 5), 5);
+	UNTIL(w, w->a.size == 5);
+	handle = join(w); /* and for the next one */
+	assert_true(handle > 0);
+}
+
+/* Row B8: what passed a router on its way is not from a neighbor that is at most one hop away. */
+static void who_is_too_far_is_not_heard(void **state)
+{
+	struct world *w = *state;
+	int near, far, ttl = 255;
+
+	begin(w, &w->a, A, B, "", 1);
+	far = hand(B);
+	step(w, 50);
+	assert_int_equal(send(far, "x", 1, MSG_NOSIGNAL), 1); /* with 64 */
+	near = hand(B);
+	assert_int_equal(setsockopt(near, IPPROTO_IP, IP_TTL, &ttl, sizeof(ttl)), 0);
+	step(w, 50);
+	assert_int_equal(w->a.size, 0);
+	assert_int_equal(send(near, "y", 1, MSG_NOSIGNAL), 1);
+	UNTIL(w, w->a.size == 1);
+	assert_int_equal(w->a.data[0], 'y');
+	close(near);
+	close(far);
+}
+
+/* A NOTIFICATION is the last thing that is sent, and the peer, which goes on sending, still gets it. */
+static void what_was_taken_arrives_before_the_end(void **state)
+{
+	struct world *w = *state;
+	char text[8] = "";
+	ssize_t n = -1;
+	int fd;
+
+	begin(w, &w->a, A, B, "", 0);
+	fd = hand(B);
+	UNTIL(w, w->a.n_accepted == 1);
+	assert_int_equal(send(fd, "much that nobody reads", 22, MSG_NOSIGNAL), 22);
+	assert_int_equal(bgp_sockets_send(w->a.sockets, w->a.accepted, (const uint8_t *)"notify", 6), 6);
+	bgp_sockets_close(w->a.sockets, w->a.accepted);
+	for (int i = 0; i < 20; i++) {
+		assert_true(send(fd, "more", 4, MSG_NOSIGNAL) == 4);
+		step(w, 5);
+	}
+	n = recv(fd, text, sizeof(text), MSG_DONTWAIT);
+	assert_int_equal(n, 6);
+	assert_memory_equal(text, "notify", 6);
+	assert_int_equal(recv(fd, text, sizeof(text), MSG_DONTWAIT), 0);
+	close(fd);
+}
+
+static void a_slow_peer_takes_what_it_can(void **state)
+{
+	static uint8_t much[1 << 20];
+	struct world *w = *state;
+	size_t taken = 0, n;
+	uint8_t sink[65536];
+	int fd;
+
+	begin(w, &w->a, A, B, "", 0);
+	fd = hand(B);
+	UNTIL(w, w->a.n_accepted == 1);
+	while ((n = bgp_sockets_send(w->a.sockets, w->a.accepted, much, sizeof(much))) == sizeof(much))
+		assert_true((taken += n) < (64u << 20));
+	step(w, 20);
+	assert_int_equal(w->a.writable, 0);
+	for (int i = 0; i < 2000 && !w->a.writable; i++) {
+		(void)!recv(fd, sink, sizeof(sink), MSG_DONTWAIT);
+		assert_true(loop_step(w->loop, 1) >= 0);
+	}
+	assert_int_equal(w->a.writable, w->a.accepted);
+	close(fd);
+}
+
+static void without_descriptors_it_waits_and_goes_on(void **state)
+{
+	struct world *w = *state;
+	struct rlimit before, few;
+	int fd;
+
+	begin(w, &w->a, A, B, "", 0);
+	fd = hand(B);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	few = (struct rlimit){(rlim_t)fd + 1, before.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	step(w, 100);
+	assert_int_equal(w->a.n_accepted, 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	UNTIL(w, w->a.n_accepted == 1);
+	close(fd);
+}
+
+static void a_peer_that_is_removed_is_gone(void **state)
+{
+	struct world *w = *state;
+	struct addr b = address(B);
+	int fd;
+
+	begin(w, &w->a, A, B, "", 0);
+	fd = hand(B);
+	UNTIL(w, w->a.n_accepted == 1);
+	bgp_sockets_peer_remove(w->a.sockets, &b);
+	UNTIL(w, is_reset(fd));
+	close(fd);
+	fd = hand(B);
+	UNTIL(w, is_reset(fd));
+	close(fd);
+}
+
+static void both_families_and_addresses_to_come(void **state)
+{
+	struct world *w = *state;
+	struct addr locals[] = {address("192.0.2.7"), address("::1")}, six = address("::1");
+	uint64_t handle;
+
+	assert_int_equal(bgp_sockets_new(w->loop, &ops, &w->a, &w->a.sockets), 0);
+	assert_int_equal(bgp_sockets_listen(w->a.sockets, PORT, locals, 2), 0); /* 192.0.2.7 is on no interface yet */
+	assert_int_equal(bgp_sockets_peer_put(w->a.sockets, &six, &six, "", 1), 0);
+	handle = bgp_sockets_connect(w->a.sockets, &six);
+	assert_true(handle > 0);
+	UNTIL(w, w->a.connected == handle && w->a.n_accepted == 1);
+	assert_int_equal(bgp_sockets_new(w->loop, &ops, &w->b, &w->b.sockets), 0);
+	assert_int_equal(bgp_sockets_listen(w->b.sockets, PORT, locals, 2), -EADDRINUSE);
+	assert_int_equal(bgp_sockets_listen(w->a.sockets, PORT, locals, 1), 0); /* the other one is closed */
+	assert_int_equal(bgp_sockets_listen(w->b.sockets, PORT, locals + 1, 1), 0);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(bytes_go_both_ways),
+		TEST(numbers_are_never_used_twice),
+		TEST(nobody_listens),
+		TEST(strangers_are_reset_and_peers_have_few),
+		TEST(a_thousand_idle_connections_disturb_nobody),
+		TEST(without_the_key_there_is_no_connection),
+		TEST(a_key_changes_under_a_connection),
+		TEST(who_is_too_far_is_not_heard),
+		TEST(what_was_taken_arrives_before_the_end),
+		TEST(a_slow_peer_takes_what_it_can),
+		TEST(without_descriptors_it_waits_and_goes_on),
+		TEST(a_peer_that_is_removed_is_gone),
+		TEST(both_families_and_addresses_to_come),
+	};
+
+	if (geteuid() != 0) {
+		printf("1..0 # SKIP needs root\n");
+		return 0;
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
