@@ -11,7 +11,8 @@ static_assert(sizeof(struct route_key) == 56, "no padding: keys are compared and
 
 const char *route_source_name(enum route_source s)
 {
-	static const char *const names[] = {[ROUTE_SOURCE_LOCAL] = "local", [ROUTE_SOURCE_CONFIG] = "config"};
+	static const char *const names[] = {[ROUTE_SOURCE_LOCAL] = "local", [ROUTE_SOURCE_BGP] = "bgp",
+					    [ROUTE_SOURCE_CONFIG] = "config", [ROUTE_SOURCE_WAITING] = "waiting"};
 
 	static_assert(sizeof(names) / sizeof(names[0]) == ROUTE_SOURCE_MAX, "a name per source");
 	return names[s];

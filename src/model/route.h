@@ -19,12 +19,14 @@
 #include "model/extended.h"
 
 enum route_source { /* in order of preference, best first */
-	ROUTE_SOURCE_LOCAL,  /* a port of this node */
-	ROUTE_SOURCE_CONFIG, /* the configuration says so of another node */
+	ROUTE_SOURCE_LOCAL,   /* a port of this node, or its gateway */
+	ROUTE_SOURCE_BGP,     /* a neighbor says so */
+	ROUTE_SOURCE_CONFIG,  /* the configuration says so of another node */
+	ROUTE_SOURCE_WAITING, /* a port of this node whose interface is not there, or down */
 	ROUTE_SOURCE_MAX
 };
 
-const char *route_source_name(enum route_source s); /* "local", "config" */
+const char *route_source_name(enum route_source s); /* "local", "bgp" */
 
 enum route_family {
 	ROUTE_IPV4,  /* AFI 1 SAFI 1 */

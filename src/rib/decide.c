@@ -3,24 +3,25 @@
  * The order of preference among candidates for one key, most important first:
  *
  *  1. usable       what import refuses is never the best (RFC 4271 9.1.2: the next hop must be resolvable)
- *  2. source       a port of this node, then the configuration, then what others announce: so a route that this
- *                  node originates is better than all that it is told, and there is no weight
+ *  2. source       a port of this node, then what neighbors announce, then what the configuration says of others, and at
+ *                  last a port of this node whose interface is not there: there is no weight
+ *  3. bridged      a host that is known with its MAC in its network, before one that can only be routed to
  *     for EVPN MAC/IP (RFC 7432 15):
- *  3. sticky       a MAC that cannot move (15.2)
- *  4. sequence     the higher one of MAC mobility, none = 0 (7.7)
- *  5. next-hop     with equal sequences the lower address of the node, but on one Ethernet segment (15)
+ *  4. sticky       a MAC that cannot move (15.2)
+ *  5. sequence     the higher one of MAC mobility, none = 0 (7.7)
+ *  6. next-hop     with equal sequences the lower address of the node, but on one Ethernet segment (15)
  *     for all routes of BGP (RFC 4271 9.1.2.2):
- *  6. local-pref   the higher, none = 100
- *  7. as-path      the shorter (a)
- *  8. origin       IGP, EGP, incomplete (b)
- *  9. med          the lower, none = 0, among routes of one neighboring AS only (c)
- * 10. external     eBGP before iBGP (d)
+ *  7. local-pref   the higher, none = 100
+ *  8. as-path      the shorter (a)
+ *  9. origin       IGP, EGP, incomplete (b)
+ * 10. med          the lower, none = 0, among routes of one neighboring AS only (c)
+ * 11. external     eBGP before iBGP (d)
  *                  (e) is left out: there is one underlay, and its routes have no cost known here
- * 11. router-id    the lower; ORIGINATOR_ID takes its place (f, RFC 4456 9)
- * 12. clusters     the shorter CLUSTER_LIST (RFC 4456 9)
- * 13. neighbor     the lower address (g)
+ * 12. router-id    the lower; ORIGINATOR_ID takes its place (f, RFC 4456 9)
+ * 13. clusters     the shorter CLUSTER_LIST (RFC 4456 9)
+ * 14. neighbor     the lower address (g)
  *     and at last, for what is not of BGP:
- * 14. name         of the origin, the lesser: arbitrary, but every node decides the same
+ * 15. name         of the origin, the lesser: arbitrary, but every node decides the same
  *
  * The age of a route counts nowhere: it would make the result depend on what happened before.
  */
@@ -46,6 +47,11 @@ static int by_usable(const struct decide_path *a, const struct decide_path *b)
 static int by_source(const struct decide_path *a, const struct decide_path *b)
 {
 	return ascending(a->source, b->source);
+}
+
+static int by_bridged(const struct decide_path *a, const struct decide_path *b)
+{
+	return ascending(a->routed, b->routed);
 }
 
 static bool both_macs(const struct decide_path *a, const struct decide_path *b)
@@ -147,6 +153,7 @@ static const struct step {
 } steps[] = {
 	[DECIDE_USABLE] = {"usable", by_usable, false},
 	[DECIDE_SOURCE] = {"source", by_source, false},
+	[DECIDE_BRIDGED] = {"bridged", by_bridged, false},
 	[DECIDE_STICKY] = {"sticky", by_sticky, false},
 	[DECIDE_SEQUENCE] = {"sequence", by_sequence, false},
 	[DECIDE_NEXT_HOP] = {"next-hop", by_next_hop, true},

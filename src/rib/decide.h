@@ -21,6 +21,7 @@
 enum decide_step { /* in their order */
 	DECIDE_USABLE,
 	DECIDE_SOURCE,
+	DECIDE_BRIDGED,
 	DECIDE_STICKY,
 	DECIDE_SEQUENCE,
 	DECIDE_NEXT_HOP,
@@ -50,6 +51,7 @@ struct decide_neighbor {
 struct decide_path {
 	enum route_source source;
 	bool unusable;                      /* not accepted: it can never be the best */
+	bool routed;                        /* a host that is known by the tenant's VNI alone */
 	bool mac;                           /* EVPN MAC/IP: steps of MAC mobility apply, and one next hop is chosen */
 	struct route_esi esi;               /* EVPN */
 	const struct route_attrs *attrs;    /* with neighbor: a route of BGP; else both NULL */

@@ -139,6 +139,13 @@ void entries_withdraw(struct entries *e, struct claim **of_item)
 	}
 }
 
+struct entry *entries_find(const struct entries *e, const struct fwd *key)
+{
+	struct entry_key k = key_of(key);
+
+	return hmap_get(&e->by_key, &k);
+}
+
 /* True when something is to be done, which `change` then says. */
 static bool entry_settle(struct entry *entry, struct fwd_change *change)
 {

@@ -60,6 +60,8 @@ void entries_claim(struct entries *e, struct claim **of_item, enum route_source 
 void entries_withdraw(struct entries *e, struct claim **of_item); /* all of the item's */
 int entries_commit(struct entries *e, void (*emit)(void *arg, const struct fwd_change *change), void *arg);
 
+struct entry *entries_find(const struct entries *e, const struct fwd *key); /* or NULL */
+
 /* decide.c: the claim that counts, NULL when there is none. */
 const struct claim *decide(const struct claim *claims);
 

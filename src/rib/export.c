@@ -343,16 +343,18 @@ static int draft_port(struct export *ex, const struct speaking *s, struct draft 
 {
 	const struct route_attrs *mac = NULL, *address = NULL;
 	struct draft *drafts = calloc(s->port.n_addresses + 1, sizeof(*drafts));
-	size_t length = 0;
-	int r = drafts ? intern_port(ex, s, &mac, &address) : -ENOMEM;
+	size_t length = 0, n_addresses = s->port.silent ? 0 : s->port.n_addresses;
+	int r = drafts ? 0 : -ENOMEM;
 
+	if (r == 0 && !s->port.silent)
+		r = intern_port(ex, s, &mac, &address);
 	if (r < 0) {
 		free(drafts);
 		return r;
 	}
 	if (mac)
 		drafts[length++] = (struct draft){.nlri = mac_nlri(ex, s, NULL), .attrs = mac};
-	for (size_t i = 0; i < s->port.n_addresses; i++) {
+	for (size_t i = 0; i < n_addresses; i++) {
 		const struct addr *a = &s->addresses[i];
 
 		drafts[length++] = (struct draft){.nlri = mac ? mac_nlri(ex, s, a) : host_nlri(ex, s, a),

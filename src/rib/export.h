@@ -60,6 +60,7 @@ struct export_port {
 	struct mac mac;
 	const struct addr *addresses;
 	size_t n_addresses;
+	bool silent;             /* it takes part in flooding, but where it is, is not for this node to say */
 	bool sticky;
 	uint32_t sequence;       /* of MAC mobility (struct mobility_verdict) */
 };

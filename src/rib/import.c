@@ -13,6 +13,7 @@
 
 struct import_vrf {
 	uint32_t vni, tenant;
+	bool wanted;
 	size_t n_targets;
 	struct taker *takers; /* n_targets */
 };
@@ -166,6 +167,7 @@ static void vrf_swap(struct import_vrf *vrf, struct import_vrf *with)
 	struct import_vrf old = *vrf;
 
 	*vrf = *with;
+	vrf->wanted = old.wanted;
 	*with = old;
 	for (size_t i = 0; i < vrf->n_targets; i++)
 		vrf->takers[i].vrf = vrf;
@@ -209,6 +211,14 @@ void import_vrf_remove(struct import *im, uint32_t vni)
 		return;
 	forget_last(im);
 	vrf_free(im, vrf);
+}
+
+void import_want(struct import *im, uint32_t vni, bool wanted)
+{
+	struct import_vrf *vrf = hmap_get(&im->by_vni, &vni);
+
+	if (vrf)
+		vrf->wanted = wanted;
 }
 
 /* ---- limits ---- */
@@ -321,6 +331,15 @@ static void find_vrfs(struct import *im, const struct route_attrs *attrs)
 		for (taker = t ? LIST_FIRST(&t->takers) : NULL; taker; taker = LIST_NEXT(taker, of_target))
 			note(im, taker->vrf);
 	}
+}
+
+bool import_is_wanted(struct import *im, const struct route_attrs *attrs)
+{
+	find_vrfs(im, attrs);
+	for (size_t i = 0; i < im->n_found; i++)
+		if (im->found[i]->wanted)
+			return true;
+	return false;
 }
 
 static bool next_hop_is_sane(const struct import *im, const struct addr *a)

@@ -90,6 +90,13 @@ int import_vrf_put(struct import *im, uint32_t vni, uint32_t tenant, const uint6
 void import_vrf_remove(struct import *im, uint32_t vni);
 
 /*
+ * Whether anybody here needs the routes of a VRF: nobody needs one that is new, until it is said.  import_is_wanted: one
+ * of the VRFs that take routes with these attributes is needed, so that a closer look may find something.
+ */
+void import_want(struct import *im, uint32_t vni, bool wanted); /* an unknown VNI: ignored */
+bool import_is_wanted(struct import *im, const struct route_attrs *attrs);
+
+/*
  * The route targets of a VNI when none are given: AS:VNI as everybody writes it, and the form of RFC 8365 5.1.2.1, which
  * marks it as derived and as a VXLAN's.  A target has two bytes for an AS beside the four for a VNI: an AS of four
  * bytes counts with its lower two, as others do too; it is the VNI that keeps tenants apart.

@@ -95,7 +95,7 @@ int learn_commit(struct learn *l, uint64_t now_ms, void (*emit)(void *arg, const
 
 /* ---- duplicates ---- */
 
-/* Both sides are heard again, whatever is left of the half hour; false when it was not frozen. */
+/* This node hears and speaks of both sides again, whatever is left of the half hour; false when it was not frozen. */
 bool learn_free_duplicate(struct learn *l, uint32_t vni, const struct mac *mac, uint64_t now_ms);
 bool learn_moving_next(const struct learn *l, size_t *cursor, struct mobility_view *out); /* as mobility_next */
 

@@ -246,31 +246,49 @@ static bool is_needed(const struct moving *s)
 	return s->present && !(s->announcing && s->sequence == 0);
 }
 
+static uint64_t due_of(const struct moving *s, uint64_t delay_ms)
+{
+	return s ? s->since_ms + delay_ms : UINT64_MAX;
+}
+
+static uint64_t moved_due(const struct mobility *m)
+{
+	return due_of(TAILQ_FIRST(&m->moved), MOBILITY_WINDOW_MS + 1);
+}
+
+static uint64_t frozen_due(const struct mobility *m)
+{
+	return due_of(TAILQ_FIRST(&m->frozen), MOBILITY_FREEZE_MS);
+}
+
+uint64_t mobility_due(const struct mobility *m)
+{
+	uint64_t moved = moved_due(m), frozen = frozen_due(m);
+
+	return moved < frozen ? moved : frozen;
+}
+
 uint64_t mobility_expire(struct mobility *m, uint64_t now_ms, void (*fn)(void *arg, const struct mobility_key *key),
 			 void *arg)
 {
-	uint64_t due_moved = UINT64_MAX, due_frozen = UINT64_MAX;
 	struct moving *s;
 
-	while ((s = TAILQ_FIRST(&m->frozen))) {
-		due_frozen = s->since_ms + MOBILITY_FREEZE_MS;
-		if (due_frozen > now_ms)
-			break;
-		due_frozen = UINT64_MAX;
+	while ((s = TAILQ_FIRST(&m->frozen)) && frozen_due(m) <= now_ms) {
 		freeze_end(m, s, now_ms);
 		fn(arg, &s->key);
 	}
-	while ((s = TAILQ_FIRST(&m->moved))) {
-		due_moved = s->since_ms + MOBILITY_WINDOW_MS + 1;
-		if (due_moved > now_ms)
-			break;
-		due_moved = UINT64_MAX;
+	while ((s = TAILQ_FIRST(&m->moved)) && moved_due(m) <= now_ms) {
 		if (is_needed(s))
 			unlist(m, s);
 		else
 			moving_free(m, s);
 	}
-	return due_moved < due_frozen ? due_moved : due_frozen;
+	return mobility_due(m);
+}
+
+bool mobility_knows(const struct mobility *m, const struct mobility_key *key)
+{
+	return m->by_key.length > 0 && hmap_get(&m->by_key, key);
 }
 
 bool mobility_free(struct mobility *m, const struct mobility_key *key, uint64_t now_ms)

@@ -94,6 +94,9 @@ int mobility_remote(struct mobility *m, const struct mobility_key *key, const st
 uint64_t mobility_expire(struct mobility *m, uint64_t now_ms, void (*fn)(void *arg, const struct mobility_key *key),
 			 void *arg);
 
+uint64_t mobility_due(const struct mobility *m); /* when to call mobility_expire, UINT64_MAX = no need */
+bool mobility_knows(const struct mobility *m, const struct mobility_key *key); /* it has state, so events of it count */
+
 /* The same for one and at once, by an operator's command; false when it was not frozen. */
 bool mobility_free(struct mobility *m, const struct mobility_key *key, uint64_t now_ms);
 

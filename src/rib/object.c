@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "rib/state.h"
+
 /* ---- touching ---- */
 
 void item_touch(struct rib *rib, struct item *item)
@@ -72,7 +74,7 @@ void node_touch_ports(struct rib *rib, struct node *node)
 
 /* ---- edges: counted by presences ---- */
 
-static struct edge *edge_obtain(struct rib *rib, struct tenant *t, struct node *node)
+struct edge *edge_obtain(struct rib *rib, struct tenant *t, struct node *node)
 {
 	struct edge_key key = {t, node};
 	struct edge *e = hmap_get(&rib->edges, &key);
@@ -81,23 +83,25 @@ static struct edge *edge_obtain(struct rib *rib, struct tenant *t, struct node *
 		return e;
 	e = calloc(1, sizeof(*e));
 	if (!e)
-		return NULL;
-	*e = (struct edge){.item.kind = ITEM_EDGE, .key = key, .tenant = t, .node = node};
-	if (hmap_add(&rib->edges, e) < 0) {
-		free(e);
-		return NULL;
-	}
+		goto fail;
+	*e = (struct edge){.item.kind = ITEM_EDGE, .key = key, .tenant = t, .node = node,
+			   .owner = fwd_owner_tunnel(t->name, node->name)};
+	if (hmap_add(&rib->edges, e) < 0)
+		goto fail;
 	LIST_INSERT_HEAD(&t->edges, e, of_tenant);
 	LIST_INSERT_HEAD(&node->edges, e, of_node);
 	item_touch(rib, &e->item);
 	return e;
+fail:
+	free(e);
+	rib->entries.error = -ENOMEM;
+	return NULL;
 }
 
-static void edge_release(struct rib *rib, struct tenant *t, struct node *node)
+void edge_update(struct rib *rib, struct edge *e)
 {
-	struct edge *e = hmap_get(&rib->edges, &(struct edge_key){t, node});
-
-	if (--e->n_routed > 0)
+	item_touch(rib, &e->item);
+	if (e->n_routed > 0 || e->n_offers > 0)
 		return;
 	item_drop(rib, &e->item);
 	LIST_REMOVE(e, of_tenant);
@@ -140,16 +144,18 @@ void presence_update(struct rib *rib, struct presence *p)
 	if (on_edge && !p->on_edge) {
 		struct edge *e = edge_obtain(rib, p->network->tenant, p->node);
 
-		if (!e) {
-			rib->entries.error = -ENOMEM;
+		if (!e)
 			return;
-		}
 		e->n_routed++;
+		edge_update(rib, e);
 	} else if (!on_edge && p->on_edge) {
-		edge_release(rib, p->network->tenant, p->node);
+		struct edge *e = hmap_get(&rib->edges, &(struct edge_key){p->network->tenant, p->node});
+
+		e->n_routed--;
+		edge_update(rib, e);
 	}
 	p->on_edge = on_edge;
-	if (p->n_ports > 0 || p->listed)
+	if (p->n_ports > 0 || p->listed || p->n_offers > 0)
 		return;
 	item_drop(rib, &p->item);
 	LIST_REMOVE(p, of_network);
@@ -215,6 +221,8 @@ void port_leave(struct rib *rib, struct port *port)
 	struct network *network = port->network;
 	struct presence *p = port->presence;
 
+	if (rib->learn)
+		learn_on_port_left(rib->learn, port);
 	if (!p)
 		return;
 	LIST_REMOVE(port, of_network);

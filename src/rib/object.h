@@ -2,12 +2,15 @@
 /*
  * object.h - the objects inside the rib and what hangs on what; private to src/rib.
  *
- *      tenant --< network --< presence >-- node          presence: a node has ports in a network, or lists it (foreign)
- *         |          |                      |            edge: a node has ports in a routed network of a tenant
- *         |          +--< port >------------+
- *         +-----------< edge >--------------+
+ *      tenant --< network --< presence >-- node          presence: a node has ports in a network, lists it (foreign), or
+ *         |          |                      |                      announces routes to it
+ *         |          +--< port >------------+            edge: a node has ports in a routed network of a tenant, or
+ *         +-----------< edge >--------------+                  announces routes of the tenant
  *
- * Networks, presences, edges and ports are items: they claim forwarding entries.  A change marks the items whose claims
+ * A node is one of the file, or the VTEP of a neighbor that the file does not name.  What routes of neighbors say of a MAC,
+ * host or prefix is a place with offers (offer.h).
+ *
+ * Networks, presences, edges, ports and places are items: they claim forwarding entries.  A change marks the items whose claims
  * may be others now (rib.c); rib_commit then has their claims made anew (resolve.c).
  */
 #ifndef ISTHMUS_RIB_OBJECT_H
@@ -28,6 +31,7 @@ enum item_kind {
 	ITEM_PRESENCE,
 	ITEM_EDGE,
 	ITEM_PORT,
+	ITEM_PLACE,
 	ITEM_KIND_MAX
 };
 
@@ -45,15 +49,18 @@ struct node {
 	size_t n_underlay;
 	uint32_t mtu; /* 0 = not configured */
 	bool foreign, lists_networks;
+	bool unlisted; /* not of the file: known by its address, for as long as it has offers */
 	struct mac router_mac;
 	LIST_HEAD(node_presences, presence) presences;
 	LIST_HEAD(node_edges, edge) edges;
+	LIST_ENTRY(node) of_unlisted;
 };
 
 struct tenant {
 	char *name;
 	uint64_t seen;
 	uint32_t vni;
+	struct vrf *vrf; /* learn's; or NULL; likewise of a network */
 	size_t n_networks;
 	size_t n_routed_here; /* routed networks with a port of this node */
 	LIST_HEAD(tenant_networks, network) networks;
@@ -65,6 +72,7 @@ struct network {
 	char *name; /* full */
 	uint64_t seen;
 	struct tenant *tenant;
+	struct vrf *vrf;
 	enum config_mode mode;
 	uint32_t vni; /* 0 for l3 */
 	struct prefix *subnets;
@@ -90,6 +98,7 @@ struct presence {
 	struct node *node;
 	uint64_t owner; /* of the tunnel */
 	size_t n_ports;
+	size_t n_offers;
 	bool listed; /* by a foreign node */
 	uint64_t listed_seen;
 	bool on_edge; /* counted in edge->n_routed */
@@ -105,7 +114,10 @@ struct edge {
 	struct edge_key key;
 	struct tenant *tenant;
 	struct node *node;
+	uint64_t owner; /* of the tunnel for what the node announces */
 	size_t n_routed; /* routed networks of the tenant in which the node has ports */
+	size_t n_offers;
+	struct mac router_mac; /* as it announced last */
 	LIST_ENTRY(edge) of_tenant, of_node;
 };
 
@@ -122,6 +134,9 @@ struct port {
 	size_t n_addresses;
 	uint32_t storm_limit;
 	struct rib_link link; /* of this node's ports */
+	struct station *station; /* learn's: what it announces the MAC of, or NULL */
+	bool announced, queued;  /* learn's: export has it; to be looked at with the next learn_commit */
+	TAILQ_ENTRY(port) of_queue;
 	LIST_ENTRY(port) of_network;
 };
 
@@ -134,7 +149,10 @@ struct path {
 
 struct rib {
 	struct entries entries;
+	struct learn *learn; /* or NULL */
 	struct hmap nodes, tenants, networks, ports, presences, edges, paths;
+	LIST_HEAD(unlisted_nodes, node) unlisted;
+	bool remapped; /* an address went from one node to another, which offers may have to follow */
 	struct node *self;
 	uint64_t load; /* number of loads */
 	uint16_t icmp_limit; /* of the fabric */
@@ -169,6 +187,11 @@ static inline uint32_t network_vni(const struct network *n)
 const struct addr *node_path(const struct rib *rib, const struct node *to, const struct addr **local, uint32_t *mtu);
 
 void resolve(struct rib *rib, struct item *item);
+void claim(struct rib *rib, struct item *item, enum route_source source, const char *origin, const struct fwd *f);
+
+/* rib.c: the node that a VTEP address is of, one of its own when it is none of the file's.  NULL: out of memory. */
+struct node *node_at(struct rib *rib, const struct addr *vtep);
+void node_release(struct rib *rib, struct node *n); /* frees one that is not of the file and that nothing speaks for */
 
 /* object.c: mark items whose claims may be others now. */
 void item_touch(struct rib *rib, struct item *item);
@@ -180,6 +203,8 @@ void node_touch_ports(struct rib *rib, struct node *node);
 
 struct presence *presence_obtain(struct rib *rib, struct network *n, struct node *node); /* NULL: out of memory */
 void presence_update(struct rib *rib, struct presence *p);
+struct edge *edge_obtain(struct rib *rib, struct tenant *t, struct node *node); /* NULL: out of memory */
+void edge_update(struct rib *rib, struct edge *e); /* after its counts have changed: frees one that nothing speaks for */
 void network_update(struct rib *rib, struct network *n);
 void port_join(struct rib *rib, struct port *port, struct node *node, struct network *network);
 void port_leave(struct rib *rib, struct port *port);

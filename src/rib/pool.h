@@ -55,10 +55,12 @@ struct feed {
 	void *owner;
 	uint64_t length;     /* records */
 	uint64_t n_fresh;    /* of this generation */
+	uint64_t n_doomed;   /* of doom_age and older */
 	uint8_t generation;
 	uint8_t oldest;      /* no record is of an older one */
 	bool sweeping;
 	uint8_t sweep_age;   /* records of this age and older go */
+	uint8_t doom_age;    /* records of this age and older are not counted any more; 0 = all are */
 	struct chunk *sweep; /* where it goes on, NULL = at the end */
 	uint32_t sweep_unit;
 	TAILQ_HEAD(feed_chunks, chunk) chunks;

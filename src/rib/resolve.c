@@ -5,6 +5,8 @@
 #include <stddef.h>
 
 #include "rib/object.h"
+#include "rib/offer.h"
+#include "rib/state.h"
 
 #define PATH_MTU_DEFAULT 1500u
 #define MTU_MIN 68u /* RFC 791 3.2: every internet module forwards that much */
@@ -62,7 +64,7 @@ static uint32_t tunnel_mtu(uint32_t path_mtu, bool v4)
 	return path_mtu < overhead + MTU_MIN ? MTU_MIN : path_mtu - overhead;
 }
 
-static void claim(struct rib *rib, struct item *item, enum route_source source, const char *origin, const struct fwd *f)
+void claim(struct rib *rib, struct item *item, enum route_source source, const char *origin, const struct fwd *f)
 {
 	entries_claim(&rib->entries, &item->claims, source, origin, f);
 }
@@ -71,13 +73,15 @@ static void resolve_network(struct rib *rib, struct item *item)
 {
 	struct network *n = (struct network *)item;
 
+	if (rib->learn)
+		learn_on_scope(rib->learn, n);
 	if (!network_in_scope(n))
 		return;
 	for (size_t i = 0; i < n->n_subnets; i++) {
 		struct fwd f = {.kind = FWD_PREFIX,
 				.prefix = {.vrf = n->tenant->vni, .prefix = n->subnets[i], .vni = network_vni(n)}};
 
-		claim(rib, item, ROUTE_SOURCE_CONFIG, n->name, &f);
+		claim(rib, item, ROUTE_SOURCE_LOCAL, n->name, &f);
 	}
 	for (size_t i = 0; i < n->n_gateways; i++) {
 		struct fwd f = {.kind = FWD_HOST,
@@ -87,7 +91,7 @@ static void resolve_network(struct rib *rib, struct item *item)
 					 .gateway = true,
 					 .l3 = n->mode == CONFIG_MODE_L3}};
 
-		claim(rib, item, ROUTE_SOURCE_CONFIG, n->name, &f);
+		claim(rib, item, ROUTE_SOURCE_LOCAL, n->name, &f);
 	}
 }
 
@@ -103,63 +107,80 @@ static void claim_members(struct rib *rib, struct item *item, const char *origin
 	}
 }
 
-static void claim_tunnel(struct rib *rib, struct presence *p, const struct addr *remote, const struct addr *local,
-			 uint32_t mtu)
+static void claim_tunnel(struct rib *rib, struct item *item, const struct node *node, struct fwd_nexthop like)
 {
-	struct fwd f = {.kind = FWD_NEXTHOP,
-			.nexthop = {.owner = p->owner,
-				    .type = FWD_NEXTHOP_TUNNEL,
-				    .encap = FWD_ENCAP_VXLAN,
-				    .foreign = p->node->foreign,
-				    .router_mac = p->node->router_mac,
-				    .remote = *remote,
-				    .local = *local,
-				    .mtu = tunnel_mtu(mtu, addr_is_v4(remote))}};
+	struct fwd f = {.kind = FWD_NEXTHOP, .nexthop = like};
+	const struct addr *remote, *local;
+	uint32_t mtu;
 
-	claim(rib, &p->item, ROUTE_SOURCE_CONFIG, p->node->name, &f);
+	remote = node_path(rib, node, &local, &mtu);
+	if (!remote)
+		return;
+	f.nexthop.type = FWD_NEXTHOP_TUNNEL;
+	f.nexthop.encap = FWD_ENCAP_VXLAN;
+	f.nexthop.remote = *remote;
+	f.nexthop.local = *local;
+	f.nexthop.mtu = tunnel_mtu(mtu, addr_is_v4(remote));
+	claim(rib, item, ROUTE_SOURCE_CONFIG, node->name, &f);
+}
+
+/* Where the node announces that it routes for the tenant; else NULL. */
+static const struct edge *announced_edge(const struct rib *rib, const struct presence *p)
+{
+	const struct edge *e = hmap_get(&rib->edges, &(struct edge_key){p->network->tenant, p->node});
+
+	return e && e->n_offers > 0 ? e : NULL;
 }
 
 static void resolve_presence(struct rib *rib, struct item *item)
 {
 	struct presence *p = (struct presence *)item;
 	const struct network *n = p->network;
-	bool l2_here = n->mode == CONFIG_MODE_L2 && n->n_here > 0;
-	const struct addr *remote, *local;
+	const struct edge *routing = announced_edge(rib, p);
+	bool l2_here = n->mode == CONFIG_MODE_L2 && n->n_here > 0, in_scope = network_in_scope(n);
+	bool foreign = p->node->foreign && !routing;
+	const struct addr *local;
 	uint32_t mtu;
 
-	if (p->node == rib->self || !network_in_scope(n))
+	if (p->node == rib->self || (!in_scope && p->n_offers == 0))
 		return;
 	/*
 	 * A foreign bridge learns the gateway's MAC from whoever routed to it last, which may be a node without ports
 	 * in this very network: that node must take its answers.
 	 */
-	if (l2_here || (n->mode == CONFIG_MODE_L2 && p->node->foreign)) {
-		struct fwd_member m = {
-			.vni = n->vni, .vrf = n->tenant->vni, .flood = n->flood, .foreign = p->node->foreign};
+	if (l2_here || (in_scope && n->mode == CONFIG_MODE_L2 && foreign)) {
+		struct fwd_member m = {.vni = n->vni, .vrf = n->tenant->vni, .flood = n->flood, .foreign = foreign};
 
 		claim_members(rib, item, p->node->name, p->node, &m);
 	}
-	remote = node_path(rib, p->node, &local, &mtu);
-	if (!remote)
-		return;
-	if (l2_here || p->n_ports > 0)
-		claim_tunnel(rib, p, remote, local, mtu);
-	if (l2_here) {
+	if (l2_here || p->n_ports > 0 || p->n_offers > 0) /* also out of scope, until the last offer that needs it is gone */
+		claim_tunnel(rib, item, p->node,
+			     (struct fwd_nexthop){.owner = p->owner,
+						  .foreign = foreign,
+						  .router_mac = routing ? routing->router_mac : p->node->router_mac});
+	if (l2_here && (p->n_ports > 0 || p->listed) && node_path(rib, p->node, &local, &mtu)) {
 		struct fwd f = {.kind = FWD_FLOOD, .flood = {.vni = n->vni, .nexthop = p->owner}};
 
 		claim(rib, item, ROUTE_SOURCE_CONFIG, p->node->name, &f);
 	}
 }
 
-/* Routed traffic of the tenant may come from every node that routes for it; a foreign node only bridges. */
+/*
+ * Routed traffic of the tenant may come from every node that routes for it; a foreign node only bridges, unless it
+ * announces something else.
+ */
 static void resolve_edge(struct rib *rib, struct item *item)
 {
 	struct edge *e = (struct edge *)item;
 	struct fwd_member m = {.vni = e->tenant->vni, .vrf = e->tenant->vni, .l3 = true};
 
-	if (e->node == rib->self || e->node->foreign || !tenant_is_here(e->tenant))
+	if (e->node == rib->self)
 		return;
-	claim_members(rib, item, e->node->name, e->node, &m);
+	if (tenant_is_here(e->tenant) && (e->n_offers > 0 || !e->node->foreign))
+		claim_members(rib, item, e->node->name, e->node, &m);
+	if (e->n_offers > 0)
+		claim_tunnel(rib, item, e->node,
+			     (struct fwd_nexthop){.owner = e->owner, .router_mac = e->router_mac});
 }
 
 static void claim_hosts(struct rib *rib, struct port *p, enum route_source source, uint64_t nexthop)
@@ -206,6 +227,8 @@ static struct fwd port_entry(const struct rib *rib, const struct port *p)
 }
 
 /*
+ * A port that waits says nothing of where its endpoint is: whoever says more takes its place, until it is up.
+ *
  * An interface that is there but down keeps its port entry (nothing comes in), and its next hop is as a waiting
  * one's, so that packets to it are counted as port_down and not lost without a name in a device that is off.
  */
@@ -213,6 +236,7 @@ static void resolve_local_port(struct rib *rib, struct port *p)
 {
 	const struct rib_link *link = &p->link;
 	bool up = link->ifindex != 0 && link->up;
+	enum route_source source = up ? ROUTE_SOURCE_LOCAL : ROUTE_SOURCE_WAITING;
 	struct fwd nexthop = {.kind = FWD_NEXTHOP,
 			      .nexthop = {.owner = p->owner,
 					  .type = FWD_NEXTHOP_PORT,
@@ -221,9 +245,9 @@ static void resolve_local_port(struct rib *rib, struct port *p)
 					  .mtu = link->ifindex != 0 ? link->mtu : PATH_MTU_DEFAULT}};
 
 	claim(rib, &p->item, ROUTE_SOURCE_LOCAL, p->name, &nexthop);
-	claim_hosts(rib, p, ROUTE_SOURCE_LOCAL, p->owner);
+	claim_hosts(rib, p, source, p->owner);
 	if (p->network->mode == CONFIG_MODE_L2)
-		claim_mac(rib, p, ROUTE_SOURCE_LOCAL, p->owner);
+		claim_mac(rib, p, source, p->owner);
 	if (link->ifindex != 0) {
 		struct fwd entry = port_entry(rib, p);
 
@@ -240,6 +264,8 @@ static void resolve_port(struct rib *rib, struct item *item)
 {
 	struct port *p = (struct port *)item;
 
+	if (rib->learn)
+		learn_on_port(rib->learn, p);
 	if (p->node == rib->self)
 		resolve_local_port(rib, p);
 	else
@@ -251,6 +277,7 @@ static void (*const resolvers[ITEM_KIND_MAX])(struct rib *rib, struct item *item
 	[ITEM_PRESENCE] = resolve_presence,
 	[ITEM_EDGE] = resolve_edge,
 	[ITEM_PORT] = resolve_port,
+	[ITEM_PLACE] = resolve_place,
 };
 
 void resolve(struct rib *rib, struct item *item)

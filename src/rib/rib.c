@@ -7,6 +7,7 @@
 
 #include "lib/cleanup.h"
 #include "rib/object.h"
+#include "rib/state.h"
 
 int rib_new(struct rib **out)
 {
@@ -22,6 +23,7 @@ int rib_new(struct rib **out)
 	rib->presences = HMAP_INIT(struct presence, key);
 	rib->edges = HMAP_INIT(struct edge, key);
 	rib->paths = HMAP_INIT(struct path, remote);
+	LIST_INIT(&rib->unlisted);
 	TAILQ_INIT(&rib->dirty);
 	*out = rib;
 	return 0;
@@ -53,6 +55,11 @@ void rib_free(struct rib *rib)
 		free(tenant->name);
 	for (size_t i = 0; (node = hmap_next(&rib->nodes, &i));)
 		free(node->name);
+	while ((node = LIST_FIRST(&rib->unlisted))) {
+		LIST_REMOVE(node, of_unlisted);
+		free(node->name);
+		free(node);
+	}
 	hmap_fini(&rib->ports);
 	hmap_fini(&rib->networks);
 	free_all(&rib->tenants);
@@ -121,6 +128,13 @@ static struct path *path_obtain(struct rib *rib, const struct addr *remote)
 	return NULL;
 }
 
+static void path_set_node(struct rib *rib, struct path *p, struct node *n)
+{
+	if (p->node && p->node != n && rib->learn)
+		rib->remapped = true;
+	p->node = n;
+}
+
 /*
  * An address may go from one node to another in one load: whoever is put last has it, and only its holder lets go of
  * it.
@@ -131,7 +145,7 @@ static void node_set_underlay(struct rib *rib, struct node *n, const struct addr
 		struct path *p = hmap_get(&rib->paths, &n->underlay[i]);
 
 		if (p && p->node == n)
-			p->node = NULL;
+			path_set_node(rib, p, NULL);
 	}
 	n->n_underlay = n_underlay < 2 ? n_underlay : 2;
 	for (size_t i = 0; i < n->n_underlay; i++) {
@@ -139,8 +153,64 @@ static void node_set_underlay(struct rib *rib, struct node *n, const struct addr
 
 		n->underlay[i] = underlay[i];
 		if (p)
-			p->node = n;
+			path_set_node(rib, p, n);
 	}
+}
+
+static bool node_is_spoken_for(const struct node *n)
+{
+	return !LIST_EMPTY(&n->presences) || !LIST_EMPTY(&n->edges);
+}
+
+static void node_make_unlisted(struct rib *rib, struct node *n)
+{
+	n->unlisted = n->foreign = true;
+	LIST_INSERT_HEAD(&rib->unlisted, n, of_unlisted);
+}
+
+struct node *node_at(struct rib *rib, const struct addr *vtep)
+{
+	struct path *path = path_obtain(rib, vtep);
+	char name[ADDR_TEXT_SIZE];
+	struct node *n;
+
+	if (!path)
+		return NULL;
+	if (path->node)
+		return path->node;
+	n = calloc(1, sizeof(*n));
+	if (n)
+		n->name = strdup(addr_format(vtep, name));
+	if (!n || !n->name) {
+		free(n);
+		rib->entries.error = -ENOMEM;
+		return NULL;
+	}
+	n->underlay[0] = *vtep;
+	n->n_underlay = 1;
+	LIST_INIT(&n->presences);
+	LIST_INIT(&n->edges);
+	path->node = n;
+	node_make_unlisted(rib, n);
+	return n;
+}
+
+void node_release(struct rib *rib, struct node *n)
+{
+	struct path *path;
+
+	if (!n->unlisted || node_is_spoken_for(n))
+		return;
+	for (size_t i = 0; i < n->n_underlay; i++) {
+		path = hmap_get(&rib->paths, &n->underlay[i]);
+		if (path && path->node == n) {
+			hmap_remove(&rib->paths, &path->remote);
+			free(path);
+		}
+	}
+	LIST_REMOVE(n, of_unlisted);
+	free(n->name);
+	free(n);
 }
 
 static bool node_same(const struct node *n, const struct config_node *c)
@@ -173,6 +243,8 @@ static void node_put(struct rib *rib, const struct config_node *c)
 	config_router_mac(c, &n->router_mac);
 	node_touch(rib, n);
 	node_touch_ports(rib, n); /* another set of families may make it unreachable */
+	if (rib->learn)
+		learn_touch_places(rib->learn); /* likewise */
 	if (n != rib->self)
 		return;
 	for (size_t i = 0;;) { /* our own addresses are in every tunnel, and decide which nodes can be reached */
@@ -216,14 +288,22 @@ static void node_put_lists(struct rib *rib, const struct config_node *c)
 
 static void node_remove(struct rib *rib, struct node *n)
 {
-	struct presence *p;
+	struct presence *p, *next;
 
-	while ((p = LIST_FIRST(&n->presences))) { /* its ports are gone already: what is left is listed */
+	for (p = LIST_FIRST(&n->presences); p; p = next) { /* its ports are gone already */
+		next = LIST_NEXT(p, of_node);
 		p->listed = false;
+		item_touch(rib, &p->item);
 		presence_update(rib, p);
 	}
-	node_set_underlay(rib, n, NULL, 0);
 	hmap_remove(&rib->nodes, n->name);
+	if (node_is_spoken_for(n)) { /* it still announces */
+		n->mtu = 0;
+		node_make_unlisted(rib, n);
+		node_touch(rib, n);
+		return;
+	}
+	node_set_underlay(rib, n, NULL, 0);
 	free(n->name);
 	free(n);
 }
@@ -243,6 +323,7 @@ static struct tenant *tenant_put(struct rib *rib, const struct config_tenant *c)
 	}
 	t->seen = rib->load;
 	if (t->vni != c->vni) {
+		learn_forget_tenant(t);
 		t->vni = c->vni;
 		tenant_touch(rib, t);
 	}
@@ -266,6 +347,8 @@ static void network_put(struct rib *rib, struct tenant *t, const struct config_n
 		changed = true;
 	}
 	n->seen = rib->load;
+	if (n->mode != c->mode || n->vni != c->vni)
+		learn_forget_network(n);
 	changed |= n->mode != c->mode || n->vni != c->vni || n->flood != c->flood;
 	n->mode = c->mode;
 	n->vni = c->vni;
@@ -281,6 +364,7 @@ static void network_remove(struct rib *rib, struct network *n)
 {
 	struct presence *p;
 
+	learn_forget_network(n);
 	while ((p = LIST_FIRST(&n->presences))) {
 		p->listed = false;
 		presence_update(rib, p);
@@ -377,6 +461,7 @@ static void sweep(struct rib *rib)
 			network_remove(rib, network);
 	for (size_t i = 0; (tenant = hmap_next(&rib->tenants, &i));)
 		if (tenant->seen != rib->load) {
+			learn_forget_tenant(tenant);
 			hmap_remove(&rib->tenants, tenant->name);
 			free(tenant->name);
 			free(tenant);
@@ -432,27 +517,39 @@ void rib_path_set(struct rib *rib, const struct addr *remote, uint32_t mtu, bool
 static bool node_is_used(const struct node *n)
 {
 	const struct presence *p;
+	const struct edge *e;
 
 	for (p = LIST_FIRST(&n->presences); p; p = LIST_NEXT(p, of_node))
 		if (p->item.claims)
 			return true;
+	for (e = LIST_FIRST(&n->edges); e; e = LIST_NEXT(e, of_node))
+		if (e->n_offers > 0 && e->item.claims)
+			return true;
 	return false;
+}
+
+static void tell_remote(const struct rib *rib, const struct node *n,
+			void (*fn)(void *arg, const struct addr *remote, const struct addr *local), void *arg)
+{
+	const struct addr *remote, *local;
+	uint32_t mtu;
+
+	if (n == rib->self || !node_is_used(n))
+		return;
+	remote = node_path(rib, n, &local, &mtu);
+	if (remote)
+		fn(arg, remote, local);
 }
 
 void rib_remote_each(const struct rib *rib, void (*fn)(void *arg, const struct addr *remote, const struct addr *local),
 		     void *arg)
 {
-	const struct addr *remote, *local;
 	const struct node *n;
-	uint32_t mtu;
 
-	for (size_t i = 0; (n = hmap_next(&rib->nodes, &i));) {
-		if (n == rib->self || !node_is_used(n))
-			continue;
-		remote = node_path(rib, n, &local, &mtu);
-		if (remote)
-			fn(arg, remote, local);
-	}
+	for (size_t i = 0; (n = hmap_next(&rib->nodes, &i));)
+		tell_remote(rib, n, fn, arg);
+	for (n = LIST_FIRST(&rib->unlisted); n; n = LIST_NEXT(n, of_unlisted))
+		tell_remote(rib, n, fn, arg);
 }
 
 int rib_commit(struct rib *rib, void (*emit)(void *arg, const struct fwd_change *change), void *arg)
@@ -465,6 +562,17 @@ int rib_commit(struct rib *rib, void (*emit)(void *arg, const struct fwd_change 
 		resolve(rib, item);
 	}
 	return entries_commit(&rib->entries, emit, arg);
+}
+
+const char *rib_origin(const struct rib *rib, const struct fwd *f, enum route_source *source)
+{
+	const struct entry *entry = entries_find(&rib->entries, f);
+	const struct claim *best = entry ? decide(entry->claims) : NULL;
+
+	if (!best)
+		return NULL;
+	*source = best->source;
+	return best->origin;
 }
 
 void rib_each(const struct rib *rib, void (*fn)(void *arg, const struct fwd *f), void *arg)

@@ -2,7 +2,7 @@
 /*
  * rib.h - from what is said about the fabric to what this node must hold: sources -> decision -> forwarding entries.
  *
- * Sources put their view in (rib_load and rib_port_put: the configuration; later BGP and learning), the node's own
+ * Sources put their view in (rib_load and rib_port_put: the configuration; rib/learn.h: neighbors by BGP), the node's own
  * state comes in as events (rib_port_link: interfaces, rib_path_set: paths to other nodes), and rib_commit reports
  * the difference as a list of changes.  The work is proportional to the change: one port more costs the same in a
  * fabric of ten and of ten thousand.
@@ -27,6 +27,7 @@
 #include "lib/addr.h"
 #include "model/config.h"
 #include "model/fwd.h"
+#include "model/route.h"
 
 struct rib;
 
@@ -65,6 +66,9 @@ void rib_remote_each(const struct rib *rib, void (*fn)(void *arg, const struct a
  * emitted counts).
  */
 int rib_commit(struct rib *rib, void (*emit)(void *arg, const struct fwd_change *change), void *arg);
+
+/* Who says so of the entry with the key of `f`: the name of a port, node or network, "" for BGP; NULL: there is none. */
+const char *rib_origin(const struct rib *rib, const struct fwd *f, enum route_source *source);
 
 /* Everything that is installed as of the last commit. */
 void rib_each(const struct rib *rib, void (*fn)(void *arg, const struct fwd *f), void *arg);

@@ -141,6 +141,16 @@ void routes_source_remove(struct routes *t, uint16_t source)
 	t->sources[source] = NULL;
 }
 
+void routes_source_set(struct routes *t, uint16_t source, const struct decide_neighbor *neighbor)
+{
+	t->sources[source]->neighbor = *neighbor;
+}
+
+const struct decide_neighbor *routes_source(const struct routes *t, uint16_t source)
+{
+	return &t->sources[source]->neighbor;
+}
+
 static struct feed *feed_of(const struct routes *t, uint16_t source, enum route_family family)
 {
 	return &t->sources[source]->feeds[family];
@@ -207,8 +217,14 @@ static uint32_t find_own(const struct routes *t, const struct feed *feed, uint32
 	return id;
 }
 
+static bool is_doomed(const struct feed *f, const struct candidate *record)
+{
+	return f->doom_age > 0 && candidate_age(f, record) >= f->doom_age;
+}
+
 static void refresh(struct feed *feed, struct candidate *record)
 {
+	feed->n_doomed -= is_doomed(feed, record);
 	feed->n_fresh += record->generation != feed->generation;
 	record->generation = feed->generation;
 }
@@ -271,6 +287,7 @@ static int replace(struct routes *t, struct feed *feed, struct index_slot *slot,
 	record->next = old->next;
 	*link_to(t, slot, old_id) = id;
 	attrs_unref(t->attrs, old->attrs);
+	feed->n_doomed -= is_doomed(feed, old);
 	candidate_free(&t->pool, old_id);
 	tell(t, record->bytes, record->key_size, slot->id);
 	return 0;
@@ -327,6 +344,7 @@ static void remove_one(struct routes *t, struct index_slot *slot, uint32_t id)
 {
 	struct candidate *record = pool_get(&t->pool, id);
 	const struct route_attrs *attrs = record->attrs;
+	struct feed *feed = pool_chunk(&t->pool, id)->feed;
 	uint8_t key[PACK_KEY_MAX];
 	size_t key_size = record->key_size;
 	uint32_t first;
@@ -336,6 +354,7 @@ static void remove_one(struct routes *t, struct index_slot *slot, uint32_t id)
 	first = slot->id;
 	if (first == 0)
 		index_remove(&t->index, slot);
+	feed->n_doomed -= is_doomed(feed, record);
 	candidate_free(&t->pool, id);
 	t->length--;
 	tell(t, key, key_size, first);
@@ -361,10 +380,10 @@ void routes_remove(struct routes *t, uint16_t source, const struct route_nlri *n
 
 /* ---- stale routes ---- */
 
-static void sweep_begin(struct feed *f, enum routes_sweep what)
+static void sweep_begin(struct feed *f, uint8_t age)
 {
 	f->sweeping = true;
-	f->sweep_age = (uint8_t)what;
+	f->sweep_age = age;
 	f->sweep = TAILQ_FIRST(&f->chunks);
 	f->sweep_unit = POOL_FIRST_UNIT;
 }
@@ -395,18 +414,46 @@ static void sweep_one(struct routes *t, struct feed *f)
 	remove_one(t, slot, pool_id(c, unit));
 }
 
-bool routes_sweep(struct routes *t, uint16_t source, enum route_family family, enum routes_sweep what, size_t budget)
+static bool sweep(struct routes *t, struct feed *f, uint8_t age, size_t budget)
 {
-	struct feed *f = feed_of(t, source, family);
-
-	if (!f->sweeping || f->sweep_age != what)
-		sweep_begin(f, what);
+	if (!f->sweeping || f->sweep_age != age)
+		sweep_begin(f, age);
 	for (; budget > 0 && !sweep_is_over(f); budget--)
 		sweep_one(t, f);
 	if (!sweep_is_over(f))
 		return true;
 	f->sweeping = false;
-	f->oldest = what == ROUTES_SWEEP_TWICE && f->length > 0 ? (uint8_t)(f->generation - 1) : f->generation;
+	/* nothing is older than the youngest that went */
+	f->oldest = age > 1 && f->length > 0 ? (uint8_t)(f->generation - (age - 1)) : f->generation;
+	return false;
+}
+
+bool routes_sweep(struct routes *t, uint16_t source, enum route_family family, enum routes_sweep what, size_t budget)
+{
+	struct feed *f = feed_of(t, source, family);
+
+	return sweep(t, f, (uint8_t)what, budget);
+}
+
+uint64_t routes_doom(struct routes *t, uint16_t source, enum route_family family)
+{
+	struct feed *f = feed_of(t, source, family);
+	uint64_t n_stale = f->length - f->n_fresh, n = n_stale - f->n_doomed;
+
+	f->n_doomed = n_stale;
+	f->doom_age = n_stale > 0;
+	return n;
+}
+
+bool routes_sweep_doomed(struct routes *t, uint16_t source, enum route_family family, size_t budget)
+{
+	struct feed *f = feed_of(t, source, family);
+
+	if (f->doom_age == 0)
+		return false;
+	if (f->n_doomed > 0 && sweep(t, f, f->doom_age, budget))
+		return true;
+	f->doom_age = 0;
 	return false;
 }
 
@@ -418,6 +465,7 @@ void routes_stale(struct routes *t, uint16_t source, enum route_family family)
 		while (routes_sweep(t, source, family, ROUTES_SWEEP_TWICE, SIZE_MAX))
 			;
 	f->generation++;
+	f->doom_age += f->doom_age > 0;
 	f->n_fresh = 0;
 	f->sweeping = false; /* what was fresh when it passed may be none now */
 	if (f->length == 0)
@@ -425,6 +473,11 @@ void routes_stale(struct routes *t, uint16_t source, enum route_family family)
 }
 
 /* ---- looking ---- */
+
+uint32_t routes_next(const struct routes *t, uint32_t id)
+{
+	return pool_get(&t->pool, id)->next;
+}
 
 uint64_t routes_length(const struct routes *t)
 {
@@ -434,6 +487,13 @@ uint64_t routes_length(const struct routes *t)
 uint64_t routes_source_length(const struct routes *t, uint16_t source, enum route_family family)
 {
 	return feed_of(t, source, family)->length;
+}
+
+uint64_t routes_source_counted(const struct routes *t, uint16_t source, enum route_family family)
+{
+	const struct feed *f = feed_of(t, source, family);
+
+	return f->length - f->n_doomed;
 }
 
 uint64_t routes_source_stale(const struct routes *t, uint16_t source, enum route_family family)

@@ -54,6 +54,8 @@ void routes_free(struct routes *t); /* accepts NULL; tells nobody */
 
 int routes_source_add(struct routes *t, const struct decide_neighbor *neighbor, uint16_t *source); /* -ENOMEM, -ENOSPC */
 void routes_source_remove(struct routes *t, uint16_t source); /* it has no routes any more */
+void routes_source_set(struct routes *t, uint16_t source, const struct decide_neighbor *neighbor); /* tells nobody */
+const struct decide_neighbor *routes_source(const struct routes *t, uint16_t source);
 
 /* The routes of an UPDATE.  0, or -ENOMEM: a part of them may be there, the others are as they were. */
 int routes_put(struct routes *t, uint16_t source, const struct route_attrs *attrs, const struct route_nlri *nlri, size_t n);
@@ -72,13 +74,22 @@ enum routes_sweep {
 /* Looks at no more than `budget` records.  True: there are more, call again. */
 bool routes_sweep(struct routes *t, uint16_t source, enum route_family family, enum routes_sweep what, size_t budget);
 
+/*
+ * For a neighbor whose routes are counted: what is stale counts no more from now on, though it goes only with
+ * routes_sweep_doomed, and what is put before that is new.  Returns how many these are.
+ */
+uint64_t routes_doom(struct routes *t, uint16_t source, enum route_family family);
+bool routes_sweep_doomed(struct routes *t, uint16_t source, enum route_family family, size_t budget);
+
 uint64_t routes_length(const struct routes *t); /* candidates */
 uint64_t routes_source_length(const struct routes *t, uint16_t source, enum route_family family);
+uint64_t routes_source_counted(const struct routes *t, uint16_t source, enum route_family family); /* without the doomed */
 uint64_t routes_source_stale(const struct routes *t, uint16_t source, enum route_family family); /* of these */
 
 uint32_t routes_find(const struct routes *t, const struct route_key *key); /* the first candidate, 0 = none */
 uint32_t routes_get(const struct routes *t, uint32_t id, struct routes_candidate *out); /* the next of its key, 0 = none */
 
+uint32_t routes_next(const struct routes *t, uint32_t id); /* the next of its key, 0 = none */
 /* The attributes of a candidate, without unpacking it. */
 const struct route_attrs *routes_attrs(const struct routes *t, uint32_t id);
 

@@ -297,8 +297,8 @@ MUTANTS = [
     Mutant(
         "foreign_router",
         "src/rib/resolve.c",
-        "if (e->node == rib->self || e->node->foreign || !tenant_is_here(e->tenant))",
-        "if (e->node == rib->self || !tenant_is_here(e->tenant))",
+        "if (tenant_is_here(e->tenant) && (e->n_offers > 0 || !e->node->foreign))",
+        "if (tenant_is_here(e->tenant))",
         "a foreign node, which only bridges, may send routed packets of the tenant",
         ["unit rib"],
     ),

@@ -219,7 +219,9 @@ static void entries_are_told_apart_by_key_and_value(void **state)
 static void enumerations_have_names(void **state)
 {
 	assert_string_equal(route_source_name(ROUTE_SOURCE_LOCAL), "local");
+	assert_string_equal(route_source_name(ROUTE_SOURCE_BGP), "bgp");
 	assert_string_equal(route_source_name(ROUTE_SOURCE_CONFIG), "config");
+	assert_string_equal(route_source_name(ROUTE_SOURCE_WAITING), "waiting");
 	assert_string_equal(config_mode_name(CONFIG_MODE_L3), "l3");
 	assert_string_equal(config_encap_name(CONFIG_ENCAP_VXLAN), "vxlan");
 	assert_string_equal(config_encryption_name(CONFIG_ENCRYPTION_NEVER), "never");

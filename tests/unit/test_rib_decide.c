@@ -21,6 +21,7 @@ struct side {
 	enum route_source source;
 	bool config; /* not of BGP */
 	bool unusable;
+	bool routed;
 	bool mac;
 	struct route_esi esi;
 	const char *name;
@@ -36,13 +37,25 @@ static const struct row {
 	enum decide_step step;
 } rows[] = {
 	{"what import refused never counts", {.source = ROUTE_SOURCE_CONFIG}, {.unusable = true}, DECIDE_USABLE},
+	{"a port of this node before what neighbors announce",
+	 {.config = true, .source = ROUTE_SOURCE_LOCAL},
+	 {.source = ROUTE_SOURCE_BGP, .mac = true, .attrs = {.has = ROUTE_HAS_STICKY}},
+	 DECIDE_SOURCE},
+	{"what neighbors announce before what the configuration says of another",
+	 {.source = ROUTE_SOURCE_BGP, .routed = true},
+	 {.config = true, .source = ROUTE_SOURCE_CONFIG},
+	 DECIDE_SOURCE},
+	{"what the configuration says of another before a port that waits",
+	 {.config = true, .source = ROUTE_SOURCE_CONFIG, .name = "b"},
+	 {.config = true, .source = ROUTE_SOURCE_WAITING, .name = "a"},
+	 DECIDE_SOURCE},
+	{"a host with its MAC before one that is only routed to",
+	 {.source = ROUTE_SOURCE_BGP, .mac = true},
+	 {.source = ROUTE_SOURCE_BGP, .routed = true, .mac = true, .attrs = {.has = ROUTE_HAS_STICKY}},
+	 DECIDE_BRIDGED},
 	{"a port of this node before what the configuration says of another",
 	 {.config = true, .source = ROUTE_SOURCE_LOCAL, .name = "b"},
 	 {.config = true, .source = ROUTE_SOURCE_CONFIG, .name = "a"},
-	 DECIDE_SOURCE},
-	{"the configuration before a route of another source, sticky or not",
-	 {.config = true, .source = ROUTE_SOURCE_LOCAL},
-	 {.source = ROUTE_SOURCE_CONFIG, .mac = true, .attrs = {.has = ROUTE_HAS_STICKY}},
 	 DECIDE_SOURCE},
 	{"a sticky MAC before the highest sequence",
 	 {.mac = true, .attrs = {.has = ROUTE_HAS_STICKY}},
@@ -130,6 +143,7 @@ static struct decide_path path_of(const struct side *s)
 {
 	return (struct decide_path){.source = s->source,
 				    .unusable = s->unusable,
+				    .routed = s->routed,
 				    .mac = s->mac,
 				    .esi = s->esi,
 				    .attrs = s->config ? NULL : &s->attrs,
