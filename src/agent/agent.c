@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/bgp.h"
 #include "agent/state.h"
 #include "lib/text.h"
 #include "rib/rib.h"
@@ -115,14 +116,38 @@ const char *agent_port_state_name(enum agent_port_state s)
 
 /* ---- doing what events ask for ---- */
 
-static void out_of_memory(struct agent *a)
+/* The first of a burst starts the clock. */
+static void paths_changed(struct agent *a)
+{
+	uint64_t soon = loop_now_ms(a->loop) + PATHS_DEBOUNCE_MS;
+
+	if (a->state->paths_due_ms <= soon)
+		return;
+	a->state->paths_due_ms = soon;
+	loop_timer_set(a->loop, a->state->paths_timer, soon);
+}
+
+void agent_out_of_memory(struct agent *a)
 {
 	log_error("out of memory; ending, the data plane goes on, a restart takes it over");
 	loop_stop(a->loop, 1);
 }
 
+/* BGP knows VTEPs that the configuration does not: nobody has looked for the way to them yet. */
+static bool leads_elsewhere(const struct agent *a, const struct plan *plan)
+{
+	for (size_t i = 0; i < plan->length; i++) {
+		const struct fwd *f = &plan->steps[i].change.now;
+
+		if (plan->steps[i].action == PLAN_PUT && f->kind == FWD_NEXTHOP && f->nexthop.type == FWD_NEXTHOP_TUNNEL &&
+		    !hmap_get(&a->wire->paths, &f->nexthop.remote))
+			return true;
+	}
+	return false;
+}
+
 /* Twice at most: a port that could not be attached is taken back out. */
-void agent_settle(struct agent *a)
+static void install(struct agent *a)
 {
 	for (int round = 0; round < 2; round++) {
 		struct plan *plan = &a->state->pending;
@@ -132,7 +157,7 @@ void agent_settle(struct agent *a)
 		if (r == 0)
 			r = plan_sort(plan);
 		if (r < 0) {
-			out_of_memory(a);
+			agent_out_of_memory(a);
 			return;
 		}
 		if (plan->length == 0)
@@ -145,11 +170,19 @@ void agent_settle(struct agent *a)
 			a->state->resync = true;
 		}
 		wire_note(a->wire, plan);
+		if (leads_elsewhere(a, plan))
+			paths_changed(a);
 		lost = ports_note(a->ports, plan, a->kern, a->rib);
 		plan_fini(plan);
 		if (lost == 0)
 			return;
 	}
+}
+
+void agent_settle(struct agent *a)
+{
+	install(a);
+	bgp_announce(a->bgp);
 }
 
 struct everything {
@@ -255,7 +288,7 @@ static void check_paths(struct agent *a)
 
 void agent_look_at_paths(struct agent *a)
 {
-	wire_look(a->wire, a->kern, a->config, a->self, true);
+	wire_look(a->wire, a->kern, a->config, a->self, a->rib, true);
 	wire_tell(a->wire, a->rib);
 	wire_plan(a->wire, a->kern, a->config, a->self, false, &a->state->pending);
 	agent_settle(a);
@@ -263,17 +296,6 @@ void agent_look_at_paths(struct agent *a)
 	check_paths(a);
 	wire_keep_neighbours(a->wire, a->kern, a->rib);
 	a->state->paths_due_ms = loop_now_ms(a->loop) + PATHS_PERIOD_MS;
-}
-
-/* The first of a burst starts the clock. */
-static void paths_changed(struct agent *a)
-{
-	uint64_t soon = loop_now_ms(a->loop) + PATHS_DEBOUNCE_MS;
-
-	if (a->state->paths_due_ms <= soon)
-		return;
-	a->state->paths_due_ms = soon;
-	loop_timer_set(a->loop, a->state->paths_timer, soon);
 }
 
 /* ---- what the kernel tells ---- */

@@ -22,6 +22,7 @@
 #include "model/config.h"
 
 struct agent_state;
+struct bgp;
 struct ports;
 struct rib;
 struct server;
@@ -74,6 +75,7 @@ struct agent {
 	} changes; /* asked for through the API; command.c counts */
 	struct ports *ports;       /* this node's, see port.h */
 	struct wire *wire;         /* underlay, see wire.h */
+	struct bgp *bgp;           /* see bgp.h; NULL = offline */
 	struct agent_state *state; /* the agent's own, see state.h */
 };
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/bgp.h"
 #include "agent/increment.h"
 #include "agent/snapshot.h"
 #include "agent/state.h"
@@ -33,7 +34,8 @@ static void ignore_change(void *arg, const struct fwd_change *change)
 static void show(struct agent *a, const struct config *c, const struct config_node *self, const struct ports *ports)
 {
 	rib_load(a->rib, c, self);
-	wire_look(a->wire, a->kern, c, self, false);
+	bgp_show(a->bgp, c, self);
+	wire_look(a->wire, a->kern, c, self, a->rib, false);
 	wire_tell(a->wire, a->rib);
 	ports_tell(ports, a->kern, a->rib);
 }
@@ -44,7 +46,8 @@ static int make_plan(struct agent *a, const struct config *next, const struct co
 	int r;
 
 	rib_load(a->rib, next, self);
-	wire_look(a->wire, a->kern, next, self, false);
+	bgp_show(a->bgp, next, self);
+	wire_look(a->wire, a->kern, next, self, a->rib, false);
 	wire_tell(a->wire, a->rib);
 	wire_plan(a->wire, a->kern, next, self, true, plan);
 	r = ports_bind(ports, a->ports, a->kern, plan, why);
@@ -123,6 +126,7 @@ static int transact(struct agent *a, struct config *next, struct config_node *se
 		ports_note(a->ports, &plan, a->kern, a->rib);
 		increment_prepare(a); /* now, not when the next port is added */
 		a->applied_ms = loop_now_ms(a->loop);
+		bgp_configure(a->bgp);
 		agent_settle(a);
 	}
 	return (int)plan.length;

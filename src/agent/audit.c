@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "agent/bgp.h"
 #include "agent/increment.h"
 #include "agent/state.h"
 #include "rib/rib.h"
@@ -154,6 +155,7 @@ void agent_audit(struct agent *a)
 	check_guards(a);
 	merge(a);
 	cut(a);
+	bgp_check(a->bgp);
 	a->state->turn++;
 	if (a->state->turn % 2) /* the rest once a second */
 		return;

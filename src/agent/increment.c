@@ -552,6 +552,7 @@ int increment_del(struct agent *a, const struct config_port *port, bool dry_run,
 			port_holds(port, release, a->state->increment);
 		ports_remove(a->ports, port->name);
 		config_remove_runtime(a->config, config_port(a->config, port->name));
+		agent_settle(a); /* neighbors are told */
 	}
 	r = r < 0 ? r : (int)plan.length;
 	plan_fini(&plan);

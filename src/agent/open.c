@@ -11,6 +11,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "agent/bgp.h"
 #include "agent/command.h"
 #include "agent/increment.h"
 #include "agent/sandbox.h"
@@ -156,6 +157,8 @@ static int open_running(struct agent *a)
 	r = open_kernel(a, false);
 	if (r == 0)
 		r = rib_new(&a->rib);
+	if (r == 0)
+		r = bgp_new(a, &a->bgp);
 	if (r == 0 && (r = kern_fib_enable(a->kern)) < 0)
 		log_error("lo cannot be made to forward: %s; is /proc/sys writable?", strerror(-r));
 	if (r >= 0)
@@ -257,6 +260,8 @@ void agent_close(struct agent *a)
 {
 	if (!a)
 		return;
+	bgp_stop(a->bgp, "the daemon ends");
+	bgp_free(a->bgp);
 	server_close(a->server);
 	if (a->state) {
 		loop_io_remove(a->loop, a->state->kern_io);

@@ -12,6 +12,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "agent/bgp.h"
 #include "agent/aside.h"
 #include "agent/snapshot.h"
 #include "agent/state.h"
@@ -213,7 +214,7 @@ static bool lacks_fabric(const struct agent *a)
 
 bool agent_lacks(const struct agent *a)
 {
-	return a->state->ports_unread || lacks_fabric(a);
+	return a->state->ports_unread || lacks_fabric(a) || bgp_is_waiting(a->bgp);
 }
 
 void agent_remember_unread_fabric(struct agent *a, const char *why)

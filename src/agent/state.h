@@ -28,6 +28,8 @@ enum reason { /* why the node is degraded, in order of weight; one text each */
 	REASON_AUDIT, /* drift that cannot be mended */
 	REASON_UNDERLAY, /* no interface to receive on */
 	REASON_PATH,     /* nodes that cannot be reached */
+	REASON_BGP,      /* nobody can connect to it */
+	REASON_SESSIONS, /* BGP sessions that are down for long */
 	REASON_STATE_DIR, /* cannot be written */
 	REASON_QUOTA,    /* descriptors or memory run out */
 	REASON_SANDBOX,   /* not entered, or not all of it */
@@ -65,6 +67,7 @@ void agent_degrade(struct agent *a, enum reason r, const char *format, ...) __at
 
 /* agent.c: commits the rib, adds a->state->pending, runs all of it.  What fails is tried again by the audit. */
 void agent_settle(struct agent *a);
+void agent_out_of_memory(struct agent *a); /* ends the daemon; the data plane goes on, a restart takes it over */
 void agent_look_at_paths(struct agent *a);
 int agent_put_everything(struct agent *a); /* from full state; number of steps that failed, or -errno */
 
@@ -116,7 +119,7 @@ void agent_remember_unread_ports(struct agent *a, const char *why);
 void agent_read_ports_late(struct agent *a);
 void agent_remember_unread_fabric(struct agent *a, const char *why);
 void agent_read_fabric_late(struct agent *a); /* before the ports, which may be for what it holds */
-/* Does something that is wanted perhaps stand in what could not be read?  Then nothing may be swept. */
+/* Does something that is wanted perhaps stand in what could not be read, or was not told yet?  Then nothing may be swept. */
 bool agent_lacks(const struct agent *a);
 void agent_remember(struct agent *a); /* looks at the directory, and tries again what could not be written */
 

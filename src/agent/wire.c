@@ -33,7 +33,7 @@ static const struct addr *own_address(const struct config_node *self, bool v4)
 	return NULL;
 }
 
-static void look_one(struct wire *w, struct kern *kern, const struct config_node *node, const struct addr *remote,
+static void look_one(struct wire *w, struct kern *kern, const char *node, const struct addr *remote,
 		     const struct addr *local, bool again, uint64_t round)
 {
 	struct wire_path *p = hmap_get(&w->paths, remote);
@@ -49,18 +49,35 @@ static void look_one(struct wire *w, struct kern *kern, const struct config_node
 			return;
 		}
 	}
-	p->node = node->name;
+	p->node = node;
 	p->round = round;
 	if (!known || again)
 		p->reachable = kern_path(kern, remote, local, &p->path) == 0;
 }
 
-void wire_look(struct wire *w, struct kern *kern, const struct config *c, const struct config_node *self, bool again)
+struct others {
+	struct wire *wire;
+	struct kern *kern;
+	bool again;
+	uint64_t round;
+};
+
+static void look_other(void *arg, const struct addr *remote, const struct addr *local)
+{
+	const struct others *o = arg;
+	const struct wire_path *p = hmap_get(&o->wire->paths, remote);
+
+	if (!p || p->round != o->round)
+		look_one(o->wire, o->kern, "VTEP", remote, local, o->again, o->round);
+}
+
+void wire_look(struct wire *w, struct kern *kern, const struct config *c, const struct config_node *self,
+	       const struct rib *rib, bool again)
 {
 	static uint64_t round;
+	struct others others = {.wire = w, .kern = kern, .again = again, .round = ++round};
 	struct wire_path *p;
 
-	round++;
 	for (size_t n = 0; n < c->n_nodes; n++) {
 		const struct config_node *node = &c->nodes[n];
 
@@ -68,9 +85,10 @@ void wire_look(struct wire *w, struct kern *kern, const struct config *c, const 
 			const struct addr *local = own_address(self, addr_is_v4(&node->underlay[i]));
 
 			if (local)
-				look_one(w, kern, node, &node->underlay[i], local, again, round);
+				look_one(w, kern, node->name, &node->underlay[i], local, again, round);
 		}
 	}
+	rib_remote_each(rib, look_other, &others);
 	for (size_t i = 0; (p = hmap_next(&w->paths, &i));)
 		if (p->round != round) {
 			hmap_remove(&w->paths, &p->remote);

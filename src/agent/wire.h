@@ -44,8 +44,12 @@ struct wire_path {
 void wire_init(struct wire *w);
 void wire_fini(struct wire *w);
 
-/* `again`: also those that are known.  Forgets addresses that the configuration does not have. */
-void wire_look(struct wire *w, struct kern *kern, const struct config *c, const struct config_node *self, bool again);
+/*
+ * `again`: also those that are known.  Forgets addresses that neither the configuration nor the rib has, where tunnels of
+ * this node may end at VTEPs that are no node of the file.
+ */
+void wire_look(struct wire *w, struct kern *kern, const struct config *c, const struct config_node *self,
+	       const struct rib *rib, bool again);
 void wire_tell(const struct wire *w, struct rib *rib);
 
 /* `prune`: leave interfaces that are of no use to this configuration. */
