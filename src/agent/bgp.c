@@ -47,6 +47,11 @@ static void turn(struct bgp *b)
 	agent_settle(b->agent);
 }
 
+void bgp_wake(struct bgp *b)
+{
+	loop_timer_set(b->agent->loop, b->timer, now_ms(b));
+}
+
 static void on_timer(void *arg)
 {
 	struct bgp *b = arg;
@@ -315,6 +320,7 @@ static void forget(struct bgp *b)
 	b->sockets = NULL;
 	b->learn = NULL;
 	b->attrs = NULL;
+	b->life++;
 	b->waiting = 0;
 	b->synced = false;
 	b->peers = HMAP_INIT(struct bgp_peer, remote);
@@ -357,8 +363,9 @@ static int listen_here(struct bgp *b)
 	int r = bgp_sockets_listen(b->sockets, c->bgp->port, b->agent->self->underlay, b->agent->self->n_underlay);
 
 	agent_degrade(b->agent, REASON_BGP,
-		      r < 0 ? "BGP cannot listen on port %u: %s; sessions come up only where this node connects" : NULL,
-		      c->bgp->port, strerror(-r));
+		      r < 0 ? "BGP cannot listen on port %u: %s; %s" : NULL, c->bgp->port, strerror(-r),
+		      r == -EACCES ? "the sandbox was closed around the port of before: systemctl restart isthmusd"
+				   : "sessions come up only where this node connects");
 	return r == -ENOMEM ? r : 0;
 }
 
@@ -447,7 +454,7 @@ void bgp_check(struct bgp *b)
 
 bool bgp_free_duplicate(struct bgp *b, uint32_t vni, const struct mac *mac)
 {
-	bool was = b->learn && learn_free_duplicate(b->learn, vni, mac, now_ms(b));
+	bool was = b && b->learn && learn_free_duplicate(b->learn, vni, mac, now_ms(b));
 
 	if (was)
 		agent_settle(b->agent);

@@ -49,6 +49,7 @@ struct bgp {
 	struct loop_timer *timer;
 	struct hmap peers; /* struct bgp_peer by remote */
 	uint64_t round;
+	uint64_t life; /* counts what `bgp:` was taken away or begun anew: learn is another */
 	uint32_t as, router_id; /* that the speaker was made with */
 	uint32_t waiting;       /* families for which routes of a former life may still be named again, bits */
 	bool synced;            /* all that this node has was announced once */
@@ -64,6 +65,8 @@ void bgp_show(struct bgp *b, const struct config *c, const struct config_node *s
 void bgp_configure(struct bgp *b);
 /* What the rib said is installed: tell the neighbors what is new. */
 void bgp_announce(struct bgp *b);
+/* The speaker was called from elsewhere: what follows of it comes with the next turn of the loop. */
+void bgp_wake(struct bgp *b);
 /* Ends all sessions, as for a restart: neighbors that can keep our routes. */
 void bgp_stop(struct bgp *b, const char *text);
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "agent/agent.h"
+#include "agent/bgp_view.h"
 #include "agent/doctor.h"
 #include "agent/port.h"
 #include "agent/view.h"
@@ -467,6 +468,22 @@ static const struct api_route routes[] = {
 	 view_list_handle},
 	{"GET", "/v1/routes/{name}", "Routes to a prefix: address, prefix, tenant/address or tenant/prefix", NULL,
 	 false, "RouteList", view_name_handle},
+	{"GET", "/v1/bgp/neighbors", "BGP sessions of this node", "stream", false, "BgpNeighborList", bgp_view_neighbors},
+	{"GET", "/v1/bgp/neighbors/{name}", "One BGP session: address or name", NULL, false, "BgpNeighbor",
+	 bgp_view_neighbor},
+	{"GET", "/v1/bgp/routes", "What neighbors say; match: a family or a part of the route", "stream match=", false,
+	 "BgpRouteList", bgp_view_routes},
+	{"GET", "/v1/bgp/received/{name}", "What one neighbor says", "stream match=", false, "BgpRouteList",
+	 bgp_view_received},
+	{"GET", "/v1/bgp/advertised/{name}", "What one neighbor is told", "stream", false, "BgpRouteList",
+	 bgp_view_advertised},
+	{"GET", "/v1/bgp/why/{name}", "Every candidate for an address, a prefix or a MAC, and why it counts or does not",
+	 "stream", false, "BgpWhyList", bgp_view_why},
+	{"POST", "/v1/bgp/refresh/{name}", "Asks a neighbor for all its routes", "dry_run", true, "Plan",
+	 bgp_command_refresh},
+	{"POST", "/v1/bgp/reset/{name}", "Ends a session, which begins anew", "dry_run", true, "Plan", bgp_command_reset},
+	{"POST", "/v1/bgp/free/{name}", "Hears a MAC again that was held back as a duplicate", "dry_run", true, "Plan",
+	 bgp_command_free},
 	{"GET", "/v1/drops", "Drop reasons with their counters, and sampled drops", "stream", false, "DropList",
 	 handle_drops},
 	{"GET", "/v1/drops/{name}", "One drop reason", NULL, false, "Drop", handle_drop},

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "agent/bgp.h"
 #include "agent/port.h"
 #include "agent/view.h"
 #include "api/metrics.h"
@@ -71,6 +72,40 @@ static void expose_config(struct metrics *m, const struct agent *a)
 	single(m, "isthmus_networks", METRICS_GAUGE, NULL, "Networks of all tenants.", (double)networks);
 }
 
+static void expose_bgp(struct metrics *m, const struct bgp *b)
+{
+	double states[NEIGHBOR_STATE_MAX] = {0}, received[ROUTE_FAMILY_MAX] = {0}, in = 0, out = 0, resets = 0, errors = 0;
+	const struct bgp_peer *p;
+	struct neighbor_stats s;
+
+	for (size_t i = 0; (p = hmap_next(&b->peers, &i));) {
+		if (speaker_neighbor_stats(b->speaker, &p->remote, &s) < 0)
+			continue;
+		states[s.state]++;
+		resets += (double)s.n_resets;
+		errors += (double)s.n_withdrawn_for_error;
+		for (unsigned t = 0; t < MESSAGE_TYPE_MAX; t++) {
+			in += (double)s.n_in[t];
+			out += (double)s.n_out[t];
+		}
+		for (enum route_family f = 0; f < ROUTE_FAMILY_MAX; f++)
+			received[f] += (double)s.n_received[f];
+	}
+	metrics_family(m, "isthmus_bgp_neighbors", METRICS_GAUGE, NULL, "BGP neighbors by the state of their session.");
+	for (enum neighbor_state n = 0; n < NEIGHBOR_STATE_MAX; n++)
+		labelled(m, "state", neighbor_state_name(n), states[n]);
+	metrics_family(m, "isthmus_bgp_routes", METRICS_GAUGE, NULL, "Routes that BGP neighbors announce, by family.");
+	for (enum route_family f = 0; f < ROUTE_FAMILY_MAX; f++)
+		labelled(m, "family", route_family_name(f), received[f]);
+	metrics_family(m, "isthmus_bgp_messages", METRICS_COUNTER, NULL, "BGP messages, by direction.");
+	labelled(m, "direction", "received", in);
+	labelled(m, "direction", "sent", out);
+	single(m, "isthmus_bgp_session_resets", METRICS_COUNTER, NULL, "BGP sessions that were established and went down.",
+	       resets);
+	single(m, "isthmus_bgp_routes_in_error", METRICS_COUNTER, NULL,
+	       "Routes taken as withdrawn for a bad attribute (RFC 7606).", errors);
+}
+
 static double boot_to_wall_s(void)
 {
 	struct timespec wall, boot;
@@ -119,6 +154,8 @@ void view_metrics_handle(void *arg, const struct api_request *request, struct ap
 	expose_config(&m, a);
 	if (a->dp)
 		expose_datapath(&m, a->dp);
+	if (a->bgp && a->bgp->speaker)
+		expose_bgp(&m, a->bgp);
 	single(&m, "isthmus_config_generation", METRICS_GAUGE, NULL, "Configurations applied since the daemon started.",
 	       (double)a->generation);
 	single(&m, "isthmus_config_applied_timestamp_seconds", METRICS_GAUGE, "seconds",

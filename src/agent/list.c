@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/bgp.h"
 #include "agent/view.h"
 #include "lib/cleanup.h"
 #include "lib/text.h"
@@ -14,6 +15,7 @@ enum base {
 	BASE_NODES,
 	BASE_TENANTS,
 	BASE_PORTS,
+	BASE_LEARNED, /* what neighbors say, in the order of its table */
 };
 
 struct filter {
@@ -39,6 +41,7 @@ struct walk {
 	char last[CONFIG_NAME_MAX + 1]; /* name of the base object, "" = at the first */
 	size_t sub;                     /* the next object of it */
 	uint64_t written;
+	uint64_t cursor, life; /* of BASE_LEARNED */
 	struct json json;
 	size_t drained;
 };
@@ -52,12 +55,14 @@ enum step {
 struct phase {
 	enum base base;
 	enum step (*emit)(const struct walk *w, const void *object, size_t sub, struct json *j);
+	/* of BASE_LEARNED */
+	bool (*learned)(struct json *j, const struct agent *a, const struct routes_candidate *c, const char *scope);
 };
 
 struct view_list {
 	const char *plural; /* in the path */
 	const char *kind;   /* of the list */
-	struct phase phases[2];
+	struct phase phases[3];
 	/* one object by name; NULL: names are looked for by the walk, which may find several */
 	bool (*find)(const struct agent *a, const char *name, struct json *j);
 	bool (*parse)(struct filter *f, const char *name);
@@ -261,9 +266,11 @@ static const struct view_list lists[] = {
 	{"tenants", "TenantList", {{BASE_TENANTS, emit_tenant}}, find_tenant, NULL},
 	{"networks", "NetworkList", {{BASE_TENANTS, emit_network}}, find_network, NULL},
 	{"ports", "PortList", {{BASE_PORTS, emit_port}}, find_port, NULL},
-	{"macs", "MacList", {{BASE_PORTS, emit_mac}}, NULL, parse_mac},
-	{"hosts", "HostList", {{BASE_PORTS, emit_host}}, NULL, parse_prefix},
-	{"routes", "RouteList", {{BASE_TENANTS, emit_prefix_route}, {BASE_PORTS, emit_host_route}}, NULL, parse_prefix},
+	{"macs", "MacList", {{BASE_PORTS, emit_mac}, {BASE_LEARNED, NULL, view_learned_mac}}, NULL, parse_mac},
+	{"hosts", "HostList", {{BASE_PORTS, emit_host}, {BASE_LEARNED, NULL, view_learned_host}}, NULL, parse_prefix},
+	{"routes", "RouteList",
+	 {{BASE_TENANTS, emit_prefix_route}, {BASE_PORTS, emit_host_route}, {BASE_LEARNED, NULL, view_learned_route}}, NULL,
+	 parse_prefix},
 };
 
 static const struct view_list *list_by_path(const char *path)
@@ -296,6 +303,8 @@ static const void *base_next(const struct config *c, enum base base, struct plac
 		return p->at < c->n_tenants ? &c->tenants[p->at++] : NULL;
 	case BASE_PORTS:
 		return config_walk(c, &p->port);
+	case BASE_LEARNED:
+		break;
 	}
 	return NULL;
 }
@@ -325,12 +334,56 @@ static struct place base_place(const struct config *c, enum base base, const cha
 	return p;
 }
 
+/* One name may be said of in several tenants, and stands in few records. */
+static bool is_named(const struct walk *w, const struct route_key *key)
+{
+	if (!w->filtered)
+		return true;
+	if (w->list->parse == parse_mac)
+		return mac_equal(&key->mac, &w->filter.mac);
+	return key->length == w->filter.prefix.length && addr_equal(&key->addr, &w->filter.prefix.addr);
+}
+
+static void on_learned(void *arg, const struct routes_candidate *c)
+{
+	struct walk *w = arg;
+	size_t before = w->json.size;
+
+	if (!is_named(w, &c->nlri.key) || !w->list->phases[w->phase].learned(&w->json, w->a, c, w->filter.scope))
+		return;
+	w->written++;
+	if (w->lines && w->json.size > before)
+		json_newline(&w->json);
+}
+
+#define RECORDS_A_PIECE 1024
+
+static void write_learned(struct walk *w, size_t limit)
+{
+	const struct bgp *b = w->a->bgp;
+	bool more = b && b->learn;
+
+	if (w->cursor == 0 && b)
+		w->life = b->life;
+	while (more && b->life == w->life && w->json.size < limit)
+		more = routes_walk(learn_routes(b->learn), &w->cursor, RECORDS_A_PIECE, on_learned, w);
+	if (!more || b->life != w->life)
+		w->phase++;
+}
+
 static void write_phase(struct walk *w, size_t limit)
 {
 	const struct phase *phase = &w->list->phases[w->phase];
 	const struct config *c = w->a->config;
-	struct place place = base_place(c, phase->base, w->last);
-	const void *object = base_next(c, phase->base, &place);
+	struct place place;
+	const void *object;
+
+	if (phase->base == BASE_LEARNED) {
+		write_learned(w, limit);
+		return;
+	}
+	place = base_place(c, phase->base, w->last);
+	object = base_next(c, phase->base, &place);
 
 	if (object && strcmp(object_name(object), w->last) != 0)
 		w->sub = 0; /* what we were at is gone; this is the next */
@@ -359,7 +412,7 @@ static void write_phase(struct walk *w, size_t limit)
 static bool walk_has_phase(const struct walk *w)
 {
 	return w->a->config && w->phase < sizeof(w->list->phases) / sizeof(w->list->phases[0]) &&
-	       w->list->phases[w->phase].emit;
+	       (w->list->phases[w->phase].emit || w->list->phases[w->phase].learned);
 }
 
 static void write_piece(struct walk *w, size_t limit)

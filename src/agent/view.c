@@ -62,19 +62,23 @@ static bool host_entry(const struct agent *a, const struct config_port *p, const
 		      out);
 }
 
-bool view_host_installed(const struct agent *a, const struct config_port *p, const struct addr *address)
+/* What a neighbor says is shown as such, and not once more. */
+static bool is_held(const struct agent *a, const struct fwd *key)
 {
 	struct fwd entry;
 
-	return host_entry(a, p, address, &entry);
+	return lookup(a, key, &entry) && !view_is_learned(a, key);
+}
+
+bool view_host_installed(const struct agent *a, const struct config_port *p, const struct addr *address)
+{
+	return is_held(a, &(struct fwd){.kind = FWD_HOST, .host = {.vrf = p->network->tenant->vni, .addr = *address}});
 }
 
 bool view_mac_installed(const struct agent *a, const struct config_port *p)
 {
-	struct fwd entry;
-
 	return p->network->mode == CONFIG_MODE_L2 &&
-	       lookup(a, &(struct fwd){.kind = FWD_MAC, .mac = {.vni = p->network->vni, .mac = p->mac}}, &entry);
+	       is_held(a, &(struct fwd){.kind = FWD_MAC, .mac = {.vni = p->network->vni, .mac = p->mac}});
 }
 
 bool view_prefix_installed(const struct agent *a, const struct config_network *n, const struct prefix *subnet)

@@ -42,6 +42,15 @@ bool view_mac_installed(const struct agent *a, const struct config_port *p);
 bool view_host_installed(const struct agent *a, const struct config_port *p, const struct addr *address);
 bool view_prefix_installed(const struct agent *a, const struct config_network *n, const struct prefix *subnet);
 
+/* learned.c: the same of what neighbors say; false = the route leads to no entry, or to none of that
+ * tenant (of a MAC: tenant/network; NULL = any), and nothing was written. */
+struct routes_candidate;
+/* ... and the configuration does not say so, too, which knows more of it. */
+bool view_is_learned(const struct agent *a, const struct fwd *key);
+bool view_learned_mac(struct json *j, const struct agent *a, const struct routes_candidate *c, const char *scope);
+bool view_learned_host(struct json *j, const struct agent *a, const struct routes_candidate *c, const char *scope);
+bool view_learned_route(struct json *j, const struct agent *a, const struct routes_candidate *c, const char *scope);
+
 /* event.c: one sampled drop, decoded */
 void view_event(struct json *j, const struct agent *a, const struct abi_event *e);
 

@@ -11,8 +11,7 @@
 
 DEFINE_CLEANUP(json, json_t *, json_decref)
 
-/* what: "apply", "port add" ... for the last line */
-static int show_plan(const struct call *call, const json_t *plan, bool list_steps)
+int show_plan(const struct call *call, const json_t *plan, bool list_steps)
 {
 	const json_t *steps = json_object_get(plan, "steps"), *step;
 	bool dry_run = json_is_true(json_object_get(plan, "dryRun"));

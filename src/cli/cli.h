@@ -53,6 +53,7 @@ enum word { /* what may stand there, for completion */
 	WORD_INTERFACE,
 	WORD_OUTPUT,
 	WORD_SHELL,
+	WORD_NEIGHBOR, /* of BGP */
 	WORD_ANY,
 };
 
@@ -178,6 +179,15 @@ int run_apply(const struct call *call);
 int run_diff(const struct call *call);
 int run_port_add(const struct call *call);
 int run_port_del(const struct call *call);
+int run_bgp_summary(const struct call *call);
+int run_bgp_neighbors(const struct call *call);
+int run_bgp_routes(const struct call *call);
+int run_bgp_received(const struct call *call);
+int run_bgp_advertised(const struct call *call);
+int run_bgp_why(const struct call *call);
+int run_bgp_refresh(const struct call *call);
+int run_bgp_reset(const struct call *call);
+int run_bgp_free(const struct call *call);
 int run_completion(const struct call *call);
 int run_complete(const struct call *call); /* hidden: what could come next */
 

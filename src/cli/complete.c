@@ -175,6 +175,9 @@ static void offer_word(struct guess *g, enum word word, const char *before)
 	case WORD_NETWORK:
 		offer_names(g, "networks");
 		break;
+	case WORD_NEIGHBOR:
+		offer_names(g, "bgp/neighbors");
+		break;
 	case WORD_NODE:
 		offer_names(g, "nodes");
 		break;

@@ -101,32 +101,40 @@ static int late_line(void *arg, const char *line, size_t length)
 {
 	struct late_listing *l = arg;
 
+	if (length == 0) /* the daemon looks on */
+		return 0;
 	if (!l->begun)
 		list_begin(&l->listing, l->kind);
 	l->begun = true;
 	return list_line(&l->listing, line, length);
 }
 
-static int get_list(const struct call *call, const struct kind *k)
+int show_list(const struct call *call, const struct kind *k, const char *target, const char *what)
 {
 	struct late_listing l = {.listing = {.call = call}, .kind = k};
-	char target[64];
 	int code;
 
-	snprintf(target, sizeof(target), "/v1/%s?stream%s", k->plural,
-		 call_option(call, "all") && strcmp(k->plural, "drops") != 0 ? "&all" : "");
 	code = client_stream(call, &(struct client_request){.target = target}, late_line, &l);
 	if (code == CODE_OK && !l.begun) {
 		list_begin(&l.listing, k);
 		l.begun = true;
 		if (call->output & (OUTPUT_TABLE | OUTPUT_WIDE))
-			note("no %s", k->plural);
+			note("no %s", what);
 	}
 	if (code == CODE_OK)
 		list_end(&l.listing);
 	else if (l.listing.show)
 		show_free(l.listing.show);
 	return client_code(code);
+}
+
+static int get_list(const struct call *call, const struct kind *k)
+{
+	char target[64];
+
+	snprintf(target, sizeof(target), "/v1/%s?stream%s", k->plural,
+		 call_option(call, "all") && strcmp(k->plural, "drops") != 0 ? "&all" : "");
+	return show_list(call, k, target, k->plural);
 }
 
 static int fetch_named(const struct call *call, const struct kind *k, const char *name, json_t **out)

@@ -115,7 +115,7 @@ void help_overview(FILE *f)
 		   "  isthmus drops                    why does it not arrive?\n\nCommands:\n");
 	for (const struct command *c = commands; c->name; c++)
 		if (!c->hidden)
-			fprintf(f, "  %-12s %s\n", c->name, c->summary);
+			fprintf(f, "  %-14s %s\n", c->name, c->summary);
 	fprintf(f, "\nOptions of all commands:\n");
 	for (const struct option_row *o = global_options; o->name; o++)
 		print_option(o, OUTPUT_ALL, f);

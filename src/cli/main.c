@@ -322,6 +322,10 @@ static int find_command(char **argv, int argc, const struct command **out)
 		if (*out)
 			return 2;
 	}
+	if (strcmp(words[0], "bgp") == 0)
+		return -fail(ERROR_COMMAND, "isthmus bgp summary is where to begin",
+			     "isthmus bgp: \"summary\", \"neighbors\", \"routes\", \"received\", \"advertised\", "
+			     "\"why\", \"refresh\", \"reset\" or \"free\" must follow");
 	if (strcmp(words[0], "port") == 0)
 		return -fail(ERROR_COMMAND, "isthmus get ports lists them",
 			     "isthmus port: \"add\" or \"del\" must follow");

@@ -49,6 +49,12 @@ void show_fields(const json_t *object, FILE *f);
 /* One object in the format of the call (table: by show_fields) */
 void show_object(const struct call *call, const json_t *object);
 
+/* ---- get.c: all lines of `target`, which streams objects of the kind; `what` they are when there is none ---- */
+int show_list(const struct call *call, const struct kind *k, const char *target, const char *what);
+
+/* ---- change.c: what was done, or would be ---- */
+int show_plan(const struct call *call, const json_t *plan, bool list_steps);
+
 /* ---- yaml.c ---- */
 void yaml_emit(const json_t *value, int indent, FILE *f); /* a block, or a scalar with its newline */
 void yaml_emit_item(const json_t *value, FILE *f);         /* "- ..." of a list at the margin */

@@ -575,6 +575,16 @@ const char *rib_origin(const struct rib *rib, const struct fwd *f, enum route_so
 	return best->origin;
 }
 
+bool rib_is_claimed(const struct rib *rib, const struct fwd *f, enum route_source source)
+{
+	const struct entry *entry = entries_find(&rib->entries, f);
+	const struct claim *c = entry ? entry->claims : NULL;
+
+	while (c && c->source != source)
+		c = c->next_of_entry;
+	return c;
+}
+
 void rib_each(const struct rib *rib, void (*fn)(void *arg, const struct fwd *f), void *arg)
 {
 	const struct entry *entry;

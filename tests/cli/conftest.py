@@ -34,6 +34,7 @@ def make_fabric():
     f.port("web1", "dc1", "red/web", ["10.0.1.11", "fd00:1::11"])
     f.port("web2", "aws1", "red/web", ["10.0.1.12"])
     f.port("app1", "dc1", "red/app", ["10.0.2.11"])
+    f.config["bgp"] = {"as": 65000}
     return f
 
 

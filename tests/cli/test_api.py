@@ -60,6 +60,10 @@ def test_what_the_description_promises_is_there(cli):
         "routes": "red/10.0.1.0/24",
         "drops": "no_host",
         "schema": "Port",
+        "neighbors": "aws1",
+        "received": "aws1",
+        "advertised": "198.18.2.11",
+        "why": "10.0.1.11",
     }
     looked = 0
     for path, operations in description["paths"].items():
@@ -68,7 +72,7 @@ def test_what_the_description_promises_is_there(cli):
             assert operation["summary"] and operation["responses"]["default"]
         if "get" not in operations:
             continue
-        target = path.replace("{name}", names.get(path.split("/")[2] if path.count("/") > 1 else "", ""))
+        target = path.replace("{name}", names.get(path.removeprefix("/v1/bgp").removeprefix("/v1").split("/")[1], ""))
         status, headers, body = request(cli, "GET", target)
         assert status == 200, target
         content = operations["get"]["responses"]["200"]["content"]

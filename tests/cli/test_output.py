@@ -114,6 +114,9 @@ def test_objects_have_exactly_the_fields_of_their_schemas(cli):
             check(json.loads(line))
     for argv in (["status"], ["drops"], ["doctor"], ["version"], ["diff", "isthmus.yaml"], ["check", "isthmus.yaml"]):
         check(json.loads(cli.ok(*argv, "-o", "json")))
+    for argv in (["neighbors"], ["routes"], ["advertised", "aws1"], ["why", "10.0.1.11"]):
+        for line in cli.ok("bgp", *argv, "-o", "jsonl").splitlines():
+            check(json.loads(line))
     check(json.loads(cli.run("check", "-", "-o", "json", input="version: 2\n").stdout))
     check(json.loads(cli.shell("curl -s --unix-socket $ISTHMUS_RUN_DIR/isthmus.sock http://x/v1/version").stdout))
     assert seen == {p.stem for p in (ROOT / "doc" / "schema").glob("*.json")}

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Entries of the data plane that are there because a neighbor said so, as objects of `isthmus get`: the route leads to the
+ * entry, and the entry has to lead to where the route says.
+ */
+#include <string.h>
+
+#include "agent/bgp.h"
+#include "agent/view.h"
+#include "rib/rib.h"
+
+struct learned {
+	const struct config_network *network; /* NULL of a route that names the tenant only */
+	const struct config_tenant *tenant;
+	struct fwd entry, nexthop;
+	const struct routes_candidate *candidate;
+};
+
+bool view_is_learned(const struct agent *a, const struct fwd *key)
+{
+	enum route_source source;
+
+	return a->rib && rib_origin(a->rib, key, &source) && source == ROUTE_SOURCE_BGP &&
+	       !rib_is_claimed(a->rib, key, ROUTE_SOURCE_CONFIG);
+}
+
+/* By the VNI that the route carries; most routes in a row are of one network. */
+static bool find_network(const struct config *c, uint32_t vni, struct learned *l)
+{
+	for (size_t i = 0; i < c->n_tenants; i++) {
+		l->tenant = &c->tenants[i];
+		l->network = NULL;
+		if (l->tenant->vni == vni)
+			return true;
+		for (size_t k = 0; k < l->tenant->n_networks; k++)
+			if (l->tenant->networks[k].mode == CONFIG_MODE_L2 && l->tenant->networks[k].vni == vni) {
+				l->network = &l->tenant->networks[k];
+				return true;
+			}
+	}
+	return false;
+}
+
+static bool key_of(const struct route_nlri *nlri, enum fwd_kind kind, const struct learned *l, struct fwd *key)
+{
+	*key = (struct fwd){.kind = kind};
+	if (kind == FWD_MAC) {
+		key->mac.vni = l->network ? l->network->vni : 0;
+		key->mac.mac = nlri->key.mac;
+		return nlri->key.type == ROUTE_EVPN_MAC && l->network;
+	}
+	if (kind == FWD_HOST) {
+		key->host.vrf = l->tenant->vni;
+		key->host.addr = nlri->key.addr;
+		return nlri->key.length == 128 && (nlri->key.type == ROUTE_EVPN_MAC || nlri->key.type == ROUTE_EVPN_PREFIX);
+	}
+	key->prefix.vrf = l->tenant->vni;
+	key->prefix.prefix = (struct prefix){nlri->key.addr, nlri->key.length};
+	return nlri->key.length < 128 && nlri->key.type == ROUTE_EVPN_PREFIX;
+}
+
+static uint64_t nexthop_of(const struct fwd *f)
+{
+	return f->kind == FWD_MAC ? f->mac.nexthop : f->kind == FWD_HOST ? f->host.nexthop : f->prefix.nexthop;
+}
+
+/* Several neighbors may say the same of it: it is shown with the first of them. */
+static bool is_first(const struct agent *a, const struct routes_candidate *c)
+{
+	const struct routes *t = learn_routes(a->bgp->learn);
+	struct routes_candidate other;
+
+	for (uint32_t id = routes_find(t, &c->nlri.key); id != 0;) {
+		id = routes_get(t, id, &other);
+		if (addr_equal(&other.attrs->next_hop, &c->attrs->next_hop))
+			return other.source == c->source;
+	}
+	return false;
+}
+
+static bool find(const struct agent *a, const struct routes_candidate *c, enum fwd_kind kind, struct learned *out)
+{
+	struct fwd key;
+
+	if (!a->dp || !a->config || c->nlri.key.family != ROUTE_EVPN || c->nlri.n_labels == 0)
+		return false;
+	*out = (struct learned){.candidate = c};
+	if (!find_network(a->config, c->nlri.label[0], out) || !key_of(&c->nlri, kind, out, &key))
+		return false;
+	if (!view_is_learned(a, &key) || !table_get(a->dp, &key, &out->entry))
+		return false;
+	key = (struct fwd){.kind = FWD_NEXTHOP, .nexthop.owner = nexthop_of(&out->entry)};
+	return table_get(a->dp, &key, &out->nexthop) && addr_equal(&out->nexthop.nexthop.remote, &c->attrs->next_hop) &&
+	       is_first(a, c);
+}
+
+/* The node of the file at that VTEP, or the VTEP. */
+static const char *place_of(const struct agent *a, const struct learned *l, char text[static ADDR_TEXT_SIZE])
+{
+	const struct addr *vtep = &l->nexthop.nexthop.remote;
+
+	for (size_t i = 0; i < a->config->n_nodes; i++)
+		for (size_t k = 0; k < a->config->nodes[i].n_underlay; k++)
+			if (addr_equal(&a->config->nodes[i].underlay[k], vtep))
+				return a->config->nodes[i].name;
+	return addr_format(vtep, text);
+}
+
+static void put_where(struct json *j, const struct agent *a, const struct learned *l)
+{
+	char text[ADDR_TEXT_SIZE];
+	const char *place = place_of(a, l, text);
+
+	json_put_string(j, "node", place);
+	json_key(j, "via");
+	json_format(j, "node %s", place);
+}
+
+static void put_source(struct json *j, const struct learned *l)
+{
+	char text[ADDR_TEXT_SIZE];
+
+	json_key(j, "source");
+	json_format(j, "bgp %s", addr_format(&l->candidate->neighbor->address, text));
+	json_put_bool(j, "installed", true);
+}
+
+static const char *network_name(const struct learned *l)
+{
+	return l->network ? l->network->full_name : "";
+}
+
+bool view_learned_mac(struct json *j, const struct agent *a, const struct routes_candidate *c,
+		      const char *scope)
+{
+	char mac[MAC_TEXT_SIZE];
+	struct learned l;
+
+	if (!find(a, c, FWD_MAC, &l) || (scope && strcmp(scope, l.network->full_name) != 0))
+		return false;
+	mac_format(&c->nlri.key.mac, mac);
+	view_begin(j, "Mac");
+	json_key(j, "name");
+	json_format(j, "%s/%s", l.network->full_name, mac);
+	json_put_string(j, "network", l.network->full_name);
+	json_put_uint(j, "vni", l.network->vni);
+	json_put_string(j, "mac", mac);
+	json_put_string(j, "port", "");
+	put_where(j, a, &l);
+	put_source(j, &l);
+	json_object_close(j);
+	return true;
+}
+
+bool view_learned_host(struct json *j, const struct agent *a, const struct routes_candidate *c, const char *scope)
+{
+	char address[ADDR_TEXT_SIZE], mac[MAC_TEXT_SIZE];
+	struct learned l;
+
+	if (!find(a, c, FWD_HOST, &l) || (scope && strcmp(scope, l.tenant->name) != 0))
+		return false;
+	addr_format(&c->nlri.key.addr, address);
+	view_begin(j, "Host");
+	json_key(j, "name");
+	json_format(j, "%s/%s", l.tenant->name, address);
+	json_put_string(j, "tenant", l.tenant->name);
+	json_put_string(j, "network", network_name(&l));
+	json_put_string(j, "address", address);
+	json_put_string(j, "mac", mac_format(&l.entry.host.mac, mac));
+	json_put_string(j, "port", "");
+	put_where(j, a, &l);
+	put_source(j, &l);
+	json_object_close(j);
+	return true;
+}
+
+bool view_learned_route(struct json *j, const struct agent *a, const struct routes_candidate *c, const char *scope)
+{
+	struct prefix prefix = {c->nlri.key.addr, c->nlri.key.length};
+	char text[PREFIX_TEXT_SIZE], vtep[ADDR_TEXT_SIZE];
+	bool host = prefix.length == 128;
+	struct learned l;
+
+	if (!find(a, c, host ? FWD_HOST : FWD_PREFIX, &l) || (scope && strcmp(scope, l.tenant->name) != 0))
+		return false;
+	prefix_format(&prefix, text);
+	view_begin(j, "Route");
+	json_key(j, "name");
+	json_format(j, "%s/%s", l.tenant->name, text);
+	json_put_string(j, "tenant", l.tenant->name);
+	json_put_string(j, "prefix", text);
+	json_put_string(j, "network", network_name(&l));
+	json_put_string(j, "type", host ? "host" : "prefix");
+	put_where(j, a, &l);
+	json_put_string(j, "vtep", addr_format(&l.nexthop.nexthop.remote, vtep));
+	json_put_string(j, "encap", config_encap_name(l.network ? l.network->encap : a->config->encap));
+	json_put_uint(j, "vni", host ? (l.entry.host.l3 || !l.nexthop.nexthop.foreign ? l.tenant->vni : l.entry.host.vni)
+				     : l.entry.prefix.vni);
+	json_put_uint(j, "mtu", l.nexthop.nexthop.mtu);
+	put_source(j, &l);
+	json_object_close(j);
+	return true;
+}
