@@ -243,9 +243,21 @@ static void member_move(struct adjout_member *member, struct mark *to)
 	TAILQ_INSERT_TAIL(&to->members, member, link);
 }
 
+static bool session_equal(const struct update_session *a, const struct update_session *b)
+{
+	return a->external == b->external && a->as4 == b->as4 && a->extended == b->extended && a->own_as == b->own_as &&
+	       a->peer_as == b->peer_as && a->families == b->families && a->add_path_in == b->add_path_in &&
+	       a->add_path_out == b->add_path_out && a->extended_next_hop == b->extended_next_hop &&
+	       a->disable_family == b->disable_family;
+}
+
+/* What is in between the members of a struct is not compared. */
 static bool has_view_of(const struct mark *reader, const struct mark *other)
 {
-	return memcmp(&reader->view, &other->view, sizeof(reader->view)) == 0;
+	const struct update_export *a = &reader->view.export, *b = &other->view.export;
+
+	return session_equal(&reader->view.session, &other->view.session) && addr_equal(&a->next_hop, &b->next_hop) &&
+	       addr_equal(&a->link_local, &b->link_local) && a->prepend == b->prepend;
 }
 
 /* `reader` is right behind `next`, which has another view. */
@@ -492,7 +504,7 @@ int adjout_put(struct adjout *out, const struct route_nlri *nlri, const struct r
 	struct route *route = hmap_get(&out->routes, &nlri->key);
 	struct row *row;
 
-	if (route && route->row && route->row->attrs == attrs && memcmp(&route->nlri, nlri, sizeof(*nlri)) == 0)
+	if (route && route->row && route->row->attrs == attrs && route_nlri_equal(&route->nlri, nlri))
 		return 0;
 	row = row_get(out, attrs);
 	if (!row)

@@ -79,9 +79,9 @@ struct speaker {
 	uint32_t synced, ready; /* families */
 	bool stopped;
 	unsigned depth; /* of calls */
-	TAILQ_HEAD(, neighbor) dirty;
+	TAILQ_HEAD(neighbor_dirty, neighbor) dirty;
 	struct conn *gone_conns;
-	SLIST_HEAD(, neighbor) gone_neighbors;
+	SLIST_HEAD(neighbor_gone, neighbor) gone_neighbors;
 };
 
 enum ending_flag { /* what follows from the way a session ended; bits */

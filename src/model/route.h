@@ -86,6 +86,12 @@ static inline bool route_key_equal(const struct route_key *a, const struct route
 {
 	return __builtin_memcmp(a, b, sizeof(*a)) == 0;
 }
+static inline bool route_nlri_equal(const struct route_nlri *a, const struct route_nlri *b)
+{
+	return route_key_equal(&a->key, &b->key) && addr_equal(&a->gateway, &b->gateway) &&
+	       __builtin_memcmp(&a->esi, &b->esi, sizeof(a->esi)) == 0 && a->n_labels == b->n_labels &&
+	       a->label[0] == b->label[0] && a->label[1] == b->label[1];
+}
 static inline bool route_esi_is_zero(const struct route_esi *e)
 {
 	return __builtin_memcmp(e, &(struct route_esi){}, sizeof(*e)) == 0;

@@ -593,15 +593,9 @@ void export_port_remove(struct export *ex, const char *name)
 	speaking_free(s);
 }
 
-static bool nlri_equal(const struct route_nlri *a, const struct route_nlri *b)
-{
-	return route_key_equal(&a->key, &b->key) && a->n_labels == b->n_labels && a->label[0] == b->label[0] &&
-	       a->label[1] == b->label[1];
-}
-
 static bool settle(struct export *ex, struct exported *r, struct export_change *out)
 {
-	bool same = r->wanted == r->announced && nlri_equal(&r->wanted_nlri, &r->announced_nlri);
+	bool same = r->wanted == r->announced && route_nlri_equal(&r->wanted_nlri, &r->announced_nlri);
 
 	if (same || (!r->owner && !r->announced))
 		return false;
