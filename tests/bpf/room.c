@@ -92,6 +92,8 @@ static void make_devices(int far)
 	SAY("route add 10.7.0.42 via " NO_NEIGHBOUR4 "\nroute add fd00:7::42 via " NO_NEIGHBOUR6 "\n");
 	SAY("route add " ELSEWHERE4 " dev p11\n");
 	ip_batch(text);
+	/* no address of its own: it would tell the link of its groups, seconds later */
+	ip_batch("link set p11 addrgenmode none\n");
 	write_file("/proc/sys/net/ipv6/conf/p11/disable_ipv6", "0");
 	ip_batch("route add " ELSEWHERE6 " dev p11\n");
 	write_file("/proc/sys/net/ipv6/conf/p11/accept_ra", "0");
