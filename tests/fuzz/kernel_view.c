@@ -148,7 +148,7 @@ char *kernel_view(void)
 	add_table(MAP_PORTS, offsetof(struct abi_port, nexthop));
 	add_table(MAP_MACS, offsetof(struct abi_mac, nexthop));
 	add_table(MAP_HOSTS, offsetof(struct abi_host, nexthop));
-	add_table(MAP_PREFIXES, NO_NEXTHOP);
+	add_table(MAP_PREFIXES, offsetof(struct abi_prefix, nexthop));
 	add_table(MAP_MEMBERS, NO_NEXTHOP);
 	add_nexthops();
 	add_floods();
