@@ -103,10 +103,7 @@ def cli(lab):
 
 @pytest.fixture
 def own_lab():
-    """Without BGP: what a change of the file does is all that happens."""
-    fabric = make_fabric()
-    del fabric.config["bgp"]
-    with Lab(fabric) as made:
+    with Lab(make_fabric()) as made:
         made.nodes["dc1"].wait_up()
         os.chmod(made.run.directory, 0o755)
         yield made
@@ -115,6 +112,16 @@ def own_lab():
 @pytest.fixture
 def own_cli(own_lab):
     return Cli(own_lab, "dc1")
+
+
+@pytest.fixture
+def static_cli():
+    """Without BGP: what a change of the file does is all that happens."""
+    fabric = make_fabric()
+    del fabric.config["bgp"]
+    with Lab(fabric) as made:
+        made.nodes["dc1"].wait_up()
+        yield Cli(made, "dc1")
 
 
 @pytest.fixture(scope="session")

@@ -47,22 +47,22 @@ def test_run_time_ports_are_part_of_what_get_all_prints(own_cli):
     assert p.returncode == 0 and p.stderr == "nothing to change\n"
 
 
-def test_diff_says_what_apply_would_do(own_cli):
-    path = os.path.join(own_cli.directory, "new.yaml")
-    with open(os.path.join(own_cli.directory, "isthmus.yaml")) as f:
+def test_diff_says_what_apply_would_do(static_cli):
+    path = os.path.join(static_cli.directory, "new.yaml")
+    with open(os.path.join(static_cli.directory, "isthmus.yaml")) as f:
         text = f.read()
     with open(path, "w") as f:
         f.write(text.replace("10.0.1.12", "10.0.1.13"))
-    p = own_cli.run("diff", path)
+    p = static_cli.run("diff", path)
     assert p.returncode == 1 and "10.0.1.13" in p.stdout and "10.0.1.12" in p.stdout
-    dry = own_cli.run("apply", path, "--dry-run")
+    dry = static_cli.run("apply", path, "--dry-run")
     assert dry.returncode == 0 and dry.stdout == p.stdout and "would be made" in dry.stderr
-    assert own_cli.run("diff", path).returncode == 1
-    plan = json.loads(own_cli.ok("apply", path, "-o", "json"))
+    assert static_cli.run("diff", path).returncode == 1
+    plan = json.loads(static_cli.ok("apply", path, "-o", "json"))
     assert plan["changed"] and "\n".join(plan["steps"]) + "\n" == p.stdout and not plan["dryRun"]
-    p = own_cli.run("diff", path)
+    p = static_cli.run("diff", path)
     assert p.returncode == 0 and p.stdout == ""
-    assert "10.0.1.13" in own_cli.ok("get", "hosts")
+    assert "10.0.1.13" in static_cli.ok("get", "hosts")
 
 
 def test_a_change_of_names_alone_is_a_difference_too(own_cli):
@@ -77,15 +77,15 @@ def test_a_change_of_names_alone_is_a_difference_too(own_cli):
     assert "web3" in own_cli.ok("get", "ports", "-o", "name").split()
 
 
-def test_a_change_of_bgp_alone_is_a_difference_too(own_cli):
-    path = os.path.join(own_cli.directory, "new.yaml")
+def test_a_change_of_bgp_alone_is_a_difference_too(static_cli):
+    path = os.path.join(static_cli.directory, "new.yaml")
     with open(path, "w") as f:
-        f.write(own_cli.ok("get", "all", "-o", "yaml") + "bgp: {as: 65000}\n")
-    p = own_cli.run("diff", path)
+        f.write(static_cli.ok("get", "all", "-o", "yaml") + "bgp: {as: 65000}\n")
+    p = static_cli.run("diff", path)
     assert p.returncode == 1 and "BGP" in p.stdout
-    own_cli.ok("apply", path)
-    assert own_cli.run("diff", path).returncode == 0
-    assert "\nbgp:\n  as: 65000\n" in own_cli.ok("get", "all", "-o", "yaml")
+    static_cli.ok("apply", path)
+    assert static_cli.run("diff", path).returncode == 0
+    assert "\nbgp:\n  as: 65000\n" in static_cli.ok("get", "all", "-o", "yaml")
 
 
 def test_every_mutating_command_has_a_dry_run_that_changes_nothing(own_cli):
