@@ -187,6 +187,7 @@ void agent_settle(struct agent *a)
 
 struct everything {
 	struct datapath *dp;
+	struct kern *kern;
 	size_t failed;
 };
 
@@ -194,7 +195,10 @@ static void put_one(void *arg, const struct fwd *f)
 {
 	struct everything *e = arg;
 
-	e->failed += table_put(e->dp, f) < 0;
+	if (f->kind == FWD_ROUTE)
+		kern_route_put(e->kern, &f->route); /* the audit tells what is in the way */
+	else
+		e->failed += table_put(e->dp, f) < 0;
 }
 
 /* Next hops before what points at them, and so on: as many walks as there are kinds. */
@@ -211,13 +215,32 @@ static void put_of_kind(void *arg, const struct fwd *f)
 		put_one(w->everything, f);
 }
 
+void agent_sync_begin(struct agent *a)
+{
+	datapath_sync_begin(a->dp);
+	kern_routes_begin(a->kern); /* what cannot be listed the audit lists again */
+}
+
+int agent_sync_end(struct agent *a)
+{
+	int routes, r;
+
+	if (agent_lacks(a)) {
+		kern_routes_keep(a->kern);
+		return datapath_sync_keep(a->dp);
+	}
+	r = datapath_sync_end(a->dp);
+	routes = kern_routes_end(a->kern); /* last: next hops relied on them */
+	return r < 0 ? r : r + (routes > 0 ? routes : 0);
+}
+
 int agent_put_everything(struct agent *a)
 {
-	struct everything e = {.dp = a->dp};
+	struct everything e = {.dp = a->dp, .kern = a->kern};
 	const struct port_local *p;
 	int r;
 
-	datapath_sync_begin(a->dp);
+	agent_sync_begin(a);
 	e.failed += datapath_set_node(a->dp, &a->wire->node) < 0;
 	for (size_t i = 0; i < WIRE_INTERFACES; i++)
 		if (a->wire->attached[i])
@@ -230,7 +253,7 @@ int agent_put_everything(struct agent *a)
 
 		rib_each(a->rib, put_of_kind, &walk);
 	}
-	r = agent_lacks(a) ? datapath_sync_keep(a->dp) : datapath_sync_end(a->dp);
+	r = agent_sync_end(a);
 	return r < 0 ? r : (int)e.failed;
 }
 

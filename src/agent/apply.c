@@ -142,7 +142,7 @@ int apply_first(struct agent *a, struct loaded *l)
 	a->config_text = TAKE_PTR(l->text);
 	a->config_name = TAKE_PTR(l->name);
 	a->state->runtime_text = TAKE_PTR(l->runtime_text);
-	datapath_sync_begin(a->dp);
+	agent_sync_begin(a);
 	r = transact(a, l->config, l->self, false, NULL, &why);
 	if (r < 0) {
 		log_error("%s: not applied: %s", a->config_name, why ? why : strerror(-r));
@@ -151,7 +151,7 @@ int apply_first(struct agent *a, struct loaded *l)
 	l->config = NULL;
 	a->state->ports_unread = l->ports_unread;
 	a->state->fabric_unread = l->saved_unread;
-	r = agent_lacks(a) ? datapath_sync_keep(a->dp) : datapath_sync_end(a->dp);
+	r = agent_sync_end(a);
 	if (r < 0) {
 		agent_degrade(a, REASON_DATAPLANE, "the data plane is not clean: %s; trying again every second",
 			      datapath_error());

@@ -145,6 +145,14 @@ static void check_quota(struct agent *a)
 	agent_degrade(a, REASON_QUOTA, quota_check(&a->state->quota, text, sizeof(text)) ? "%s" : NULL, text);
 }
 
+static void check_routes(struct agent *a)
+{
+	int r = kern_routes_audit(a->kern);
+
+	count_repairs(a, r, "the kernel's routes");
+	agent_degrade(a, REASON_ROUTES, r < 0 ? "%s" : NULL, kern_route_error());
+}
+
 void agent_audit(struct agent *a)
 {
 	int r = datapath_audit(a->dp, ENTRIES_PER_TURN);
@@ -152,6 +160,7 @@ void agent_audit(struct agent *a)
 	count_repairs(a, r, "the forwarding entries, programs or pins");
 	agent_degrade(a, REASON_AUDIT, r < 0 ? "the data plane is not as it should be, and cannot be mended: %s" : NULL,
 		      datapath_error());
+	check_routes(a);
 	check_guards(a);
 	merge(a);
 	cut(a);

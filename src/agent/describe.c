@@ -137,12 +137,21 @@ static const char *nexthop_name(const struct names *n, uint64_t owner, char out[
 		snprintf(out, LABEL_SIZE, "port %s", port->name);
 	else if (h && h->type == FWD_NEXTHOP_TUNNEL)
 		snprintf(out, LABEL_SIZE, "tunnel to %s", addr_format(&h->remote, remote));
+	else if (h && h->type == FWD_NEXTHOP_NATIVE)
+		snprintf(out, LABEL_SIZE, "node %s without encapsulation", addr_format(&h->remote, remote));
 	else
 		snprintf(out, LABEL_SIZE, "a port");
 	return out;
 }
 
 /* ---- one function per kind of entry ---- */
+
+static void route_text(const struct names *n, const struct fwd *f, FILE *out)
+{
+	char text[160];
+
+	fputs(fwd_format(f, text, sizeof(text)), out);
+}
 
 static void nexthop_text(const struct names *n, const struct fwd *f, FILE *out)
 {
@@ -207,6 +216,7 @@ static void flood_text(const struct names *n, const struct fwd *f, FILE *out)
 }
 
 static void (*const entry_texts[FWD_KIND_MAX])(const struct names *n, const struct fwd *f, FILE *out) = {
+	[FWD_ROUTE] = route_text,
 	[FWD_NEXTHOP] = nexthop_text, [FWD_MEMBER] = member_text, [FWD_PREFIX] = prefix_text, [FWD_HOST] = host_text,
 	[FWD_MAC] = mac_text,         [FWD_PORT] = port_text,     [FWD_FLOOD] = flood_text,
 };

@@ -46,11 +46,11 @@ static void expose_datapath(struct metrics *m, const struct datapath *dp)
 	for (unsigned c = 0; c < COUNTER_MAX; c++)
 		labelled(m, "counter", counter_name(c), (double)counters[c].bytes);
 	metrics_family(m, "isthmus_table_entries", METRICS_GAUGE, NULL, "Entries in a table of the data plane.");
-	for (unsigned k = 0; k < FWD_KIND_MAX; k++)
+	for (unsigned k = FWD_ROUTE + 1; k < FWD_KIND_MAX; k++)
 		labelled(m, "table", fwd_kind_name(k), (double)table_length(dp, k));
 	metrics_family(m, "isthmus_table_capacity", METRICS_GAUGE, NULL,
 		       "Entries that a table of the data plane can hold.");
-	for (unsigned k = 0; k < FWD_KIND_MAX; k++)
+	for (unsigned k = FWD_ROUTE + 1; k < FWD_KIND_MAX; k++)
 		labelled(m, "table", fwd_kind_name(k), (double)table_capacity(dp, k));
 }
 

@@ -176,6 +176,8 @@ int once_teardown(const struct agent_options *options, bool purge)
 		r = kern_fib_disable(kern);
 	if (r >= 0)
 		r = kern_neighbours_release(kern);
+	if (r >= 0)
+		r = kern_routes_remove(kern);
 	if (r < 0) {
 		fprintf(stderr, "isthmusd: settings of the kernel cannot be put back: %s\n", strerror(-r));
 		code = 1;

@@ -126,7 +126,7 @@ int plan_check(const struct plan *p, const struct datapath *dp, bool anew, char 
 	for (unsigned kind = 0; kind < FWD_KIND_MAX; kind++) {
 		size_t used = anew ? 0 : table_length(dp, kind);
 
-		if (more[kind] == 0 || used + more[kind] <= table_capacity(dp, kind))
+		if (more[kind] == 0 || kind == FWD_ROUTE || used + more[kind] <= table_capacity(dp, kind))
 			continue;
 		if (text_format(why,
 				"the table of %ss is too small: it holds %zu, %zu are in use, and this needs %zu more; "
@@ -158,7 +158,17 @@ static int unguard(struct datapath *dp, const struct kern *kern, const struct pl
 	return attach_remove(dp, s->interface.ifindex, ATTACH_PORT);
 }
 
-static int step_do(const struct plan_step *s, struct datapath *dp, const struct kern *kern)
+int plan_entry_put(struct datapath *dp, struct kern *kern, const struct fwd *f)
+{
+	return f->kind == FWD_ROUTE ? kern_route_put(kern, &f->route) : table_put(dp, f);
+}
+
+int plan_entry_del(struct datapath *dp, struct kern *kern, const struct fwd *f)
+{
+	return f->kind == FWD_ROUTE ? kern_route_del(kern, &f->route.prefix) : table_del(dp, f);
+}
+
+static int step_do(const struct plan_step *s, struct datapath *dp, struct kern *kern)
 {
 	switch (s->action) {
 	case PLAN_NODE:
@@ -168,9 +178,9 @@ static int step_do(const struct plan_step *s, struct datapath *dp, const struct 
 	case PLAN_GUARD:
 		return guard(dp, kern, s);
 	case PLAN_PUT:
-		return table_put(dp, &s->change.now);
+		return plan_entry_put(dp, kern, &s->change.now);
 	case PLAN_DELETE:
-		return table_del(dp, &s->change.old);
+		return plan_entry_del(dp, kern, &s->change.old);
 	case PLAN_UNGUARD:
 		return unguard(dp, kern, s);
 	case PLAN_UNWIRE:
@@ -181,7 +191,7 @@ static int step_do(const struct plan_step *s, struct datapath *dp, const struct 
 	return -EINVAL;
 }
 
-static int step_undo(const struct plan_step *s, struct datapath *dp, const struct kern *kern)
+static int step_undo(const struct plan_step *s, struct datapath *dp, struct kern *kern)
 {
 	switch (s->action) {
 	case PLAN_NODE:
@@ -191,9 +201,10 @@ static int step_undo(const struct plan_step *s, struct datapath *dp, const struc
 	case PLAN_GUARD:
 		return unguard(dp, kern, s);
 	case PLAN_PUT:
-		return s->change.had_old ? table_put(dp, &s->change.old) : table_del(dp, &s->change.now);
+		return s->change.had_old ? plan_entry_put(dp, kern, &s->change.old) :
+					   plan_entry_del(dp, kern, &s->change.now);
 	case PLAN_DELETE:
-		return table_put(dp, &s->change.old);
+		return plan_entry_put(dp, kern, &s->change.old);
 	case PLAN_UNGUARD:
 		return guard(dp, kern, s);
 	case PLAN_UNWIRE:
@@ -209,9 +220,15 @@ static bool on_interface(enum plan_action a)
 	return a == PLAN_WIRE || a == PLAN_GUARD || a == PLAN_UNGUARD || a == PLAN_UNWIRE;
 }
 
+static bool is_route(const struct plan_step *s)
+{
+	return (s->action == PLAN_PUT && s->change.now.kind == FWD_ROUTE) ||
+	       (s->action == PLAN_DELETE && s->change.old.kind == FWD_ROUTE);
+}
+
 static void explain_failure(const struct plan_step *s, int r, size_t not_undone, char **why)
 {
-	const char *reason = datapath_error();
+	const char *reason = is_route(s) ? kern_route_error() : datapath_error();
 	char what[160] = "set the node's addresses";
 
 	if (on_interface(s->action))
@@ -225,7 +242,7 @@ static void explain_failure(const struct plan_step *s, int r, size_t not_undone,
 		*why = NULL;
 }
 
-static int run_or_undo(struct plan *p, struct datapath *dp, const struct kern *kern, char **why)
+static int run_or_undo(struct plan *p, struct datapath *dp, struct kern *kern, char **why)
 {
 	for (size_t i = 0; i < p->length; i++) {
 		struct plan_step *s = &p->steps[i];
@@ -235,6 +252,8 @@ static int run_or_undo(struct plan *p, struct datapath *dp, const struct kern *k
 		if (s->outcome >= 0 || (s->outcome == -ENODEV && on_interface(s->action)))
 			continue;
 		explain_failure(s, s->outcome, 0, why);
+		if (is_route(s)) /* it would be tried again */
+			step_undo(s, dp, kern);
 		for (size_t k = i; k-- > 0;) {
 			int r = p->steps[k].outcome >= 0 ? step_undo(&p->steps[k], dp, kern) : 0;
 
@@ -249,7 +268,7 @@ static int run_or_undo(struct plan *p, struct datapath *dp, const struct kern *k
 	return 0;
 }
 
-int plan_run(struct plan *p, struct datapath *dp, const struct kern *kern, char **why)
+int plan_run(struct plan *p, struct datapath *dp, struct kern *kern, char **why)
 {
 	int r = run_or_undo(p, dp, kern, why);
 
@@ -257,7 +276,7 @@ int plan_run(struct plan *p, struct datapath *dp, const struct kern *kern, char 
 	return r;
 }
 
-size_t plan_run_all(struct plan *p, struct datapath *dp, const struct kern *kern)
+size_t plan_run_all(struct plan *p, struct datapath *dp, struct kern *kern)
 {
 	size_t failed = 0;
 
@@ -265,7 +284,7 @@ size_t plan_run_all(struct plan *p, struct datapath *dp, const struct kern *kern
 		struct plan_step *s = &p->steps[i];
 
 		s->outcome = step_do(s, dp, kern);
-		failed += s->outcome < 0 && !on_interface(s->action);
+		failed += s->outcome < 0 && !on_interface(s->action) && !is_route(s); /* the audit sees to routes */
 	}
 	datapath_settle(dp);
 	return failed;

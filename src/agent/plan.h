@@ -74,10 +74,14 @@ int plan_check(const struct plan *p, const struct datapath *dp, bool anew, char 
  * 0, or the error of the step that failed, named in *why, when all before it were undone.  An interface that went away
  * meanwhile is no failure: its step's outcome is -ENODEV.
  */
-int plan_run(struct plan *p, struct datapath *dp, const struct kern *kern, char **why);
+int plan_run(struct plan *p, struct datapath *dp, struct kern *kern, char **why);
+
+/* One entry into the table, or the route into the kernel, that it is for; as table_put, table_del and kern_route_put say. */
+int plan_entry_put(struct datapath *dp, struct kern *kern, const struct fwd *f);
+int plan_entry_del(struct datapath *dp, struct kern *kern, const struct fwd *f);
 
 /* Without undo: goes on after a failure; the number of entries that failed (interfaces have their step's outcome). */
-size_t plan_run_all(struct plan *p, struct datapath *dp, const struct kern *kern);
+size_t plan_run_all(struct plan *p, struct datapath *dp, struct kern *kern);
 
 /*
  * ---- describe.c: steps as people's text; names come from the configurations before and after, either may be NULL

@@ -26,6 +26,7 @@ enum reason { /* why the node is degraded, in order of weight; one text each */
 	REASON_SNAPSHOT, /* what was applied last cannot be used */
 	REASON_DATAPLANE, /* writes to the kernel fail */
 	REASON_AUDIT, /* drift that cannot be mended */
+	REASON_ROUTES, /* something is in the way of the kernel's routes */
 	REASON_UNDERLAY, /* no interface to receive on */
 	REASON_PATH,     /* nodes that cannot be reached */
 	REASON_BGP,      /* nobody can connect to it */
@@ -69,6 +70,9 @@ void agent_degrade(struct agent *a, enum reason r, const char *format, ...) __at
 void agent_settle(struct agent *a);
 void agent_out_of_memory(struct agent *a); /* ends the daemon; the data plane goes on, a restart takes it over */
 void agent_look_at_paths(struct agent *a);
+/* Between them everything is put; what nobody put goes with the end, unless there is more that could not be read yet. */
+void agent_sync_begin(struct agent *a);
+int agent_sync_end(struct agent *a); /* the number of entries that went, or -errno */
 int agent_put_everything(struct agent *a); /* from full state; number of steps that failed, or -errno */
 
 int agent_follow(struct agent *a); /* from now on the loop drives it */

@@ -329,6 +329,7 @@ void view_host_route(struct json *j, const struct agent *a, const struct config_
 	bool known = installed &&
 		     lookup(a, &(struct fwd){.kind = FWD_NEXTHOP, .nexthop.owner = host.host.nexthop}, &nexthop);
 	bool tunnel = known && nexthop.nexthop.type == FWD_NEXTHOP_TUNNEL;
+	bool native = known && nexthop.nexthop.type == FWD_NEXTHOP_NATIVE;
 
 	route_begin(j, n, prefix_format(&prefix, text), "host");
 	put_via(j, a, p);
@@ -340,7 +341,10 @@ void view_host_route(struct json *j, const struct agent *a, const struct config_
 		json_put_uint(j, "vni", nexthop.nexthop.foreign ? network_vni(n) : n->tenant->vni);
 	} else {
 		put_null(j, "vtep");
-		put_null(j, "encap");
+		if (native)
+			json_put_string(j, "encap", config_encap_name(CONFIG_ENCAP_NONE));
+		else
+			put_null(j, "encap");
 		put_null(j, "vni");
 	}
 	json_key(j, "mtu");

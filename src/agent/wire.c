@@ -161,8 +161,20 @@ static void want_all(const struct wire *w, const struct kern *kern, const struct
 			want(wanted, kern_link_by_index(kern, p->path.ifindex));
 }
 
-static void node_of(const struct kern *kern, const struct config *c, const struct config_node *self, struct abi_node *out)
+/* The first so many of them: the node's entry has no room for more, and packets without tunnel come in on these only. */
+static void wires_of(const struct kern *kern, const struct wanted *wanted, struct abi_node *out)
 {
+	size_t n = 0;
+
+	for (size_t i = 0; i < wanted->length && n < ABI_WIRES; i++)
+		if (!kern_cut_brings(kern, wanted->ifindexes[i]))
+			out->wires[n++] = wanted->ifindexes[i];
+}
+
+static void node_of(const struct kern *kern, const struct config *c, const struct config_node *self,
+		    const struct wanted *wanted, struct abi_node *out)
+{
+	const struct config_tenant *native = config_native(c);
 	struct mac router_mac;
 
 	*out = (struct abi_node){.vxlan_port = htons(c->vxlan_port), .icmp_limit = c->icmp_limit,
@@ -172,6 +184,10 @@ static void node_of(const struct kern *kern, const struct config *c, const struc
 	config_router_mac(self, &router_mac);
 	memcpy(out->router_mac, router_mac.bytes, sizeof(out->router_mac));
 	memcpy(out->gateway_mac, c->gateway_mac.bytes, sizeof(out->gateway_mac));
+	if (native) {
+		out->native_vrf = native->vni;
+		wires_of(kern, wanted, out);
+	}
 }
 
 void wire_plan(const struct wire *w, const struct kern *kern, const struct config *c, const struct config_node *self,
@@ -180,10 +196,10 @@ void wire_plan(const struct wire *w, const struct kern *kern, const struct confi
 	struct wanted wanted = {0};
 	struct abi_node node;
 
-	node_of(kern, c, self, &node);
+	want_all(w, kern, self, &wanted);
+	node_of(kern, c, self, &wanted, &node);
 	if (!w->node_known || memcmp(&node, &w->node, sizeof(node)) != 0)
 		plan_node(plan, &node, &w->node);
-	want_all(w, kern, self, &wanted);
 	for (size_t i = 0; i < wanted.length; i++) {
 		const struct link *link = kern_link_by_index(kern, wanted.ifindexes[i]);
 

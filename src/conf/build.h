@@ -29,6 +29,7 @@ void build_router_id(struct build *b, const struct yaml_node *map, struct config
 int build_targets(struct build *b, const struct yaml_node *map, struct config_targets *import,
 		  struct config_targets *export);
 int clash_check(struct build *b);   /* 0 or -ENOMEM */
+int clash_native(struct build *b);  /* likewise; of networks without encapsulation */
 void build_fini(struct build *b);
 
 /* The first entry of a table in a map, the others by ->next; an entry that was refused has no ->object. */

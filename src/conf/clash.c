@@ -420,6 +420,8 @@ int clash_check(struct build *b)
 				if (n->object)
 					check_port(&x, n, n->object);
 	}
+	if (r >= 0)
+		r = clash_native(b);
 	claims_fini(&x.claims);
 	free(x.lonely);
 	return r;

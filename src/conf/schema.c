@@ -9,11 +9,11 @@
 
 static const struct schema_word encaps[] = {
 	{"vxlan", "Ethernet in UDP (RFC 7348)", CONFIG_ENCAP_VXLAN},
+	{"none", "l3 networks of one tenant: packets as they are, by host routes in the kernel", CONFIG_ENCAP_NONE},
 	{"geneve", "", .unsupported = true},
 	{"nvgre", "", .unsupported = true},
 	{"gre", "", .unsupported = true},
 	{"stt", "", .unsupported = true},
-	{"none", "", .unsupported = true},
 	{},
 };
 
@@ -87,7 +87,7 @@ static const struct schema_type
 			      "{\"const\": \"none\"}]"},
 	boolean = {"boolean", "true or false", type_check_boolean, .words = booleans, .bare = true,
 		   .json = "\"type\": \"boolean\""},
-	encap = {"word", "vxlan", type_check_word, .words = encaps},
+	encap = {"word", "vxlan or none", type_check_word, .words = encaps},
 	encryption = {"word", "never", type_check_word, .words = encryptions},
 	mode = {"word", "l2 or l3", type_check_word, .words = modes},
 	allow = {"word", "router-advertisement, dhcp-server, tunnel, routing or link-control", type_check_word,

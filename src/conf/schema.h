@@ -86,7 +86,8 @@ struct yaml_node;
 	X(NEIGHBOR_TWICE, 4018, "a node has a BGP neighbor twice")                                                     \
 	X(PEERS_WITH_SELF, 4019, "a BGP session of a node with itself")                                                \
 	X(NOT_A_REFLECTOR, 4020, "a route reflector that is a node of the fabric")                                     \
-	X(WORD_AND_NAME, 4021, "a word that is a name here too")
+	X(WORD_AND_NAME, 4021, "a word that is a name here too")                                                       \
+	X(NATIVE, 4022, "a network without encapsulation that the rest of the fabric contradicts")
 
 enum conf_code {
 #define X(symbol, number, meaning) CONF_##symbol,

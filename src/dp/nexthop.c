@@ -41,7 +41,7 @@ static void encode(const struct fwd_nexthop *n, struct abi_nexthop *out)
 		out->flags = n->peer ? NEXTHOP_PEER : 0;
 		return;
 	}
-	out->type = NEXTHOP_TUNNEL;
+	out->type = n->type == FWD_NEXTHOP_NATIVE ? NEXTHOP_NATIVE : NEXTHOP_TUNNEL;
 	out->encap = (uint8_t)n->encap;
 	out->flags = n->foreign ? NEXTHOP_FOREIGN : 0;
 	memcpy(out->router_mac, n->router_mac.bytes, sizeof(out->router_mac));
@@ -55,13 +55,13 @@ static void decode(const struct abi_nexthop *v, struct fwd *out)
 	out->kind = FWD_NEXTHOP;
 	out->nexthop.owner = v->owner;
 	out->nexthop.mtu = v->mtu;
-	if (v->type != NEXTHOP_TUNNEL) {
+	if (v->type != NEXTHOP_TUNNEL && v->type != NEXTHOP_NATIVE) {
 		out->nexthop.type = FWD_NEXTHOP_PORT;
 		out->nexthop.ifindex = v->ifindex;
 		out->nexthop.peer = v->flags & NEXTHOP_PEER;
 		return;
 	}
-	out->nexthop.type = FWD_NEXTHOP_TUNNEL;
+	out->nexthop.type = v->type == NEXTHOP_NATIVE ? FWD_NEXTHOP_NATIVE : FWD_NEXTHOP_TUNNEL;
 	out->nexthop.encap = v->encap;
 	out->nexthop.foreign = v->flags & NEXTHOP_FOREIGN;
 	memcpy(out->nexthop.router_mac.bytes, v->router_mac, sizeof(v->router_mac));
@@ -71,7 +71,7 @@ static void decode(const struct abi_nexthop *v, struct fwd *out)
 
 static enum abi_flood_kind flood_kind(const struct abi_nexthop *v)
 {
-	if (v->type != NEXTHOP_TUNNEL)
+	if (v->type != NEXTHOP_TUNNEL) /* nothing is replicated to a native one */
 		return FLOOD_LOCAL;
 	return addr_is_v4((const struct addr *)&v->remote) ? FLOOD_TUNNEL4 : FLOOD_TUNNEL6;
 }

@@ -461,9 +461,20 @@ static int refuse_reader(const struct datapath *dp)
 	return dp->read_only ? error_set(-EROFS, "the data plane was opened to be read only") : 0;
 }
 
+/* Routes are the kernel's, and no table of the data plane holds them. */
+static bool is_elsewhere(enum fwd_kind kind)
+{
+	return kind == FWD_ROUTE;
+}
+
+static int refuse(const struct datapath *dp, const struct fwd *f)
+{
+	return is_elsewhere(f->kind) ? error_set(-EINVAL, "no table holds a %s", fwd_kind_name(f->kind)) : refuse_reader(dp);
+}
+
 int table_put(struct datapath *dp, const struct fwd *f)
 {
-	int r = refuse_reader(dp);
+	int r = refuse(dp, f);
 
 	if (r < 0)
 		return r;
@@ -474,7 +485,7 @@ int table_put(struct datapath *dp, const struct fwd *f)
 
 int table_del(struct datapath *dp, const struct fwd *f)
 {
-	int r = refuse_reader(dp);
+	int r = refuse(dp, f);
 
 	if (r < 0)
 		return r;
@@ -485,6 +496,8 @@ int table_del(struct datapath *dp, const struct fwd *f)
 
 void table_each(const struct datapath *dp, enum fwd_kind kind, bool (*fn)(void *arg, const struct fwd *f), void *arg)
 {
+	if (is_elsewhere(kind))
+		return;
 	if (kind == FWD_NEXTHOP)
 		nexthop_each(dp, fn, arg);
 	else if (kind == FWD_FLOOD)
@@ -530,6 +543,8 @@ static bool read_get(const struct datapath *dp, const struct fwd *f, struct fwd 
 
 bool table_get(const struct datapath *dp, const struct fwd *key, struct fwd *out)
 {
+	if (is_elsewhere(key->kind))
+		return false;
 	if (dp->read_only)
 		return read_get(dp, key, out);
 	if (key->kind == FWD_NEXTHOP)
@@ -547,6 +562,8 @@ size_t table_length(const struct datapath *dp, enum fwd_kind kind)
 {
 	size_t length = 0;
 
+	if (is_elsewhere(kind))
+		return 0;
 	if (dp->read_only) {
 		table_each(dp, kind, count_one, &length);
 		return length;
@@ -558,6 +575,8 @@ size_t table_length(const struct datapath *dp, enum fwd_kind kind)
 
 size_t table_capacity(const struct datapath *dp, enum fwd_kind kind)
 {
+	if (is_elsewhere(kind))
+		return 0;
 	if (kind == FWD_NEXTHOP)
 		return dp->maps[MAP_NEXTHOPS].shape.capacity - 1; /* number 0 is nobody's */
 	return dp->maps[kind == FWD_FLOOD ? MAP_FLOODS : plain[kind].map].shape.capacity;

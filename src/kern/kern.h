@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "lib/addr.h"
+#include "model/fwd.h"
 
 struct kern;
 
@@ -67,6 +68,33 @@ struct kern_path { /* RTM_GETROUTE */
 };
 /* How the kernel would send to `to` from `from`: 0, -ENETUNREACH, -errno */
 int kern_path(struct kern *k, const struct addr *to, const struct addr *from, struct kern_path *out);
+
+/* ---- route.c: host routes that are kept in the kernel's main table ---- */
+
+/* Routes with this protocol number (ip route show proto 73) are ours, and no others are touched. */
+#define KERN_ROUTE_PROTOCOL 73
+
+/*
+ * 1 written, 0 was so, or no next hop can be reached just now: then it is written when one can.  -EEXIST: a route that
+ * is not ours is in the way; the audit tries again, until it is deleted.  What a former life left is taken over.
+ */
+int kern_route_put(struct kern *k, const struct fwd_route *route);
+int kern_route_del(struct kern *k, const struct prefix *to); /* 1 removed, 0 there was none */
+const char *kern_route_error(void); /* of the last call that failed, for people */
+
+/* Full state: what is put between the two stays, what is of ours beside that goes with the end; the number of them. */
+int kern_routes_begin(struct kern *k);
+int kern_routes_end(struct kern *k);
+void kern_routes_keep(struct kern *k); /* ends it with everything kept */
+
+/*
+ * Follows the kernel's own routes to the next hops, and puts right what others removed or changed: when the kernel told of
+ * something, or it has not been looked at for long.  The number of those that had been changed; -EEXIST: something is in
+ * the way of a route.
+ */
+int kern_routes_audit(struct kern *k);
+int kern_routes_remove(struct kern *k); /* all of ours, for a teardown; their number */
+size_t kern_routes_length(const struct kern *k);
 
 /* Keep the underlay neighbour of a path resolved, so that the first packet finds it (NTF_MANAGED, else NTF_USE). */
 int kern_neighbour_keep(struct kern *k, uint32_t ifindex, const struct addr *next_hop);

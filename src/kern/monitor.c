@@ -17,7 +17,10 @@ static void on_link(struct kern *k, const struct link *link)
 	const struct link *held;
 
 	/* Without memory the link is found by the next dump. */
-	if (links_put(&k->links, link, &held) == LINKS_CHANGED && k->callbacks.on_link)
+	if (links_put(&k->links, link, &held) != LINKS_CHANGED)
+		return;
+	routes_doubt(&k->routes); /* routes through a link that goes down go without a word */
+	if (k->callbacks.on_link)
 		k->callbacks.on_link(k->arg, held);
 }
 
@@ -62,7 +65,7 @@ static void on_message(void *arg, const struct rtnl_message *m)
 		k->routing_changed |= links_address_remove(&k->links, &m->address);
 		break;
 	case RTNL_ROUTE:
-		k->routing_changed = true;
+		k->routing_changed |= !routes_hear(&k->routes, &m->route);
 		break;
 	case RTNL_ROUTING_CHANGE:
 		k->routing_changed = true;
@@ -110,6 +113,7 @@ static void tell(struct kern *k)
 	}
 	if (k->routing_changed) {
 		k->routing_changed = false;
+		routes_doubt(&k->routes);
 		if (k->callbacks.on_route_change)
 			k->callbacks.on_route_change(k->arg);
 	}
@@ -170,6 +174,7 @@ void kern_close(struct kern *k)
 	if (!k)
 		return;
 	links_fini(&k->links);
+	routes_fini(&k->routes);
 	rtnl_close(&k->asking);
 	if (k->hearing)
 		mnl_socket_close(k->hearing);
@@ -186,6 +191,7 @@ int kern_open(const struct kern_callbacks *callbacks, void *arg, struct kern **o
 	if (!k)
 		return -ENOMEM;
 	links_init(&k->links);
+	routes_init(&k->routes);
 	/* Heard first, asked second: a change in between is told twice rather than never. */
 	r = open_hearing(&k->hearing);
 	if (r < 0)

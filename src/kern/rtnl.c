@@ -185,6 +185,47 @@ static void decode_via(const struct nlattr *attribute, struct addr *out)
 				   size - sizeof(uint16_t), out);
 }
 
+static void decode_ways(const struct nlattr *attribute, struct rtnl_route *out)
+{
+	size_t size = attribute ? mnl_attr_get_payload_len(attribute) : 0;
+	const uint8_t *data = attribute ? mnl_attr_get_payload(attribute) : NULL;
+	struct rtnexthop hop;
+
+	while (size >= sizeof(hop) && out->n_ways < RTNL_WAYS) {
+		struct attributes a = {0};
+		struct rtnl_way *way = &out->ways[out->n_ways];
+		size_t step;
+
+		memcpy(&hop, data, sizeof(hop));
+		if (hop.rtnh_len < sizeof(hop) || hop.rtnh_len > size)
+			return;
+		mnl_attr_parse_payload(data + sizeof(hop), hop.rtnh_len - sizeof(hop), attributes_collect, &a);
+		*way = (struct rtnl_way){.ifindex = (uint32_t)hop.rtnh_ifindex, .onlink = hop.rtnh_flags & RTNH_F_ONLINK};
+		decode_via(a.of[RTA_VIA], &way->gateway);
+		get_address(a.of[RTA_GATEWAY], &way->gateway);
+		out->n_ways++;
+		step = MNL_ALIGN((size_t)hop.rtnh_len);
+		if (step > size)
+			return;
+		data += step;
+		size -= step;
+	}
+}
+
+static int decode_destination(const struct rtmsg *r, const struct nlattr *attribute, struct prefix *out)
+{
+	uint8_t most = r->rtm_family == AF_INET ? 32 : 128;
+
+	if (r->rtm_dst_len > most)
+		return -EBADMSG;
+	out->length = (uint8_t)(128 - most + r->rtm_dst_len);
+	if (r->rtm_family == AF_INET)
+		out->addr.bytes[10] = out->addr.bytes[11] = 0xff;
+	if (!attribute)
+		return 0;
+	return get_address(attribute, &out->addr) && addr_is_v4(&out->addr) == (most == 32) ? 0 : -EBADMSG;
+}
+
 static int decode_route(const struct nlmsghdr *h, const void *body, const struct attributes *a,
 			struct rtnl_message *out)
 {
@@ -200,7 +241,14 @@ static int decode_route(const struct nlmsghdr *h, const void *body, const struct
 	decode_via(a->of[RTA_VIA], &out->route.gateway);
 	get_address(a->of[RTA_GATEWAY], &out->route.gateway);
 	get_address(a->of[RTA_PREFSRC], &out->route.source);
-	return 0;
+	out->route.removed = h->nlmsg_type == RTM_DELROUTE;
+	out->route.onlink = r->rtm_flags & RTNH_F_ONLINK;
+	out->route.protocol = r->rtm_protocol;
+	out->route.type = r->rtm_type;
+	out->route.table = a->of[RTA_TABLE] ? get_u32(a->of[RTA_TABLE]) : r->rtm_table;
+	out->route.metric = get_u32(a->of[RTA_PRIORITY]);
+	decode_ways(a->of[RTA_MULTIPATH], &out->route);
+	return decode_destination(r, a->of[RTA_DST], &out->route.to);
 }
 
 static int decode_routing_change(const struct nlmsghdr *h, const void *body, const struct attributes *a,

@@ -31,10 +31,24 @@ struct rtnl_address {
 	struct addr addr;
 };
 
+#define RTNL_WAYS 8
+
+struct rtnl_way {
+	struct addr gateway; /* zero = none: on link */
+	uint32_t ifindex;
+	bool onlink; /* the gateway need not be in a subnet of the link's */
+};
+
 struct rtnl_route {
 	uint32_t ifindex;
 	uint32_t mtu; /* 0 = none of its own */
 	struct addr gateway, source; /* zero = none */
+	bool removed, onlink;
+	struct prefix to;
+	uint32_t table, metric;
+	uint8_t protocol, type; /* RTPROT_*, RTN_* */
+	uint8_t n_ways; /* of a route with several next hops; those beyond RTNL_WAYS are not told */
+	struct rtnl_way ways[RTNL_WAYS];
 };
 
 struct rtnl_neighbour {

@@ -16,16 +16,31 @@ struct links {
 	uint32_t round; /* of dumps: what a new one does not mention is gone */
 };
 
+struct routes {
+	struct hmap by_prefix, hops;
+	uint32_t round;   /* of what is known of the ways to hops */
+	bool suspect;     /* the kernel's may be others than ours */
+	unsigned audits;  /* since all were looked at */
+};
+
 struct kern {
 	struct rtnl asking;         /* requests and their answers */
 	struct mnl_socket *hearing; /* notifications */
 	struct links links;
+	struct routes routes;
 	struct kern_callbacks callbacks;
 	void *arg;
 	/* gathered during one kern_read, told once at its end */
 	bool routing_changed;
 	bool filters_gone;
 };
+
+void routes_init(struct routes *r);
+void routes_fini(struct routes *r);
+/* A notification.  True when it is about a route of ours, or one in the place of one. */
+bool routes_hear(struct routes *r, const struct rtnl_route *route);
+/* Routes, links or addresses changed: the ways to the hops may be others now. */
+void routes_doubt(struct routes *r);
 
 enum links_change {
 	LINKS_SAME, /* counters at most */

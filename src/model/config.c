@@ -133,7 +133,7 @@ const char *config_mode_name(enum config_mode m)
 
 const char *config_encap_name(enum config_encap e)
 {
-	static const char *const names[] = {[CONFIG_ENCAP_VXLAN] = "vxlan"};
+	static const char *const names[] = {[CONFIG_ENCAP_VXLAN] = "vxlan", [CONFIG_ENCAP_NONE] = "none"};
 
 	static_assert(sizeof(names) / sizeof(names[0]) == CONFIG_ENCAP_MAX, "a name per encapsulation");
 	return names[e];
@@ -462,6 +462,15 @@ const struct addr *config_path(const struct config_node *from, const struct conf
 			return &to->underlay[i];
 		}
 	}
+	return NULL;
+}
+
+const struct config_tenant *config_native(const struct config *c)
+{
+	for (size_t t = 0; t < c->n_tenants; t++)
+		for (size_t i = 0; i < c->tenants[t].n_networks; i++)
+			if (c->tenants[t].networks[i].encap == CONFIG_ENCAP_NONE)
+				return &c->tenants[t];
 	return NULL;
 }
 

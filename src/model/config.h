@@ -28,6 +28,7 @@ struct config_place { /* where the text says so; line 0 = not from a text */
 
 enum config_encap {
 	CONFIG_ENCAP_VXLAN,
+	CONFIG_ENCAP_NONE, /* by the kernel's routes; one tenant of a fabric, whose networks are all so */
 	CONFIG_ENCAP_MAX
 };
 
@@ -227,6 +228,9 @@ bool config_bgp_equal(const struct config *a, const struct config *b); /* `bgp`,
 /* The address of `to` that `from` sends to: the first of to's list of a family that `from` has too, or NULL. */
 const struct addr *config_path(const struct config_node *from, const struct config_node *to,
 			       const struct addr **source);
+
+/* The tenant that lives in the underlay's address space, as one of its networks has no encapsulation; or NULL. */
+const struct config_tenant *config_native(const struct config *c);
 
 /* The MAC of a node's router (inner destination of routed traffic), the same on every node that reads the same file. */
 void config_router_mac(const struct config_node *n, struct mac *out);

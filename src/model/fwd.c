@@ -15,6 +15,30 @@ static bool prefix_equal(const struct prefix *a, const struct prefix *b)
 
 /* ---- one trio of functions per kind: same key, equal value (keys known to be the same), text ---- */
 
+static bool route_same(const struct fwd *a, const struct fwd *b)
+{
+	return prefix_equal(&a->route.prefix, &b->route.prefix);
+}
+
+static bool route_equal(const struct fwd *a, const struct fwd *b)
+{
+	if (a->route.n_hops != b->route.n_hops)
+		return false;
+	for (size_t i = 0; i < a->route.n_hops; i++)
+		if (!addr_equal(&a->route.hops[i], &b->route.hops[i]))
+			return false;
+	return true;
+}
+
+static void route_format(const struct fwd *f, char *out, size_t size)
+{
+	char prefix[PREFIX_TEXT_SIZE], hop[ADDR_TEXT_SIZE];
+	size_t used = (size_t)snprintf(out, size, "%s", prefix_format(&f->route.prefix, prefix));
+
+	for (size_t i = 0; i < f->route.n_hops && used < size; i++)
+		used += (size_t)snprintf(out + used, size - used, " via %s", addr_format(&f->route.hops[i], hop));
+}
+
 static bool nexthop_same(const struct fwd *a, const struct fwd *b)
 {
 	return a->nexthop.owner == b->nexthop.owner;
@@ -40,6 +64,8 @@ static void nexthop_format(const struct fwd *f, char *out, size_t size)
 	if (n->type == FWD_NEXTHOP_PORT)
 		snprintf(out, size, "%016" PRIx64 " port ifindex %u%s mtu %u", n->owner, n->ifindex,
 			 n->ifindex == 0 ? " (waiting)" : n->peer ? " peer" : "", n->mtu);
+	else if (n->type == FWD_NEXTHOP_NATIVE)
+		snprintf(out, size, "%016" PRIx64 " native %s mtu %u", n->owner, addr_format(&n->remote, remote), n->mtu);
 	else
 		snprintf(out, size, "%016" PRIx64 " tunnel %s from %s%s router %s mtu %u", n->owner,
 			 addr_format(&n->remote, remote), addr_format(&n->local, local), n->foreign ? " foreign" : "",
@@ -174,6 +200,7 @@ static const struct {
 	bool (*equal)(const struct fwd *a, const struct fwd *b);
 	void (*format)(const struct fwd *f, char *out, size_t size);
 } kinds[] = {
+	[FWD_ROUTE] = {"route", route_same, route_equal, route_format},
 	[FWD_NEXTHOP] = {"nexthop", nexthop_same, nexthop_equal, nexthop_format},
 	[FWD_MEMBER] = {"member", member_same, member_equal, member_format},
 	[FWD_PREFIX] = {"prefix", prefix_same, prefix_value_equal, prefix_value_format},

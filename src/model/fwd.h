@@ -18,6 +18,7 @@
 #include "lib/addr.h"
 
 enum fwd_kind {
+	FWD_ROUTE, /* of the node's kernel: what a next hop without encapsulation relies on */
 	FWD_NEXTHOP,
 	FWD_MEMBER, /* inbound before anything sends */
 	FWD_PREFIX,
@@ -31,10 +32,24 @@ enum fwd_kind {
 enum fwd_nexthop_type {
 	FWD_NEXTHOP_PORT,
 	FWD_NEXTHOP_TUNNEL,
+	FWD_NEXTHOP_NATIVE, /* another node's, without encapsulation: by the kernel's routes */
 };
 
 enum fwd_encap {
+	FWD_ENCAP_NONE,
 	FWD_ENCAP_VXLAN = 1, /* = ENCAP_VXLAN of bpf/abi.h */
+};
+
+#define FWD_ROUTE_HOPS 4
+
+/*
+ * A route that is kept in the kernel with our protocol number, over all of these next hops.  A hop need not be on a link of
+ * this node's: the kernel's own route to it is taken then.
+ */
+struct fwd_route {
+	struct prefix prefix; /* key */
+	uint8_t n_hops;       /* 1 to FWD_ROUTE_HOPS */
+	struct addr hops[FWD_ROUTE_HOPS]; /* each once, in the order of addr_compare; unused ones zero */
 };
 
 struct fwd_nexthop {
@@ -43,12 +58,12 @@ struct fwd_nexthop {
 	/* port */
 	uint32_t ifindex; /* 0 = waiting: packets to it are dropped as port_down */
 	bool peer;        /* deliver with redirect_peer */
-	/* tunnel */
+	/* tunnel, native */
 	enum fwd_encap encap;
 	bool foreign; /* bridges only */
 	struct mac router_mac;
 	struct addr remote, local;
-	/* both */
+	/* all */
 	uint32_t mtu; /* largest inner layer-3 packet, bytes */
 };
 
@@ -103,6 +118,7 @@ struct fwd_flood {
 struct fwd {
 	enum fwd_kind kind;
 	union {
+		struct fwd_route route;
 		struct fwd_nexthop nexthop;
 		struct fwd_member member;
 		struct fwd_prefix prefix;

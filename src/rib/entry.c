@@ -13,6 +13,10 @@ static struct entry_key key_of(const struct fwd *f)
 	struct entry_key k = {.kind = f->kind};
 
 	switch (f->kind) {
+	case FWD_ROUTE:
+		k.addr = f->route.prefix.addr;
+		k.length = f->route.prefix.length;
+		break;
 	case FWD_NEXTHOP:
 		k.owner = f->nexthop.owner;
 		break;

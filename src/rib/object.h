@@ -80,6 +80,7 @@ struct network {
 	struct addr *gateways;
 	size_t n_gateways;
 	bool flood;
+	bool native;        /* without encapsulation */
 	size_t n_here;      /* ports of this node */
 	bool routed_here;   /* counted in tenant->n_routed_here */
 	LIST_HEAD(network_ports, port) ports;

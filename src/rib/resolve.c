@@ -107,7 +107,9 @@ static void claim_members(struct rib *rib, struct item *item, const char *origin
 	}
 }
 
-static void claim_tunnel(struct rib *rib, struct item *item, const struct node *node, struct fwd_nexthop like)
+/* Of a tunnel, or of the node itself where there is no encapsulation. */
+static void claim_tunnel(struct rib *rib, struct item *item, const struct node *node, bool native,
+			 struct fwd_nexthop like)
 {
 	struct fwd f = {.kind = FWD_NEXTHOP, .nexthop = like};
 	const struct addr *remote, *local;
@@ -116,11 +118,11 @@ static void claim_tunnel(struct rib *rib, struct item *item, const struct node *
 	remote = node_path(rib, node, &local, &mtu);
 	if (!remote)
 		return;
-	f.nexthop.type = FWD_NEXTHOP_TUNNEL;
-	f.nexthop.encap = FWD_ENCAP_VXLAN;
+	f.nexthop.type = native ? FWD_NEXTHOP_NATIVE : FWD_NEXTHOP_TUNNEL;
+	f.nexthop.encap = native ? FWD_ENCAP_NONE : FWD_ENCAP_VXLAN;
 	f.nexthop.remote = *remote;
 	f.nexthop.local = *local;
-	f.nexthop.mtu = tunnel_mtu(mtu, addr_is_v4(remote));
+	f.nexthop.mtu = native ? mtu : tunnel_mtu(mtu, addr_is_v4(remote));
 	claim(rib, item, ROUTE_SOURCE_CONFIG, node->name, &f);
 }
 
@@ -154,7 +156,7 @@ static void resolve_presence(struct rib *rib, struct item *item)
 		claim_members(rib, item, p->node->name, p->node, &m);
 	}
 	if (l2_here || p->n_ports > 0 || p->n_offers > 0) /* also out of scope, until the last offer that needs it is gone */
-		claim_tunnel(rib, item, p->node,
+		claim_tunnel(rib, item, p->node, n->native,
 			     (struct fwd_nexthop){.owner = p->owner,
 						  .foreign = foreign,
 						  .router_mac = routing ? routing->router_mac : p->node->router_mac});
@@ -179,7 +181,7 @@ static void resolve_edge(struct rib *rib, struct item *item)
 	if (tenant_is_here(e->tenant) && (e->n_offers > 0 || !e->node->foreign))
 		claim_members(rib, item, e->node->name, e->node, &m);
 	if (e->n_offers > 0)
-		claim_tunnel(rib, item, e->node,
+		claim_tunnel(rib, item, e->node, false,
 			     (struct fwd_nexthop){.owner = e->owner, .router_mac = e->router_mac});
 }
 
@@ -202,6 +204,36 @@ static void claim_mac(struct rib *rib, struct port *p, enum route_source source,
 	claim(rib, &p->item, source, p->name, &f);
 }
 
+/*
+ * The node's address of the same family; for IPv4 over an underlay of IPv6 alone the other (RFC 8950).  The kernel has
+ * nothing for IPv6 over IPv4.
+ */
+static const struct addr *native_hop(const struct rib *rib, const struct node *to, bool v4)
+{
+	const struct addr *found = NULL;
+
+	for (size_t i = 0; i < to->n_underlay; i++) {
+		bool hop_v4 = addr_is_v4(&to->underlay[i]);
+
+		if (own_address(rib->self, hop_v4) && (hop_v4 == v4 || (v4 && !found)))
+			found = &to->underlay[i];
+	}
+	return found;
+}
+
+static void claim_routes(struct rib *rib, struct port *p)
+{
+	for (size_t i = 0; i < p->n_addresses; i++) {
+		const struct addr *hop = native_hop(rib, p->node, addr_is_v4(&p->addresses[i]));
+		struct fwd f = {.kind = FWD_ROUTE, .route = {.prefix = {p->addresses[i], 128}, .n_hops = 1}};
+
+		if (!hop || addr_is_link_local(&p->addresses[i]))
+			continue;
+		f.route.hops[0] = *hop;
+		claim(rib, &p->item, ROUTE_SOURCE_CONFIG, p->name, &f);
+	}
+}
+
 static void resolve_remote_port(struct rib *rib, struct port *p)
 {
 	const struct addr *local;
@@ -209,6 +241,8 @@ static void resolve_remote_port(struct rib *rib, struct port *p)
 
 	if (!network_in_scope(p->network) || !node_path(rib, p->node, &local, &mtu))
 		return;
+	if (p->network->native)
+		claim_routes(rib, p);
 	claim_hosts(rib, p, ROUTE_SOURCE_CONFIG, p->presence->owner);
 	if (p->network->mode == CONFIG_MODE_L2 && p->network->n_here > 0)
 		claim_mac(rib, p, ROUTE_SOURCE_CONFIG, p->presence->owner);

@@ -333,7 +333,7 @@ static struct tenant *tenant_put(struct rib *rib, const struct config_tenant *c)
 static void network_put(struct rib *rib, struct tenant *t, const struct config_network *c)
 {
 	struct network *n = hmap_get(&rib->networks, c->full_name);
-	bool changed = false;
+	bool native = c->encap == CONFIG_ENCAP_NONE, changed = false;
 
 	if (!n) {
 		n = object_add(rib, &rib->networks, sizeof(*n), c->full_name);
@@ -349,10 +349,11 @@ static void network_put(struct rib *rib, struct tenant *t, const struct config_n
 	n->seen = rib->load;
 	if (n->mode != c->mode || n->vni != c->vni)
 		learn_forget_network(n);
-	changed |= n->mode != c->mode || n->vni != c->vni || n->flood != c->flood;
+	changed |= n->mode != c->mode || n->vni != c->vni || n->flood != c->flood || n->native != native;
 	n->mode = c->mode;
 	n->vni = c->vni;
 	n->flood = c->flood;
+	n->native = native;
 	changed |= array_set(rib, (void **)&n->subnets, &n->n_subnets, c->subnets, c->n_subnets, sizeof(*c->subnets));
 	changed |=
 		array_set(rib, (void **)&n->gateways, &n->n_gateways, c->gateways, c->n_gateways, sizeof(*c->gateways));

@@ -144,6 +144,18 @@ static const struct {
 	bool only_key;
 	const char *text;
 } rows[] = {
+	{{.kind = FWD_ROUTE, .route = {.prefix = {.length = 128}, .n_hops = 1}},
+	 {.kind = FWD_ROUTE, .route = {.prefix = {.length = 127}, .n_hops = 1}},
+	 {.kind = FWD_ROUTE, .route = {.prefix = {.length = 128}, .n_hops = 1, .hops = {{.bytes = {1}}}}},
+	 .text = "route ::/128 via ::"},
+	{{.kind = FWD_ROUTE, .route = {.prefix = {.length = 64}, .n_hops = 2}},
+	 {.kind = FWD_ROUTE, .route = {.prefix = {.addr = {.bytes = {1}}, .length = 64}, .n_hops = 2}},
+	 {.kind = FWD_ROUTE, .route = {.prefix = {.length = 64}, .n_hops = 1}},
+	 .text = "route ::/64 via :: via ::"},
+	{{.kind = FWD_NEXTHOP, .nexthop = {.owner = 1, .type = FWD_NEXTHOP_NATIVE, .mtu = 1500}},
+	 {.kind = FWD_NEXTHOP, .nexthop = {.owner = 2, .type = FWD_NEXTHOP_NATIVE, .mtu = 1500}},
+	 {.kind = FWD_NEXTHOP, .nexthop = {.owner = 1, .type = FWD_NEXTHOP_TUNNEL, .mtu = 1500}},
+	 .text = "nexthop 0000000000000001 native :: mtu 1500"},
 	{{.kind = FWD_NEXTHOP, .nexthop = {.owner = 1, .type = FWD_NEXTHOP_PORT, .ifindex = 7, .mtu = 1500}},
 	 {.kind = FWD_NEXTHOP, .nexthop = {.owner = 2, .type = FWD_NEXTHOP_PORT, .ifindex = 7, .mtu = 1500}},
 	 {.kind = FWD_NEXTHOP, .nexthop = {.owner = 1, .type = FWD_NEXTHOP_PORT, .ifindex = 8, .mtu = 1500}},

@@ -33,7 +33,7 @@ struct knobs {
 	} nodes[N_NODES];
 	struct { bool there; uint32_t vni; } tenants[N_TENANTS];
 	struct {
-		bool there, flood, subnet, gateway4, gateway6;
+		bool there, flood, native, subnet, gateway4, gateway6;
 		enum config_mode mode;
 		uint32_t vni;
 	} networks[N_TENANTS * N_NETWORKS];
@@ -104,6 +104,8 @@ static void build_network(struct fabric *f, const struct knobs *k, int t, int i,
 				     .tenant = &f->tenants[t],
 				     .mode = k->networks[at].mode,
 				     .flood = k->networks[at].flood,
+				     .encap = k->networks[at].native && k->networks[at].mode == CONFIG_MODE_L3 ?
+						      CONFIG_ENCAP_NONE : CONFIG_ENCAP_VXLAN,
 				     .vni = k->networks[at].mode == CONFIG_MODE_L2 ? k->networks[at].vni : 0,
 				     .subnets = f->subnets[t][i],
 				     .gateways = f->gateways[t][i]};
@@ -329,10 +331,38 @@ static void expect_network(struct set *s, const struct fabric *f, const struct c
 
 			config_router_mac(node, &h.router_mac);
 			h.mtu = (mtu ? mtu : 1500) - (addr_is_v4(remote) ? 50 : 70);
+			if (n->encap == CONFIG_ENCAP_NONE) {
+				h.type = FWD_NEXTHOP_NATIVE;
+				h.encap = FWD_ENCAP_NONE;
+				h.mtu = mtu ? mtu : 1500;
+			}
 			set_add(s, &(struct fwd){.kind = FWD_NEXTHOP, .nexthop = h});
 		}
 		if (remote && here && l2)
 			set_add(s, &(struct fwd){.kind = FWD_FLOOD, .flood = {vni, owner}});
+	}
+}
+
+static bool has_family(const struct config_node *node, bool v4)
+{
+	for (size_t i = 0; i < node->n_underlay; i++)
+		if (addr_is_v4(&node->underlay[i]) == v4)
+			return true;
+	return false;
+}
+
+/* By the node's address of the port's family; IPv4 by any. */
+static void expect_route(struct set *s, const struct config_node *self, const struct config_node *node,
+			 const struct addr *to)
+{
+	bool v4 = addr_is_v4(to), same = has_family(self, v4) && has_family(node, v4);
+
+	for (size_t i = 0; i < node->n_underlay; i++) {
+		const struct addr *hop = &node->underlay[i];
+
+		if (addr_is_v4(hop) == v4 ? same : v4 && !same && has_family(self, false))
+			set_add(s, &(struct fwd){.kind = FWD_ROUTE,
+						 .route = {.prefix = {*to, 128}, .n_hops = 1, .hops = {*hop}}});
 	}
 }
 
@@ -352,6 +382,8 @@ static void expect_port(struct set *s, const struct fabric *f, const struct conf
 	for (size_t i = 0; i < p->n_addresses; i++)
 		set_add(s, &(struct fwd){.kind = FWD_HOST,
 					 .host = {vrf, p->addresses[i], nexthop, vni, p->mac, false, !l2}});
+	for (size_t i = 0; !local && n->encap == CONFIG_ENCAP_NONE && i < p->n_addresses; i++)
+		expect_route(s, self, p->node, &p->addresses[i]);
 	if (l2 && here)
 		set_add(s, &(struct fwd){.kind = FWD_MAC, .mac = {vni, p->mac, nexthop}});
 	if (!local)
@@ -449,7 +481,7 @@ static void knobs_turn(struct knobs *k)
 		 v = pick(N_TENANTS * N_NETWORKS);
 	unsigned n = 1 + pick(N_NODES - 1), m = 1 + pick(N_NODES - 1), t = pick(N_TENANTS);
 
-	switch (pick(28)) {
+	switch (pick(30)) {
 	case 0: case 1: case 2: case 3: k->ports[p].there ^= true; break;
 	case 4: k->ports[p].node = (int)pick(N_NODES); break;
 	case 5: k->ports[p].node = SELF; break;
@@ -475,6 +507,7 @@ static void knobs_turn(struct knobs *k)
 	case 25: SWAP(k->tenants[t].vni, k->tenants[(t + 1) % N_TENANTS].vni); break;
 	case 26: k->ports[p].storm = pick(3); break;
 	case 27: k->icmp = (uint16_t)pick(3); break;
+	case 28: case 29: k->networks[w].native ^= true; break;
 	}
 	if (pick(3) == 0)
 		k->links[p] = (struct rib_link){.ifindex = pick(3) ? 100 + p : 0,
