@@ -281,7 +281,15 @@ static void a_source_has_to_be_routed_to_the_underlay(void **state)
 	from_wire(&in, &o);
 	hop(endpoints[GREEN1].mac, GATEWAY_MAC, &in);
 	expect_port(&o, GREEN1, &want);
-	/* and from one that has moved into a tunnel */
+	/* a route alone does not do for an unused address of the tenant's subnets */
+	struct abi_prefix_key subnet = prefix_key(VNI_GREEN, "192.0.2.0", 24);
+	struct abi_prefix of_green = prefix_of(&subnet, VNI_GREEN, 0);
+
+	table_put("prefixes", &subnet, &of_green);
+	arrive(NODE4, endpoints[GREEN1].ip4);
+	from_wire(&in, &o);
+	expect_drop(&o, DROP_UNDERLAY_SPOOFED);
+	/* nor for one that has moved into a tunnel */
 	struct abi_host_key key = host_key(VNI_GREEN, "10.7.0.41");
 	struct abi_host host = { .nexthop = NH_APP4, .vni = VNI_GREEN, .flags = HOST_L3 };
 
