@@ -8,11 +8,10 @@
 #include <string.h>
 
 #include "agent/bgp.h"
+#include "agent/pieces.h"
 #include "agent/view.h"
 #include "lib/cleanup.h"
 #include "rib/why.h"
-
-#define RECORDS_A_PIECE 8192 /* that are looked at before something is written */
 
 /* ---- values -------------------------------------------------------------------------------------------------------- */
 
@@ -283,15 +282,13 @@ static void put_own(struct json *j, const struct export_change *put)
 }
 
 struct walk {
+	struct pieces pieces; /* first */
 	const struct bgp *bgp;
 	uint64_t life; /* of the tables that it walks */
 	char *match;   /* a family, or a part of the key; NULL = all */
 	bool from_one;
 	struct addr neighbor;
-	bool lines, begun, ended;
 	uint64_t cursor;
-	struct json json;
-	size_t drained;
 };
 
 static bool is_wanted(const struct walk *w, const struct routes_candidate *c)
@@ -310,56 +307,18 @@ static void on_candidate(void *arg, const struct routes_candidate *c)
 
 	if (!is_wanted(w, c))
 		return;
-	put_received(&w->json, w->bgp, c);
-	if (w->lines)
-		json_newline(&w->json);
+	put_received(&w->pieces.json, w->bgp, c);
+	if (w->pieces.lines)
+		json_newline(&w->pieces.json);
 }
 
-/* White space keeps the list going where many records have nothing that is wanted. */
-static void write_piece(struct walk *w)
+static void write_routes(struct pieces *pieces, size_t limit)
 {
-	struct json *j = &w->json;
+	struct walk *w = (struct walk *)pieces;
 	const struct bgp *b = w->bgp;
 
-	if (!w->begun)
-		*j = items_of(w->lines, "BgpRouteList");
-	w->begun = true;
-	if (b && b->learn && b->life == w->life &&
-	    routes_walk(learn_routes(b->learn), &w->cursor, RECORDS_A_PIECE, on_candidate, w)) {
-		if (w->lines && j->size == 0)
-			json_newline(j);
-		return;
-	}
-	w->ended = true;
-	if (w->lines)
-		return;
-	json_array_close(j);
-	json_object_close(j);
-	json_newline(j);
-}
-
-static bool walk_next(void *stream, char *buffer, size_t size, size_t *used)
-{
-	struct walk *w = stream;
-
-	if (w->drained == w->json.size) {
-		if (w->ended)
-			return false;
-		w->json.size = w->drained = 0;
-		write_piece(w);
-		if (w->json.failed)
-			return false;
-	}
-	*used = w->json.size - w->drained < size ? w->json.size - w->drained : size;
-	if (*used)
-		memcpy(buffer, w->json.data + w->drained, *used);
-	w->drained += *used;
-	return true;
-}
-
-static bool walk_is_cut(const void *stream)
-{
-	return ((const struct walk *)stream)->json.failed;
+	pieces->ended = !b || !b->learn || b->life != w->life ||
+			!routes_walk(learn_routes(b->learn), &w->cursor, PIECES_RECORDS, on_candidate, w);
 }
 
 static void walk_free(void *stream)
@@ -367,7 +326,7 @@ static void walk_free(void *stream)
 	struct walk *w = stream;
 
 	free(w->match);
-	json_fini(&w->json);
+	json_fini(&w->pieces.json);
 	free(w);
 }
 
@@ -384,20 +343,22 @@ static void walk_routes(const struct agent *a, const struct api_request *request
 		api_reply_error(reply, 500, "IST-5000", NULL, NULL, "out of memory");
 		return;
 	}
+	w->pieces.write = write_routes;
+	w->pieces.kind = "BgpRouteList";
 	w->bgp = a->bgp;
 	w->life = a->bgp ? a->bgp->life : 0;
 	if (neighbor) {
 		w->from_one = true;
 		w->neighbor = *neighbor;
 	}
-	if (!api_query_flag(request, "stream", &w->lines, reply)) {
+	if (!api_query_flag(request, "stream", &w->pieces.lines, reply)) {
 		walk_free(w);
 		return;
 	}
-	if (w->lines)
+	if (w->pieces.lines)
 		reply->content_type = "application/jsonl";
-	reply->next = walk_next;
-	reply->stream_cut = walk_is_cut;
+	reply->next = pieces_next;
+	reply->stream_cut = pieces_are_cut;
 	reply->stream_free = walk_free;
 	reply->stream = w;
 }

@@ -24,7 +24,7 @@ bool view_is_learned(const struct agent *a, const struct fwd *key)
 	       !rib_is_claimed(a->rib, key, ROUTE_SOURCE_CONFIG);
 }
 
-/* By the VNI that the route carries; most routes in a row are of one network. */
+/* By the VNI that the route carries. */
 static bool find_network(const struct config *c, uint32_t vni, struct learned *l)
 {
 	for (size_t i = 0; i < c->n_tenants; i++) {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agent/bgp.h"
+#include "agent/pieces.h"
 #include "agent/view.h"
 #include "lib/cleanup.h"
 #include "lib/text.h"
@@ -30,20 +31,17 @@ struct filter {
  * is the name of the base object and how many of its objects were written; each piece looks the name up again.
  */
 struct walk {
+	struct pieces pieces; /* first */
 	const struct agent *a;
 	const struct view_list *list;
 	struct filter filter;
 	bool filtered;
-	bool lines; /* newline-delimited objects, no envelope */
 	bool all;   /* also what the data plane does not hold */
-	bool begun, ended;
 	unsigned phase;
 	char last[CONFIG_NAME_MAX + 1]; /* name of the base object, "" = at the first */
 	size_t sub;                     /* the next object of it */
 	uint64_t written;
 	uint64_t cursor, life; /* of BASE_LEARNED */
-	struct json json;
-	size_t drained;
 };
 
 enum step {
@@ -347,39 +345,39 @@ static bool is_named(const struct walk *w, const struct route_key *key)
 static void on_learned(void *arg, const struct routes_candidate *c)
 {
 	struct walk *w = arg;
-	size_t before = w->json.size;
+	struct json *j = &w->pieces.json;
+	size_t before = j->size;
 
-	if (!is_named(w, &c->nlri.key) || !w->list->phases[w->phase].learned(&w->json, w->a, c, w->filter.scope))
+	if (!is_named(w, &c->nlri.key) || !w->list->phases[w->phase].learned(j, w->a, c, w->filter.scope))
 		return;
 	w->written++;
-	if (w->lines && w->json.size > before)
-		json_newline(&w->json);
+	if (w->pieces.lines && j->size > before)
+		json_newline(j);
 }
 
-#define RECORDS_A_PIECE 1024
-
-static void write_learned(struct walk *w, size_t limit)
+static void write_learned(struct walk *w)
 {
 	const struct bgp *b = w->a->bgp;
-	bool more = b && b->learn;
 
 	if (w->cursor == 0 && b)
 		w->life = b->life;
-	while (more && b->life == w->life && w->json.size < limit)
-		more = routes_walk(learn_routes(b->learn), &w->cursor, RECORDS_A_PIECE, on_learned, w);
-	if (!more || b->life != w->life)
+	if (!b || !b->learn || b->life != w->life ||
+	    !routes_walk(learn_routes(b->learn), &w->cursor, PIECES_RECORDS, on_learned, w))
 		w->phase++;
 }
 
+/* Writes until there is enough, or enough was looked at. */
 static void write_phase(struct walk *w, size_t limit)
 {
 	const struct phase *phase = &w->list->phases[w->phase];
 	const struct config *c = w->a->config;
+	struct json *j = &w->pieces.json;
+	size_t budget = PIECES_RECORDS;
 	struct place place;
 	const void *object;
 
 	if (phase->base == BASE_LEARNED) {
-		write_learned(w, limit);
+		write_learned(w);
 		return;
 	}
 	place = base_place(c, phase->base, w->last);
@@ -387,8 +385,8 @@ static void write_phase(struct walk *w, size_t limit)
 
 	if (object && strcmp(object_name(object), w->last) != 0)
 		w->sub = 0; /* what we were at is gone; this is the next */
-	while (object && w->json.size < limit) {
-		enum step step = phase->emit(w, object, w->sub, &w->json);
+	while (object && j->size < limit && budget-- > 0) {
+		enum step step = phase->emit(w, object, w->sub, j);
 
 		if (step == STEP_DONE) {
 			object = base_next(c, phase->base, &place);
@@ -397,8 +395,8 @@ static void write_phase(struct walk *w, size_t limit)
 		}
 		w->sub++;
 		w->written += step == STEP_WROTE;
-		if (step == STEP_WROTE && w->lines)
-			json_newline(&w->json);
+		if (step == STEP_WROTE && w->pieces.lines)
+			json_newline(j);
 	}
 	if (object) {
 		strncpy(w->last, object_name(object), sizeof(w->last) - 1);
@@ -415,53 +413,13 @@ static bool walk_has_phase(const struct walk *w)
 	       (w->list->phases[w->phase].emit || w->list->phases[w->phase].learned);
 }
 
-static void write_piece(struct walk *w, size_t limit)
+static void write_piece(struct pieces *pieces, size_t limit)
 {
-	struct json *j = &w->json;
+	struct walk *w = (struct walk *)pieces;
 
-	if (!w->begun && !w->lines) {
-		view_begin(j, w->list->kind);
-		json_key(j, "items");
-		json_array_open(j);
-	}
-	w->begun = true;
-	while (walk_has_phase(w) && j->size < limit)
-		write_phase(w, limit);
 	if (walk_has_phase(w))
-		return;
-	w->ended = true;
-	if (w->lines)
-		return;
-	json_array_close(j);
-	json_object_close(j);
-}
-
-static bool walk_next(void *stream, char *buffer, size_t size, size_t *used)
-{
-	struct walk *w = stream;
-
-	if (w->drained == w->json.size) {
-		if (w->ended)
-			return false;
-		w->json.size = w->drained = 0;
-		write_piece(w, size);
-		if (w->ended && !w->lines)
-			json_newline(&w->json);
-		if (w->json.failed)
-			return false;
-	}
-	*used = w->json.size - w->drained < size ? w->json.size - w->drained : size;
-	if (*used)
-		memcpy(buffer, w->json.data + w->drained, *used);
-	w->drained += *used;
-	return true;
-}
-
-static bool walk_is_cut(const void *stream)
-{
-	const struct walk *w = stream;
-
-	return w->json.failed;
+		write_phase(w, limit);
+	pieces->ended = !walk_has_phase(w);
 }
 
 static void walk_free(void *stream)
@@ -471,7 +429,7 @@ static void walk_free(void *stream)
 	if (!w)
 		return;
 	free(w->filter.scope);
-	json_fini(&w->json);
+	json_fini(&w->pieces.json);
 	free(w);
 }
 
@@ -489,14 +447,16 @@ void view_list_handle(void *arg, const struct api_request *request, struct api_r
 	}
 	w->a = arg;
 	w->list = list_by_path(request->path);
-	if (!api_query_flag(request, "stream", &w->lines, reply) || !api_query_flag(request, "all", &w->all, reply)) {
+	w->pieces.write = write_piece;
+	w->pieces.kind = w->list->kind;
+	if (!api_query_flag(request, "stream", &w->pieces.lines, reply) || !api_query_flag(request, "all", &w->all, reply)) {
 		walk_free(w);
 		return;
 	}
-	if (w->lines)
+	if (w->pieces.lines)
 		reply->content_type = "application/jsonl";
-	reply->next = walk_next;
-	reply->stream_cut = walk_is_cut;
+	reply->next = pieces_next;
+	reply->stream_cut = pieces_are_cut;
 	reply->stream_free = walk_free;
 	reply->stream = w;
 }
@@ -529,15 +489,16 @@ void view_name_handle(void *arg, const struct api_request *request, struct api_r
 		json_fini(&j);
 		return;
 	}
-	*w = (struct walk){.a = a, .list = list, .filtered = true, .all = true};
+	*w = (struct walk){.pieces = {.write = write_piece, .kind = list->kind}, .a = a, .list = list, .filtered = true,
+			   .all = true};
 	if (!list->parse(&w->filter, request->name)) {
 		no_such(list, request->name, reply);
 		return;
 	}
 	/* A name stands for few objects; they are collected whole. */
-	write_piece(w, SIZE_MAX);
+	pieces_collect(&w->pieces);
 	if (!w->written)
 		no_such(list, request->name, reply);
 	else
-		api_reply_json(reply, &w->json);
+		api_reply_json(reply, &w->pieces.json);
 }

@@ -245,6 +245,11 @@ void json_newline(struct json *j)
 	j->filled = 0;
 }
 
+void json_space(struct json *j)
+{
+	append(j, j->depth ? " " : "\n", 1);
+}
+
 void json_put_string(struct json *j, const char *key, const char *s)
 {
 	json_key(j, key);

@@ -43,6 +43,7 @@ void json_bool(struct json *j, bool b);
 void json_null(struct json *j);
 void json_raw(struct json *j, const char *text, size_t size); /* a complete value */
 void json_newline(struct json *j); /* ends one value of a stream; top level only */
+void json_space(struct json *j);   /* between two values: means nothing, and keeps a reader waiting */
 
 /* key and value at once */
 void json_put_string(struct json *j, const char *key, const char *s);

@@ -318,7 +318,8 @@ static const struct schema_key neighbor_keys[] = {
 	 .meaning = "Of which tenants its routes are taken."},
 	{"export", SCHEMA_LIST, OPTIONAL, &grant, .min_items = 1,
 	 .absent = "all inside the AS, none between ASes (RFC 8212)", .example = "all",
-	 .meaning = "Of which tenants it is told the routes."},
+	 .meaning = "Of which tenants it is told the routes: in this version all of them or none.  Where some are named it is "
+		    "told of none, and the log says so."},
 	{"hold_time", SCHEMA_VALUE, OPTIONAL, &hold, .absent = "bgp.hold_time", .example = "9",
 	 .meaning = "As bgp.hold_time, for this neighbor."},
 	{"restart_time", SCHEMA_VALUE, OPTIONAL, &restart, .absent = "bgp.restart_time", .example = "0",

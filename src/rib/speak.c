@@ -291,7 +291,7 @@ static void forget_gone(struct learn *l)
 		if (v->tenant)
 			continue;
 		export_vrf_remove(&l->export, v->vni);
-		learn_vrf_free(l, v);
+		vrf_free(l, v);
 		l->n_gone--;
 	}
 }

@@ -3,6 +3,7 @@
  * state.h - what the files of learn share, and where the rib calls them; private to src/rib.
  *
  *      learn.c   neighbors, their routes, what of them is looked at when
+ *      vrf.c     networks and tenants: targets, scope, who this node is
  *      offer.c   what they say of one thing, which of it counts
  *      speak.c   what this node says of its ports
  */
@@ -60,8 +61,16 @@ struct learn {
 
 /* ---- learn.c ---- */
 
-void learn_vrf_free(struct learn *l, struct vrf *v); /* nobody has it any more */
+void learn_fail(struct learn *l); /* out of memory: the rib's, and sticky */
+void learn_look_again(struct learn *l, bool deciding); /* at all routes, some at a time; and decide all places anew */
+void said_release(struct learn *l, struct said *s);    /* when it has no offers any more */
 void learn_touch_places(struct learn *l); /* all, at once: which addresses can be reached has changed */
+
+/* ---- vrf.c ---- */
+
+void vrf_free(struct learn *l, struct vrf *v);   /* nobody has it any more */
+void vrf_forget(struct vrf *v);                  /* drops its offers and its owner; freed now, or once its export is gone */
+void vrf_run(struct learn *l, size_t budget);    /* drops offers that are out of scope by now */
 
 /* The rib calls; forgetting is synchronous, as the object is about to be another or gone. */
 void learn_on_scope(struct learn *l, struct network *n); /* that of it or of its tenant may be another */

@@ -482,3 +482,23 @@ void rig_count(struct rig *g, unsigned node)
 
 	n->n_deleted = n->n_replaced = n->n_put = n->n_announced = n->n_withdrawn = n->n_alerts = 0;
 }
+
+struct rig_route rig_mac_route(unsigned number)
+{
+	return (struct rig_route){.type = ROUTE_EVPN_MAC, .node = RIG_VTEP, .rd = 77, .number = number, .vni = 5001,
+				  .targets = {rig_target(5001)}};
+}
+
+struct rig_route rig_host_route(unsigned number, const char *address)
+{
+	struct rig_route r = rig_mac_route(number);
+
+	r.address = address;
+	return r;
+}
+
+struct rig_route rig_prefix_route(const char *address, uint8_t length)
+{
+	return (struct rig_route){.type = ROUTE_EVPN_PREFIX, .node = RIG_VTEP, .rd = 77, .address = address, .length = length,
+				  .vni = 5000, .targets = {rig_target(5000)}};
+}

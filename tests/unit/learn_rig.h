@@ -119,4 +119,10 @@ const char *rig_where_host(const struct rig *g, unsigned node, uint32_t vrf, con
 size_t rig_count_kind(const struct rig *g, unsigned node, enum fwd_kind kind);
 void rig_count(struct rig *g, unsigned node); /* from 0 */
 
+/* Routes of a VTEP that is no node of the file. */
+#define RIG_VTEP "192.0.2.77"
+struct rig_route rig_mac_route(unsigned number);
+struct rig_route rig_host_route(unsigned number, const char *address);
+struct rig_route rig_prefix_route(const char *address, uint8_t length);
+
 #endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * pieces.h - a list that goes out as it is made: {"items": [...]}, or lines of one object each.
+ *
+ * `write` adds some objects to p->json and sets p->ended with the last of them.  It does a bounded amount of work a
+ * call, whether it finds something or not, and is called once a turn of the loop: white space keeps the list going where
+ * there was nothing.  A walk has a struct pieces as its first member, and these two functions as its reply's.
+ */
+#ifndef ISTHMUS_PIECES_H
+#define ISTHMUS_PIECES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "api/json.h"
+
+#define PIECES_RECORDS 8192 /* that a call of `write` may look at: some milliseconds */
+
+struct pieces {
+	void (*write)(struct pieces *p, size_t limit); /* about so many bytes */
+	const char *kind; /* of the list */
+	bool lines;
+	bool begun, ended;
+	struct json json;
+	size_t drained;
+};
+
+bool pieces_next(void *stream, char *buffer, size_t size, size_t *used); /* struct api_reply.next */
+bool pieces_are_cut(const void *stream);                                 /* ... and .stream_cut */
+
+void pieces_collect(struct pieces *p); /* all of it at once, into p->json: of a few objects */
+
+#endif
