@@ -107,6 +107,12 @@ class Fabric:
     def yaml(self):
         return to_yaml(self.config)
 
+    def own_yaml(self, node, alone=False, **keys):
+        """What a node has to know where BGP tells the rest: the nodes that run isthmusd (alone: itself), its own ports."""
+        nodes = {n: c for n, c in self.config["nodes"].items() if n == node or not (alone or c.get("foreign"))}
+        ports = {name: p for name, p in self.config["ports"].items() if p["node"] == node}
+        return to_yaml({**self.config, "nodes": nodes, "ports": ports, **keys})
+
 
 _plain = re.compile(r"[A-Za-z][A-Za-z0-9_-]*$")
 _words = {"yes", "no", "on", "off", "true", "false", "null", "y", "n"}

@@ -229,6 +229,16 @@ class Lab:
             (ns,) = make_namespaces(self.run, [name])
         return self._plug(port, ns)
 
+    def plug_runtime(self, port, node, network, addresses, mac=None):
+        """A workload that its own node is told of by `port add`, and nobody by a file."""
+        mac = mac or self.fabric.next_mac()
+        self.fabric.port(port, node, network, addresses, mac=mac)
+        host = self.plug(port)
+        interface = self.fabric.config["ports"][port]["interface"]
+        line = ["port", "add", port, "--interface", interface, "--network", network, "--mac", mac]
+        self.node(node).isthmus(*line, *[word for a in addresses for word in ("--address", a)])
+        return host
+
     def unplug(self, port):
         """Delete the port's interface, as the end of a virtual machine or container does."""
         if port in self._cables:
@@ -239,10 +249,10 @@ class Lab:
 
     # ---- daemons
 
-    def start(self, wait_up=True):
-        text = self.fabric.yaml()
-        for n in self.nodes.values():
-            n.daemon.write_config(text)
+    def start(self, wait_up=True, file_of=None):
+        """file_of: node's name -> text, where not all nodes have the same file (Fabric.own_yaml)."""
+        for name, n in self.nodes.items():
+            n.daemon.write_config(file_of(name) if file_of else self.fabric.yaml())
             n.daemon.start(wait=False)
         for n in self.nodes.values():
             n.daemon.wait_ready()

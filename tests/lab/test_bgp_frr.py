@@ -9,7 +9,7 @@ Tunnels run over IPv4 in both: FRR 8.4 takes no other tunnel endpoint (it resets
 import pytest
 from helpers import ping_all
 
-from lab.fabric import Fabric, to_yaml
+from lab.fabric import Fabric
 from lab.frr import Frr, reflector, vtep
 from lab.host import UdpStream
 from lab.peer import KernelPeer
@@ -17,19 +17,6 @@ from lab.room import Lab
 from lab.run import wait_until
 
 AS = 65000
-
-
-def own_file(lab, node):
-    """What a node has to know: nodes that run isthmusd, its own ports, and where the reflector is."""
-    c = lab.fabric.config
-    return to_yaml(
-        {
-            **c,
-            "nodes": {name: n for name, n in c["nodes"].items() if not n.get("foreign")},
-            "ports": {name: p for name, p in c["ports"].items() if p["node"] == node},
-            "bgp": {"as": AS, "reflectors": [lab.reflector]},
-        }
-    )
 
 
 @pytest.fixture(scope="module", params=[4, 6], ids=["over-ipv4", "over-ipv6"])
@@ -52,12 +39,8 @@ def lab(request):
         lab.rr = Frr(lab.run, rr.ns, "frr-rr")
         clients = [m.underlay[request.param == 6] for name, m in lab.machines().items() if name != "rr"]
         lab.rr.start(reflector(AS, "198.18.3.11", clients))
-        for name, node in lab.nodes.items():
-            node.daemon.write_config(own_file(lab, name))
-            node.daemon.start(wait=False)
-        for node in lab.nodes.values():
-            node.daemon.wait_ready()
-            node.wait_up()
+        bgp = {"as": AS, "reflectors": [lab.reflector]}
+        lab.start(file_of=lambda node: fabric.own_yaml(node, bgp=bgp))
         leaf.join(5001, ["h"], leaf.underlay[0], [])
         lab.leaf = Frr(lab.run, leaf.ns, "frr-leaf")
         lab.leaf.start(vtep(AS, "198.18.4.11", lab.reflector))

@@ -9,7 +9,7 @@ import pytest
 from helpers import ping_all
 
 from lab import packet
-from lab.fabric import Fabric, to_yaml
+from lab.fabric import Fabric
 from lab.host import TcpFlows, UdpStream
 from lab.room import Lab
 from lab.run import wait_until
@@ -34,21 +34,6 @@ def fabric_of(families=(4,)):
     return fabric
 
 
-def own_file(fabric, node):
-    """What the node has to know: everything but the ports of others."""
-    mine = {name: p for name, p in fabric.config["ports"].items() if p["node"] == node}
-    return to_yaml({**fabric.config, "ports": mine})
-
-
-def start(lab):
-    for name, n in lab.nodes.items():
-        n.daemon.write_config(own_file(lab.fabric, name))
-        n.daemon.start(wait=False)
-    for n in lab.nodes.values():
-        n.daemon.wait_ready()
-        n.wait_up()
-
-
 def everybody(lab, names="wr"):
     """(host, address) of all ordered pairs that are to reach each other."""
     hosts = [lab.host(f"{k}{n}") for k in names for n in (1, 2, 3)]
@@ -62,7 +47,7 @@ def wait_for_all(lab, timeout=15):
 @pytest.fixture(scope="module", params=[(4,), (6,)], ids=["over-ipv4", "over-ipv6"])
 def lab(request):
     with Lab(fabric_of(request.param), start=False) as lab:
-        start(lab)
+        lab.start(file_of=lab.fabric.own_yaml)
         wait_for_all(lab)
         yield lab
 
@@ -83,18 +68,9 @@ def test_tenants_stay_apart(lab):
         assert tap.total == 0
 
 
-def plug_runtime(lab, name, node, address, network, mac):
-    lab.fabric.port(name, node, network, [address], mac=mac)
-    host = lab.plug(name)
-    lab.node(node).isthmus(
-        "port", "add", name, "--interface", name, "--network", network, "--mac", mac, "--address", address
-    )
-    return host
-
-
 @pytest.mark.parametrize("network, address", [("red/web", "10.0.1.77"), ("red/app", "10.0.2.77")])
 def test_an_endpoint_that_appears_is_reached_from_everywhere_and_gone_again(lab, network, address):
-    host = plug_runtime(lab, "extra", "aws1", address, network, lab.fabric.next_mac())
+    host = lab.plug_runtime("extra", "aws1", network, [address])
     try:
         others = [lab.host(n) for n in ("w1", "w3", "r1", "r2")]
         wait_until(lambda: not ping_all([(o, address) for o in others]), 5, "the new endpoint answers")
@@ -109,12 +85,12 @@ def test_an_endpoint_that_appears_is_reached_from_everywhere_and_gone_again(lab,
 def test_an_endpoint_moves_with_its_addresses(lab):
     """The same MAC and address at another node: taken there first, given up here after, as a live migration does."""
     mac, address = lab.fabric.next_mac(), "10.0.1.88"
-    plug_runtime(lab, "roam", "dc1", address, "red/web", mac)
+    lab.plug_runtime("roam", "dc1", "red/web", [address], mac)
     w3 = lab.host("w3")
     wait_until(lambda: w3.ping(address, check=False, timeout=1), 5, "it answers at dc1")
     for there, here in (("aws1", "dc1"), ("dc1", "aws1")):
         lab.unplug("roam")
-        host = plug_runtime(lab, "roam", there, address, "red/web", mac)
+        host = lab.plug_runtime("roam", there, "red/web", [address], mac)
         wait_until(lambda: w3.ping(address, check=False, timeout=1), 5, f"it answers at {there}")
         assert host.ping(w3.ip4)
         lab.node(here).isthmus("port", "del", "roam", "--yes")
@@ -155,7 +131,7 @@ def test_a_restart_loses_nothing(lab, how, port):
 
 def test_what_went_while_the_daemon_was_dead_is_swept(lab):
     mac, address = lab.fabric.next_mac(), "10.0.1.99"
-    plug_runtime(lab, "brief", "aws1", address, "red/web", mac)
+    lab.plug_runtime("brief", "aws1", "red/web", [address], mac)
     w1, dc1 = lab.host("w1"), lab.node("dc1")
     wait_until(lambda: w1.ping(address, check=False, timeout=1), 5, "it answers")
     dc1.daemon.kill9()

@@ -7,7 +7,7 @@ import socket
 import pytest
 from helpers import ping_all
 
-from lab.fabric import Fabric, to_yaml
+from lab.fabric import Fabric
 from lab.room import Lab
 from lab.run import wait_until
 
@@ -28,11 +28,8 @@ def make_fabric():
 
 
 def own_file(fabric, node, bgp):
-    mine = {name: p for name, p in fabric.config["ports"].items() if p["node"] == node}
-    config = {**fabric.config, "ports": mine}
-    if bgp and "neighbors" in bgp:  # which are no nodes of the file
-        config["nodes"] = {node: fabric.config["nodes"][node]}
-    return to_yaml({**config, "bgp": bgp} if bgp else config)
+    """Neighbors are no nodes of the file."""
+    return fabric.own_yaml(node, alone="neighbors" in (bgp or {}), **({"bgp": bgp} if bgp else {}))
 
 
 def apply(lab, node, bgp):
@@ -70,9 +67,7 @@ PLAIN = {"as": 65000}
 @pytest.fixture(scope="module")
 def lab():
     with Lab(make_fabric(), start=False) as lab:
-        for name, node in lab.nodes.items():
-            node.daemon.write_config(own_file(lab.fabric, name, PLAIN))
-            node.daemon.start()
+        lab.start(file_of=lambda node: own_file(lab.fabric, node, PLAIN))
         wait_up(lab)
         yield lab
 
