@@ -5,6 +5,8 @@
         dc1  red-web1 red-app1  blue-...            aws1  red-web3 red-app2  blue-...
         dc2  red-web2 ---------- WAN router ------- aws2  red-app3
 
+Each node's file names its own ports only; of all others it hears by BGP.
+
     web: l2, 10.0.1.0/24 and fd00:1::/64    app: l3, 10.0.2.0/24 and fd00:2::/64    red and blue: the SAME addresses
 
 KEEP=1 leaves the fabric up and says what to try.  Exit 0 when everything that was shown is as it should be.
@@ -13,6 +15,7 @@ import concurrent.futures
 import os
 import statistics
 import sys
+import textwrap
 import time
 
 from lab import packet
@@ -60,6 +63,7 @@ def make_fabric():
                 [f"10.0.{k}.{n}", f"fd00:{k}::{n}"],
                 mac=f"02:00:00:00:0{k}:{n}",
             )
+    fabric.config["bgp"] = {"as": 65000}
     return fabric
 
 
@@ -80,6 +84,31 @@ def reachability(lab):
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda p: p[0].ping(p[1], check=False), pairs))
     return sum(answers), len(pairs)
+
+
+def sessions(lab):
+    """How many ends of sessions are up."""
+    neighbors = [s for n in lab.nodes.values() for s in n.isthmus("bgp", "neighbors", json_output=True)["items"]]
+    return sum(s["state"] == "Established" for s in neighbors)
+
+
+def newcomer(lab):
+    """A workload starts on aws2, and no file names it.  Returns (milliseconds from `port add` to an answer in the
+    other cloud, files that name it, why dc1 believes it).
+    """
+    address, mac = "10.0.1.99", lab.fabric.next_mac()
+    asking = lab.host("red-web1")
+    asking.ns.ip(f"neigh replace {address} lladdr {mac} dev eth0")  # or Linux asks again after a second only
+    new = lab.plug_runtime("red-new", "aws2", "red/web", [address, "fd00:1::99"], mac)
+    added = time.monotonic()
+    wait_until(lambda: asking.ping(address, check=False, timeout=0.05), 10, "the new workload answers")
+    took = time.monotonic() - added
+    new.ping(lab.host("red-app1").ip4)
+    named = 0
+    for n in lab.nodes.values():
+        with open(n.daemon.config) as f:
+            named += address in f.read()
+    return took * 1000, named, lab.node("dc1").isthmus("bgp", "why", address).stdout
 
 
 def silence(lab):
@@ -212,9 +241,9 @@ def what_to_try(lab):
         ("from a workload of red to the other cloud, and the way there", f"{inside} ping -c3 10.0.1.13"),
         (None, f"{inside} traceroute -n 10.0.2.13"),
         ("what node dc1 says", f"alias i='{os.path.relpath(binary('isthmus'))} --run-dir {node.daemon.run_dir}'"),
-        (None, "i status; i get ports; i get routes; i drops; i explain tenants"),
+        (None, "i status; i get ports; i get routes; i drops; i bgp summary; i explain tenants"),
         ("the wire", f"nsenter --net={lab.wan.path} tcpdump -ni w-dc1 udp port 4789"),
-        ("the file that all nodes read", f"cat {node.daemon.config}"),
+        ("the file that dc1 reads: its own ports only", f"cat {node.daemon.config}"),
         ("take it down", "/usr/bin/python3 -m lab clean --kept"),
     )
     heading("It is still up.  Try:")
@@ -236,17 +265,25 @@ def main():
 
     web: one stretched L2 network         app: L3, every packet routed
     10.0.1.0/24  fd00:1::/64              10.0.2.0/24  fd00:2::/64
+
+    Each node's file names its own workloads only; BGP tells of all others.
 """
     )
     rows = []
     with Lab(make_fabric(), start=False, keep=keep) as lab:
         with Step(f"four nodes, {2 * len(WORKLOADS)} workloads, daemons ready") as s:
-            lab.start()
+            lab.start(file_of=lab.fabric.own_yaml)
+            wait_until(lambda: sessions(lab) == 12, 20, "every node has a session with every other")
             s.done(f"{sum(n.isthmus('status', json_output=True)['ports']['up'] for n in lab.nodes.values())} ports up")
         with Step("everybody pings everybody in the tenant, v4 and v6") as s:
             answered, asked = reachability(lab)
             s.done(f"{answered} of {asked} answer", answered == asked)
             rows.append(["reachability inside a tenant", f"{answered} of {asked} pairs", "all", answered == asked])
+        with Step("`isthmus port add` on aws2: a workload that no file names") as s:
+            took, named, why = newcomer(lab)
+            s.done(f"reached from the other cloud after {took:.0f} ms", not named)
+            rows.append(["a new workload, heard of by BGP", f"reached after {took:.0f} ms", "", not named])
+        print(paint("dim", textwrap.indent(why.rstrip(), "      ")))
         with Step("everybody shouts in every way; taps on every port") as s:
             home, foreign, lost = silence(lab)
             s.done(f"{foreign} foreign frames", not foreign and home > 0)
