@@ -3,7 +3,9 @@
  * EVPN routes: each type against bytes written from RFC 7432 7 and RFC 9136 3.1, and a generator of malformed ones. 
  * Every malformed route stands between two good ones; whatever is wrong with it, as long as its length frames it, those
  * come out.
- */
+ *
+ * With the argument `rows` it prints what it generates, for whoever sends it to a daemon: a line for each route (announced
+ * or withdrawn, verdict, the three routes), separated by tabs. */
 #include <stdio.h>
 
 #include "bgp_bytes.h"
@@ -48,6 +50,7 @@ static const struct template {
 
 static struct attrs *table;
 static unsigned n_messages;
+static bool printing;
 
 static struct update_session session(void)
 {
@@ -78,6 +81,17 @@ static void expect_text(const struct update_route *r, const char *text)
 	char out[ROUTE_KEY_TEXT_SIZE];
 
 	assert_string_equal(route_key_format(&r->nlri.key, out), text);
+}
+
+static void print_row(uint8_t type, const uint8_t *value, size_t size, bool withdraw, enum nlri_verdict verdict)
+{
+	static const char *const names[] = {
+		[NLRI_GOOD] = "good", [NLRI_SKIPPED] = "skipped", [NLRI_WITHDRAW] = "withdraw", [NLRI_BAD] = "bad"};
+
+	printf("%s\t%s\t%02x%02zx", withdraw ? "withdrawn" : "announced", names[verdict], type, size);
+	for (size_t i = 0; i < size; i++)
+		printf("%02x", value[i]);
+	printf("\n");
 }
 
 /* One malformed route between the good ones: what it does to the message, and that they come out. */
@@ -119,6 +133,8 @@ static void check(const char *name, uint8_t type, const uint8_t *value, size_t s
 	assert_false(update_next(&u, &c, &route));
 	update_fini(&u);
 	n_messages++;
+	if (printing)
+		print_row(type, value, size, withdraw, expected);
 }
 
 static void check_both(const char *name, uint8_t type, const uint8_t *value, size_t size, enum nlri_verdict announced,
@@ -392,7 +408,20 @@ static int tear_down(void **state)
 	return 0;
 }
 
-int main(void)
+static int print_rows(void)
+{
+	printing = true;
+	if (set_up(NULL) < 0)
+		return 1;
+	length_fields_inside_a_route_with_every_value(NULL);
+	values_of_every_length(NULL);
+	esis_of_reserved_types(NULL);
+	unknown_types_are_skipped(NULL);
+	values_that_no_host_has(NULL);
+	return tear_down(NULL);
+}
+
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_type_is_read_and_written_as_the_rfcs_have_it),
@@ -408,5 +437,7 @@ int main(void)
 		cmocka_unit_test(the_generator_made_enough),
 	};
 
+	if (argc > 1 && strcmp(argv[1], "rows") == 0)
+		return print_rows();
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }

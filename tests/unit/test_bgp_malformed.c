@@ -2,6 +2,9 @@
 /*
  * Malformed path attributes: for each, what RFC 7606 makes of it on an external and on an internal session, that the
  * routes of its message come out accordingly, and that a route in the next message is taken all the same.
+ *
+ * With the argument `rows` it prints them, for whoever sends them to a daemon: a line for each row and kind of session
+ * (name, base, kind, reaction, subcode, body of the UPDATE), separated by tabs; those called `good` are malformed nowhere.
  */
 #include <stdio.h>
 
@@ -479,7 +482,32 @@ static int tear_down(void **state)
 	return 0;
 }
 
-int main(void)
+static void print_row(const struct row *row, bool external)
+{
+	uint8_t room[4096];
+	struct reader body = message(row, external, false, room);
+
+	printf("%s\t%s\t%s\t%s\t%d\t", row->name, row->base == IPV4 ? "ipv4" : "evpn", external ? "external" : "internal",
+	       reaction_name(external ? row->external : row->internal), row->subcode);
+	for (size_t i = 0; i < reader_left(&body); i++)
+		printf("%02x", body.at[i]);
+	printf("\n");
+}
+
+static int print_rows(void)
+{
+	static const struct row whole[] = {{"good", IPV4, 0, "", N, N, 0}, {"good", EVPN, 0, "", N, N, 0}};
+
+	for (int external = 0; external < 2; external++) {
+		for (size_t i = 0; i < sizeof(whole) / sizeof(whole[0]); i++)
+			print_row(&whole[i], external);
+		for (size_t i = 0; i < N_ROWS; i++)
+			print_row(&rows[i], external);
+	}
+	return 0;
+}
+
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_malformed_attribute_has_the_reaction_of_rfc_7606),
@@ -492,5 +520,7 @@ int main(void)
 		cmocka_unit_test(routes_of_a_family_that_was_not_agreed_are_dropped),
 	};
 
+	if (argc > 1 && strcmp(argv[1], "rows") == 0)
+		return print_rows();
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }
