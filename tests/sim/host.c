@@ -47,6 +47,8 @@ static size_t op_put(void *arg, const struct neighbor_config *n, const struct ro
 {
 	struct host *h = arg;
 
+	if (h->leaf)
+		return leaf_put(h->leaf, n->id, attrs, nlri, length);
 	if (is_reflector(h))
 		reflect(h, n->id, attrs, nlri, length);
 	return table_put(h->table, n->id, attrs, nlri, length);
@@ -56,6 +58,8 @@ static size_t op_remove(void *arg, const struct neighbor_config *n, const struct
 {
 	struct host *h = arg;
 
+	if (h->leaf)
+		return leaf_remove(h->leaf, n->id, nlri, length);
 	for (size_t i = 0; i < length; i++) {
 		if (table_get(h->table, n->id, &nlri[i].key))
 			note_loss(h, &nlri[i].key);
@@ -67,7 +71,12 @@ static size_t op_remove(void *arg, const struct neighbor_config *n, const struct
 
 static void op_stale(void *arg, const struct neighbor_config *n, enum route_family f)
 {
-	table_stale(((struct host *)arg)->table, n->id, f);
+	struct host *h = arg;
+
+	if (h->leaf)
+		leaf_stale(h->leaf, n->id, f);
+	else
+		table_stale(h->table, n->id, f);
 }
 
 static void on_gone(void *arg, const struct route_key *key)
@@ -81,7 +90,11 @@ static void on_gone(void *arg, const struct route_key *key)
 
 static size_t op_swept(void *arg, const struct neighbor_config *n, enum route_family f)
 {
-	return table_swept(((struct host *)arg)->table, n->id, f, on_gone, arg);
+	struct host *h = arg;
+
+	if (h->leaf)
+		return leaf_swept(h->leaf, n->id, f);
+	return table_swept(h->table, n->id, f, on_gone, arg);
 }
 
 void host_say_all(struct host *h)
@@ -97,15 +110,24 @@ static void op_ready(void *arg, enum route_family f, const char *reason)
 {
 	struct host *h = arg;
 
-	if (is_reflector(h) && f == ROUTE_EVPN)
+	if (f != ROUTE_EVPN)
+		return;
+	if (is_reflector(h))
 		host_say_all(h);
+	if (h->leaf)
+		leaf_ready(h->leaf);
 }
 
 static void op_state(void *arg, const struct neighbor_config *n, enum neighbor_state old, enum neighbor_state state,
 		     const char *reason)
 {
 	struct host *h = arg;
+	struct neighbor_stats stats;
 
+	if (h->leaf && state == NEIGHBOR_ESTABLISHED) {
+		assert_int_equal(speaker_neighbor_stats(h->s, &n->remote, &stats), 0);
+		leaf_established(h->leaf, n->id, stats.remote_id);
+	}
 	h->net->n_resets += old == NEIGHBOR_ESTABLISHED;
 	/* What nobody can cause here but a speaker that says something wrong. */
 	if (strstr(reason, "Header Error") || strstr(reason, "OPEN Message Error") || strstr(reason, "UPDATE Message Error") ||
@@ -182,7 +204,10 @@ void host_start(struct host *h, bool restarting, bool forwarding)
 	h->life++;
 	h->synced = false;
 	h->tick_ms = NEVER;
-	h->table = table_new(net->attrs);
+	if (h->leaf)
+		leaf_start(h->leaf);
+	else
+		h->table = table_new(net->attrs);
 	assert_int_equal(speaker_new(&c, net->attrs, &ops, h, net->now_ms, &h->s), 0);
 	for (unsigned k = 0; k < net->shape.n_hosts; k++) {
 		struct neighbor_config n = host_config_of(net, k);
@@ -191,7 +216,7 @@ void host_start(struct host *h, bool restarting, bool forwarding)
 			assert_int_equal(speaker_neighbor_put(h->s, &n, net->now_ms), 0);
 	}
 	if (!is_reflector(h)) {
-		for (unsigned i = 0; i < NET_ROUTES; i++)
+		for (unsigned i = 0; i < NET_ROUTES && !h->leaf; i++)
 			host_announce(h, i);
 		net_push(net, net->now_ms + net_pick(net, 3000), EVENT_SYNCED, h->self, h->life);
 	}
@@ -201,6 +226,8 @@ void host_start(struct host *h, bool restarting, bool forwarding)
 void host_stop(struct host *h)
 {
 	speaker_free(h->s);
+	if (h->leaf)
+		leaf_stop(h->leaf);
 	table_free(h->table);
 	h->s = NULL;
 	h->table = NULL;
@@ -249,7 +276,7 @@ bool host_view_is_right(struct host *h, unsigned neighbor, char *why, size_t siz
 	struct net *net = h->net;
 	struct addr remote = addr_of(neighbor);
 	struct neighbor_stats stats;
-	size_t want = 0;
+	size_t want = 0, length;
 
 	assert_int_equal(speaker_neighbor_stats(h->s, &remote, &stats), 0);
 	if (stats.state != NEIGHBOR_ESTABLISHED || stats.stale) {
@@ -257,8 +284,9 @@ bool host_view_is_right(struct host *h, unsigned neighbor, char *why, size_t siz
 			 neighbor_state_name(stats.state), stats.stale, stats.last_error);
 		return false;
 	}
-	for (unsigned origin = 0; origin < net->shape.n_hosts; origin++) {
+	for (unsigned origin = 0; !net->fabric && origin < net->shape.n_hosts; origin++) {
 		size_t n = 0;
+
 
 		if (neighbor < net->shape.n_reflectors ? origin != h->self && origin >= net->shape.n_reflectors : origin == neighbor)
 			n = count_right(h, neighbor, origin, why, size);
@@ -266,9 +294,12 @@ bool host_view_is_right(struct host *h, unsigned neighbor, char *why, size_t siz
 			return false;
 		want += n;
 	}
-	if (table_length(h->table, neighbor, ROUTE_EVPN) == want && stats.n_received[ROUTE_EVPN] == want)
+	length = h->leaf ? leaf_counted(h->leaf, neighbor) : table_length(h->table, neighbor, ROUTE_EVPN);
+	if (net->fabric)
+		want = length; /* which routes these are is for fabric_is_right to say */
+	if (length == want && stats.n_received[ROUTE_EVPN] == want)
 		return true;
-	snprintf(why, size, "host %u has %zu routes of %u (counted %zu), not %zu", h->self,
-		 table_length(h->table, neighbor, ROUTE_EVPN), neighbor, stats.n_received[ROUTE_EVPN], want);
+	snprintf(why, size, "host %u has %zu routes of %u (counted %zu), not %zu", h->self, length, neighbor,
+		 stats.n_received[ROUTE_EVPN], want);
 	return false;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * inside.h - what the files of the simulator share: wire.c, connections between hosts; host.c, a speaker and what it is
- * told; net.c, the clock and what happens to all of them.
+ * told; leaf.c, the node around it, where there is a fabric; net.c, the clock and what happens to all of them.
  */
 #ifndef ISTHMUS_SIM_INSIDE_H
 #define ISTHMUS_SIM_INSIDE_H
@@ -16,10 +16,13 @@
 #include <cmocka.h>
 
 #include "bgp/state.h"
+#include "fabric.h"
+#include "leaf.h"
 #include "net.h"
 
 #define WINDOW 65536
 #define NEVER UINT64_MAX
+#define SMALL 12 /* hosts: so few that much can be looked at after every event */
 
 struct pipe { /* one direction of a connection */
 	uint8_t *bytes;
@@ -42,13 +45,14 @@ struct wire {
 	struct pipe to[2]; /* towards that end */
 };
 
-enum event_kind { EVENT_TICK, EVENT_SYN, EVENT_SYN_ACK, EVENT_REFUSED, EVENT_DELIVER, EVENT_RESET, EVENT_UP, EVENT_SYNCED };
+enum event_kind { EVENT_TICK, EVENT_SYN, EVENT_SYN_ACK, EVENT_REFUSED, EVENT_DELIVER, EVENT_RESET, EVENT_UP, EVENT_SYNCED, EVENT_PLUG,
+		  EVENT_UNPLUG };
 
 struct event {
 	uint64_t at_ms, order;
 	enum event_kind kind;
-	uint32_t wire; /* or host */
-	uint32_t end;  /* the one that it happens to; or the host's life */
+	uint32_t wire; /* or host, or endpoint */
+	uint32_t end;  /* the one that it happens to; or the host's life; or the host of the endpoint */
 };
 
 struct host {
@@ -57,6 +61,7 @@ struct host {
 	unsigned life;          /* counts up with each start */
 	bool up, machine;       /* the process; the machine */
 	struct speaker *s;
+	struct leaf *leaf;      /* of a fabric; else, and of a reflector, NULL and ... */
 	struct table *table;
 	uint64_t tick_ms;       /* of the event that counts */
 	uint64_t slow_until_ms;
@@ -68,6 +73,7 @@ struct net {
 	struct net_shape shape;
 	struct attrs *attrs;
 	struct host *hosts;
+	struct fabric *fabric; /* or NULL: speakers alone, with routes of no meaning */
 	struct wire *wires;
 	uint32_t n_wires, wires_capacity;
 	uint64_t *parted_until_ms; /* of each pair */

@@ -63,8 +63,13 @@ static struct event pop(struct net *net)
 /* After whatever was done to a speaker: when does it want to be called? */
 void host_touch(struct host *h)
 {
-	uint64_t next = speaker_next_ms(h->s);
+	uint64_t next;
 
+	if (h->leaf)
+		leaf_turn(h->leaf);
+	next = speaker_next_ms(h->s);
+	if (h->leaf && leaf_next_ms(h->leaf) < next)
+		next = leaf_next_ms(h->leaf);
 	if (next < h->net->now_ms)
 		next = h->net->now_ms;
 	if (next == NEVER || (h->tick_ms != NEVER && h->tick_ms <= next && h->tick_ms >= h->net->now_ms))
@@ -74,6 +79,16 @@ void host_touch(struct host *h)
 }
 
 /* ---- time ---- */
+
+/* The place of an endpoint has changed, as seen from the host. */
+static void tell_port(struct net *net, unsigned endpoint, unsigned host)
+{
+	struct host *h = &net->hosts[host];
+
+	leaf_port(h->leaf, endpoint);
+	if (h->up)
+		host_touch(h);
+}
 
 static void happen(struct net *net, const struct event *e)
 {
@@ -86,7 +101,7 @@ static void happen(struct net *net, const struct event *e)
 		h->tick_ms = NEVER;
 		speaker_tick(h->s, net->now_ms);
 		host_touch(h);
-		if (net->shape.n_hosts <= 8)
+		if (net->shape.n_hosts <= SMALL)
 			host_check_timers(h);
 		return;
 	case EVENT_SYN:
@@ -113,6 +128,13 @@ static void happen(struct net *net, const struct event *e)
 			host_say_all(h);
 		if (h->up)
 			host_touch(h);
+		return;
+	case EVENT_PLUG:
+		net_plug(net, e->wire, e->end);
+		return;
+	case EVENT_UNPLUG:
+		net->fabric->endpoints[e->wire].ghost = FABRIC_NOWHERE;
+		tell_port(net, e->wire, e->end);
 		return;
 	}
 }
@@ -147,11 +169,15 @@ struct net *net_new(const struct net_shape *shape)
 	net->updating = calloc(shape->n_hosts * shape->n_hosts, sizeof(uint64_t));
 	assert_non_null(net->parted_until_ms);
 	assert_non_null(net->updating);
+	if (shape->n_endpoints > 0)
+		net->fabric = fabric_new(net, shape->n_endpoints);
 	for (unsigned i = 0; i < shape->n_hosts; i++) {
 		struct host *h = &net->hosts[i];
 
 		h->net = net;
 		h->self = i;
+		if (net->fabric && !is_reflector(h))
+			h->leaf = leaf_new(h);
 		for (unsigned r = 0; r < shape->n_routes && i >= shape->n_reflectors; r++)
 			h->truth[r] = (uint8_t)(1 + net_pick(net, 4));
 		host_start(h, false, false);
@@ -161,9 +187,12 @@ struct net *net_new(const struct net_shape *shape)
 
 void net_free(struct net *net)
 {
-	for (unsigned i = 0; i < net->shape.n_hosts; i++)
+	for (unsigned i = 0; i < net->shape.n_hosts; i++) {
 		if (net->hosts[i].up)
 			host_stop(&net->hosts[i]);
+		leaf_free(net->hosts[i].leaf);
+	}
+	fabric_free(net->fabric);
 	for (uint32_t i = 0; i < net->n_wires; i++)
 		wire_fini(&net->wires[i]);
 	assert_int_equal(attrs_length(net->attrs), 0);
@@ -260,6 +289,8 @@ void net_power_off(struct net *net, unsigned host, uint64_t ms)
 				net->wires[i].open[end] = false;
 	host_stop(h);
 	h->machine = false;
+	if (h->leaf)
+		leaf_forget(h->leaf);
 	net_push(net, net->now_ms + ms, EVENT_UP, host, 0);
 }
 
@@ -286,6 +317,64 @@ void net_refresh(struct net *net, unsigned a, unsigned b)
 	}
 }
 
+/* ---- of a fabric ---- */
+
+struct fabric *net_fabric(struct net *net)
+{
+	return net->fabric;
+}
+
+void net_plug(struct net *net, unsigned endpoint, unsigned host)
+{
+	struct endpoint *e = &net->fabric->endpoints[endpoint];
+
+	e->at = host;
+	e->up = true;
+	e->flying = false;
+	e->moved_ms = net->now_ms;
+	tell_port(net, endpoint, host);
+}
+
+void net_unplug(struct net *net, unsigned endpoint)
+{
+	struct endpoint *e = &net->fabric->endpoints[endpoint];
+	unsigned from = e->at;
+
+	e->at = FABRIC_NOWHERE;
+	tell_port(net, endpoint, from);
+}
+
+void net_toggle(struct net *net, unsigned endpoint)
+{
+	struct endpoint *e = &net->fabric->endpoints[endpoint];
+
+	e->up = !e->up;
+	e->moved_ms = net->now_ms;
+	tell_port(net, endpoint, e->at);
+}
+
+void net_roam_now(struct net *net, unsigned endpoint, unsigned to, uint64_t ms)
+{
+	struct endpoint *e = &net->fabric->endpoints[endpoint];
+
+	e->ghost = e->at;
+	net_push(net, net->now_ms + ms, EVENT_UNPLUG, endpoint, e->at);
+	net_plug(net, endpoint, to);
+}
+
+void net_roam(struct net *net, unsigned endpoint, unsigned to)
+{
+	uint64_t ms = net_pick(net, 3000);
+
+	if (net_pick(net, 2)) {
+		net_roam_now(net, endpoint, to, ms);
+		return;
+	}
+	net_unplug(net, endpoint);
+	net->fabric->endpoints[endpoint].flying = true;
+	net_push(net, net->now_ms + ms, EVENT_PLUG, endpoint, to);
+}
+
 /* ---- what must hold ---- */
 
 bool net_is_right(struct net *net, char *why, size_t size)
@@ -299,7 +388,7 @@ bool net_is_right(struct net *net, char *why, size_t size)
 			if (are_peers(net, i, k) && !host_view_is_right(&net->hosts[i], k, why, size))
 				return false;
 	}
-	return true;
+	return !net->fabric || fabric_is_right(net->fabric, why, size);
 }
 
 void net_watch(struct net *net, unsigned host)

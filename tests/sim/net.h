@@ -25,7 +25,8 @@ struct net;
 struct net_shape {
 	unsigned n_hosts;      /* up to 200 */
 	unsigned n_reflectors; /* the first ones; 0 = everybody talks to everybody */
-	unsigned n_routes;     /* of each host, up to NET_ROUTES */
+	unsigned n_routes;     /* of each host, up to NET_ROUTES; without endpoints */
+	unsigned n_endpoints;  /* > 0: hosts but reflectors are nodes of a fabric with so many of them (fabric.h) */
 	uint16_t hold_s;
 	uint64_t seed;
 };
@@ -48,6 +49,17 @@ void net_kill(struct net *net, unsigned host, uint64_t ms);       /* the process
 void net_power_off(struct net *net, unsigned host, uint64_t ms);  /* the machine */
 void net_unpeer(struct net *net, unsigned a, unsigned b);         /* a's configuration loses b, and has it again */
 void net_refresh(struct net *net, unsigned a, unsigned b);        /* a asks b for everything */
+
+/* ---- of a fabric ---- */
+
+struct fabric *net_fabric(struct net *net);
+void net_plug(struct net *net, unsigned endpoint, unsigned host); /* it appears, from nowhere */
+void net_unplug(struct net *net, unsigned endpoint);
+void net_toggle(struct net *net, unsigned endpoint);              /* its link */
+/* From where it is: away and there some time later, or there first and away later. */
+void net_roam(struct net *net, unsigned endpoint, unsigned to);
+/* There at once; its old port goes after `ms`. */
+void net_roam_now(struct net *net, unsigned endpoint, unsigned to, uint64_t ms);
 
 /* ---- what must hold ---- */
 
