@@ -66,7 +66,7 @@ static void say(void *arg, const struct export_change *change)
 
 	if (!change->put)
 		speaker_withdraw(b->speaker, &change->nlri.key);
-	else if (speaker_announce(b->speaker, &change->nlri, change->attrs) < 0)
+	else if (speaker_announce(b->speaker, &change->nlri, change->attrs, change->tenant) < 0)
 		agent_out_of_memory(b->agent);
 }
 

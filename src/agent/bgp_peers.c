@@ -48,22 +48,29 @@ int bgp_peer_tell(struct bgp *b, struct bgp_peer *p)
 	return learn_neighbor_set(b->learn, p->source, &l);
 }
 
+/* The VNIs of the tenants that it names, malloc'd; NULL: no memory. */
+static uint32_t *vnis_of(const struct config_grant *g)
+{
+	uint32_t *vnis = calloc(g->n_tenants + 1, sizeof(*vnis));
+
+	for (size_t i = 0; vnis && i < g->n_tenants; i++)
+		vnis[i] = g->tenants[i]->vni;
+	return vnis;
+}
+
 static int set_grant(struct bgp_peer *p, const struct config_grant *g)
 {
 	uint32_t *tenants = NULL;
-	size_t n = g && !g->all ? g->n_tenants : 0;
 
-	if (n > 0) {
-		tenants = calloc(n, sizeof(*tenants));
+	if (g && !g->all) {
+		tenants = vnis_of(g);
 		if (!tenants)
 			return -ENOMEM;
-		for (size_t i = 0; i < n; i++)
-			tenants[i] = g->tenants[i]->vni;
 	}
 	free(p->tenants);
 	p->tenants = tenants;
-	p->n_tenants = n;
-	p->limited = g && !g->all;
+	p->n_tenants = tenants ? g->n_tenants : 0;
+	p->limited = tenants != NULL;
 	return 0;
 }
 
@@ -196,27 +203,19 @@ static int put_mesh(struct bgp *b, const struct config *c)
 	return r;
 }
 
-/* All that it says is looked at; of whose tenants it may speak learn knows. */
-static enum neighbor_policy import_policy(const struct config_grant *g)
+/* Of whose tenants it may speak learn knows, and of whose it is told the speaker. */
+static enum neighbor_policy policy_of(const struct config_grant *g)
 {
 	return g->all || g->n_tenants > 0 ? NEIGHBOR_POLICY_ACCEPT : NEIGHBOR_POLICY_REJECT;
-}
-
-/* The speaker tells a neighbor all or nothing, and of a tenant that is not its own nobody is told. */
-static enum neighbor_policy export_policy(const struct config_neighbor *n, const struct config *c)
-{
-	if (n->export.all || n->export.n_tenants == c->n_tenants)
-		return NEIGHBOR_POLICY_ACCEPT;
-	if (n->export.n_tenants > 0)
-		log_error("BGP: %s: export of some tenants only cannot be done yet, and nothing is announced; write all of "
-			  "them, or none", n->name);
-	return NEIGHBOR_POLICY_REJECT;
 }
 
 static int put_neighbor(struct bgp *b, const struct config_bgp *c, const struct config_neighbor *n)
 {
 	struct wanted w = {.name = n->name, .password_file = n->password_file, .grant = &n->import};
+	_cleanup_(free) uint32_t *tenants = vnis_of(&n->export);
 
+	if (!tenants)
+		return -ENOMEM;
 	w.config = config_of(b, c, &n->address);
 	w.config.remote_as = n->remote_as;
 	w.config.families = n->families;
@@ -227,8 +226,11 @@ static int put_neighbor(struct bgp *b, const struct config_bgp *c, const struct 
 	w.config.ttl_hops = n->ttl_hops;
 	for (enum route_family f = 0; f < ROUTE_FAMILY_MAX; f++)
 		w.config.max_prefix[f] = n->max_prefix;
-	w.config.import = import_policy(&n->import);
-	w.config.export = export_policy(n, b->agent->config);
+	w.config.import = policy_of(&n->import);
+	w.config.export = policy_of(&n->export);
+	w.config.export_limited = !n->export.all;
+	w.config.export_tenants = tenants;
+	w.config.n_export_tenants = n->export.n_tenants;
 	return put(b, &w);
 }
 

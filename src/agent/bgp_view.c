@@ -382,13 +382,15 @@ struct collecting {
 	struct json *json;
 	bool lines, any;
 	uint32_t families;
+	const struct speaker *speaker;
+	const struct addr *neighbor;
 };
 
 static void on_own(void *arg, const struct export_change *put)
 {
 	struct collecting *c = arg;
 
-	if (!(c->families & ROUTE_FAMILY_BIT(put->nlri.key.family)))
+	if (!(c->families & ROUTE_FAMILY_BIT(put->nlri.key.family)) || !speaker_tells(c->speaker, c->neighbor, put->tenant))
 		return;
 	if (c->lines && c->any)
 		json_newline(c->json);
@@ -400,16 +402,16 @@ void bgp_view_advertised(void *arg, const struct api_request *request, struct ap
 {
 	const struct agent *a = arg;
 	const struct bgp_peer *p = bgp_view_peer(a, request->name, reply);
-	const struct neighbor_config *n = p ? speaker_neighbor(a->bgp->speaker, &p->remote) : NULL;
 	struct collecting c = {0};
 	struct neighbor_stats s = {0};
 	struct json j;
 	bool lines;
 
-	if (!n || !api_query_flag(request, "stream", &lines, reply))
+	if (!p || !api_query_flag(request, "stream", &lines, reply))
 		return;
-	if (speaker_neighbor_stats(a->bgp->speaker, &p->remote, &s) == 0 && s.state == NEIGHBOR_ESTABLISHED &&
-	    (n->export == NEIGHBOR_POLICY_ACCEPT || (n->export == NEIGHBOR_POLICY_DEFAULT && n->remote_as == a->bgp->as)))
+	c.speaker = a->bgp->speaker;
+	c.neighbor = &p->remote;
+	if (speaker_neighbor_stats(a->bgp->speaker, &p->remote, &s) == 0 && s.state == NEIGHBOR_ESTABLISHED)
 		c.families = s.families;
 	j = items_of(lines, "BgpRouteList");
 	c.json = &j;

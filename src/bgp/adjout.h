@@ -19,6 +19,11 @@
  *            passed by both     passed by B     by nobody
  *   front  r1 r2 (A) r3 t4 r5 (B) r6 r7 r8 t9   end          r: route, t: tombstone
  *
+ * A route belongs to a tenant, and a view has a grant: of other tenants' routes its members hear nothing, neither that they
+ * come nor that they go.  A neighbor whose grant changes begins at the front again and hears only what is different: the
+ * end of what it may have been told and may not any more, what is new to it, and what has changed meanwhile.  One that had
+ * not been told all yet hears the rest of its grant with it, some of it again.
+ *
  * Call order: adjout_new, adjout_put and adjout_remove at any time; adjout_join for a neighbor that is up, adjout_leave
  * when it is not; adjout_run until it returns false, and again after adjout_wake.  No callback may call back.  Pure;
  * control thread.
@@ -30,6 +35,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bgp/grant.h"
 #include "bgp/update.h"
 #include "model/attrs.h"
 #include "model/route.h"
@@ -37,10 +43,11 @@
 struct adjout;
 struct adjout_member;
 
-/* What an UPDATE looks like depends on this and on nothing else of a neighbor.  Compared as bytes: zero it first. */
+/* What an UPDATE looks like, and what there are UPDATEs about, depends on this and on nothing else of a neighbor. */
 struct adjout_view {
 	struct update_session session;
 	struct update_export export;
+	struct grant *grant; /* borrowed; NULL = everything */
 };
 
 /* What the owner of a member does; `owner` is what adjout_join was given. */
@@ -54,8 +61,8 @@ struct adjout_ops {
 int adjout_new(enum route_family family, struct attrs *table, const struct adjout_ops *ops, struct adjout **out);
 void adjout_free(struct adjout *out); /* NULL allowed; frees members too */
 
-/* A route of this node, new or changed; takes a reference of `attrs`.  0 or -ENOMEM (nothing changed). */
-int adjout_put(struct adjout *out, const struct route_nlri *nlri, const struct route_attrs *attrs);
+/* A route of this node and tenant, new or changed; takes a reference of `attrs`.  0 or -ENOMEM (nothing changed). */
+int adjout_put(struct adjout *out, const struct route_nlri *nlri, const struct route_attrs *attrs, uint32_t tenant);
 void adjout_remove(struct adjout *out, const struct route_key *key); /* unknown ones are ignored */
 
 /* The neighbor is up and knows nothing.  0 or -ENOMEM. */
@@ -63,6 +70,8 @@ int adjout_join(struct adjout *out, const struct adjout_view *view, void *owner,
 void adjout_leave(struct adjout *out, struct adjout_member *member); /* NULL allowed */
 /* It wants to be told everything again (RFC 2918).  0 or -ENOMEM. */
 int adjout_rewind(struct adjout *out, struct adjout_member *member);
+/* From now on it is told of these tenants; `grant` is borrowed.  0 or -ENOMEM (nothing changed: do not let it go on). */
+int adjout_grant(struct adjout *out, struct adjout_member *member, struct grant *grant);
 void adjout_wake(struct adjout *out, struct adjout_member *member); /* its transport takes bytes again */
 /* When it was sent all there is, ops.told says so, once. */
 void adjout_ask(struct adjout *out, struct adjout_member *member);

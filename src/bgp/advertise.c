@@ -65,7 +65,7 @@ static struct adjout_view view_of(const struct session *session)
 {
 	struct adjout_view view;
 
-	memset(&view, 0, sizeof(view)); /* compared as bytes */
+	memset(&view, 0, sizeof(view));
 	view.session.external = session->update.external;
 	view.session.as4 = session->update.as4;
 	view.session.extended = session->update.extended;
@@ -74,6 +74,7 @@ static struct adjout_view view_of(const struct session *session)
 	view.session.families = session->update.families;
 	view.session.add_path_out = session->update.add_path_out;
 	view.session.extended_next_hop = session->update.extended_next_hop;
+	view.grant = session->neighbor->grant;
 	return view;
 }
 
@@ -85,11 +86,6 @@ void advertise_begin(struct neighbor *n, struct session *session)
 	for (enum route_family f = 0; f < ROUTE_FAMILY_MAX; f++) {
 		if (!(session->update.families & ROUTE_FAMILY_BIT(f)))
 			continue;
-		if (!neighbor_exports(n)) {
-			if (s->synced & ROUTE_FAMILY_BIT(f))
-				queue_end_of_rib(n, session, f);
-			continue;
-		}
 		if (adjout_join(s->out[f], &view, n, &n->members[f]) < 0) {
 			n->starved = true;
 			make_dirty(n);
@@ -129,6 +125,16 @@ void advertise_again(struct neighbor *n, enum route_family f)
 	}
 }
 
+void advertise_granted(struct neighbor *n)
+{
+	for (enum route_family f = 0; f < ROUTE_FAMILY_MAX; f++)
+		if (n->members[f] && adjout_grant(n->speaker->out[f], n->members[f], n->grant) < 0) {
+			advertise_end_family(n, f); /* it is told nothing from here on, and its session ends */
+			n->starved = true;
+			make_dirty(n);
+		}
+}
+
 static void synced_of(struct neighbor *n, enum route_family f)
 {
 	struct session *session = neighbor_established(n);
@@ -137,8 +143,6 @@ static void synced_of(struct neighbor *n, enum route_family f)
 		return;
 	if (n->members[f])
 		adjout_ask(n->speaker->out[f], n->members[f]);
-	else if (!neighbor_exports(n))
-		queue_end_of_rib(n, session, f);
 }
 
 void advertise_synced(struct speaker *s, enum route_family f)

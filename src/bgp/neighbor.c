@@ -46,21 +46,34 @@ bool neighbor_is_external(const struct neighbor *n)
 	return n->config.remote_as != n->speaker->config.as;
 }
 
-static bool allows(const struct neighbor *n, enum neighbor_policy policy)
+static bool allows(const struct speaker *s, const struct neighbor_config *c, enum neighbor_policy policy)
 {
 	if (policy == NEIGHBOR_POLICY_DEFAULT)
-		return !neighbor_is_external(n); /* RFC 8212 2 */
+		return c->remote_as == s->config.as; /* RFC 8212 2 */
 	return policy == NEIGHBOR_POLICY_ACCEPT;
 }
 
 bool neighbor_imports(const struct neighbor *n)
 {
-	return allows(n, n->config.import);
+	return allows(n->speaker, &n->config, n->config.import);
 }
 
-bool neighbor_exports(const struct neighbor *n)
+static int grant_of(const struct speaker *s, const struct neighbor_config *c, struct grant **out)
 {
-	return allows(n, n->config.export);
+	*out = NULL;
+	if (!allows(s, c, c->export))
+		return grant_new(NULL, 0, out);
+	return c->export_limited ? grant_new(c->export_tenants, c->n_export_tenants, out) : 0;
+}
+
+/* Takes the grant. */
+static void set_config(struct neighbor *n, const struct neighbor_config *config, struct grant *grant)
+{
+	n->config = *config;
+	n->config.export_tenants = config->export_limited && grant ? grant->tenants : NULL;
+	n->config.n_export_tenants = config->export_limited && grant ? grant->length : 0;
+	grant_unref(n->grant);
+	n->grant = grant;
 }
 
 struct session *neighbor_established(struct neighbor *n)
@@ -340,21 +353,26 @@ void neighbor_connect_failed(struct neighbor *n, struct session *session, const 
 static bool agrees_on_session(const struct neighbor_config *a, const struct neighbor_config *b)
 {
 	return a->remote_as == b->remote_as && addr_equal(&a->local, &b->local) && a->families == b->families &&
-	       a->restart_s == b->restart_s && a->import == b->import && a->export == b->export &&
-	       a->disable_family == b->disable_family && a->shutdown == b->shutdown;
+	       a->restart_s == b->restart_s && a->import == b->import && a->disable_family == b->disable_family &&
+	       a->shutdown == b->shutdown;
 }
 
-void neighbor_reconfigure(struct neighbor *n, const struct neighbor_config *config)
+int neighbor_reconfigure(struct neighbor *n, const struct neighbor_config *config)
 {
 	bool goes_on = agrees_on_session(&n->config, config), was_passive = n->config.passive;
+	struct grant *grant;
+	int r = grant_of(n->speaker, config, &grant);
 
+	if (r < 0)
+		return r;
 	/* Those of another AS say nothing of the new one. */
 	if (n->config.remote_as != config->remote_as || config->shutdown)
 		neighbor_end(n, config->shutdown ? CEASE_ADMINISTRATIVE_SHUTDOWN : CEASE_CONFIGURATION_CHANGE, NULL);
 	for (enum route_family f = 0; f < ROUTE_FAMILY_MAX; f++)
 		if ((n->config.remote_as != config->remote_as || config->shutdown) && n->stats.n_received[f] > 0)
 			restart_forget(n, f);
-	n->config = *config;
+	set_config(n, config, grant);
+	advertise_granted(n);
 	for (size_t i = 0; i < N_SESSIONS && !goes_on; i++)
 		if (n->sessions[i].conn)
 			session_cease(&n->sessions[i], CEASE_CONFIGURATION_CHANGE, NULL, 0);
@@ -363,16 +381,22 @@ void neighbor_reconfigure(struct neighbor *n, const struct neighbor_config *conf
 		neighbor_start(n);
 	}
 	receive_check_limits(n);
+	return 0;
 }
 
 int neighbor_new(struct speaker *s, const struct neighbor_config *config, struct neighbor **out)
 {
 	struct neighbor *n = calloc(1, sizeof(*n));
+	struct grant *grant;
 
 	if (!n)
 		return -ENOMEM;
+	if (grant_of(s, config, &grant) < 0) {
+		free(n);
+		return -ENOMEM;
+	}
 	n->speaker = s;
-	n->config = *config;
+	set_config(n, config, grant);
 	n->stats.since_ms = s->now_ms;
 	for (size_t i = 0; i < N_SESSIONS; i++)
 		n->sessions[i].neighbor = n;
@@ -395,5 +419,6 @@ void neighbor_free(struct neighbor *n)
 	for (size_t i = 0; i < N_SESSIONS; i++)
 		session_remove_timers(&n->sessions[i]);
 	explicit_bzero(n->config.md5, sizeof(n->config.md5));
+	grant_unref(n->grant);
 	free(n);
 }

@@ -65,6 +65,9 @@ struct neighbor_config {
 	uint16_t prefix_hold_max_s; /* ... up to this */
 	uint32_t max_prefix[ROUTE_FAMILY_MAX]; /* 0 = any number */
 	enum neighbor_policy import, export;
+	bool export_limited; /* where export is allowed: of these tenants only */
+	const uint32_t *export_tenants; /* VNIs, borrowed */
+	size_t n_export_tenants;
 	bool disable_family;     /* a family whose NLRI cannot be read is disabled instead of the session reset (RFC 7606) */
 	bool passive;            /* wait to be connected to */
 	bool shutdown;           /* configured, but kept down */

@@ -118,9 +118,9 @@ static int put(struct speaker *s, const struct neighbor_config *config)
 	if (!is_possible(config))
 		return -EINVAL;
 	if (n) {
-		neighbor_reconfigure(n, config);
+		r = neighbor_reconfigure(n, config);
 		restart_check_ready(s);
-		return 0;
+		return r;
 	}
 	r = neighbor_new(s, config, &n);
 	if (r < 0)
@@ -181,6 +181,13 @@ int speaker_neighbor_stats(const struct speaker *s, const struct addr *remote, s
 	for (enum route_family f = 0; f < ROUTE_FAMILY_MAX; f++)
 		out->n_sent[f] = n->members[f] ? adjout_n_told(s->out[f], n->members[f]) : 0;
 	return 0;
+}
+
+bool speaker_tells(const struct speaker *s, const struct addr *remote, uint32_t tenant)
+{
+	const struct neighbor *n = hmap_get(&s->neighbors, remote);
+
+	return n && grant_permits(n->grant, tenant);
 }
 
 void speaker_neighbor_each(const struct speaker *s, void (*fn)(void *arg, const struct neighbor_config *n), void *arg)
@@ -283,9 +290,9 @@ uint64_t speaker_next_ms(const struct speaker *s)
 
 /* ---- routes of this node ---- */
 
-int speaker_announce(struct speaker *s, const struct route_nlri *nlri, const struct route_attrs *attrs)
+int speaker_announce(struct speaker *s, const struct route_nlri *nlri, const struct route_attrs *attrs, uint32_t tenant)
 {
-	return adjout_put(s->out[nlri->key.family], nlri, attrs);
+	return adjout_put(s->out[nlri->key.family], nlri, attrs, tenant);
 }
 
 void speaker_withdraw(struct speaker *s, const struct route_key *key)

@@ -80,8 +80,8 @@ int speaker_new(const struct speaker_config *config, struct attrs *table, const 
 void speaker_free(struct speaker *s); /* NULL allowed; says nothing to anybody: speaker_stop does */
 
 /*
- * New or changed.  A session goes on unless what was agreed in it changed; limits, description, times of retry and a
- * key are taken over at once, the hold time with the next session.  0; -EINVAL for a configuration that cannot be;
+ * New or changed.  A session goes on unless what was agreed in it changed; limits, description, times of retry, a key, and
+ * what it may be told of are taken over at once, the hold time with the next session.  0; -EINVAL for a configuration that cannot be;
  * -ENOMEM (nothing changed).
  */
 int speaker_neighbor_put(struct speaker *s, const struct neighbor_config *config, uint64_t now_ms);
@@ -99,8 +99,8 @@ void speaker_on_closed(struct speaker *s, uint64_t handle, const char *reason, u
 void speaker_tick(struct speaker *s, uint64_t now_ms);
 uint64_t speaker_next_ms(const struct speaker *s); /* 0 = at once; UINT64_MAX = nothing to do */
 
-/* A route of this node, new or changed.  0 or -ENOMEM (nothing changed). */
-int speaker_announce(struct speaker *s, const struct route_nlri *nlri, const struct route_attrs *attrs);
+/* A route of this node, new or changed, of the tenant with that VNI.  0 or -ENOMEM (nothing changed). */
+int speaker_announce(struct speaker *s, const struct route_nlri *nlri, const struct route_attrs *attrs, uint32_t tenant);
 void speaker_withdraw(struct speaker *s, const struct route_key *key);
 /* All routes that this node has in the family were announced: from now on neighbors get an End-of-RIB behind them. */
 void speaker_synced(struct speaker *s, enum route_family f);
@@ -118,6 +118,8 @@ void speaker_stop(struct speaker *s, bool planned, const char *text, uint64_t no
 
 const struct neighbor_config *speaker_neighbor(const struct speaker *s, const struct addr *remote); /* or NULL */
 int speaker_neighbor_stats(const struct speaker *s, const struct addr *remote, struct neighbor_stats *out);
+/* May the neighbor be told of routes of that tenant? */
+bool speaker_tells(const struct speaker *s, const struct addr *remote, uint32_t tenant);
 void speaker_neighbor_each(const struct speaker *s, void (*fn)(void *arg, const struct neighbor_config *n), void *arg);
 
 #endif

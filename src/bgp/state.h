@@ -57,7 +57,8 @@ struct neighbor {
 	uint16_t restart_s;      /* the neighbor's */
 	uint32_t eor_in;      /* families whose End-of-RIB came in this session */
 	uint32_t resolved;    /* families for which nobody has to wait for this neighbor after a restart */
-	struct adjout_member *members[ROUTE_FAMILY_MAX]; /* NULL: tells nothing of this family */
+	struct grant *grant;  /* of what it is told; NULL = everything.  config.export_tenants points into it */
+	struct adjout_member *members[ROUTE_FAMILY_MAX]; /* NULL: there is no session, or none of this family */
 	struct neighbor_stats stats;
 	bool dirty;   /* has messages that were not handed to the transport */
 	bool starved; /* missed one for want of memory */
@@ -105,9 +106,8 @@ int neighbor_new(struct speaker *s, const struct neighbor_config *config, struct
 void neighbor_free(struct neighbor *n); /* without a session */
 bool neighbor_is_external(const struct neighbor *n);
 bool neighbor_imports(const struct neighbor *n);
-bool neighbor_exports(const struct neighbor *n);
 void neighbor_start(struct neighbor *n); /* connects, or waits to be connected to */
-void neighbor_reconfigure(struct neighbor *n, const struct neighbor_config *config);
+int neighbor_reconfigure(struct neighbor *n, const struct neighbor_config *config); /* 0, -ENOMEM: nothing changed */
 void neighbor_end(struct neighbor *n, enum notification_cease subcode, const char *text); /* all sessions, for good */
 void neighbor_reset(struct neighbor *n, const char *text);
 void neighbor_stop(struct neighbor *n, bool planned, const char *text); /* the speaker is stopped already */
@@ -160,6 +160,7 @@ extern const struct adjout_ops advertise_ops;
 void advertise_begin(struct neighbor *n, struct session *session);
 void advertise_end(struct neighbor *n);
 void advertise_end_family(struct neighbor *n, enum route_family f);
+void advertise_granted(struct neighbor *n); /* n->grant is another */
 void advertise_wake(struct neighbor *n);
 void advertise_again(struct neighbor *n, enum route_family f); /* ROUTE-REFRESH */
 void advertise_synced(struct speaker *s, enum route_family f);

@@ -317,9 +317,9 @@ static const struct schema_key neighbor_keys[] = {
 	 .absent = "all inside the AS, none between ASes (RFC 8212)", .example = "[red]",
 	 .meaning = "Of which tenants its routes are taken."},
 	{"export", SCHEMA_LIST, OPTIONAL, &grant, .min_items = 1,
-	 .absent = "all inside the AS, none between ASes (RFC 8212)", .example = "all",
-	 .meaning = "Of which tenants it is told the routes: in this version all of them or none.  Where some are named it is "
-		    "told of none, and the log says so."},
+	 .absent = "all inside the AS, none between ASes (RFC 8212)", .example = "[red]",
+	 .meaning = "Of which tenants it is told the routes.  A change takes effect within the session: what it may not be told "
+		    "any more is withdrawn, and of other tenants it hears nothing."},
 	{"hold_time", SCHEMA_VALUE, OPTIONAL, &hold, .absent = "bgp.hold_time", .example = "9",
 	 .meaning = "As bgp.hold_time, for this neighbor."},
 	{"restart_time", SCHEMA_VALUE, OPTIONAL, &restart, .absent = "bgp.restart_time", .example = "0",

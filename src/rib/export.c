@@ -25,6 +25,7 @@ struct exported { /* one route */
 	struct route_key key;
 	const void *owner;                   /* NULL = nobody: to be withdrawn */
 	struct route_nlri wanted_nlri, announced_nlri;
+	uint32_t wanted_tenant, announced_tenant;
 	const struct route_attrs *wanted;    /* NULL as the owner is */
 	const struct route_attrs *announced; /* NULL = not */
 	bool dirty;
@@ -96,12 +97,13 @@ static struct exported *route_obtain(struct export *ex, const struct route_key *
 	return r;
 }
 
-static void route_take(struct export *ex, struct exported *r, const void *owner, const struct route_nlri *nlri,
-		       const struct route_attrs *attrs)
+static void route_take(struct export *ex, struct exported *r, const void *owner, uint32_t tenant,
+		       const struct route_nlri *nlri, const struct route_attrs *attrs)
 {
 	const struct route_attrs *last = r->wanted;
 
 	r->owner = owner;
+	r->wanted_tenant = tenant;
 	r->wanted_nlri = *nlri;
 	r->wanted = attrs_ref(attrs);
 	attrs_unref(ex->attrs, last);
@@ -264,7 +266,7 @@ static int imet_put(struct export *ex, const struct vrf *v)
 		return r;
 	route = route_obtain(ex, &nlri.key);
 	if (route)
-		route_take(ex, route, v, &nlri, attrs);
+		route_take(ex, route, v, v->tenant, &nlri, attrs);
 	attrs_unref(ex->attrs, attrs);
 	return route ? 0 : -ENOMEM;
 }
@@ -392,7 +394,8 @@ static int announce(struct export *ex, struct speaking *s)
 	}
 	for (size_t i = 0; i < n; i++) {
 		keys[i] = drafts[i].nlri.key;
-		route_take(ex, drafts[i].route, s, &drafts[i].nlri, drafts[i].attrs);
+		route_take(ex, drafts[i].route, s, s->vrf ? s->vrf->tenant : s->port.tenant, &drafts[i].nlri,
+			   drafts[i].attrs);
 	}
 	for (size_t i = 0; i < s->n_keys; i++)
 		if (!has_key(keys, n, &s->keys[i]))
@@ -595,15 +598,18 @@ void export_port_remove(struct export *ex, const char *name)
 
 static bool settle(struct export *ex, struct exported *r, struct export_change *out)
 {
-	bool same = r->wanted == r->announced && route_nlri_equal(&r->wanted_nlri, &r->announced_nlri);
+	bool same = r->wanted == r->announced && route_nlri_equal(&r->wanted_nlri, &r->announced_nlri) &&
+		    r->wanted_tenant == r->announced_tenant;
 
 	if (same || (!r->owner && !r->announced))
 		return false;
-	*out = (struct export_change){.put = r->owner != NULL};
+	*out = (struct export_change){.put = r->owner != NULL,
+				      .tenant = r->owner ? r->wanted_tenant : r->announced_tenant};
 	out->nlri = out->put ? r->wanted_nlri : r->announced_nlri;
 	attrs_unref(ex->attrs, r->announced);
 	r->announced = r->wanted ? attrs_ref(r->wanted) : NULL;
 	r->announced_nlri = r->wanted_nlri;
+	r->announced_tenant = r->wanted_tenant;
 	out->attrs = r->announced;
 	return true;
 }
@@ -630,7 +636,10 @@ void export_each(const struct export *ex, void (*fn)(void *arg, const struct exp
 
 	for (size_t i = 0; (r = hmap_next(&ex->routes, &i));)
 		if (r->announced)
-			fn(arg, &(struct export_change){.put = true, .nlri = r->announced_nlri, .attrs = r->announced});
+			fn(arg, &(struct export_change){.put = true,
+							.tenant = r->announced_tenant,
+							.nlri = r->announced_nlri,
+							.attrs = r->announced});
 }
 
 void export_fini(struct export *ex)

@@ -57,6 +57,7 @@ struct export_vrf {
 struct export_port {
 	const char *name;
 	uint32_t vni;            /* of the network, or of the tenant for mode l3; 0 = no encapsulation */
+	uint32_t tenant;         /* VNI; looked at where the one above is 0 */
 	struct mac mac;
 	const struct addr *addresses;
 	size_t n_addresses;
@@ -67,6 +68,7 @@ struct export_port {
 
 struct export_change {
 	bool put;
+	uint32_t tenant; /* VNI of the one whose route it is, or was */
 	struct route_nlri nlri;
 	const struct route_attrs *attrs; /* of a put; for the time of the call */
 };

@@ -134,6 +134,7 @@ static int say(struct learn *l, struct port *p, const struct mobility_verdict *v
 {
 	int r = export_port_put(&l->export, &(struct export_port){.name = p->name,
 								  .vni = vrf_of(p)->vni,
+								  .tenant = p->network->tenant->vni,
 								  .mac = p->mac,
 								  .addresses = p->addresses,
 								  .n_addresses = p->n_addresses,

@@ -29,7 +29,7 @@ static void reflect(struct host *h, unsigned from, const struct route_attrs *a, 
 	candidate.n_clusters = 1;
 	assert_int_equal(attrs_intern(h->net->attrs, &candidate, &out), 0);
 	for (size_t i = 0; i < n; i++)
-		assert_int_equal(speaker_announce(h->s, &nlri[i], out), 0);
+		assert_int_equal(speaker_announce(h->s, &nlri[i], out, NET_TENANT), 0);
 	attrs_unref(h->net->attrs, out);
 }
 
@@ -173,7 +173,7 @@ void host_announce(struct host *h, unsigned i)
 		return;
 	}
 	assert_int_equal(attrs_intern(h->net->attrs, &candidate, &a), 0);
-	assert_int_equal(speaker_announce(h->s, &nlri, a), 0);
+	assert_int_equal(speaker_announce(h->s, &nlri, a, NET_TENANT), 0);
 	attrs_unref(h->net->attrs, a);
 }
 

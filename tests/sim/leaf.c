@@ -262,7 +262,7 @@ static void say(void *arg, const struct export_change *c)
 	struct leaf *l = arg;
 
 	if (c->put)
-		assert_int_equal(speaker_announce(l->host->s, &c->nlri, c->attrs), 0);
+		assert_int_equal(speaker_announce(l->host->s, &c->nlri, c->attrs, c->tenant), 0);
 	else
 		speaker_withdraw(l->host->s, &c->nlri.key);
 }

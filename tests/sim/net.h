@@ -18,6 +18,7 @@
 #include "table.h"
 
 #define NET_AS 65000u
+#define NET_TENANT 5000u /* whose all routes are */
 #define NET_ROUTES 64 /* that a host may have */
 
 struct net;

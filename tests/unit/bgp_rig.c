@@ -410,7 +410,7 @@ void rig_announce(struct rig *rig, enum route_family f, unsigned from, unsigned 
 	for (unsigned i = 0; i < n; i++) {
 		struct route_nlri nlri = rig_nlri(f, from + i);
 
-		assert_int_equal(speaker_announce(rig->s, &nlri, a), 0);
+		assert_int_equal(speaker_announce(rig->s, &nlri, a, RIG_TENANT), 0);
 	}
 	attrs_unref(rig->attrs, a);
 }

@@ -22,6 +22,7 @@
 #include "bgp/update.h"
 
 #define RIG_AS 65000u
+#define RIG_TENANT 5000u
 #define RIG_ID 0x0a000001u /* 10.0.0.1 */
 #define RIG_TRANSPORTS 8192
 #define RIG_ALL (ROUTE_FAMILY_BIT(ROUTE_FAMILY_MAX) - 1)

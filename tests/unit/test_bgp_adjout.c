@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What has to be sent, against a model: routes come and go, neighbors join, leave, read slowly and ask again; once all is
- * quiet each has exactly what there is.  And what it costs.
+ * quiet each has exactly what there is of the tenants that it is granted, and of others it never hears.  And what it
+ * costs.
  */
+#include <errno.h>
 #include <malloc.h>
 
 #include "bgp/adjout.h"
@@ -12,6 +14,21 @@
 #define N_MEMBERS 12
 #define N_ROUTES 400
 #define N_KINDS 9
+#define N_TENANTS 4 /* VNIs from 1 on */
+#define ANY (1u << N_TENANTS) /* a grant of everything; else bit t: of tenant t + 1 */
+
+static long allocations_left = -1; /* -1: without end */
+
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	if (allocations_left == 0)
+		return NULL;
+	allocations_left -= allocations_left > 0;
+	return __real_calloc(n, size);
+}
 
 struct owner {
 	struct bench *bench;
@@ -22,6 +39,8 @@ struct owner {
 	size_t n_messages, n_put, n_removed, n_told;
 	size_t n_needless;            /* withdrawn routes that it did not have */
 	uint64_t digest;              /* of all its bytes */
+	unsigned grant;               /* bits, or ANY */
+	bool entitled[N_ROUTES];      /* it was granted the route once while it was there, and may hear of its end */
 };
 
 struct bench {
@@ -31,14 +50,36 @@ struct bench {
 	struct owner owners[N_MEMBERS];
 	const struct route_attrs *kinds[N_KINDS];
 	const struct route_attrs *truth[N_ROUTES];
+	unsigned tenant[N_ROUTES]; /* 0 .. N_TENANTS - 1 */
+	unsigned tenants[N_ROUTES]; /* that ever had it, bits */
 	uint64_t seed;
-	bool decode;
+	bool decode, grants;
 };
 
 static uint32_t pick(struct bench *b, uint32_t below)
 {
 	b->seed = b->seed * 6364136223846793005u + 1442695040888963407u;
 	return (uint32_t)(b->seed >> 33) % below;
+}
+
+static bool is_granted(const struct owner *o, unsigned i)
+{
+	return o->grant == ANY || o->grant & 1u << o->bench->tenant[i];
+}
+
+static void entitle(struct owner *o)
+{
+	for (unsigned i = 0; i < N_ROUTES; i++)
+		o->entitled[i] |= o->bench->truth[i] && is_granted(o, i);
+}
+
+/* Not one byte of what is not its business: no route that it is not granted, no end of one whose tenant it never was. */
+static void check_privacy(const struct owner *o, const struct route_key *key, bool put)
+{
+	unsigned i = key->addr.bytes[13] << 16 | key->addr.bytes[14] << 8 | key->addr.bytes[15]; /* see rig_nlri */
+
+	if (i < N_ROUTES)
+		assert_true(put ? is_granted(o, i) : o->entitled[i] || o->grant == ANY || o->grant & o->bench->tenants[i]);
 }
 
 static size_t on_room(void *owner)
@@ -71,6 +112,7 @@ static void on_send(void *owner, const uint8_t *message, size_t size, size_t n_p
 	for (struct update_cursor c = {0}; update_next(&u, &c, &route);) {
 		seen_put += route.attrs != NULL;
 		seen_removed += !route.attrs;
+		check_privacy(o, &route.nlri.key, route.attrs);
 		if (route.attrs)
 			table_put(o->bench->table, o->id, route.attrs, &route.nlri, 1);
 		else
@@ -91,7 +133,8 @@ static void on_told(void *owner, enum route_family f)
 		for (unsigned i = 0; i < N_ROUTES; i++) {
 			struct route_nlri nlri = rig_nlri(ROUTE_EVPN, i);
 
-			assert_ptr_equal(table_get(o->bench->table, o->id, &nlri.key), o->bench->truth[i]);
+			assert_ptr_equal(table_get(o->bench->table, o->id, &nlri.key),
+					 is_granted(o, i) ? o->bench->truth[i] : NULL);
 		}
 }
 
@@ -119,6 +162,7 @@ static struct bench *bench_new(bool decode)
 		o->view.session.families = RIG_ALL;
 		o->view.session.extended = i % 3 == 0; /* two views */
 		o->window = SIZE_MAX;
+		o->grant = ANY;
 	}
 	return b;
 }
@@ -134,13 +178,23 @@ static void bench_free(struct bench *b)
 	free(b);
 }
 
-static void put(struct bench *b, unsigned i, unsigned kind)
+static void put_of(struct bench *b, unsigned i, unsigned kind, unsigned tenant)
 {
 	struct route_nlri nlri = rig_nlri(ROUTE_EVPN, i);
 
-	assert_int_equal(adjout_put(b->out, &nlri, b->kinds[kind]), 0);
-	if (i < N_ROUTES)
-		b->truth[i] = b->kinds[kind];
+	assert_int_equal(adjout_put(b->out, &nlri, b->kinds[kind], tenant + 1), 0);
+	if (i >= N_ROUTES)
+		return;
+	b->truth[i] = b->kinds[kind];
+	b->tenant[i] = tenant;
+	b->tenants[i] |= 1u << tenant;
+	for (unsigned k = 0; k < N_MEMBERS; k++)
+		b->owners[k].entitled[i] |= is_granted(&b->owners[k], i);
+}
+
+static void put(struct bench *b, unsigned i, unsigned kind)
+{
+	put_of(b, i, kind, i < N_ROUTES ? b->tenant[i] : 0);
 }
 
 static void drop(struct bench *b, unsigned i)
@@ -152,9 +206,47 @@ static void drop(struct bench *b, unsigned i)
 		b->truth[i] = NULL;
 }
 
+static struct grant *grant_of(unsigned bits)
+{
+	uint32_t tenants[N_TENANTS];
+	struct grant *g = NULL;
+	size_t n = 0;
+
+	for (unsigned t = 0; t < N_TENANTS; t++)
+		if (bits & 1u << t)
+			tenants[n++] = t + 1;
+	if (bits != ANY)
+		assert_int_equal(grant_new(tenants, n, &g), 0);
+	return g;
+}
+
 static void join(struct bench *b, struct owner *o)
 {
-	assert_int_equal(adjout_join(b->out, &o->view, o, &o->member), 0);
+	struct adjout_view view = o->view;
+
+	view.grant = grant_of(o->grant);
+	memset(o->entitled, 0, sizeof(o->entitled));
+	entitle(o);
+	assert_int_equal(adjout_join(b->out, &view, o, &o->member), 0);
+	grant_unref(view.grant);
+}
+
+static int try_grant(struct bench *b, struct owner *o, unsigned bits)
+{
+	struct grant *g = grant_of(bits);
+	int r = o->member ? adjout_grant(b->out, o->member, g) : 0;
+
+	grant_unref(g);
+	if (r < 0)
+		return r;
+	o->grant = bits;
+	entitle(o);
+	return 0;
+}
+
+static void set_grant(struct bench *b, struct owner *o, unsigned bits)
+{
+	assert_int_equal(try_grant(b, o, bits), 0);
 }
 
 static void leave(struct bench *b, struct owner *o)
@@ -175,7 +267,7 @@ static void random_step(struct bench *b)
 {
 	struct owner *o = &b->owners[pick(b, N_MEMBERS)];
 
-	switch (pick(b, 12)) {
+	switch (pick(b, b->grants ? 14 : 12)) {
 	case 0:
 		if (!o->member)
 			join(b, o);
@@ -205,6 +297,12 @@ static void random_step(struct bench *b)
 	case 8:
 		drop(b, pick(b, N_ROUTES));
 		break;
+	case 12:
+		set_grant(b, o, pick(b, 5) == 0 ? ANY : pick(b, 1u << N_TENANTS));
+		break;
+	case 13: /* a network goes to another tenant */
+		put_of(b, pick(b, N_ROUTES), pick(b, N_KINDS), pick(b, N_TENANTS));
+		break;
 	default:
 		put(b, pick(b, N_ROUTES), pick(b, N_KINDS));
 	}
@@ -212,10 +310,13 @@ static void random_step(struct bench *b)
 
 static void once_quiet_everybody_has_what_there_is_whatever_happened_before(void **state)
 {
-	for (unsigned seed = 1; seed <= 60; seed++) {
+	for (unsigned seed = 1; seed <= 120; seed++) {
 		struct bench *b = bench_new(true);
 
 		b->seed = seed;
+		b->grants = seed > 60;
+		for (unsigned i = 0; i < N_ROUTES && b->grants; i++)
+			b->tenant[i] = pick(b, N_TENANTS);
 		for (unsigned step = 0; step < 4000; step++)
 			random_step(b);
 		for (unsigned i = 0; i < N_MEMBERS; i++) {
@@ -230,9 +331,11 @@ static void once_quiet_everybody_has_what_there_is_whatever_happened_before(void
 			for (unsigned i = 0; i < N_ROUTES && b->owners[k].member; i++) {
 				struct route_nlri nlri = rig_nlri(ROUTE_EVPN, i);
 
-				if (table_get(b->table, k, &nlri.key) != b->truth[i])
+				const struct route_attrs *truth = is_granted(&b->owners[k], i) ? b->truth[i] : NULL;
+
+				if (table_get(b->table, k, &nlri.key) != truth)
 					fail_msg("seed %u: member %u is wrong about route %u", seed, k, i);
-				length += b->truth[i] != NULL;
+				length += truth != NULL;
 			}
 			if (b->owners[k].member) {
 				assert_int_equal(table_length(b->table, k, ROUTE_EVPN), length);
@@ -348,6 +451,170 @@ static void nobody_is_told_of_the_end_of_a_route_that_came_and_went_before_its_t
 	bench_free(b);
 }
 
+/* 100 routes of each tenant, told. */
+static struct bench *bench_of_tenants(unsigned grant)
+{
+	struct bench *b = bench_new(true);
+
+	for (unsigned i = 0; i < N_ROUTES; i++)
+		put_of(b, i, i % N_TENANTS, i / 100);
+	b->owners[1].grant = grant;
+	join(b, &b->owners[1]);
+	run_to_the_end(b);
+	return b;
+}
+
+static void another_grant_withdraws_what_is_no_longer_allowed_and_announces_what_is_new_and_no_more(void **state)
+{
+	static const struct {
+		unsigned from, to;
+		size_t n_put, n_removed;
+	} rows[] = {
+		{ANY, 1, 0, 300}, {1, ANY, 300, 0}, {3, 6, 100, 100}, {0, 15, 400, 0}, {15, 0, 0, 400}, {ANY, 15, 0, 0}, {5, 5, 0, 0},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct bench *b = bench_of_tenants(rows[i].from);
+		struct owner *o = &b->owners[1];
+		size_t n_put = o->n_put;
+
+		set_grant(b, o, rows[i].to);
+		run_to_the_end(b);
+		assert_int_equal(o->n_put - n_put, rows[i].n_put);
+		assert_int_equal(o->n_removed, rows[i].n_removed);
+		assert_int_equal(o->n_needless, 0);
+		assert_int_equal(table_length(b->table, o->id, ROUTE_EVPN), adjout_n_told(b->out, o->member));
+		bench_free(b);
+	}
+}
+
+static void what_changes_while_a_grant_does_is_told_once_and_rightly(void **state)
+{
+	struct bench *b = bench_of_tenants(3);
+	struct owner *o = &b->owners[1], *other = &b->owners[2];
+	size_t n_put = o->n_put;
+
+	other->grant = ANY;
+	join(b, other); /* it is told of new routes first */
+	set_grant(b, o, 1);
+	put_of(b, 0, 7, 0);   /* stays, and changes */
+	put_of(b, 100, 7, 1); /* goes, and changes */
+	drop(b, 101);         /* goes, and goes */
+	drop(b, 1);
+	drop(b, 250); /* never its business */
+	put_of(b, 250, 1, 1); /* new to a tenant that it may not hear of any more */
+	run_to_the_end(b);
+	assert_int_equal(o->n_put - n_put, 1);
+	assert_int_equal(o->n_removed, 101);
+	assert_int_equal(o->n_needless, 0);
+	/* asked again, it gets what it may have */
+	assert_int_equal(adjout_rewind(b->out, o->member), 0);
+	run_to_the_end(b);
+	assert_int_equal(o->n_put - n_put, 1 + 99);
+	bench_free(b);
+}
+
+static void a_grant_that_changes_in_the_middle_of_another_change_holds(void **state)
+{
+	struct bench *b = bench_of_tenants(3);
+	struct owner *o = &b->owners[1];
+
+	o->window = 0;
+	set_grant(b, o, 12);
+	put_of(b, 300, 8, 3);
+	adjout_run(b->out, 10);
+	o->window = 1;
+	adjout_wake(b->out, o->member);
+	run_to_the_end(b);
+	set_grant(b, o, 1);
+	drop(b, 399);
+	run_to_the_end(b);
+	o->window = SIZE_MAX;
+	adjout_wake(b->out, o->member);
+	run_to_the_end(b);
+	assert_int_equal(table_length(b->table, o->id, ROUTE_EVPN), 100);
+	assert_int_equal(adjout_n_told(b->out, o->member), 100);
+	bench_free(b);
+}
+
+static void neighbors_with_one_grant_share_every_message_again_once_both_have_all(void **state)
+{
+	struct bench *b = bench_of_tenants(3);
+	struct owner *o = &b->owners[1], *other = &b->owners[2];
+
+	other->grant = 1;
+	join(b, other);
+	run_to_the_end(b);
+	set_grant(b, o, 1);
+	run_to_the_end(b);
+	o->digest = other->digest = 0;
+	put_of(b, 0, 8, 0);
+	put_of(b, 1, 7, 0);
+	put_of(b, 150, 8, 1);
+	run_to_the_end(b);
+	assert_true(o->digest == other->digest && o->digest != 0);
+	bench_free(b);
+}
+
+static void a_route_that_goes_to_another_tenant_goes_for_who_may_not_hear_of_that_one(void **state)
+{
+	struct bench *b = bench_of_tenants(1);
+	struct owner *both = &b->owners[2], *second = &b->owners[4];
+
+	both->grant = 3;
+	second->grant = 2;
+	join(b, both);
+	join(b, second);
+	run_to_the_end(b);
+	put_of(b, 0, 0, 1); /* with the attributes of before */
+	run_to_the_end(b);
+	assert_int_equal(b->owners[1].n_removed, 1);
+	assert_int_equal(both->n_removed, 0);
+	assert_int_equal(second->n_put, 101);
+	/* and back, and away, before anybody is told */
+	put_of(b, 0, 0, 0);
+	put_of(b, 0, 0, 1);
+	drop(b, 0);
+	run_to_the_end(b);
+	for (unsigned i = 1; i <= 4; i++)
+		if (b->owners[i].member)
+			assert_int_equal(table_length(b->table, i, ROUTE_EVPN), adjout_n_told(b->out, b->owners[i].member));
+	bench_free(b);
+}
+
+/* Whichever allocation fails, nothing has changed: tried again it does the same. */
+static void without_memory_nothing_changes(void **state)
+{
+	for (long n = 0; n < 6; n++) {
+		struct bench *b = bench_of_tenants(3);
+		struct owner *o = &b->owners[1];
+		struct route_nlri nlri = rig_nlri(ROUTE_EVPN, 0);
+		size_t length = adjout_length(b->out);
+		struct adjout_member *member;
+		int put, granted, joined;
+
+		allocations_left = n;
+		put = adjout_put(b->out, &nlri, b->kinds[8], 6); /* another set, a tenant that is new */
+		allocations_left = n;
+		granted = try_grant(b, o, 6);
+		allocations_left = n;
+		joined = adjout_join(b->out, &o->view, &b->owners[2], &member);
+		allocations_left = -1;
+		assert_int_equal(put, n < 3 ? -ENOMEM : 0); /* the row, the share, the ghost */
+		assert_int_equal(granted, n < 2 ? -ENOMEM : 0);
+		assert_int_equal(joined, n < 2 ? -ENOMEM : 0);
+		if (joined == 0)
+			adjout_leave(b->out, member);
+		assert_int_equal(adjout_length(b->out), length);
+		put_of(b, 0, 8, 1);
+		set_grant(b, o, 6);
+		run_to_the_end(b);
+		assert_int_equal(table_length(b->table, o->id, ROUTE_EVPN), 201);
+		assert_int_equal(adjout_n_told(b->out, o->member), 201);
+		bench_free(b);
+	}
+}
+
 static void a_route_costs_little_whatever_the_number_of_neighbors_and_is_given_back(void **state)
 {
 	const unsigned n = 1000000;
@@ -389,6 +656,12 @@ int main(void)
 		cmocka_unit_test(neighbors_with_one_view_hear_the_same_and_the_slow_do_not_hold_up_the_fast),
 		cmocka_unit_test(whoever_asks_is_told_when_it_has_all_once),
 		cmocka_unit_test(nobody_is_told_of_the_end_of_a_route_that_came_and_went_before_its_time),
+		cmocka_unit_test(another_grant_withdraws_what_is_no_longer_allowed_and_announces_what_is_new_and_no_more),
+		cmocka_unit_test(what_changes_while_a_grant_does_is_told_once_and_rightly),
+		cmocka_unit_test(a_grant_that_changes_in_the_middle_of_another_change_holds),
+		cmocka_unit_test(neighbors_with_one_grant_share_every_message_again_once_both_have_all),
+		cmocka_unit_test(a_route_that_goes_to_another_tenant_goes_for_who_may_not_hear_of_that_one),
+		cmocka_unit_test(without_memory_nothing_changes),
 		cmocka_unit_test(a_route_costs_little_whatever_the_number_of_neighbors_and_is_given_back),
 	};
 

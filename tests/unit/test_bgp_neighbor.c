@@ -600,7 +600,7 @@ static void a_neighbor_that_reads_nothing_is_dropped_by_the_send_hold_timer(void
 		rig_run(rig, 0);
 		/* For ten minutes it takes a message at a time, slowly: that is life. */
 		rig->transports[h].window = 0;
-		assert_int_equal(speaker_announce(rig->s, &nlri, a), 0);
+		assert_int_equal(speaker_announce(rig->s, &nlri, a, RIG_TENANT), 0);
 		rig_run(rig, 1);
 		for (begin = rig->now, drip = 0; rig->now - begin < 600000; drip++) {
 			rig_run(rig, 10000);
@@ -612,7 +612,7 @@ static void a_neighbor_that_reads_nothing_is_dropped_by_the_send_hold_timer(void
 		assert_int_equal(rig->state, NEIGHBOR_ESTABLISHED);
 		/* Then bytes, but no message: that is none. */
 		nlri = rig_nlri(ROUTE_EVPN, 2);
-		assert_int_equal(speaker_announce(rig->s, &nlri, a), 0);
+		assert_int_equal(speaker_announce(rig->s, &nlri, a, RIG_TENANT), 0);
 		rig_run(rig, 0);
 		begin = rig->now;
 		while (rig->state == NEIGHBOR_ESTABLISHED && rig->now - begin < 3600000) {
@@ -647,7 +647,7 @@ static void a_neighbor_that_is_half_open_is_dropped_by_the_hold_timer(void **sta
 	for (unsigned i = 0; i < 20000; i++) {
 		struct route_nlri nlri = rig_nlri(ROUTE_EVPN, i);
 
-		assert_int_equal(speaker_announce(rig->s, &nlri, a), 0);
+		assert_int_equal(speaker_announce(rig->s, &nlri, a, RIG_TENANT), 0);
 	}
 	rig_run(rig, 89999);
 	assert_int_equal(rig->state, NEIGHBOR_ESTABLISHED);

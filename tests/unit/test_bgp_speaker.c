@@ -224,6 +224,82 @@ static void between_ases_nothing_is_exchanged_that_nobody_allowed(void **state)
 	}
 }
 
+static void announce_of(struct rig *rig, unsigned from, unsigned n, uint32_t tenant)
+{
+	const struct route_attrs *a = rig_attrs(rig->attrs, 0);
+
+	for (unsigned i = 0; i < n; i++) {
+		struct route_nlri nlri = rig_nlri(ROUTE_EVPN, from + i);
+
+		assert_int_equal(speaker_announce(rig->s, &nlri, a, tenant), 0);
+	}
+	attrs_unref(rig->attrs, a);
+}
+
+static void of_whose_tenants_a_neighbor_hears_changes_within_the_session(void **state)
+{
+	static const struct {
+		uint32_t tenants[3];
+		size_t n;
+		enum neighbor_policy policy;
+		size_t n_put, n_removed;
+	} steps[] = { /* of 5001 there are 10 routes, of 5002 20, of 5003 30 */
+		{{5001}, 1, NEIGHBOR_POLICY_ACCEPT, 10, 0},
+		{{5003, 5001, 5003}, 3, NEIGHBOR_POLICY_ACCEPT, 30, 0},
+		{{5002, 5001}, 2, NEIGHBOR_POLICY_ACCEPT, 20, 30},
+		{{0}, 0, NEIGHBOR_POLICY_ACCEPT, 0, 30},
+		{{5002}, 1, NEIGHBOR_POLICY_ACCEPT, 20, 0},
+		{{5002}, 1, NEIGHBOR_POLICY_REJECT, 0, 20},
+		{{5002, 7}, 2, NEIGHBOR_POLICY_ACCEPT, 20, 0},
+		{{5002}, 1, NEIGHBOR_POLICY_DEFAULT, 0, 20}, /* RFC 8212 */
+	};
+	struct rig *rig = rig_new(NULL);
+	struct neighbor_config c = rig_config();
+	struct open o = rig_open();
+	struct heard heard;
+	uint64_t h;
+
+	c.remote_as = o.as = RIG_AS + 1;
+	c.export = NEIGHBOR_POLICY_ACCEPT;
+	c.export_limited = true;
+	rig_put(rig, &c);
+	announce_of(rig, 0, 10, 5001);
+	announce_of(rig, 10, 20, 5002);
+	announce_of(rig, 30, 30, 5003);
+	speaker_synced(rig->s, ROUTE_EVPN);
+	h = rig_establish(rig, PEER, &o);
+	rig_run(rig, 1);
+	heard = hear_all(rig, h, true);
+	assert_int_equal(heard.n_put, 0);
+	assert_int_equal(heard.end_of_rib, EVPN);
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		uint32_t tenants[3];
+
+		memcpy(tenants, steps[i].tenants, sizeof(tenants));
+		c.export_tenants = tenants;
+		c.n_export_tenants = steps[i].n;
+		c.export = steps[i].policy;
+		rig_put(rig, &c);
+		memset(tenants, 0xff, sizeof(tenants)); /* borrowed for the call */
+		rig_run(rig, 1);
+		heard = hear_all(rig, h, true);
+		assert_int_equal(rig->state, NEIGHBOR_ESTABLISHED);
+		assert_int_equal(heard.n_put, steps[i].n_put);
+		assert_int_equal(heard.n_removed, steps[i].n_removed);
+		assert_int_equal(heard.end_of_rib, 0);
+		for (uint32_t tenant = 5001; tenant <= 5003; tenant++) {
+			bool granted = false;
+
+			for (size_t k = 0; k < steps[i].n; k++)
+				granted |= steps[i].policy == NEIGHBOR_POLICY_ACCEPT && steps[i].tenants[k] == tenant;
+			assert_int_equal(speaker_tells(rig->s, &c.remote, tenant), granted);
+		}
+		forget(rig, &heard);
+	}
+	assert_int_equal(rig_stats(rig, PEER).n_sent[ROUTE_EVPN], 0);
+	rig_free(rig);
+}
+
 static void a_route_that_came_from_us_or_lies_of_its_origin_is_not_taken(void **state)
 {
 	static const struct {
@@ -390,7 +466,7 @@ static void an_ipv4_route_over_ipv6_goes_only_to_who_understands_it(void **state
 		heard = hear_all(rig, h, false);
 		assert_int_equal(heard.n_put, 1);
 		forget(rig, &heard);
-		assert_int_equal(speaker_announce(rig->s, &nlri, a), 0);
+		assert_int_equal(speaker_announce(rig->s, &nlri, a, RIG_TENANT), 0);
 		rig_run(rig, 1);
 		heard = hear_all(rig, h, false);
 		assert_int_equal(heard.n_put, can);
@@ -428,7 +504,8 @@ static void a_session_goes_on_over_a_change_that_does_not_concern_it(void **stat
 		CHANGE(md5[0], 'k', GOES_ON),
 		CHANGE(families, 4, BEGINS_ANEW),
 		CHANGE(restart_s, 60, BEGINS_ANEW),
-		CHANGE(export, NEIGHBOR_POLICY_REJECT, BEGINS_ANEW),
+		CHANGE(export, NEIGHBOR_POLICY_REJECT, GOES_ON),
+		CHANGE(export_limited, 1, GOES_ON),
 		CHANGE(disable_family, 1, BEGINS_ANEW),
 		CHANGE(max_prefix[2], 9, ENDS),
 		CHANGE(remote_as, 65001, ENDS),
@@ -578,6 +655,7 @@ int main(void)
 		cmocka_unit_test(a_change_that_was_not_sent_yet_is_replaced_by_the_next),
 		cmocka_unit_test(routes_go_as_the_transport_takes_them),
 		cmocka_unit_test(between_ases_nothing_is_exchanged_that_nobody_allowed),
+		cmocka_unit_test(of_whose_tenants_a_neighbor_hears_changes_within_the_session),
 		cmocka_unit_test(a_route_that_came_from_us_or_lies_of_its_origin_is_not_taken),
 		cmocka_unit_test(a_refresh_brings_all_routes_of_the_family_again_and_withdraws_none),
 		cmocka_unit_test(families_are_those_of_both_ends),

@@ -221,6 +221,40 @@ static void port_without_encapsulation_is_unicast(void **state)
 	EXPECT("+unicast 10.0.1.11/128" VIA, "+unicast fd00:1::11/128" VIA);
 }
 
+static void note_tenant(void *arg, const struct export_change *c)
+{
+	assert_int_equal(c->tenant, *(const uint32_t *)arg);
+	n_lines++;
+}
+
+static void each_route_says_whose_it_is(void **state)
+{
+	struct export_port web = port("web1", WEB, 1), app = port("app1", RED, 1), raw = port("raw1", 0, 1);
+	uint32_t blue = 6000, red = RED, green = 7000;
+
+	web.tenant = app.tenant = green; /* of those that have a VRF it is the VRF's */
+	raw.tenant = green;
+	put(&web);
+	put(&app);
+	n_lines = 0;
+	export_commit(&ex, note_tenant, &red);
+	assert_int_equal(n_lines, 4);
+	put(&raw);
+	export_commit(&ex, note_tenant, &green);
+	assert_int_equal(n_lines, 5);
+	/* the network goes to another tenant: its routes are the same, and say so */
+	assert_int_equal(export_vrf_put(&ex, &(struct export_vrf){.vni = blue, .tenant = blue}), 0);
+	assert_int_equal(export_vrf_put(&ex, &(struct export_vrf){.vni = WEB, .tenant = blue, .routed = true}), 0);
+	export_commit(&ex, note_tenant, &blue);
+	assert_int_equal(n_lines, 8);
+	export_port_remove(&ex, "web1");
+	export_commit(&ex, note_tenant, &blue);
+	assert_int_equal(n_lines, 11);
+	export_port_remove(&ex, "raw1");
+	export_commit(&ex, note_tenant, &green);
+	assert_int_equal(n_lines, 12);
+}
+
 static void moves_are_announced_with_their_sequence(void **state)
 {
 	struct export_port p = port("web1", WEB, 1);
@@ -377,6 +411,7 @@ int main(void)
 		RIG(port_of_a_network_without_gateway_says_nothing_of_the_tenant),
 		RIG(port_of_mode_l3_is_prefixes_of_the_tenant),
 		RIG(port_without_encapsulation_is_unicast),
+		RIG(each_route_says_whose_it_is),
 		RIG(moves_are_announced_with_their_sequence),
 		RIG(member_goes_with_the_last_port),
 		RIG(what_goes_and_comes_in_one_batch_is_no_change),
