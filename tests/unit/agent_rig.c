@@ -2,8 +2,13 @@
 #include "agent_rig.h"
 
 #include <errno.h>
+#include <net/if.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <time.h>
 
+#include "lib/cleanup.h"
 #include "lib/log.h"
 
 int __real_table_put(struct datapath *dp, const struct fwd *f);
@@ -266,7 +271,23 @@ bool is_whole(struct rig *g)
 	return !g->agent->degraded[0];
 }
 
+static bool runs(const char *name)
+{
+	struct ifreq request = {0};
+	_cleanup_(fd) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
+	return ioctl(fd, SIOCGIFFLAGS, &request) == 0 && request.ifr_flags & IFF_RUNNING;
+}
+
+/* A worker of the kernel says that a device runs, when it comes round to it. */
 void plug(const char *name)
 {
+	uint64_t end = now_ms() + PATIENCE_MS;
+
 	assert_int_equal(run("ip link add %s up type veth peer name %sp && ip link set %sp up", name, name, name), 0);
+	while (!runs(name)) {
+		assert_true(now_ms() < end);
+		sched_yield();
+	}
 }
