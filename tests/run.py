@@ -2,15 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the tiers of the test suite and ends with one line, `N passed, N failed`.
 
-run.py [--sanitized] [TIER ...]   default: every tier, in the order below
+run.py [--sanitized] [TIER ...]   default: every tier but deb
 
 --sanitized: the build is one with ASan and UBSan; whatever they wrote to its reports/ during a tier fails the tier.
 
-Two lanes go side by side, and what measures nothing (POLITE) at low priority.  A tier is a function that returns a list of (name,
-passed, output).  cmocka programs and pytest runs count each test of theirs; a program that reports nothing counts as
-one.
+A tier is a list of jobs; a job is a function that returns a list of (name, passed, output).  cmocka programs and pytest
+runs count each test of theirs; a program that reports nothing counts as one.  Tests wait more than they work, so jobs go
+side by side: WORKERS take them in turn, and beside those goes what measures nothing (POLITE), at low priority.
 """
+import collections
 import concurrent.futures
+import functools
+import glob
 import json
 import os
 import re
@@ -28,6 +31,7 @@ PYTHON = "/usr/bin/python3"
 REPORTS = os.path.join(BUILD, "reports")
 SLOWER = 4  # sanitized programs are that much
 FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", "30"))  # each target
+WORKERS = 2
 
 
 def run(argv, timeout=600, env=None, cwd=ROOT):
@@ -59,12 +63,17 @@ def program(name, argv, env=None, timeout=300):
 
 
 def meson_suite(suite):
+    """A job for each program."""
     tests = json.loads(subprocess.check_output(["meson", "introspect", BUILD, "--tests"], text=True))
-    rows = []
-    for test in tests:
-        if any(s.split(":")[-1] == suite for s in test["suite"]):
-            rows += program(test["name"], test["cmd"], test.get("env"), max(test["timeout"], 180))
-    return rows
+    return [functools.partial(program, test["name"], test["cmd"], test.get("env"), max(test["timeout"], 180))
+            for test in tests if any(s.split(":")[-1] == suite for s in test["suite"])]
+
+
+def pytest_files(folder, first):
+    """A job for each file; `first`: those that take longest, so that none of them is alone at the end."""
+    names = sorted(glob.glob(os.path.join(ROOT, folder, "test_*.py")))
+    names.sort(key=lambda n: not re.fullmatch(f"test_({first}).py", os.path.basename(n)))
+    return [functools.partial(pytest, os.path.relpath(n, ROOT)) for n in names]
 
 
 def pytest(folder, timeout=600):
@@ -170,18 +179,21 @@ def prepare_sanitized():
     os.environ["LAB_PATIENCE"] = str(SLOWER * float(os.environ.get("LAB_PATIENCE", "1")))
 
 
+def one(job, *arguments):
+    return lambda: [functools.partial(job, *arguments)]
+
+
 TIERS = {
-    "tree": lambda: pytest("tests/tree"),
-    "unit": lambda: meson_suite("unit"),
+    "tree": one(pytest, "tests/tree"),
+    "conf": one(pytest, "tests/conf"),
+    "fuzz": one(fuzz_tier),
+    "kernel": one(kernel_tier),
+    "cli": one(pytest, "tests/cli"),
+    "lab": lambda: pytest_files("tests/lab", "bgp_mesh|drift|resources|upgrade|churn"),
     "bpf": lambda: meson_suite("bpf"),
-    "conf": lambda: pytest("tests/conf"),
-    "cli": lambda: pytest("tests/cli"),
-    "lab": lambda: pytest("tests/lab", 900),
-    "fuzz": fuzz_tier,
-    "kernel": kernel_tier,
-    "deb": lambda: pytest("tests/deb", 900),
+    "unit": lambda: meson_suite("unit"),
+    "deb": one(pytest, "tests/deb", 900),
 }
-SECOND = ["tree", "conf", "fuzz", "kernel", "cli"]  # beside the rest, about as long
 POLITE = {"tree", "conf", "fuzz", "kernel"}
 NOT_BY_DEFAULT = {"deb"}  # builds all of it anew: `make test-deb`
 
@@ -199,21 +211,59 @@ def tell(tier, rows, seconds):
     return good
 
 
-def run_lane(tiers, alone, sanitized, tally, lock):
-    for tier in tiers:
-        start = time.monotonic()
-        # What is started from here is as polite.
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10 if tier in POLITE and not alone else 0)
+class Tally:
+    """What the tiers have come to so far; a tier is told of when its last job has ended."""
+
+    def __init__(self, sanitized):
+        self.sanitized, self.passed, self.failed = sanitized, 0, 0
+        self._lock = threading.Lock()
+        self._rows, self._left, self._start = collections.defaultdict(list), collections.Counter(), {}
+
+    def expect(self, tier, jobs):
+        self._left[tier] = jobs
+
+    def start(self, tier):
+        with self._lock:
+            self._start.setdefault(tier, time.monotonic())
+
+    def add(self, tier, rows):
+        with self._lock:
+            self._rows[tier] += rows + (sanitizer_reports() if self.sanitized else [])
+            self._left[tier] -= 1
+            if self._left[tier] == 0:
+                self._close(tier)
+
+    def _close(self, tier):
+        rows = self._rows[tier]
+        good = tell(tier, rows, time.monotonic() - self._start[tier])
+        self.passed += good
+        self.failed += len(rows) - good
+
+
+def work(jobs, niceness, tally):
+    """Takes jobs until there are none; what is started from here is as polite."""
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
+    while jobs:
         try:
-            rows = TIERS[tier]() or [(f"{tier}: ran no test", False, "")]
-        except Exception as e:  # the other lane goes on, and the sum tells
+            tier, job = jobs.popleft()
+        except IndexError:  # the other one was faster
+            return
+        tally.start(tier)
+        try:
+            rows = job() or [(f"{tier}: ran no test", False, "")]
+        except Exception as e:  # the others go on, and the sum tells
             rows = [(f"{tier}: {type(e).__name__}: {e}", False, traceback.format_exc())]
-        if sanitized:
-            rows += sanitizer_reports()
-        with lock:
-            good = tell(tier, rows, time.monotonic() - start)
-            tally[0] += good
-            tally[1] += len(rows) - good
+        tally.add(tier, rows)
+
+
+def jobs_of(tiers, tally):
+    """In the order of TIERS, so that many small ones come last."""
+    jobs = collections.deque()
+    for tier in (t for t in TIERS if t in tiers):
+        found = TIERS[tier]() or [lambda: []]
+        tally.expect(tier, len(found))
+        jobs += [(tier, job) for job in found]
+    return jobs
 
 
 def main():
@@ -226,16 +276,17 @@ def main():
         sys.exit("run.py: the tests make network namespaces and load BPF programs: run as root")
     if sanitized:
         prepare_sanitized()
-    lanes = [[t for t in chosen if t not in SECOND], [t for t in SECOND if t in chosen]]
-    if sanitized or not all(lanes):
-        lanes = [chosen]
-    tally, lock = [0, 0], threading.Lock()
+    tally = Tally(sanitized)
+    if sanitized:  # one at a time: a report is told of with the tier that it came from
+        lanes = [(jobs_of(chosen, tally), 0)]
+    else:
+        lanes = [(jobs_of(set(chosen) - POLITE, tally), 0)] * WORKERS
+        lanes.append((jobs_of(set(chosen) & POLITE, tally), 10 if set(chosen) - POLITE else 0))
     with concurrent.futures.ThreadPoolExecutor(len(lanes)) as pool:
-        for done in [pool.submit(run_lane, lane, len(lanes) == 1, sanitized, tally, lock) for lane in lanes]:
+        for done in [pool.submit(work, jobs, niceness, tally) for jobs, niceness in lanes]:
             done.result()
-    passed, failed = tally
-    print(f"{passed} passed, {failed} failed")
-    sys.exit(1 if failed else 0)
+    print(f"{tally.passed} passed, {tally.failed} failed")
+    sys.exit(1 if tally.failed else 0)
 
 
 if __name__ == "__main__":
