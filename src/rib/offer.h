@@ -38,7 +38,8 @@ struct vrf {
 	bool exported_routed;
 	struct vrf_targets import, export;
 	size_t n_offers;
-	size_t n_to_drop;        /* that were not looked at since less of it is in scope */
+	bool is_falling;         /* less of it is in scope than its offers are for */
+	size_t n_to_drop;        /* that were not looked at since */
 	TAILQ_HEAD(vrf_offers, offer) offers;
 	TAILQ_ENTRY(vrf) falling;
 };

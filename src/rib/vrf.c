@@ -30,8 +30,9 @@ static void vrf_on_scope(struct learn *l, struct vrf *v)
 	if (scope > v->scope)
 		learn_look_again(l, false);
 	if (scope < v->scope && v->n_offers > 0) {
-		if (v->n_to_drop == 0)
+		if (!v->is_falling)
 			TAILQ_INSERT_TAIL(&l->falling, v, falling);
+		v->is_falling = true;
 		v->n_to_drop = v->n_offers;
 	}
 	v->scope = scope;
@@ -46,6 +47,14 @@ void learn_on_scope(struct learn *l, struct network *n)
 		vrf_on_scope(l, n->tenant->vrf);
 }
 
+static void fallen(struct learn *l, struct vrf *v)
+{
+	if (v->is_falling)
+		TAILQ_REMOVE(&l->falling, v, falling);
+	v->is_falling = false;
+	v->n_to_drop = 0;
+}
+
 /* Offers are in one list, and go round in it once. */
 void vrf_run(struct learn *l, size_t budget)
 {
@@ -54,10 +63,12 @@ void vrf_run(struct learn *l, size_t budget)
 
 	for (; budget > 0 && (v = TAILQ_FIRST(&l->falling)); budget--) {
 		o = TAILQ_FIRST(&v->offers);
-		if (!o || v->n_to_drop-- == 0) {
-			v->n_to_drop = 0;
-			TAILQ_REMOVE(&l->falling, v, falling);
-		} else if (vrf_takes(v, (enum import_kind)o->place->key.kind)) {
+		if (!o || v->n_to_drop == 0) {
+			fallen(l, v);
+			continue;
+		}
+		v->n_to_drop--;
+		if (vrf_takes(v, (enum import_kind)o->place->key.kind)) {
 			TAILQ_REMOVE(&v->offers, o, of_vrf);
 			TAILQ_INSERT_TAIL(&v->offers, o, of_vrf);
 		} else {
@@ -108,9 +119,7 @@ void vrf_forget(struct vrf *v)
 
 	while ((o = TAILQ_FIRST(&v->offers)))
 		drop(l, o);
-	if (v->n_to_drop > 0)
-		TAILQ_REMOVE(&l->falling, v, falling);
-	v->n_to_drop = 0;
+	fallen(l, v);
 	v->scope = SCOPE_NONE;
 	v->network = NULL;
 	v->tenant = NULL;

@@ -59,6 +59,36 @@ static void routes_of_what_is_not_needed_wait_for_a_port(void **state)
 	}
 }
 
+/* Whatever had been looked at when the next port went, its last item included. */
+static void ports_that_go_one_after_the_other_leave_nothing(void **state)
+{
+	struct rig_route r;
+
+	rig_neighbor(&g, 0, 0, RIG_VTEP);
+	for (unsigned i = 1; i <= 5; i++) {
+		char address[32];
+
+		snprintf(address, sizeof(address), "10.0.0.%u", i);
+		r = rig_host_route(i, address);
+		rig_say(&g, 0, 0, &r);
+	}
+	for (size_t budget = 1; budget <= 12; budget++) {
+		g.budget = 1000;
+		rig_port_up(&g, 0, RED_APP, 200);
+		rig_port_up(&g, 0, RED_WEB, 201);
+		rig_run(&g);
+		rig_port_remove(&g, 0, 201);
+		rig_commit(&g, 0);
+		learn_run(g.nodes[0].learn, g.now_ms, budget);
+		rig_port_remove(&g, 0, 200);
+		g.budget = 0; /* it is committed before there is time for the rest */
+		rig_commit(&g, 0);
+		g.budget = 1000;
+		rig_run(&g);
+		assert_int_equal(g.nodes[0].n_entries, 0);
+	}
+}
+
 static void a_port_that_comes_and_goes_while_routes_are_looked_at_leaves_nothing_out(void **state)
 {
 	struct rig_route r;
@@ -353,6 +383,7 @@ int main(void)
 #define row(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		row(routes_of_what_is_not_needed_wait_for_a_port),
+		row(ports_that_go_one_after_the_other_leave_nothing),
 		row(a_port_that_comes_and_goes_while_routes_are_looked_at_leaves_nothing_out),
 		row(targets_by_hand_replace_the_automatic_ones),
 		row(a_neighbor_speaks_for_whom_it_may),
