@@ -133,13 +133,13 @@ void agent_out_of_memory(struct agent *a)
 	loop_stop(a->loop, 1);
 }
 
-/* BGP knows VTEPs that the configuration does not: nobody has looked for the way to them yet. */
+/* BGP knows VTEPs and next hops that the configuration does not: nobody has looked for the way to them yet. */
 static bool leads_elsewhere(const struct agent *a, const struct plan *plan)
 {
 	for (size_t i = 0; i < plan->length; i++) {
 		const struct fwd *f = &plan->steps[i].change.now;
 
-		if (plan->steps[i].action == PLAN_PUT && f->kind == FWD_NEXTHOP && f->nexthop.type == FWD_NEXTHOP_TUNNEL &&
+		if (plan->steps[i].action == PLAN_PUT && f->kind == FWD_NEXTHOP && f->nexthop.type != FWD_NEXTHOP_PORT &&
 		    !hmap_get(&a->wire->paths, &f->nexthop.remote))
 			return true;
 	}

@@ -13,6 +13,7 @@ struct learned {
 	const struct config_network *network; /* NULL of a route that names the tenant only */
 	const struct config_tenant *tenant;
 	struct fwd entry, nexthop;
+	const struct fwd_route *route; /* the kernel's, of a host without encapsulation; else NULL */
 	const struct routes_candidate *candidate;
 };
 
@@ -78,27 +79,58 @@ static bool is_first(const struct agent *a, const struct routes_candidate *c)
 	return false;
 }
 
+static bool nexthop_entry(const struct agent *a, struct learned *l)
+{
+	const struct fwd key = {.kind = FWD_NEXTHOP, .nexthop.owner = nexthop_of(&l->entry)};
+
+	return table_get(a->dp, &key, &l->nexthop);
+}
+
+static const struct config_network *network_with(const struct config_tenant *t, const struct addr *host)
+{
+	for (size_t i = 0; i < t->n_networks; i++)
+		for (size_t k = 0; k < t->networks[i].n_subnets; k++)
+			if (prefix_contains(&t->networks[i].subnets[k], host))
+				return &t->networks[i];
+	return NULL;
+}
+
+/* Several neighbors may be its next hops at once: it is shown with the first of those. */
+static bool find_native(const struct agent *a, const struct routes_candidate *c, enum fwd_kind kind, struct learned *l)
+{
+	const struct fwd route = {.kind = FWD_ROUTE, .route.prefix = {c->nlri.key.addr, c->nlri.key.length}};
+	const struct fwd *installed = rib_installed(a->rib, &route);
+	struct fwd key = {.kind = FWD_HOST, .host.addr = c->nlri.key.addr};
+
+	l->tenant = config_native(a->config);
+	if (kind != FWD_HOST || !l->tenant || !installed)
+		return false;
+	l->route = &installed->route;
+	l->network = network_with(l->tenant, &c->nlri.key.addr);
+	key.host.vrf = l->tenant->vni;
+	return view_is_learned(a, &key) && table_get(a->dp, &key, &l->entry) && nexthop_entry(a, l) &&
+	       addr_equal(&l->route->hops[0], &c->attrs->next_hop) && is_first(a, c);
+}
+
 static bool find(const struct agent *a, const struct routes_candidate *c, enum fwd_kind kind, struct learned *out)
 {
 	struct fwd key;
 
-	if (!a->dp || !a->config || c->nlri.key.family != ROUTE_EVPN || c->nlri.n_labels == 0)
-		return false;
 	*out = (struct learned){.candidate = c};
-	if (!find_network(a->config, c->nlri.label[0], out) || !key_of(&c->nlri, kind, out, &key))
+	if (!a->dp || !a->config)
+		return false;
+	if (c->nlri.key.family != ROUTE_EVPN)
+		return find_native(a, c, kind, out);
+	if (c->nlri.n_labels == 0 || !find_network(a->config, c->nlri.label[0], out) || !key_of(&c->nlri, kind, out, &key))
 		return false;
 	if (!view_is_learned(a, &key) || !table_get(a->dp, &key, &out->entry))
 		return false;
-	key = (struct fwd){.kind = FWD_NEXTHOP, .nexthop.owner = nexthop_of(&out->entry)};
-	return table_get(a->dp, &key, &out->nexthop) && addr_equal(&out->nexthop.nexthop.remote, &c->attrs->next_hop) &&
-	       is_first(a, c);
+	return nexthop_entry(a, out) && addr_equal(&out->nexthop.nexthop.remote, &c->attrs->next_hop) && is_first(a, c);
 }
 
-/* The node of the file at that VTEP, or the VTEP. */
-static const char *place_of(const struct agent *a, const struct learned *l, char text[static ADDR_TEXT_SIZE])
+/* The node of the file at that address, or the address. */
+static const char *place_at(const struct agent *a, const struct addr *vtep, char text[static ADDR_TEXT_SIZE])
 {
-	const struct addr *vtep = &l->nexthop.nexthop.remote;
-
 	for (size_t i = 0; i < a->config->n_nodes; i++)
 		for (size_t k = 0; k < a->config->nodes[i].n_underlay; k++)
 			if (addr_equal(&a->config->nodes[i].underlay[k], vtep))
@@ -109,11 +141,17 @@ static const char *place_of(const struct agent *a, const struct learned *l, char
 static void put_where(struct json *j, const struct agent *a, const struct learned *l)
 {
 	char text[ADDR_TEXT_SIZE];
-	const char *place = place_of(a, l, text);
+	const struct addr *first = l->route ? &l->route->hops[0] : &l->nexthop.nexthop.remote;
+	const char *place = place_at(a, first, text);
+	char all[FWD_ROUTE_HOPS * (CONFIG_NAME_MAX + 3)];
+	int length = snprintf(all, sizeof(all), "%s", place);
 
 	json_put_string(j, "node", place);
+	for (size_t i = 1; l->route && i < l->route->n_hops; i++)
+		length += snprintf(all + length, sizeof(all) - (size_t)length, ", %s",
+				   place_at(a, &l->route->hops[i], text));
 	json_key(j, "via");
-	json_format(j, "node %s", place);
+	json_format(j, "%s %s", l->route && l->route->n_hops > 1 ? "nodes" : "node", all);
 }
 
 static void put_source(struct json *j, const struct learned *l)
@@ -174,10 +212,30 @@ bool view_learned_host(struct json *j, const struct agent *a, const struct route
 	return true;
 }
 
+static void put_native(struct json *j)
+{
+	json_put_string(j, "vtep", NULL);
+	json_put_string(j, "encap", config_encap_name(CONFIG_ENCAP_NONE));
+	json_key(j, "vni");
+	json_null(j);
+}
+
+static void put_tunnel(struct json *j, const struct agent *a, const struct learned *l, bool host)
+{
+	char vtep[ADDR_TEXT_SIZE];
+	uint32_t vni = l->entry.prefix.vni;
+
+	if (host)
+		vni = l->entry.host.l3 || !l->nexthop.nexthop.foreign ? l->tenant->vni : l->entry.host.vni;
+	json_put_string(j, "vtep", addr_format(&l->nexthop.nexthop.remote, vtep));
+	json_put_string(j, "encap", config_encap_name(l->network ? l->network->encap : a->config->encap));
+	json_put_uint(j, "vni", vni);
+}
+
 bool view_learned_route(struct json *j, const struct agent *a, const struct routes_candidate *c, const char *scope)
 {
 	struct prefix prefix = {c->nlri.key.addr, c->nlri.key.length};
-	char text[PREFIX_TEXT_SIZE], vtep[ADDR_TEXT_SIZE];
+	char text[PREFIX_TEXT_SIZE];
 	bool host = prefix.length == 128;
 	struct learned l;
 
@@ -192,10 +250,10 @@ bool view_learned_route(struct json *j, const struct agent *a, const struct rout
 	json_put_string(j, "network", network_name(&l));
 	json_put_string(j, "type", host ? "host" : "prefix");
 	put_where(j, a, &l);
-	json_put_string(j, "vtep", addr_format(&l.nexthop.nexthop.remote, vtep));
-	json_put_string(j, "encap", config_encap_name(l.network ? l.network->encap : a->config->encap));
-	json_put_uint(j, "vni", host ? (l.entry.host.l3 || !l.nexthop.nexthop.foreign ? l.tenant->vni : l.entry.host.vni)
-				     : l.entry.prefix.vni);
+	if (l.route)
+		put_native(j);
+	else
+		put_tunnel(j, a, &l, host);
 	json_put_uint(j, "mtu", l.nexthop.nexthop.mtu);
 	put_source(j, &l);
 	json_object_close(j);

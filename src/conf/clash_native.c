@@ -130,6 +130,36 @@ static void check_underlay(struct build *b, const struct held *all, size_t n)
 	}
 }
 
+static void check_peer(struct build *b, const struct held *all, size_t n, const struct yaml_node *at)
+{
+	char subnet[PREFIX_TEXT_SIZE];
+	const struct held *held;
+	struct addr a;
+
+	if (!at || addr_parse(at->text, &a) < 0)
+		return;
+	held = find_held(all, n, &a);
+	if (held)
+		report_value(b->report, at, CONF_NATIVE,
+			     "%s lies in %s (line %u), whose network has no encapsulation: packets to it would be its "
+			     "ports'; expected an address of the underlay",
+			     at->text, prefix_format(&held->prefix, subnet), held->node->place.line);
+}
+
+/* Sessions run over the underlay, too. */
+static void check_peers(struct build *b, const struct held *all, size_t n)
+{
+	const struct yaml_node *bgp = yaml_get(&b->yamls[0]->root, "bgp");
+	const struct yaml_node *list = bgp ? yaml_get(bgp, "reflectors") : NULL;
+
+	if (!bgp)
+		return;
+	for (const struct yaml_node *i = yaml_item_first(list); i; i = yaml_item_next(list, i))
+		check_peer(b, all, n, i);
+	for (const struct yaml_node *m = build_entries(bgp, "neighbors"); m; m = m->next)
+		check_peer(b, all, n, yaml_get(m, "address"));
+}
+
 static bool has_ipv6(const struct config_node *node)
 {
 	for (size_t i = 0; i < node->n_underlay; i++)
@@ -176,6 +206,7 @@ int clash_native(struct build *b)
 	if (r < 0)
 		return r;
 	check_underlay(b, all, n);
+	check_peers(b, all, n);
 	for (size_t i = 0; i < b->n_yamls; i++)
 		for (const struct yaml_node *p = build_entries(&b->yamls[i]->root, "ports"); p; p = p->next)
 			if (p->object)

@@ -175,7 +175,7 @@ uint32_t config_default_families(const struct config_bgp *b, uint32_t remote_as)
 	return remote_as == b->as ? CONFIG_ALL_FAMILIES : ROUTE_FAMILY_BIT(ROUTE_IPV4) | ROUTE_FAMILY_BIT(ROUTE_IPV6);
 }
 
-static const struct addr *of_family(const struct config_node *n, bool v4)
+const struct addr *config_underlay(const struct config_node *n, bool v4)
 {
 	for (size_t i = 0; i < n->n_underlay; i++)
 		if (addr_is_v4(&n->underlay[i]) == v4)
@@ -185,7 +185,7 @@ static const struct addr *of_family(const struct config_node *n, bool v4)
 
 uint32_t config_default_router_id(const struct config_node *n)
 {
-	const struct addr *v4 = of_family(n, true);
+	const struct addr *v4 = config_underlay(n, true);
 
 	if (!v4) /* any but 0 will do (RFC 6286 2.1); some routers refuse those that look like classes D and E */
 		return 1 + (uint32_t)(hash_stable_string(n->name) % 0xdfffffff);
@@ -455,7 +455,7 @@ bool config_equal(const struct config *a, const struct config *b)
 const struct addr *config_path(const struct config_node *from, const struct config_node *to, const struct addr **source)
 {
 	for (size_t i = 0; i < to->n_underlay; i++) {
-		const struct addr *own = of_family(from, addr_is_v4(&to->underlay[i]));
+		const struct addr *own = config_underlay(from, addr_is_v4(&to->underlay[i]));
 
 		if (own) {
 			*source = own;

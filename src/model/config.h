@@ -229,6 +229,9 @@ bool config_bgp_equal(const struct config *a, const struct config *b); /* `bgp`,
 const struct addr *config_path(const struct config_node *from, const struct config_node *to,
 			       const struct addr **source);
 
+/* The node's underlay address of a family, or NULL. */
+const struct addr *config_underlay(const struct config_node *n, bool v4);
+
 /* The tenant that lives in the underlay's address space, as one of its networks has no encapsulation; or NULL. */
 const struct config_tenant *config_native(const struct config *c);
 

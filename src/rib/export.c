@@ -173,10 +173,10 @@ static void number_give(struct export *ex, uint16_t number)
 
 /* ---- sets of attributes ---- */
 
-static int intern(struct export *ex, const uint64_t *extended, size_t n, const uint8_t *pmsi, size_t pmsi_size,
-		  const struct route_attrs **out)
+static int intern(struct export *ex, const struct addr *next_hop, const uint64_t *extended, size_t n,
+		  const uint8_t *pmsi, size_t pmsi_size, const struct route_attrs **out)
 {
-	const struct route_attrs a = {.next_hop = ex->node.underlay,
+	const struct route_attrs a = {.next_hop = *next_hop,
 				      .has = ROUTE_HAS_LOCAL_PREF,
 				      .local_pref = LOCAL_PREF_DEFAULT,
 				      .origin = ROUTE_ORIGIN_IGP,
@@ -224,7 +224,7 @@ static int intern_evpn(struct export *ex, const struct vrf *network, const struc
 	extended[n++] = extended_tunnel(ROUTE_TUNNEL_VXLAN);
 	if (port)
 		n = add_mobility(port, extended, n);
-	return intern(ex, extended, n, NULL, 0, out);
+	return intern(ex, &ex->node.underlay, extended, n, NULL, 0, out);
 }
 
 /* RFC 7432 11.2, RFC 6514 5: flags, type, the VNI in place of the label (RFC 8365 5.1.3), and where to send. */
@@ -241,7 +241,7 @@ static int intern_imet(struct export *ex, const struct vrf *v, const struct rout
 	n = add_targets(v, extended, 0);
 	extended[n++] = extended_tunnel(ROUTE_TUNNEL_VXLAN);
 	memcpy(pmsi + 5, ex->node.underlay.bytes + (v4 ? 12 : 0), v4 ? 4 : 16);
-	return intern(ex, extended, n, pmsi, v4 ? 9 : 21, out);
+	return intern(ex, &ex->node.underlay, extended, n, pmsi, v4 ? 9 : 21, out);
 }
 
 /* ---- type 3 ---- */
@@ -304,29 +304,19 @@ static struct route_nlri mac_nlri(const struct export *ex, const struct speaking
 
 static struct route_nlri host_nlri(const struct export *ex, const struct speaking *s, const struct addr *address)
 {
-	struct route_nlri n = {.key = {.addr = *address, .length = 128}};
-
-	if (!s->vrf) {
-		n.key.family = addr_is_v4(address) ? ROUTE_IPV4 : ROUTE_IPV6;
-		return n;
-	}
-	n.key.family = ROUTE_EVPN;
-	n.key.type = ROUTE_EVPN_PREFIX;
-	n.key.rd = rd_of(ex, s->vrf);
-	n.n_labels = 1;
-	n.label[0] = s->vrf->vni;
-	return n;
+	return (struct route_nlri){.key = {.family = ROUTE_EVPN, .type = ROUTE_EVPN_PREFIX, .rd = rd_of(ex, s->vrf),
+					   .addr = *address, .length = 128},
+				   .n_labels = 1,
+				   .label = {s->vrf->vni}};
 }
 
 /* One set of attributes for the MAC alone, one for all that have an address. */
 static int intern_port(struct export *ex, const struct speaking *s, const struct route_attrs **mac,
 		       const struct route_attrs **address)
 {
-	const struct vrf *tenant = s->vrf ? hmap_get(&ex->vrfs, &s->vrf->tenant) : NULL;
+	const struct vrf *tenant = hmap_get(&ex->vrfs, &s->vrf->tenant);
 	int r;
 
-	if (!s->vrf)
-		return intern(ex, NULL, 0, NULL, 0, address);
 	if (is_tenant(s->vrf))
 		return intern_evpn(ex, NULL, s->vrf, NULL, address);
 	r = intern_evpn(ex, s->vrf, NULL, &s->port, mac);
@@ -340,29 +330,54 @@ static int intern_port(struct export *ex, const struct speaking *s, const struct
 	return r;
 }
 
+static int draft_evpn(struct export *ex, const struct speaking *s, struct draft *drafts, size_t *n)
+{
+	const struct route_attrs *mac = NULL, *address = NULL;
+	int r = intern_port(ex, s, &mac, &address);
+
+	if (r < 0)
+		return r;
+	if (mac)
+		drafts[(*n)++] = (struct draft){.nlri = mac_nlri(ex, s, NULL), .attrs = mac};
+	for (size_t i = 0; i < s->port.n_addresses; i++) {
+		const struct addr *a = &s->addresses[i];
+
+		drafts[(*n)++] = (struct draft){.nlri = mac ? mac_nlri(ex, s, a) : host_nlri(ex, s, a),
+						.attrs = attrs_ref(address)};
+	}
+	attrs_unref(ex->attrs, address);
+	return 0;
+}
+
+/* Nobody routes to a link-local address. */
+static int draft_unicast(struct export *ex, const struct speaking *s, struct draft *drafts, size_t *n)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < s->port.n_addresses; i++) {
+		const struct addr *a = &s->addresses[i];
+		bool v4 = addr_is_v4(a);
+		const struct addr *hop = v4 ? &ex->node.hop4 : &ex->node.hop6;
+		struct draft *d = &drafts[*n];
+
+		if (addr_is_unspecified(hop) || addr_is_link_local(a))
+			continue;
+		d->nlri.key = (struct route_key){.family = v4 ? ROUTE_IPV4 : ROUTE_IPV6, .addr = *a, .length = 128};
+		r = intern(ex, hop, NULL, 0, NULL, 0, &d->attrs);
+		*n += r == 0;
+	}
+	return r;
+}
+
 /* Everything that can fail, of putting a port's routes: n + 1 drafts at most. */
 static int draft_port(struct export *ex, const struct speaking *s, struct draft **out, size_t *n)
 {
-	const struct route_attrs *mac = NULL, *address = NULL;
 	struct draft *drafts = calloc(s->port.n_addresses + 1, sizeof(*drafts));
-	size_t length = 0, n_addresses = s->port.silent ? 0 : s->port.n_addresses;
+	size_t length = 0;
 	int r = drafts ? 0 : -ENOMEM;
 
 	if (r == 0 && !s->port.silent)
-		r = intern_port(ex, s, &mac, &address);
-	if (r < 0) {
-		free(drafts);
-		return r;
-	}
-	if (mac)
-		drafts[length++] = (struct draft){.nlri = mac_nlri(ex, s, NULL), .attrs = mac};
-	for (size_t i = 0; i < n_addresses; i++) {
-		const struct addr *a = &s->addresses[i];
-
-		drafts[length++] = (struct draft){.nlri = mac ? mac_nlri(ex, s, a) : host_nlri(ex, s, a),
-						  .attrs = attrs_ref(address)};
-	}
-	attrs_unref(ex->attrs, address);
+		r = (s->vrf ? draft_evpn : draft_unicast)(ex, s, drafts, &length);
 	for (size_t i = 0; r == 0 && i < length; i++) {
 		drafts[i].route = route_obtain(ex, &drafts[i].nlri.key);
 		if (!drafts[i].route)

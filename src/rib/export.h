@@ -34,7 +34,8 @@
 struct export_node {
 	uint32_t as;
 	uint32_t router_id;    /* in the RDs: of IPv4 form, the underlay address where it is one (RFC 7432 7.9) */
-	struct addr underlay;  /* next hop */
+	struct addr underlay;  /* next hop of EVPN */
+	struct addr hop4, hop6; /* next hops of unicast routes by their family; zero = such a one cannot be announced */
 	struct mac router_mac;
 };
 
@@ -56,7 +57,7 @@ struct export_vrf {
 
 struct export_port {
 	const char *name;
-	uint32_t vni;            /* of the network, or of the tenant for mode l3; 0 = no encapsulation */
+	uint32_t vni;            /* of the network, or of the tenant for mode l3; 0 = no encapsulation: unicast */
 	uint32_t tenant;         /* VNI; looked at where the one above is 0 */
 	struct mac mac;
 	const struct addr *addresses;

@@ -52,6 +52,9 @@ const char *import_verdict_name(enum import_verdict v)
 		[IMPORT_PMSI] = "pmsi",
 		[IMPORT_ROUTER_MAC] = "router-mac",
 		[IMPORT_OVERLAY_INDEX] = "overlay-index",
+		[IMPORT_NO_NATIVE] = "no-native-tenant",
+		[IMPORT_NO_HOST] = "not-a-host",
+		[IMPORT_SUBNET] = "subnet",
 	};
 
 	static_assert(sizeof(names) / sizeof(names[0]) == IMPORT_VERDICT_MAX, "a name per verdict");
@@ -213,12 +216,23 @@ void import_vrf_remove(struct import *im, uint32_t vni)
 	vrf_free(im, vrf);
 }
 
+int import_native_set(struct import *im, const struct config_tenant *tenant)
+{
+	int r = native_set(&im->native, tenant);
+
+	if (r > 0)
+		im->native_wanted = false;
+	return r;
+}
+
 void import_want(struct import *im, uint32_t vni, bool wanted)
 {
 	struct import_vrf *vrf = hmap_get(&im->by_vni, &vni);
 
 	if (vrf)
 		vrf->wanted = wanted;
+	if (vni == im->native.tenant)
+		im->native_wanted = wanted;
 }
 
 /* ---- limits ---- */
@@ -302,6 +316,7 @@ void import_fini(struct import *im)
 	hmap_fini(&im->by_vni);
 	hmap_fini(&im->by_target);
 	hmap_fini(&im->limits);
+	native_fini(&im->native);
 	free(im->found);
 	im->found = NULL;
 	im->n_allocated = 0;
@@ -345,6 +360,8 @@ bool import_is_wanted(struct import *im, const struct route_attrs *attrs)
 static bool next_hop_is_sane(const struct import *im, const struct addr *a)
 {
 	if (addr_is_unspecified(a) || addr_is_multicast(a) || addr_is_loopback(a) || addr_is_link_local(a))
+		return false;
+	if (native_contains(&im->native, a)) /* an endpoint's: one tenant could draw packets of all to itself */
 		return false;
 	return !addr_equal(a, &im->own[0]) && !addr_equal(a, &im->own[1]);
 }
@@ -519,13 +536,64 @@ static enum import_verdict take(const struct import *im, const struct looking *l
 	return accepted ? IMPORT_ACCEPTED : why;
 }
 
+/* ---- unicast ---- */
+
+bool import_wants_host(const struct import *im, const struct route_key *key)
+{
+	return im->native_wanted && key->length == 128 && native_contains(&im->native, &key->addr);
+}
+
+/*
+ * RFC 8950: IPv4 over an IPv6 next hop.  The kernel has no route the other way round, and this node none to a family that
+ * it has no address of.
+ */
+static bool hop_fits(const struct import *im, const struct route_key *key, const struct addr *hop)
+{
+	bool v4 = addr_is_v4(hop);
+
+	if (v4 && key->family == ROUTE_IPV6)
+		return false;
+	for (size_t i = 0; i < 2; i++)
+		if (!addr_is_unspecified(&im->own[i]) && addr_is_v4(&im->own[i]) == v4)
+			return next_hop_is_sane(im, hop);
+	return false;
+}
+
+static enum import_verdict take_unicast(const struct import *im, const struct looking *l)
+{
+	const struct route_key *key = &l->route->nlri.key;
+	uint32_t tenant = im->native.tenant;
+
+	if (!tenant)
+		return IMPORT_NO_NATIVE;
+	if (key->length != 128)
+		return IMPORT_NO_HOST;
+	if (!native_contains(&im->native, &key->addr))
+		return IMPORT_SUBNET;
+	if (native_is_gateway(&im->native, &key->addr))
+		return IMPORT_DEFAULT_GATEWAY;
+	if (!is_granted(im, l->route->source, tenant))
+		return IMPORT_GRANT;
+	if (!hop_fits(im, key, &l->route->attrs->next_hop))
+		return IMPORT_NEXT_HOP;
+	l->fn(l->arg, &(struct imported){.kind = IMPORTED_HOST,
+					 .vni = tenant,
+					 .tenant = tenant,
+					 .l3 = true,
+					 .node = l->route->attrs->next_hop,
+					 .prefix = {.addr = key->addr, .length = 128}});
+	return IMPORT_ACCEPTED;
+}
+
 enum import_verdict import_route(struct import *im, const struct routes_candidate *route,
 				 void (*fn)(void *arg, const struct imported *value), void *arg)
 {
 	const struct looking looking = {route, fn, arg};
 	enum import_verdict v;
 
-	if (route->nlri.key.family != ROUTE_EVPN || !takes[route->nlri.key.type])
+	if (route->nlri.key.family != ROUTE_EVPN)
+		return take_unicast(im, &looking);
+	if (!takes[route->nlri.key.type])
 		return IMPORT_TYPE;
 	find_vrfs(im, route->attrs);
 	v = check_attrs(im, route->attrs);

@@ -9,6 +9,7 @@
  *      type 2    a MAC in a MAC-VRF, and the host with its address; or a host in the IP-VRF alone (RFC 9135)
  *      type 3    a node that takes part in the flooding of a MAC-VRF
  *      type 5    a prefix, or with all bits a host, in an IP-VRF (RFC 9136)
+ *      unicast   a host of the tenant that has no encapsulation, if it is one in its subnets: it has no route target
  *
  * What does not pass has a reason with a name.  VNIs are those of the whole fabric, so a route that wants another one
  * for its traffic than the network has here is refused: nobody can use one tenant's target to get at another's VNI.
@@ -25,6 +26,7 @@
 
 #include "lib/hmap.h"
 #include "model/attrs.h"
+#include "rib/native.h"
 #include "rib/routes.h"
 
 #define IMPORT_VNI_MAX 0xffffffu
@@ -44,6 +46,9 @@ enum import_verdict {
 	IMPORT_PMSI,
 	IMPORT_ROUTER_MAC,
 	IMPORT_OVERLAY_INDEX,   /* of a type 5 route: gateway or Ethernet segment (RFC 9136 3.2) */
+	IMPORT_NO_NATIVE,       /* a unicast route, and no tenant is without encapsulation */
+	IMPORT_NO_HOST,         /* a unicast route to a prefix: whose it is cannot be told */
+	IMPORT_SUBNET,          /* a unicast route to a host outside of the tenant's subnets */
 	IMPORT_VERDICT_MAX
 };
 
@@ -61,7 +66,7 @@ struct imported {
 	enum import_kind kind;
 	uint32_t vni;           /* that traffic to it carries */
 	uint32_t tenant;        /* the VNI of the IP-VRF, that is the tenant */
-	bool l3;                /* vni is the tenant's */
+	bool l3;                /* vni is the tenant's; of a unicast route there is none on the wire */
 	struct addr node;       /* VTEP */
 	struct mac mac;         /* MAC, and HOST but l3: the endpoint's */
 	struct mac router_mac;  /* l3: of the node */
@@ -73,6 +78,8 @@ struct import {
 	uint32_t as;
 	struct addr own[2];     /* this node's underlay addresses; zero = none */
 	struct hmap by_vni, by_target, limits;
+	struct native native;
+	bool native_wanted;
 	/* the set of attributes looked at last: an UPDATE has one for many routes */
 	const struct route_attrs *last;
 	struct import_vrf **found;
@@ -90,11 +97,19 @@ int import_vrf_put(struct import *im, uint32_t vni, uint32_t tenant, const uint6
 void import_vrf_remove(struct import *im, uint32_t vni);
 
 /*
+ * The tenant without encapsulation, NULL = there is none: its hosts are in unicast routes, and no VRF is put in for it.  1 it
+ * was another, 0 it was so, -ENOMEM and it is as it was.
+ */
+int import_native_set(struct import *im, const struct config_tenant *tenant);
+
+/*
  * Whether anybody here needs the routes of a VRF: nobody needs one that is new, until it is said.  import_is_wanted: one
- * of the VRFs that take routes with these attributes is needed, so that a closer look may find something.
+ * of the VRFs that take EVPN routes with these attributes is needed, so that a closer look may find something;
+ * import_wants_host: the same of a unicast route, by its key.
  */
 void import_want(struct import *im, uint32_t vni, bool wanted); /* an unknown VNI: ignored */
 bool import_is_wanted(struct import *im, const struct route_attrs *attrs);
+bool import_wants_host(const struct import *im, const struct route_key *key);
 
 /*
  * The route targets of a VNI when none are given: AS:VNI as everybody writes it, and the form of RFC 8365 5.1.2.1, which

@@ -118,18 +118,20 @@ static void look_at(struct learn *l, const struct route_key *key, uint32_t first
 		said_release(l, look.said);
 }
 
-/* Most routes are of networks that nobody needs here: they are told by their attributes. */
+/* Most routes are of networks that nobody needs here: they are told by their attributes, those of unicast by their keys. */
 static void on_changed(void *arg, const struct routes_change *change)
 {
 	struct learn *l = arg;
+	bool unicast = pack_family(change->key) != ROUTE_EVPN, wanted = unicast && l->import.native_wanted;
 	struct route_key key;
-	bool wanted = false;
 
-	for (uint32_t id = change->first; id != 0 && !wanted; id = routes_next(l->routes, id))
+	for (uint32_t id = unicast ? 0 : change->first; id != 0 && !wanted; id = routes_next(l->routes, id))
 		wanted = import_is_wanted(&l->import, routes_attrs(l->routes, id));
 	if (!wanted && l->said.length == 0)
 		return;
 	unpack_key(change->key, &key);
+	if (unicast)
+		wanted = import_wants_host(&l->import, &key);
 	if (wanted || hmap_get(&l->said, &key))
 		look_at(l, &key, change->first);
 }
@@ -148,8 +150,10 @@ void learn_look_again(struct learn *l, bool deciding)
 static void on_walk(void *arg, const struct routes_candidate *c)
 {
 	struct learn *l = arg;
+	bool wanted = c->nlri.key.family == ROUTE_EVPN ? import_is_wanted(&l->import, c->attrs) :
+							 import_wants_host(&l->import, &c->nlri.key);
 
-	if (import_is_wanted(&l->import, c->attrs) || hmap_get(&l->said, &c->nlri.key))
+	if (wanted || hmap_get(&l->said, &c->nlri.key))
 		look_at(l, &c->nlri.key, routes_find(l->routes, &c->nlri.key));
 }
 

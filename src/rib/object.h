@@ -171,6 +171,14 @@ static inline bool tenant_is_here(const struct tenant *t)
 	return t->n_routed_here > 0;
 }
 
+/* All of its networks are without encapsulation, or none is. */
+static inline bool tenant_is_native(const struct tenant *t)
+{
+	const struct network *n = LIST_FIRST(&t->networks);
+
+	return n && n->native;
+}
+
 static inline bool network_in_scope(const struct network *n)
 {
 	return n->n_here > 0 || (network_is_routed(n) && tenant_is_here(n->tenant));

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/cleanup.h"
 #include "rib/state.h"
 
 #define FEW 16u /* offers of one place */
@@ -362,14 +363,61 @@ static struct fwd (*const entries_of[IMPORTED_KIND_MAX])(const struct place *p, 
 	[IMPORTED_FLOOD] = flood_entry,
 };
 
+/* The first FWD_ROUTE_HOPS of them, in the order of their addresses. */
+static void hops_add(struct fwd_route *r, const struct addr *hop)
+{
+	struct addr last = *hop;
+
+	for (size_t i = 0; i < r->n_hops; i++) {
+		struct addr *at = &r->hops[i], moved = *at;
+		int order = addr_compare(&last, at);
+
+		if (order == 0)
+			return;
+		if (order > 0)
+			continue;
+		*at = last;
+		last = moved;
+	}
+	if (r->n_hops < FWD_ROUTE_HOPS)
+		r->hops[r->n_hops++] = last;
+}
+
+/* Without encapsulation it is the kernel that shares traffic among all next hops that are as good as the best. */
+static void resolve_native(struct rib *rib, struct place *p)
+{
+	_cleanup_(free) struct decide_path *paths = calloc(place_n_offers(p) + 1, sizeof(*paths));
+	const struct offer *best = paths ? place_best(rib, p, paths) : NULL, *o;
+	struct fwd route = {.kind = FWD_ROUTE, .route.prefix = {p->key.addr, 128}}, host;
+	bool v4 = addr_is_v4(&p->key.addr);
+	size_t i = 0;
+
+	if (!paths)
+		rib->entries.error = -ENOMEM;
+	if (!best)
+		return;
+	for (o = LIST_FIRST(&p->offers); o; o = LIST_NEXT(o, of_place), i++)
+		if ((o == best || decide_is_equal(&paths[i])) && (v4 || !addr_is_v4(&o->attrs->next_hop)))
+			hops_add(&route.route, &o->attrs->next_hop);
+	if (route.route.n_hops > 0) /* else they were said for a tunnel: the network has none since just now */
+		claim(rib, &p->item, ROUTE_SOURCE_BGP, "", &route);
+	host = host_entry(p, best);
+	claim(rib, &p->item, ROUTE_SOURCE_BGP, "", &host);
+}
+
 void resolve_place(struct rib *rib, struct item *item)
 {
 	struct place *p = (struct place *)item;
-	const struct offer *best = place_best(rib, p, NULL);
+	const struct offer *best, *any = LIST_FIRST(&p->offers);
 	struct fwd f;
 
 	if (p->key.kind == IMPORTED_MAC)
 		learn_on_mac(rib->learn, &p->key);
+	if (p->key.kind == IMPORTED_HOST && any && any->edge && tenant_is_native(any->edge->tenant)) {
+		resolve_native(rib, p);
+		return;
+	}
+	best = place_best(rib, p, NULL);
 	if (!best)
 		return;
 	f = entries_of[p->key.kind](p, best);

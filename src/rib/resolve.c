@@ -169,19 +169,20 @@ static void resolve_presence(struct rib *rib, struct item *item)
 
 /*
  * Routed traffic of the tenant may come from every node that routes for it; a foreign node only bridges, unless it
- * announces something else.
+ * announces something else.  Next hops of unicast routes send no tunnel packets.
  */
 static void resolve_edge(struct rib *rib, struct item *item)
 {
 	struct edge *e = (struct edge *)item;
 	struct fwd_member m = {.vni = e->tenant->vni, .vrf = e->tenant->vni, .l3 = true};
+	bool native = tenant_is_native(e->tenant);
 
 	if (e->node == rib->self)
 		return;
-	if (tenant_is_here(e->tenant) && (e->n_offers > 0 || !e->node->foreign))
+	if (tenant_is_here(e->tenant) && ((e->n_offers > 0 && !native) || !e->node->foreign))
 		claim_members(rib, item, e->node->name, e->node, &m);
 	if (e->n_offers > 0)
-		claim_tunnel(rib, item, e->node, false,
+		claim_tunnel(rib, item, e->node, native,
 			     (struct fwd_nexthop){.owner = e->owner, .router_mac = e->router_mac});
 }
 

@@ -353,6 +353,8 @@ static void network_put(struct rib *rib, struct tenant *t, const struct config_n
 	n->mode = c->mode;
 	n->vni = c->vni;
 	n->flood = c->flood;
+	if (n->native != native)
+		tenant_touch(rib, t); /* what neighbors say of it is held in another way */
 	n->native = native;
 	changed |= array_set(rib, (void **)&n->subnets, &n->n_subnets, c->subnets, c->n_subnets, sizeof(*c->subnets));
 	changed |=
@@ -574,6 +576,13 @@ const char *rib_origin(const struct rib *rib, const struct fwd *f, enum route_so
 		return NULL;
 	*source = best->source;
 	return best->origin;
+}
+
+const struct fwd *rib_installed(const struct rib *rib, const struct fwd *f)
+{
+	const struct entry *entry = entries_find(&rib->entries, f);
+
+	return entry && entry->installed ? &entry->value : NULL;
 }
 
 bool rib_is_claimed(const struct rib *rib, const struct fwd *f, enum route_source source)

@@ -70,6 +70,9 @@ int rib_commit(struct rib *rib, void (*emit)(void *arg, const struct fwd_change 
 /* Who says so of the entry with the key of `f`: the name of a port, node or network, "" for BGP; NULL: there is none. */
 const char *rib_origin(const struct rib *rib, const struct fwd *f, enum route_source *source);
 
+/* What is installed under its key as of the last commit, or NULL. */
+const struct fwd *rib_installed(const struct rib *rib, const struct fwd *f);
+
 /* Does this source, among others, say so of it? */
 bool rib_is_claimed(const struct rib *rib, const struct fwd *f, enum route_source source);
 

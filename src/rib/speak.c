@@ -133,7 +133,7 @@ static void quiet(struct learn *l, struct port *p)
 static int say(struct learn *l, struct port *p, const struct mobility_verdict *verdict)
 {
 	int r = export_port_put(&l->export, &(struct export_port){.name = p->name,
-								  .vni = vrf_of(p)->vni,
+								  .vni = p->network->native ? 0 : vrf_of(p)->vni,
 								  .tenant = p->network->tenant->vni,
 								  .mac = p->mac,
 								  .addresses = p->addresses,

@@ -189,6 +189,30 @@ static int vrf_import(struct learn *l, struct vrf *v, const struct config_target
 	return 0;
 }
 
+/* Without encapsulation there is no VNI that a route could be for: its hosts come by unicast. */
+static void vrf_import_not(struct learn *l, struct vrf *v)
+{
+	if (!v->in_import)
+		return;
+	import_vrf_remove(&l->import, v->vni);
+	v->in_import = false;
+	learn_look_again(l, false);
+}
+
+static int native_import(struct learn *l, const struct config_tenant *c)
+{
+	const struct vrf *v = c ? hmap_get(&l->vrfs, &c->vni) : NULL;
+	int r = import_native_set(&l->import, c);
+
+	if (r < 0)
+		return r;
+	if (v)
+		import_want(&l->import, v->vni, v->scope != SCOPE_NONE);
+	if (r > 0)
+		learn_look_again(l, false);
+	return 0;
+}
+
 static int vrf_export(struct learn *l, struct vrf *v, const struct config_targets *targets, bool routed, bool force)
 {
 	int r;
@@ -207,11 +231,11 @@ static int vrf_export(struct learn *l, struct vrf *v, const struct config_target
 	return 0;
 }
 
-static int tenant_put(struct learn *l, const struct config_tenant *c)
+static int tenant_put(struct learn *l, const struct config_tenant *c, bool native)
 {
 	struct tenant *t = hmap_get(&l->rib->tenants, c->name);
 	bool is_new = t && !t->vrf;
-	int r;
+	int r = 0;
 
 	if (!t)
 		return -ENOMEM; /* of the rib, and that sticks */
@@ -221,7 +245,10 @@ static int tenant_put(struct learn *l, const struct config_tenant *c)
 		return -ENOMEM;
 	if (is_new)
 		tenant_touch(l->rib, t); /* its scope and its ports; likewise below */
-	r = vrf_import(l, t->vrf, &c->import);
+	if (native)
+		vrf_import_not(l, t->vrf);
+	else
+		r = vrf_import(l, t->vrf, &c->import);
 	return r < 0 ? r : vrf_export(l, t->vrf, &c->export, false, is_new);
 }
 
@@ -247,10 +274,13 @@ static int network_put(struct learn *l, const struct config_network *c)
 
 static int vrfs_load(struct learn *l, const struct config *config)
 {
+	const struct config_tenant *native = config_native(config);
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < config->n_tenants; i++)
-		r = tenant_put(l, &config->tenants[i]);
+		r = tenant_put(l, &config->tenants[i], &config->tenants[i] == native);
+	if (r == 0)
+		r = native_import(l, native);
 	for (size_t i = 0; i < config->n_tenants; i++)
 		for (size_t k = 0; r == 0 && k < config->tenants[i].n_networks; k++)
 			r = network_put(l, &config->tenants[i].networks[k]);
@@ -262,6 +292,7 @@ static int vrfs_load(struct learn *l, const struct config *config)
 static bool identity_equal(const struct export_node *a, const struct export_node *b)
 {
 	return a->as == b->as && a->router_id == b->router_id && addr_equal(&a->underlay, &b->underlay) &&
+	       addr_equal(&a->hop4, &b->hop4) && addr_equal(&a->hop6, &b->hop6) &&
 	       mac_equal(&a->router_mac, &b->router_mac);
 }
 
@@ -303,12 +334,24 @@ static void own_set(struct learn *l, const struct config_node *self)
 	learn_touch_places(l); /* other families, other nodes in reach */
 }
 
-int learn_load(struct learn *l, const struct config *config, const struct config_node *self)
+static struct export_node identity_of(const struct config *config, const struct config_node *self)
 {
 	struct export_node node = {.as = config->bgp->as, .router_id = self->router_id, .underlay = self->underlay[0]};
+	const struct addr *v4 = config_underlay(self, true), *v6 = config_underlay(self, false);
+
+	if (v6)
+		node.hop4 = node.hop6 = *v6; /* RFC 8950 */
+	if (v4)
+		node.hop4 = *v4;
+	config_router_mac(self, &node.router_mac);
+	return node;
+}
+
+int learn_load(struct learn *l, const struct config *config, const struct config_node *self)
+{
+	const struct export_node node = identity_of(config, self);
 	int r;
 
-	config_router_mac(self, &node.router_mac);
 	identity_set(l, &node);
 	own_set(l, self);
 	r = vrfs_load(l, config);

@@ -85,11 +85,14 @@ static void on_imported(void *arg, const struct imported *v)
 	g->found = true;
 }
 
-/* Does the key speak of it, whosever network it means? */
-static bool is_about(const struct learn_query *q, const struct route_key *k)
+/* Does the key speak of it, whosever network it means?  Unicast is about the tenant without encapsulation. */
+static bool is_about(const struct gathering *g, const struct route_key *k)
 {
+	const struct learn_query *q = g->query;
+
 	if (k->family != ROUTE_EVPN)
-		return false;
+		return !q->is_mac && g->tenant == g->l->import.native.tenant && k->length == q->prefix.length &&
+		       addr_equal(&k->addr, &q->prefix.addr);
 	if (q->is_mac)
 		return k->type == ROUTE_EVPN_MAC && mac_equal(&k->mac, &q->mac);
 	return (k->type == ROUTE_EVPN_MAC || k->type == ROUTE_EVPN_PREFIX) && k->length == q->prefix.length &&
@@ -99,6 +102,8 @@ static bool is_about(const struct learn_query *q, const struct route_key *k)
 /* One of the network, or of the tenant and any of its networks. */
 static bool names_vni(const struct gathering *g, const struct route_nlri *n)
 {
+	if (n->key.family != ROUTE_EVPN)
+		return true;
 	for (uint8_t i = 0; i < n->n_labels; i++) {
 		const struct vrf *v = hmap_get(&g->l->vrfs, &n->label[i]);
 
@@ -133,7 +138,7 @@ static void on_candidate(void *arg, const struct routes_candidate *c)
 	struct gathering *g = arg;
 	struct learn_why why = {.source = ROUTE_SOURCE_BGP, .candidate = *c};
 
-	if (!is_about(g->query, &c->nlri.key))
+	if (!is_about(g, &c->nlri.key))
 		return;
 	g->found = g->routed = false;
 	why.verdict = import_route(&g->l->import, c, on_imported, g);

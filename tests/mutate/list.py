@@ -297,10 +297,35 @@ MUTANTS = [
     Mutant(
         "foreign_router",
         "src/rib/resolve.c",
-        "if (tenant_is_here(e->tenant) && (e->n_offers > 0 || !e->node->foreign))",
+        "if (tenant_is_here(e->tenant) && ((e->n_offers > 0 && !native) || !e->node->foreign))",
         "if (tenant_is_here(e->tenant))",
         "a foreign node, which only bridges, may send routed packets of the tenant",
         ["unit rib"],
+    ),
+    Mutant(
+        "native_member",
+        "src/rib/resolve.c",
+        "((e->n_offers > 0 && !native) || !e->node->foreign)",
+        "(e->n_offers > 0 || !e->node->foreign)",
+        "the next hop of a unicast route may send tunnel packets into the tenant",
+        ["unit rib_learn_native"],
+    ),
+    Mutant(
+        "native_subnet",
+        "src/rib/import.c",
+        "\tif (!native_contains(&im->native, &key->addr))\n\t\treturn IMPORT_SUBNET;\n",
+        "",
+        "a unicast route of a neighbor takes any address of the underlay",
+        ["unit rib_import", "unit rib_learn_native"],
+    ),
+    Mutant(
+        "native_next_hop",
+        "src/rib/import.c",
+        "\tif (native_contains(&im->native, a)) /* an endpoint's: one tenant could draw packets of all to itself */\n"
+        "\t\treturn false;\n",
+        "",
+        "an endpoint of the tenant without encapsulation is taken for a VTEP",
+        ["unit rib_import"],
     ),
     # ---- src/agent: the transaction, what is remembered
     Mutant(

@@ -39,7 +39,7 @@ struct addr rig_host(enum rig_network n, unsigned number)
 
 struct config_network *rig_network(struct rig *g, enum rig_network n)
 {
-	return n == BLUE_WEB ? &g->blue[0] : &g->red[n];
+	return n == BLUE_WEB ? &g->blue[0] : n == GREEN_ALL ? &g->green[0] : &g->red[n];
 }
 
 static void build_network(struct rig *g, enum rig_network n, char *full_name, enum config_mode mode, uint32_t vni, bool routed)
@@ -50,7 +50,8 @@ static void build_network(struct rig *g, enum rig_network n, char *full_name, en
 	g->gateways[n] = address_of("10.0.%d.254", n);
 	*c = (struct config_network){.name = full_name + 4,
 				     .full_name = full_name,
-				     .tenant = &g->tenants[n == BLUE_WEB],
+				     .tenant = &g->tenants[n == BLUE_WEB ? 1 : n == GREEN_ALL ? 2 : 0],
+				     .encap = CONFIG_ENCAP_VXLAN,
 				     .mode = mode,
 				     .vni = vni,
 				     .subnets = &g->subnets[n],
@@ -88,11 +89,14 @@ void rig_init(struct rig *g, unsigned n_nodes)
 	g->bgp.as = RIG_AS;
 	g->tenants[0] = (struct config_tenant){.name = (char *)"red", .vni = 5000, .networks = g->red, .n_networks = 3};
 	g->tenants[1] = (struct config_tenant){.name = (char *)"blue", .vni = 6000, .networks = g->blue, .n_networks = 1};
+	g->tenants[2] = (struct config_tenant){.name = (char *)"green", .vni = 7000, .networks = g->green, .n_networks = 1};
 	build_network(g, RED_WEB, (char *)"red/web", CONFIG_MODE_L2, 5001, true);
 	build_network(g, RED_LAN, (char *)"red/lan", CONFIG_MODE_L2, 5002, false);
 	build_network(g, RED_APP, (char *)"red/app", CONFIG_MODE_L3, 0, false);
 	build_network(g, BLUE_WEB, (char *)"blue/web", CONFIG_MODE_L2, 6001, true);
-	g->config = (struct config){.bgp = &g->bgp, .nodes = g->config_nodes, .n_nodes = n_nodes, .tenants = g->tenants, .n_tenants = 2};
+	build_network(g, GREEN_ALL, (char *)"green/all", CONFIG_MODE_L3, 0, true);
+	g->green[0].encap = CONFIG_ENCAP_NONE;
+	g->config = (struct config){.bgp = &g->bgp, .nodes = g->config_nodes, .n_nodes = n_nodes, .tenants = g->tenants, .n_tenants = 3};
 	for (unsigned i = 0; i < n_nodes; i++) {
 		g->underlay[i][0] = address_of("192.0.2.%u", i + 1);
 		g->config_nodes[i] = (struct config_node){.name = node_names[i], .underlay = g->underlay[i], .n_underlay = 1,
@@ -351,6 +355,9 @@ static struct route_nlri nlri_of(const struct rig_route *r)
 		n.n_labels = 0;
 		n.label[0] = 0;
 	}
+	if (r->type == ROUTE_EVPN_NONE)
+		n = (struct route_nlri){.key.family = strchr(r->address, ':') ? ROUTE_IPV6 : ROUTE_IPV4,
+					.key.path_id = r->path_id};
 	if (r->address) {
 		n.key.addr = rig_address(r->address);
 		n.key.length = r->length ? r->length : 128;
@@ -371,7 +378,8 @@ static const struct route_attrs *attrs_of(struct rig *g, const struct rig_route 
 	for (int i = 0; i < 2; i++)
 		if (r->targets[i])
 			extended[a.n_extended++] = r->targets[i];
-	extended[a.n_extended++] = extended_tunnel(ROUTE_TUNNEL_VXLAN);
+	if (r->type != ROUTE_EVPN_NONE)
+		extended[a.n_extended++] = extended_tunnel(ROUTE_TUNNEL_VXLAN);
 	if (r->sequence || r->sticky)
 		extended[a.n_extended++] = extended_mobility(r->sequence, r->sticky);
 	if ((r->l3_vni || r->type == ROUTE_EVPN_PREFIX) && !r->no_router_mac)
@@ -467,6 +475,21 @@ const char *rig_where_host(const struct rig *g, unsigned node, uint32_t vrf, con
 	return f ? where(g, node, f->host.nexthop) : "nowhere";
 }
 
+const char *rig_route_to(const struct rig *g, unsigned node, const char *address)
+{
+	static char text[FWD_ROUTE_HOPS * (ADDR_TEXT_SIZE + 1)];
+	const struct fwd key = {.kind = FWD_ROUTE, .route.prefix = {rig_address(address), 128}}, *f = rig_find(g, node, &key);
+	char hop[ADDR_TEXT_SIZE];
+	size_t length = 0;
+
+	if (!f)
+		return "none";
+	for (size_t i = 0; i < f->route.n_hops; i++)
+		length += (size_t)snprintf(text + length, sizeof(text) - length, "%s%s", i ? " " : "",
+					   addr_format(&f->route.hops[i], hop));
+	return text;
+}
+
 size_t rig_count_kind(const struct rig *g, unsigned node, enum fwd_kind kind)
 {
 	size_t n = 0;
@@ -501,4 +524,9 @@ struct rig_route rig_prefix_route(const char *address, uint8_t length)
 {
 	return (struct rig_route){.type = ROUTE_EVPN_PREFIX, .node = RIG_VTEP, .rd = 77, .address = address, .length = length,
 				  .vni = 5000, .targets = {rig_target(5000)}};
+}
+
+struct rig_route rig_unicast_route(const char *address, const char *node)
+{
+	return (struct rig_route){.type = ROUTE_EVPN_NONE, .node = node, .address = address};
 }

@@ -4,6 +4,7 @@
  * are no node, who say what a test says.
  *
  *      tenant red 5000: web (l2, 5001, routed)  lan (l2, 5002)  app (l3)        tenant blue 6000: web (l2, 6001, routed)
+ *      tenant green 7000: all (l3, without encapsulation)
  *
  * After every commit the entries of a node are what its changes add up to, and each points at a next hop that is there.
  */
@@ -22,7 +23,7 @@
 #define RIG_NODES 6
 #define RIG_AS 65000u
 
-enum rig_network { RED_WEB, RED_LAN, RED_APP, BLUE_WEB, RIG_NETWORKS };
+enum rig_network { RED_WEB, RED_LAN, RED_APP, BLUE_WEB, GREEN_ALL, RIG_NETWORKS };
 
 struct rig_node {
 	struct rib *rib;
@@ -54,8 +55,8 @@ struct rig {
 	struct config_bgp bgp;
 	struct config_node config_nodes[RIG_NODES];
 	struct addr underlay[RIG_NODES][2];
-	struct config_tenant tenants[2];
-	struct config_network red[3], blue[1];
+	struct config_tenant tenants[3];
+	struct config_network red[3], blue[1], green[1];
 	struct prefix subnets[RIG_NETWORKS];
 	struct addr gateways[RIG_NETWORKS];
 	struct rig_node nodes[RIG_NODES];
@@ -88,7 +89,7 @@ void rig_run(struct rig *g); /* rounds until all is quiet */
 /* ---- neighbors that are no node: 0 to 3 ---- */
 
 struct rig_route {
-	enum route_evpn_type type;
+	enum route_evpn_type type; /* none: unicast */
 	const char *node;      /* next hop */
 	uint32_t rd;
 	unsigned number;       /* of the MAC */
@@ -99,6 +100,7 @@ struct rig_route {
 	uint32_t sequence;
 	bool sticky, no_router_mac;
 	uint32_t local_pref;
+	uint32_t path_id;
 };
 uint16_t rig_neighbor(struct rig *g, unsigned node, unsigned i, const char *address);
 size_t rig_say(struct rig *g, unsigned node, unsigned i, const struct rig_route *r);
@@ -112,6 +114,8 @@ const struct fwd *rig_find_mac(const struct rig *g, unsigned node, uint32_t vni,
 const struct fwd *rig_find_host(const struct rig *g, unsigned node, uint32_t vrf, const char *address);
 const struct fwd *rig_find_prefix(const struct rig *g, unsigned node, uint32_t vrf, const char *prefix);
 const struct fwd *rig_find_member(const struct rig *g, unsigned node, uint32_t vni, const char *source);
+/* The next hops of the kernel's route to a host: "192.0.2.2 192.0.2.3", or "none". */
+const char *rig_route_to(const struct rig *g, unsigned node, const char *address);
 const struct fwd_nexthop *rig_nexthop(const struct rig *g, unsigned node, uint64_t owner); /* or NULL */
 /* Where traffic to it goes: "192.0.2.2", "port", or "nowhere". */
 const char *rig_where_mac(const struct rig *g, unsigned node, uint32_t vni, unsigned number);
@@ -124,5 +128,6 @@ void rig_count(struct rig *g, unsigned node); /* from 0 */
 struct rig_route rig_mac_route(unsigned number);
 struct rig_route rig_host_route(unsigned number, const char *address);
 struct rig_route rig_prefix_route(const char *address, uint8_t length);
+struct rig_route rig_unicast_route(const char *address, const char *node);
 
 #endif

@@ -145,6 +145,8 @@ static int up(void **state)
 	const struct export_node node = {.as = 65000,
 					 .router_id = 0xc0000201,
 					 .underlay = address("192.0.2.1"),
+					 .hop4 = address("192.0.2.1"),
+					 .hop6 = address("2001:db8::1"),
 					 .router_mac = {{2, 0, 0, 0, 0, 0xff}}};
 
 	assert_int_equal(attrs_new(&attrs), 0);
@@ -216,9 +218,29 @@ static void port_of_mode_l3_is_prefixes_of_the_tenant(void **state)
 static void port_without_encapsulation_is_unicast(void **state)
 {
 	struct export_port p = port("raw1", 0, 2);
+	const struct addr link_local[] = {address("fe80::1"), address("10.0.1.11")};
 
 	put(&p);
-	EXPECT("+unicast 10.0.1.11/128" VIA, "+unicast fd00:1::11/128" VIA);
+	EXPECT("+unicast 10.0.1.11/128" VIA, "+unicast fd00:1::11/128 via 2001:db8::1");
+	p.addresses = link_local; /* nobody routes to the first */
+	put(&p);
+	EXPECT("-unicast fd00:1::11/128");
+	p.vni = RED; /* it gets an encapsulation */
+	put(&p);
+	EXPECT("+prefix 5000 10.0.1.11/128 vni 5000" RT("5000") VXLAN ROUTER VIA,
+	       "+prefix 5000 fe80::1/128 vni 5000" RT("5000") VXLAN ROUTER VIA, "-unicast 10.0.1.11/128");
+}
+
+static void unicast_goes_by_what_the_underlay_has(void **state)
+{
+	struct export_port p = port("raw1", 0, 2);
+
+	ex.node.hop6 = (struct addr){0}; /* an underlay of IPv4 alone */
+	put(&p);
+	EXPECT("+unicast 10.0.1.11/128" VIA);
+	ex.node.hop4 = ex.node.hop6 = address("2001:db8::1"); /* of IPv6 alone: RFC 8950 */
+	put(&p);
+	EXPECT("+unicast 10.0.1.11/128 via 2001:db8::1", "+unicast fd00:1::11/128 via 2001:db8::1");
 }
 
 static void note_tenant(void *arg, const struct export_change *c)
@@ -411,6 +433,7 @@ int main(void)
 		RIG(port_of_a_network_without_gateway_says_nothing_of_the_tenant),
 		RIG(port_of_mode_l3_is_prefixes_of_the_tenant),
 		RIG(port_without_encapsulation_is_unicast),
+		RIG(unicast_goes_by_what_the_underlay_has),
 		RIG(each_route_says_whose_it_is),
 		RIG(moves_are_announced_with_their_sequence),
 		RIG(member_goes_with_the_last_port),

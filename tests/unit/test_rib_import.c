@@ -288,15 +288,140 @@ static void prefix_routes_are_looked_at(void **state)
 
 static void other_routes_are_nobodys(void **state)
 {
-	struct routes_candidate c = {.nlri.key = {.family = ROUTE_IPV4}};
+	struct routes_candidate c = {0};
 
-	assert_int_equal(import_route(&im, &c, on_value, NULL), IMPORT_TYPE);
 	for (int type = 0; type < ROUTE_EVPN_MAX; type++) {
 		if (type == ROUTE_EVPN_MAC || type == ROUTE_EVPN_IMET || type == ROUTE_EVPN_PREFIX)
 			continue;
 		c.nlri.key = (struct route_key){.family = ROUTE_EVPN, .type = (uint8_t)type};
 		assert_int_equal(import_route(&im, &c, on_value, NULL), IMPORT_TYPE);
 	}
+}
+
+/* Tenant green has no encapsulation: 10.7.0.0/24 with gateway 10.7.0.1, 10.9.0.0/16, fd00:7::/64. */
+enum { GREEN = 7000 };
+
+static int put_green(size_t n_subnets)
+{
+	struct prefix subnets[] = {{address("fd00:7::"), 64}, {address("10.9.0.0"), 112}, {address("10.7.0.0"), 120}};
+	struct addr gateway = address("10.7.0.1");
+	struct config_network network = {.subnets = subnets + 3 - n_subnets, .n_subnets = n_subnets, .gateways = &gateway, .n_gateways = 1};
+	struct config_tenant green = {.vni = GREEN, .networks = &network, .n_networks = 1};
+
+	return import_native_set(&im, &green);
+}
+
+static enum import_verdict look_unicast(const char *host, uint8_t length, const char *hop, uint16_t source)
+{
+	struct route_attrs a = {.next_hop = address(hop)};
+	struct routes_candidate c = {.nlri.key = {.family = strchr(host, ':') ? ROUTE_IPV6 : ROUTE_IPV4,
+						  .addr = address(host), .length = length},
+				     .source = source};
+	enum import_verdict v;
+
+	assert_int_equal(attrs_intern(attrs, &a, &c.attrs), 0);
+	out[0] = '\0';
+	v = import_route(&im, &c, on_value, NULL);
+	attrs_unref(attrs, c.attrs);
+	return v;
+}
+
+static void unicast_routes_are_looked_at(void **state)
+{
+	static const struct {
+		const char *host, *hop;
+		uint8_t length;
+		enum import_verdict verdict;
+	} rows[] = {
+		{"10.7.0.12", "192.0.2.2", 128, IMPORT_ACCEPTED},
+		{"10.7.0.0", "192.0.2.2", 128, IMPORT_ACCEPTED}, /* the ends of a subnet are hosts where nobody broadcasts */
+		{"10.9.255.255", "192.0.2.2", 128, IMPORT_ACCEPTED},
+		{"fd00:7::12", "2001:db8::2", 128, IMPORT_ACCEPTED},
+		{"10.7.0.12", "2001:db8::2", 128, IMPORT_ACCEPTED}, /* RFC 8950 */
+		{"fd00:7::12", "192.0.2.2", 128, IMPORT_NEXT_HOP},
+		{"10.7.0.12", "192.0.2.1", 128, IMPORT_NEXT_HOP}, /* ourselves */
+		{"10.7.0.12", "10.7.0.13", 128, IMPORT_NEXT_HOP}, /* an endpoint, of this network and of another */
+		{"10.7.0.12", "10.9.0.1", 128, IMPORT_NEXT_HOP},
+		{"10.7.0.12", "0.0.0.0", 128, IMPORT_NEXT_HOP},
+		{"10.7.0.12", "fe80::1", 128, IMPORT_NEXT_HOP},
+		{"10.7.0.1", "192.0.2.2", 128, IMPORT_DEFAULT_GATEWAY},
+		{"10.7.0.0", "192.0.2.2", 120, IMPORT_NO_HOST},
+		{"0.0.0.0", "192.0.2.2", 96, IMPORT_NO_HOST},
+		{"10.6.255.255", "192.0.2.2", 128, IMPORT_SUBNET},
+		{"10.7.1.0", "192.0.2.2", 128, IMPORT_SUBNET},
+		{"10.10.0.0", "192.0.2.2", 128, IMPORT_SUBNET},
+		{"192.0.2.9", "192.0.2.2", 128, IMPORT_SUBNET},
+		{"fd00:8::", "2001:db8::2", 128, IMPORT_SUBNET},
+	};
+	char want[128];
+
+	assert_int_equal(look_unicast("10.7.0.12", 128, "192.0.2.2", 0), IMPORT_NO_NATIVE);
+	assert_int_equal(put_green(3), 1);
+	assert_int_equal(put_green(3), 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		enum import_verdict v = look_unicast(rows[i].host, rows[i].length, rows[i].hop, 0);
+
+		snprintf(want, sizeof(want), "host 7000/7000 %s via 00:00:00:00:00:00 %s; ", rows[i].host, rows[i].hop);
+		if (v != rows[i].verdict || strcmp(out, v == IMPORT_ACCEPTED ? want : "") != 0)
+			fail_msg("%s/%u by %s: %s, %s", rows[i].host, rows[i].length, rows[i].hop, import_verdict_name(v), out);
+	}
+	assert_int_equal(import_limit(&im, 7, (const uint32_t[]){RED}, 1), 0);
+	assert_int_equal(look_unicast("10.7.0.12", 128, "192.0.2.2", 7), IMPORT_GRANT);
+	assert_int_equal(import_limit(&im, 7, (const uint32_t[]){GREEN}, 1), 0);
+	assert_int_equal(look_unicast("10.7.0.12", 128, "192.0.2.2", 7), IMPORT_ACCEPTED);
+	assert_int_equal(import_native_set(&im, NULL), 1);
+	assert_int_equal(look_unicast("10.7.0.12", 128, "192.0.2.2", 0), IMPORT_NO_NATIVE);
+}
+
+/* ... and so no tunnel ends at one of its addresses, whoever says so. */
+static void endpoints_without_encapsulation_are_no_next_hops(void **state)
+{
+	const struct change c = {.next_hop = "10.7.0.12"};
+
+	assert_int_equal(look(&c, ROUTE_EVPN_MAC, 0), IMPORT_ACCEPTED);
+	assert_int_equal(put_green(3), 1);
+	assert_int_equal(look(&c, ROUTE_EVPN_MAC, 0), IMPORT_NEXT_HOP);
+}
+
+static void hop_of_a_family_that_this_node_lacks_is_refused(void **state)
+{
+	assert_int_equal(put_green(3), 1);
+	im.own[1] = (struct addr){0};
+	assert_int_equal(look_unicast("10.7.0.12", 128, "2001:db8::2", 0), IMPORT_NEXT_HOP);
+	assert_int_equal(look_unicast("10.7.0.12", 128, "192.0.2.2", 0), IMPORT_ACCEPTED);
+}
+
+static void unicast_is_wanted_with_the_tenant_and_within_its_subnets(void **state)
+{
+	struct route_key in = {.addr = address("10.7.0.12"), .length = 128}, outside = {.addr = address("10.8.0.12"), .length = 128};
+	struct route_key prefix = {.addr = address("10.7.0.0"), .length = 120};
+
+	assert_int_equal(put_green(3), 1);
+	assert_false(import_wants_host(&im, &in));
+	import_want(&im, GREEN, true);
+	assert_true(import_wants_host(&im, &in));
+	assert_false(import_wants_host(&im, &outside));
+	assert_false(import_wants_host(&im, &prefix));
+	import_want(&im, RED, false);
+	assert_true(import_wants_host(&im, &in));
+	import_want(&im, GREEN, false);
+	assert_false(import_wants_host(&im, &in));
+}
+
+static void memory_running_out_leaves_the_native_tenant_as_it_was(void **state)
+{
+	int r = -1;
+
+	assert_int_equal(put_green(2), 1);
+	for (long allowed = 0; r < 0; allowed++) {
+		assert_in_range(allowed, 0, 10);
+		assert_int_equal(look_unicast("10.9.0.1", 128, "192.0.2.2", 0), IMPORT_ACCEPTED);
+		assert_int_equal(look_unicast("fd00:7::1", 128, "2001:db8::2", 0), IMPORT_SUBNET);
+		allocations_left = allowed;
+		r = put_green(3);
+		allocations_left = -1;
+	}
+	assert_int_equal(look_unicast("fd00:7::1", 128, "2001:db8::2", 0), IMPORT_ACCEPTED);
 }
 
 static void automatic_targets_come_from_as_and_vni(void **state)
@@ -428,6 +553,11 @@ int main(void)
 		RIG(imet_routes_are_looked_at),
 		RIG(prefix_routes_are_looked_at),
 		RIG(other_routes_are_nobodys),
+		RIG(unicast_routes_are_looked_at),
+		RIG(endpoints_without_encapsulation_are_no_next_hops),
+		RIG(hop_of_a_family_that_this_node_lacks_is_refused),
+		RIG(unicast_is_wanted_with_the_tenant_and_within_its_subnets),
+		RIG(memory_running_out_leaves_the_native_tenant_as_it_was),
 		cmocka_unit_test(automatic_targets_come_from_as_and_vni),
 		RIG(both_automatic_forms_are_taken),
 		RIG(targets_by_hand_replace_the_automatic_ones),

@@ -40,12 +40,13 @@ static void plain(const struct fwd *f, const struct fwd_nexthop *(*nexthop)(cons
 
 	if (f->kind == FWD_NEXTHOP)
 		return;
-	if (n && n->type == FWD_NEXTHOP_TUNNEL) {
-		uint8_t bytes[64] = {n->foreign};
+	if (n && n->type != FWD_NEXTHOP_PORT) {
+		uint8_t bytes[64] = {n->foreign, [60] = (uint8_t)n->type};
 
 		memcpy(bytes + 1, &n->remote, 16);
 		memcpy(bytes + 17, &n->local, 16);
-		memcpy(bytes + 33, &n->router_mac, 6);
+		if (n->type == FWD_NEXTHOP_TUNNEL)
+			memcpy(bytes + 33, &n->router_mac, 6);
 		memcpy(bytes + 40, &n->mtu, 4);
 		*owner = hash_stable(bytes, sizeof(bytes));
 		if (f->kind == FWD_HOST && f->host.l3)
@@ -214,19 +215,21 @@ static void begin_anew(unsigned from, unsigned to, bool gracefully)
 		else
 			g.queue[kept++] = g.queue[i];
 	g.n_queued = kept;
-	learn_stale(l, source, ROUTE_EVPN);
-	if (!gracefully)
-		learn_swept(l, source, ROUTE_EVPN);
+	for (enum route_family f = 0; f < ROUTE_FAMILY_MAX; f++) {
+		learn_stale(l, source, f);
+		if (!gracefully)
+			learn_swept(l, source, f);
+	}
 	if (rig_pick(&g, 2))
 		rig_commit(&g, to);
 	learn_announced_each(g.nodes[from].learn, say_again, (void *)&s);
-	if (gracefully) {
+	for (enum route_family f = 0; gracefully && f < ROUTE_FAMILY_MAX; f++) {
 		const struct routes *t = learn_routes(l);
-		uint64_t fresh = routes_source_length(t, source, ROUTE_EVPN) - routes_source_stale(t, source, ROUTE_EVPN);
-		uint64_t counted = routes_source_counted(t, source, ROUTE_EVPN);
+		uint64_t fresh = routes_source_length(t, source, f) - routes_source_stale(t, source, f);
+		uint64_t counted = routes_source_counted(t, source, f);
 
-		assert_int_equal(learn_swept(l, source, ROUTE_EVPN), counted - fresh);
-		assert_int_equal(routes_source_counted(t, source, ROUTE_EVPN), fresh);
+		assert_int_equal(learn_swept(l, source, f), counted - fresh);
+		assert_int_equal(routes_source_counted(t, source, f), fresh);
 	}
 }
 
@@ -241,13 +244,13 @@ static void reload(unsigned node)
 	}
 }
 
-/* Another VNI, tenant's VNI, gateway or address: everybody reads the new file, one after the other. */
+/* Another VNI, tenant's VNI, gateway, encapsulation or address: everybody reads the new file, one after the other. */
 static void change_file(void)
 {
 	struct config_network *n = rig_network(&g, rig_pick(&g, RIG_NETWORKS));
 	unsigned node = rig_pick(&g, N_NODES);
 
-	switch (rig_pick(&g, 4)) {
+	switch (rig_pick(&g, 5)) {
 	case 0:
 		if (n->mode == CONFIG_MODE_L2)
 			n->vni = 7000 + rig_pick(&g, 1000) * 8 + (unsigned)(n - g.red);
@@ -257,6 +260,9 @@ static void change_file(void)
 		break;
 	case 2:
 		g.tenants[0].vni = 20000 + rig_pick(&g, 10000);
+		break;
+	case 3:
+		g.green[0].encap = g.green[0].encap == CONFIG_ENCAP_NONE ? CONFIG_ENCAP_VXLAN : CONFIG_ENCAP_NONE;
 		break;
 	default:
 		g.underlay[node][0].bytes[15] = (uint8_t)(10 * (1 + rig_pick(&g, 20)) + node);
