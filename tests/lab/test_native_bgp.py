@@ -8,7 +8,7 @@
 Underlays of both families, and of IPv6 alone: there IPv4 goes over IPv6 next hops (RFC 8950).
 """
 import pytest
-from helpers import ping_all, start_apart
+from helpers import ping_all
 
 from lab import packet
 from lab.fabric import Fabric
@@ -42,7 +42,7 @@ def make_fabric(families):
 @pytest.fixture(scope="module", params=[(4, 6), (6,)], ids=["both", "ipv6-underlay"])
 def lab(request):
     with Lab(make_fabric(request.param), start=False) as lab:
-        start_apart(lab)
+        lab.start(file_of=lab.fabric.own_yaml)
         wait_until(lambda: not ping_all(everybody(lab)), 20, "all pairs answer")
         yield lab
 
@@ -70,13 +70,7 @@ def settled(lab):
 
 
 def plug(lab, name, node, address):
-    """A port that appears at run time, at one node and in nobody's file."""
-    lab.fabric.port(name, node, "green/all", [address], mac=lab.fabric.next_mac())
-    host = lab.plug(name)
-    lab.node(node).isthmus(
-        *("port", "add", name, "--interface", name, "--network", "green/all", "--mac", host.mac, "--address", address)
-    )
-    return host
+    return lab.plug_runtime(name, node, "green/all", [address])
 
 
 def unplug(lab, name, node):
