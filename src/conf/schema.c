@@ -301,7 +301,8 @@ static const struct schema_key neighbor_keys[] = {
 	 .meaning = "Its AS.  Equal to bgp.as: an internal session, else an external one."},
 	{"families", SCHEMA_LIST, OPTIONAL, &family, .min_items = 1,
 	 .absent = "evpn, ipv4 and ipv6 inside the AS, ipv4 and ipv6 between ASes", .example = "[evpn]",
-	 .meaning = "What routes are about.  Those that the neighbor has too are used."},
+	 .meaning = "What routes are about.  Those that the neighbor has too are used.  Networks without encapsulation are in "
+		    "ipv4 and ipv6, all others in evpn."},
 	{"nodes", SCHEMA_LIST, OPTIONAL, &node_name, .min_items = 1, .absent = "all nodes that are not foreign",
 	 .example = "[dc1]",
 	 .meaning = "Which nodes peer with it."},
