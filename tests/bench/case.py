@@ -56,8 +56,8 @@ class Rig:
         return rx["packets"], rx["bytes"]
 
 
-def fabric(mode="l2", foreign=True, families=(4,)):
-    f = Fabric(families=families)
+def fabric(mode="l2", foreign=True, families=(4,), encap="vxlan"):
+    f = Fabric(families=families, encap=encap)
     for node in ("left", "right"):
         f.node(node, "dc", foreign=foreign)
     f.tenant("red", 5000)
@@ -145,10 +145,10 @@ def ovs_vxlan(stack, wire):
     return Rig(lab, 1500)
 
 
-def isthmus(mode, underlay):
+def isthmus(mode, underlay, encap="vxlan"):
     def build(stack, wire):
-        mtu = {4: 1500, 6: 1520}[underlay]
-        lab = pair(stack, wire, fabric(mode, foreign=False, families=(underlay,)), mtu=mtu)
+        mtu = 1520 if underlay == (6,) else 1500
+        lab = pair(stack, wire, fabric(mode, foreign=False, families=underlay, encap=encap), mtu=mtu)
         lab.start()
         return Rig(lab, mtu)
 
@@ -170,10 +170,11 @@ RIGS = {
     "plain-bridge": plain_bridge,
     "kernel-vxlan": kernel_vxlan,
     "ovs-vxlan": ovs_vxlan,
-    "isthmus-l2": isthmus("l2", 4),
-    "isthmus-l3": isthmus("l3", 4),
-    "isthmus-l2-underlay6": isthmus("l2", 6),
-    "isthmus-l3-underlay6": isthmus("l3", 6),
+    "isthmus-l2": isthmus("l2", (4,)),
+    "isthmus-l3": isthmus("l3", (4,)),
+    "native": isthmus("l3", (4, 6), "none"),
+    "isthmus-l2-underlay6": isthmus("l2", (6,)),
+    "isthmus-l3-underlay6": isthmus("l3", (6,)),
 }
 CASES = [
     Case("plain-route", "plain-route", "plain-route", "nodes route, no tunnel"),
@@ -182,6 +183,7 @@ CASES = [
     Case("ovs-vxlan", "ovs-vxlan", "plain-bridge", "Open vSwitch, userspace datapath, VXLAN"),
     Case("isthmus-l2", "isthmus-l2", "plain-bridge", "Isthmus, l2 network, VXLAN"),
     Case("isthmus-l3", "isthmus-l3", "plain-route", "Isthmus, l3 network, VXLAN"),
+    Case("native", "native", "plain-route", "Isthmus, l3 network, no encapsulation"),
     Case("isthmus-l2-inside6", "isthmus-l2", "plain-bridge", "the same, IPv6 inside", v6=True),
     Case("isthmus-l3-inside6", "isthmus-l3", "plain-route", "the same, IPv6 inside", v6=True),
     Case("isthmus-l2-underlay6", "isthmus-l2-underlay6", "plain-bridge", "the same, IPv6 underlay"),

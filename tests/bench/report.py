@@ -26,6 +26,9 @@ TARGETS = [
     ("isthmus-l2", "tcp1", "plain-bridge", 1.0, 1.0),
     ("isthmus-l2", "tcp1_cpu", "plain-bridge", 1.0, 1.05),
     ("isthmus-l3", "tcp1", "kernel-vxlan", 1.35, 1.25),
+    ("native", "tcp1", "plain-route", 1.0, 1.0),
+    ("native", "udp64", "plain-route", 1.0, 1.0),
+    ("native", "rtt_p50", "plain-route", 1.0, 1.0),
     *(
         (f"isthmus-{mode}", metric, other, bound, bound)
         for mode in ("l2", "l3")
