@@ -69,6 +69,14 @@ static struct candidate *chunk_next(const struct chunk *c, uint32_t *unit)
 	return NULL;
 }
 
+/* The first record at or behind the unit. */
+static uint32_t chunk_align(const struct chunk *c, uint32_t unit)
+{
+	uint32_t over = (unit - POOL_FIRST_UNIT) % c->units;
+
+	return over ? unit + c->units - over : unit;
+}
+
 static void feed_unref(struct routes *t, struct feed *f)
 {
 	struct candidate *record;
@@ -550,6 +558,8 @@ bool routes_walk(const struct routes *t, uint64_t *cursor, size_t budget,
 
 		if (unit < POOL_FIRST_UNIT)
 			unit = POOL_FIRST_UNIT;
+		if (c) /* since the last call it may have become one of records of another size */
+			unit = chunk_align(c, unit);
 		for (; c && budget > 0 && (record = chunk_next(c, &unit)); budget--) {
 			view(c->feed, record, &candidate);
 			fn(arg, &candidate);

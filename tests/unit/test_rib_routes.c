@@ -573,6 +573,71 @@ static void keys_that_look_alike_are_different(void **state)
 	}
 }
 
+/* A table of its own: the keys are none of the model's. */
+static void on_any_change(void *arg, const struct routes_change *change)
+{
+}
+
+struct met {
+	const struct route_attrs *attrs;
+	size_t n[2]; /* without and with an address */
+};
+
+static void on_met(void *arg, const struct routes_candidate *c)
+{
+	struct met *met = arg;
+
+	assert_ptr_equal(c->attrs, met->attrs);
+	assert_int_equal(c->nlri.key.type, ROUTE_EVPN_MAC);
+	met->n[c->nlri.key.length != 0]++;
+}
+
+static struct route_nlri mac_of(uint32_t i, uint8_t length)
+{
+	struct route_nlri r = {.key = {.family = ROUTE_EVPN, .type = ROUTE_EVPN_MAC, .length = length}, .n_labels = 1,
+			       .label = {5001}};
+
+	r.key.mac = (struct mac){{2, 0x41, 0x41, 0x41, (uint8_t)(i >> 8), (uint8_t)i}};
+	if (length)
+		memset(&r.key.addr, 0x41, sizeof(r.key.addr));
+	return r;
+}
+
+/* The chunk that it stands in is given back and comes back for others between two calls. */
+static void walk_goes_on_among_records_of_another_size(void **state)
+{
+	struct decide_neighbor neighbor = {.router_id = 1};
+	struct met met = {.attrs = rig->sets[0]};
+	struct routes *table;
+	uint64_t cursor = 0;
+	uint16_t source;
+
+	assert_int_equal(routes_new(rig->attrs, on_any_change, NULL, &table), 0);
+	assert_int_equal(routes_source_add(table, &neighbor, &source), 0);
+	for (uint32_t i = 0; i < 1000; i++) {
+		struct route_nlri r = mac_of(i, 0);
+
+		assert_int_equal(routes_put(table, source, rig->sets[0], &r, 1), 0);
+	}
+	assert_true(routes_walk(table, &cursor, 500, on_met, &met));
+	assert_int_equal(met.n[0], 500);
+	for (uint32_t i = 0; i < 1000; i++) {
+		struct route_nlri r = mac_of(i, 0);
+
+		routes_remove(table, source, &r, 1);
+	}
+	for (uint32_t i = 0; i < 1000; i++) {
+		struct route_nlri r = mac_of(i, 128);
+
+		assert_int_equal(routes_put(table, source, rig->sets[0], &r, 1), 0);
+	}
+	while (routes_walk(table, &cursor, 500, on_met, &met))
+		;
+	assert_int_equal(met.n[0], 500);
+	assert_in_range(met.n[1], 1, 1000);
+	routes_free(table);
+}
+
 static void index_finds_what_collides_while_it_grows_and_shrinks(void **state)
 {
 	struct index ix = {0};
@@ -610,6 +675,7 @@ int main(void)
 		RIG(source_that_was_removed_leaves_its_number),
 		RIG(they_survive_memory_running_out_anywhere),
 		RIG(memory_of_withdrawn_routes_goes_back),
+		RIG(walk_goes_on_among_records_of_another_size),
 		RIG(packed_keys_are_equal_when_keys_are_and_come_back),
 		RIG(keys_that_look_alike_are_different),
 		cmocka_unit_test(index_finds_what_collides_while_it_grows_and_shrinks),
