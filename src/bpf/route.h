@@ -32,6 +32,9 @@ static __always_inline int route_native(struct __sk_buff *skb, const struct orig
 
 	if (!scratch)
 		return refuse(skb, o, DROP_NO_UNDERLAY_ROUTE);
+	/* Whatever else port security lets pass: nobody speaks for a node, or for a member of a tunnel, on the underlay. */
+	if (!o->port || !port_may_use(o->port, &p->src))
+		return refuse(skb, o, DROP_IP_SPOOFED);
 	if (known && too_big(skb, p, 0, mtu))
 		return answer_too_big(skb, o, p, mtu, false);
 	size = skb->gso_size ? skb->gso_size + p->headers : skb->len - ETH_HLEN;

@@ -284,7 +284,8 @@ static const struct schema_key port_keys[] = {
 	 .meaning = "The IP addresses of the workload, inside the subnets of its network; IPv6 link-local ones may be "
 		    "added.  One owner in a tenant."},
 	{"port_security", SCHEMA_VALUE, OPTIONAL, &boolean, .fallback = "true", .example = "false",
-	 .meaning = "Whether packets from the workload must bear its MAC and IP addresses and no control protocol."},
+	 .meaning = "Whether packets from the workload must bear its MAC and IP addresses and no control protocol.  "
+		    "What leaves without encapsulation bears its IP address in any case."},
 	{"allow", SCHEMA_LIST, OPTIONAL, &allow, .absent = "nothing", .example = "[dhcp-server]",
 	 .meaning = "What port security lets pass from this workload in addition."},
 	{"storm_limit", SCHEMA_VALUE, OPTIONAL, &storm_limit, .absent = "that of its network", .example = "none",

@@ -214,6 +214,31 @@ static void set_node(uint32_t native_vrf, uint32_t wire, uint32_t second_wire)
 	table_put("node", &zero, &n);
 }
 
+/* A tunnel packet in the name of a member would be taken for the member's, into any tenant. */
+static void nobody_speaks_for_another_even_without_port_security(void **state)
+{
+	static const char *const of_others[] = { NODE4, "10.7.0.26", "203.0.113.9" };
+	struct abi_port port = port_of(GREEN1);
+
+	port.flags &= ~(uint32_t)PORT_SECURITY;
+	table_put("ports", &endpoints[GREEN1].ifindex, &port);
+	frame_udp_between(&in, GREEN1, GREEN4, false, 64);
+	from_port(GREEN1, &in, &o);
+	expect_no_drop(&o);
+	assert_int_equal(o.ifindex, IF_UNDERLAY);
+	for (size_t i = 0; i < sizeof(of_others) / sizeof(of_others[0]); i++) {
+		frame_udp_between(&in, GREEN1, GREEN4, false, 64);
+		memcpy(in.data + 26, &addr_of(of_others[i]).be32[3], 4);
+		frame_sum4(&in);
+		from_port(GREEN1, &in, &o);
+		expect_drop(&o, DROP_IP_SPOOFED);
+	}
+	frame_udp_between(&in, GREEN1, GREEN4, true, 64);
+	in.data[22] ^= 1;
+	from_port(GREEN1, &in, &o);
+	expect_drop(&o, DROP_IP_SPOOFED);
+}
+
 static void other_devices_and_other_macs_are_left_alone(void **state)
 {
 	frame_udp_between(&packet, GREEN4, GREEN1, false, 64);
@@ -487,6 +512,7 @@ int main(void)
 		DATAPATH_TEST(the_rest_of_the_underlay_is_reached),
 		DATAPATH_TEST(sources_are_checked_as_at_any_port),
 		DATAPATH_TEST(the_underlay_reaches_ports_of_this_tenant_only),
+		DATAPATH_TEST(nobody_speaks_for_another_even_without_port_security),
 		DATAPATH_TEST(other_devices_and_other_macs_are_left_alone),
 		DATAPATH_TEST(a_memo_does_not_outlive_the_tenants_way),
 		DATAPATH_TEST(a_source_has_to_be_routed_to_the_underlay),
