@@ -69,11 +69,11 @@ def meson_suite(suite):
             for test in tests if any(s.split(":")[-1] == suite for s in test["suite"])]
 
 
-def pytest_files(folder, first):
-    """A job for each file; `first`: those that take longest, so that none of them is alone at the end."""
+def pytest_files(folder, first, without):
+    """A job for each file but one; `first`: those that take longest, so that none of them is alone at the end."""
     names = sorted(glob.glob(os.path.join(ROOT, folder, "test_*.py")))
     names.sort(key=lambda n: not re.fullmatch(f"test_({first}).py", os.path.basename(n)))
-    return [functools.partial(pytest, os.path.relpath(n, ROOT)) for n in names]
+    return [functools.partial(pytest, os.path.relpath(n, ROOT)) for n in names if not n.endswith(f"/test_{without}.py")]
 
 
 def pytest(folder, timeout=600):
@@ -186,15 +186,16 @@ def one(job, *arguments):
 TIERS = {
     "tree": one(pytest, "tests/tree"),
     "conf": one(pytest, "tests/conf"),
-    "fuzz": one(fuzz_tier),
+    "memory": one(pytest, "tests/lab/test_memory.py", 900),  # builds a daemon with sanitizers
     "kernel": one(kernel_tier),
+    "fuzz": one(fuzz_tier),
     "cli": one(pytest, "tests/cli"),
-    "lab": lambda: pytest_files("tests/lab", "bgp_mesh|drift|resources|upgrade|churn"),
+    "lab": lambda: pytest_files("tests/lab", "bgp_mesh|drift|resources|upgrade|churn", "memory"),
     "bpf": lambda: meson_suite("bpf"),
     "unit": lambda: meson_suite("unit"),
     "deb": one(pytest, "tests/deb", 900),
 }
-POLITE = {"tree", "conf", "fuzz", "kernel"}
+POLITE = {"tree", "conf", "memory", "kernel", "fuzz"}
 NOT_BY_DEFAULT = {"deb"}  # builds all of it anew: `make test-deb`
 
 
