@@ -75,9 +75,10 @@ void wire_look(struct wire *w, struct kern *kern, const struct config *c, const 
 	       const struct rib *rib, bool again)
 {
 	static uint64_t round;
-	struct others others = {.wire = w, .kern = kern, .again = again, .round = ++round};
+	struct others others = {.wire = w, .kern = kern, .again = again};
 	struct wire_path *p;
 
+	others.round = ++round;
 	for (size_t n = 0; n < c->n_nodes; n++) {
 		const struct config_node *node = &c->nodes[n];
 

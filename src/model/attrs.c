@@ -198,7 +198,7 @@ static size_t place(struct route_attrs *a)
 static struct route_attrs *build(struct attrs *t, const struct route_attrs *candidate)
 {
 	struct route_attrs *a, source = *candidate;
-	size_t size = sizeof(*a), at = sizeof(*a);
+	size_t at = sizeof(*a), size = at;
 
 	for (size_t i = 0; i < N_ARRAYS; i++)
 		size += (size_t)*count_of(&source, i) * arrays[i].element;

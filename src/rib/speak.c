@@ -250,9 +250,12 @@ static int settle_station(struct learn *l, struct station *s, uint64_t now_ms)
 	const struct mobility_remote remote = remote_view(l, &s->key);
 	const struct mobility_local local = {.present = s->port != NULL, .node = l->export.node.underlay};
 	struct mobility_verdict verdict;
-	int r = (is_local_event(l, s) ? mobility_local : mobility_remote)(&l->mobility, &s->key, &local, &remote, now_ms,
-									  &verdict);
+	int r;
 
+	if (is_local_event(l, s))
+		r = mobility_local(&l->mobility, &s->key, &local, &remote, now_ms, &verdict);
+	else
+		r = mobility_remote(&l->mobility, &s->key, &local, &remote, now_ms, &verdict);
 	if (r < 0)
 		return r;
 	s->present = local.present;
