@@ -15,8 +15,9 @@ ZEBRA = "ip nht resolve-via-default\nipv6 nht resolve-via-default\n"
 class Frr:
     """start() with the text of a configuration (vtysh's); ended with the lab."""
 
-    def __init__(self, run, ns, name):
-        self.ns, self.run = ns, run
+    def __init__(self, run, ns, name, options=()):
+        """options: more of bgpd's."""
+        self.ns, self.run, self.options = ns, run, options
         # The lab's own directory is root's alone, and FRR runs as its user.
         self.directory = tempfile.mkdtemp(prefix=f"{run.prefix}-{name}-")
         shutil.chown(self.directory, "frr", "frr")
@@ -41,6 +42,7 @@ class Frr:
             *("-A", "127.0.0.1", "-P", "0"),
             *("-f", path, "-i", os.path.join(d, f"{daemon}.pid"), "-z", os.path.join(d, "zserv.api")),
             *("--vty_socket", d, "--log", f"file:{d}/{daemon}.log"),
+            *(self.options if daemon == "bgpd" else ()),
             stdout=-3,
             stderr=-3,
         )

@@ -6,6 +6,7 @@
     make bench CASE="isthmus-l2 kernel-vxlan"       some, and the plain path that they are compared with; patterns go
     make bench WIRE=cut RUNS=5 SECONDS=1 METRIC="tcp1 rtt"
     make bench CASE=size                            cost against the number of endpoints and networks (size.py)
+    make bench CASE=routes                          routes by BGP, beside BIRD 2 and FRR (routes.py)
 
 For each wire every rig is raised, then measured in rounds: one probe on each case in turn, then the next probe, so that
 whatever else the machine does meets all of them.  A figure is the median of the rounds, the spread their least and
@@ -23,6 +24,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspa
 import report  # noqa: E402
 from case import CASES, RIGS, WIRES, raise_rig  # noqa: E402
 from probe import PROBES, QUIET, check_run, idle_load, prove  # noqa: E402
+from routes import Routes  # noqa: E402
 from size import Size, numbers  # noqa: E402
 
 from lab.run import handle_signals  # noqa: E402
@@ -140,7 +142,7 @@ def main():
     if os.geteuid() != 0:
         sys.exit("bench: network namespaces and BPF programs need root")
     names = [c.name for c in CASES]
-    asked = chosen("CASE", [*names, "size"]) if os.environ.get("CASE") else names
+    asked = chosen("CASE", [*names, "size", "routes"]) if os.environ.get("CASE") else names
     plain = {c.plain for c in CASES if c.name in asked}
     cases = [c for c in CASES if c.name in asked or c.name in plain]
     often = {"runs": number("RUNS", 7), "seconds": number("SECONDS", 1)}
@@ -151,6 +153,10 @@ def main():
         sizes = Size(numbers("ENDPOINTS", "10 10000 1000000"), numbers("NETWORKS", "1 100 4000"), Progress(), **often)
         sizes.measure()
         results.append(sizes)
+    if "routes" in asked:
+        routes = Routes(numbers("ROUTES", "10000 100000 1000000"), Progress(), number("RUNS", 3))
+        routes.measure()
+        results.append(routes)
     for r in results:
         print("\n".join(r.lines()) + "\n\n" + r.markdown())
     for path in [p for r in results for p in r.write()]:
