@@ -7,6 +7,7 @@
     make bench WIRE=cut RUNS=5 SECONDS=1 METRIC="tcp1 rtt"
     make bench CASE=size                            cost against the number of endpoints and networks (size.py)
     make bench CASE=routes                          routes by BGP, beside BIRD 2 and FRR (routes.py)
+    make bench CASE=reach                           how long until a new endpoint is reachable everywhere (reach.py)
 
 For each wire every rig is raised, then measured in rounds: one probe on each case in turn, then the next probe, so that
 whatever else the machine does meets all of them.  A figure is the median of the rounds, the spread their least and
@@ -24,6 +25,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspa
 import report  # noqa: E402
 from case import CASES, RIGS, WIRES, raise_rig  # noqa: E402
 from probe import PROBES, QUIET, check_run, idle_load, prove  # noqa: E402
+from reach import Reach  # noqa: E402
 from routes import Routes  # noqa: E402
 from size import Size, numbers  # noqa: E402
 
@@ -142,7 +144,7 @@ def main():
     if os.geteuid() != 0:
         sys.exit("bench: network namespaces and BPF programs need root")
     names = [c.name for c in CASES]
-    asked = chosen("CASE", [*names, "size", "routes"]) if os.environ.get("CASE") else names
+    asked = chosen("CASE", [*names, "size", "routes", "reach"]) if os.environ.get("CASE") else names
     plain = {c.plain for c in CASES if c.name in asked}
     cases = [c for c in CASES if c.name in asked or c.name in plain]
     often = {"runs": number("RUNS", 7), "seconds": number("SECONDS", 1)}
@@ -157,6 +159,10 @@ def main():
         routes = Routes(numbers("ROUTES", "10000 100000 1000000"), Progress(), number("RUNS", 3))
         routes.measure()
         results.append(routes)
+    if "reach" in asked:
+        reach = Reach(number("COUNT", 100), Progress())
+        reach.measure()
+        results.append(reach)
     for r in results:
         print("\n".join(r.lines()) + "\n\n" + r.markdown())
     for path in [p for r in results for p in r.write()]:
