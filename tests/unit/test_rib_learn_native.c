@@ -284,6 +284,45 @@ static void the_encapsulation_changes_and_back(void **state)
 	}
 }
 
+/* A router that says of a host both that it is behind a tunnel and that it is not: what fits the network counts. */
+static void of_both_words_the_one_that_fits_counts(void **state)
+{
+	struct rig_route evpn = rig_prefix_route(HOST, 128);
+	struct addr own = rig_host(GREEN_ALL, 1);
+	struct config_port port = {.name = (char *)"p1", .node = &g.config_nodes[0], .network = rig_network(&g, GREEN_ALL),
+				   .mac = rig_mac(1), .addresses = &own, .n_addresses = 1};
+
+	g.config.ports = &port; /* in the file: it stays over a change */
+	g.config.n_ports = 1;
+	evpn.vni = 7000;
+	evpn.targets[0] = rig_target(7000);
+	here();
+	rig_neighbor(&g, 0, 0, RIG_VTEP);
+	say(0, HOST, RIG_VTEP, 0);
+	rig_say(&g, 0, 0, &evpn);
+	for (int i = 0; i < 4; i++) {
+		bool native = i % 2 == 0;
+
+		g.green[0].encap = native ? CONFIG_ENCAP_NONE : CONFIG_ENCAP_VXLAN;
+		rig_load(&g, 0);
+		rig_run(&g);
+		assert_string_equal(rig_where_host(&g, 0, 7000, HOST), RIG_VTEP);
+		assert_int_equal(rig_nexthop(&g, 0, rig_find_host(&g, 0, 7000, HOST)->host.nexthop)->type,
+				 native ? FWD_NEXTHOP_NATIVE : FWD_NEXTHOP_TUNNEL);
+		assert_string_equal(rig_route_to(&g, 0, HOST), native ? RIG_VTEP : "none");
+	}
+	unsay(0, HOST);
+	rig_run(&g);
+	assert_string_equal(rig_where_host(&g, 0, 7000, HOST), RIG_VTEP); /* VXLAN: it was nothing that counted */
+	say(0, HOST, RIG_VTEP, 0);
+	g.green[0].encap = CONFIG_ENCAP_NONE;
+	rig_load(&g, 0);
+	rig_run(&g);
+	unsay(0, HOST);
+	rig_run(&g);
+	assert_string_equal(rig_where_host(&g, 0, 7000, HOST), "nowhere");
+}
+
 /* ---- why ---- */
 
 struct answers {
@@ -355,6 +394,7 @@ int main(void)
 		RIG(unicast_is_for_no_other_tenant),
 		RIG(a_subnet_that_goes_takes_its_routes_along),
 		RIG(the_encapsulation_changes_and_back),
+		RIG(of_both_words_the_one_that_fits_counts),
 		RIG(why_tells_of_each_candidate),
 	};
 
