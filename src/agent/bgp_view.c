@@ -381,16 +381,26 @@ void bgp_view_received(void *arg, const struct api_request *request, struct api_
 struct collecting {
 	struct json *json;
 	bool lines, any;
-	uint32_t families;
+	uint32_t families, extended_next_hop;
 	const struct speaker *speaker;
 	const struct addr *neighbor;
 };
+
+/* RFC 8950: IPv4 by an IPv6 next hop goes to who can read it. */
+static bool can_be_told(const struct collecting *c, const struct export_change *put)
+{
+	uint32_t family = ROUTE_FAMILY_BIT(put->nlri.key.family);
+
+	if (family == ROUTE_FAMILY_BIT(ROUTE_IPV4) && !addr_is_v4(&put->attrs->next_hop) && !(c->extended_next_hop & family))
+		return false;
+	return c->families & family;
+}
 
 static void on_own(void *arg, const struct export_change *put)
 {
 	struct collecting *c = arg;
 
-	if (!(c->families & ROUTE_FAMILY_BIT(put->nlri.key.family)) || !speaker_tells(c->speaker, c->neighbor, put->tenant))
+	if (!can_be_told(c, put) || !speaker_tells(c->speaker, c->neighbor, put->tenant))
 		return;
 	if (c->lines && c->any)
 		json_newline(c->json);
@@ -411,8 +421,10 @@ void bgp_view_advertised(void *arg, const struct api_request *request, struct ap
 		return;
 	c.speaker = a->bgp->speaker;
 	c.neighbor = &p->remote;
-	if (speaker_neighbor_stats(a->bgp->speaker, &p->remote, &s) == 0 && s.state == NEIGHBOR_ESTABLISHED)
+	if (speaker_neighbor_stats(a->bgp->speaker, &p->remote, &s) == 0 && s.state == NEIGHBOR_ESTABLISHED) {
 		c.families = s.families;
+		c.extended_next_hop = s.extended_next_hop;
+	}
 	j = items_of(lines, "BgpRouteList");
 	c.json = &j;
 	c.lines = lines;

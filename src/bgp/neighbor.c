@@ -242,7 +242,7 @@ void neighbor_drop(struct neighbor *n, struct session *session, unsigned flags, 
 	note_error(n, text);
 	if (was_established) {
 		n->stats.n_resets++;
-		n->stats.families = 0;
+		n->stats.families = n->stats.extended_next_hop = 0;
 		if (lasted_ms >= STABLE_MS)
 			n->flaps = 0;
 		if (lasted_ms >= n->prefix_hold_ms)

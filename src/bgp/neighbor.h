@@ -93,6 +93,7 @@ struct neighbor_stats {
 	size_t n_sent[ROUTE_FAMILY_MAX];
 	size_t n_queued; /* bytes that the transport did not take yet */
 	uint32_t families; /* negotiated, bits */
+	uint32_t extended_next_hop; /* of these: with IPv6 next hops too (RFC 8950) */
 	uint32_t stale;    /* families with routes of the session before, bits */
 	uint16_t hold_s; /* negotiated */
 	uint32_t remote_id; /* BGP identifier */

@@ -342,6 +342,7 @@ static void on_established(struct session *session)
 	n->eor_in = 0;
 	n->stats.n_established++;
 	n->stats.families = session->update.families;
+	n->stats.extended_next_hop = session->update.extended_next_hop;
 	n->stats.hold_s = (uint16_t)(session->hold_ms / 1000);
 	collision_established(session);
 	neighbor_update_state(n, "KEEPALIVE received");

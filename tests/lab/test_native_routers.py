@@ -8,6 +8,8 @@
 Sessions over IPv6 with BIRD are in an underlay without IPv4: IPv4 has IPv6 next hops there (RFC 8950).  OpenBGPD 7.7 does
 not know that, so its underlay has both.
 """
+import contextlib
+
 import pytest
 from helpers import ping_all
 
@@ -90,7 +92,13 @@ class WithOpenbgpd:
 )
 def lab(request):
     kind, session = request.param
-    fabric = Fabric(families=(6,) if (kind, session) == (WithBird, 6) else (4, 6))
+    with raised(kind, session, (6,) if (kind, session) == (WithBird, 6) else (4, 6)) as lab:
+        yield lab
+
+
+@contextlib.contextmanager
+def raised(kind, session, families):
+    fabric = Fabric(families=families)
     for node in ("dc1", "dc2"):
         fabric.node(node, "dc")
     fabric.node("ext", "dc", foreign=True)
@@ -195,3 +203,12 @@ def test_a_restart_of_ours_costs_nothing(lab):
     wait_until(lambda: lab.ext.router.established() == 2, 30, "the session is back")
     wait_until(lambda: routes(dc1) == before and lab.ext.router.routes() == ours(lab), 15, "all is as it was")
     assert stream.stop()["lost"] == 0
+
+
+def test_ipv4_by_ipv6_next_hops_goes_only_to_who_understands_it():
+    """OpenBGPD does not say that it can read such routes (RFC 8950 4): it has those of IPv6 alone."""
+    with raised(WithOpenbgpd, 6, (6,)) as lab:
+        want = {r: hops for r, hops in ours(lab).items() if packet.is_v6(r.split("/")[0])}
+        wait_until(lambda: lab.ext.router.routes() == want, 10, "its table has our IPv6 hosts")
+        told = lab.node("dc1").isthmus("bgp", "advertised", "ext", json_output=True)["items"]
+        assert {r["name"] for r in told} == {slash(lab.host("g1").ip6)}

@@ -454,6 +454,7 @@ static void an_ipv4_route_over_ipv6_goes_only_to_who_understands_it(void **state
 		struct route_attrs candidate = {.next_hop = rig_addr("2001:db8::1")};
 		struct route_nlri nlri = rig_nlri(ROUTE_IPV4, 1);
 		const struct route_attrs *a;
+		struct neighbor_stats stats;
 		struct heard heard;
 		uint64_t h;
 
@@ -471,6 +472,8 @@ static void an_ipv4_route_over_ipv6_goes_only_to_who_understands_it(void **state
 		heard = hear_all(rig, h, false);
 		assert_int_equal(heard.n_put, can);
 		assert_int_equal(heard.n_removed, !can); /* what it was told before does not hold any more */
+		assert_int_equal(speaker_neighbor_stats(rig->s, &c.remote, &stats), 0);
+		assert_int_equal(stats.extended_next_hop, can ? ROUTE_FAMILY_BIT(ROUTE_IPV4) : 0);
 		forget(rig, &heard);
 		attrs_unref(rig->attrs, a);
 		rig_free(rig);
