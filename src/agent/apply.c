@@ -38,6 +38,7 @@ static void show(struct agent *a, const struct config *c, const struct config_no
 	wire_look(a->wire, a->kern, c, self, a->rib, false);
 	wire_tell(a->wire, a->rib);
 	ports_tell(ports, a->kern, a->rib);
+	rib_settle(a->rib);
 }
 
 static int make_plan(struct agent *a, const struct config *next, const struct config_node *self, struct ports *ports,
@@ -54,6 +55,7 @@ static int make_plan(struct agent *a, const struct config *next, const struct co
 	if (r < 0)
 		return r;
 	ports_tell(ports, a->kern, a->rib);
+	rib_settle(a->rib);
 	r = rib_commit(a->rib, plan_change, plan);
 	if (r == 0)
 		r = plan_sort(plan);

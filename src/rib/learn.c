@@ -167,6 +167,15 @@ static void run_look(struct learn *l, size_t budget)
 	l->again = false;
 }
 
+bool learn_look_at_all(struct learn *l)
+{
+	bool looked = l->looking;
+
+	while (l->looking)
+		run_look(l, SIZE_MAX);
+	return looked;
+}
+
 void learn_touch_places(struct learn *l)
 {
 	struct place *p;

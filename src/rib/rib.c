@@ -555,7 +555,7 @@ void rib_remote_each(const struct rib *rib, void (*fn)(void *arg, const struct a
 		tell_remote(rib, n, fn, arg);
 }
 
-int rib_commit(struct rib *rib, void (*emit)(void *arg, const struct fwd_change *change), void *arg)
+static void resolve_dirty(struct rib *rib)
 {
 	struct item *item;
 
@@ -564,6 +564,18 @@ int rib_commit(struct rib *rib, void (*emit)(void *arg, const struct fwd_change 
 		item->dirty = false;
 		resolve(rib, item);
 	}
+}
+
+void rib_settle(struct rib *rib)
+{
+	do
+		resolve_dirty(rib);
+	while (rib->entries.error == 0 && rib->learn && learn_look_at_all(rib->learn));
+}
+
+int rib_commit(struct rib *rib, void (*emit)(void *arg, const struct fwd_change *change), void *arg)
+{
+	resolve_dirty(rib);
 	return entries_commit(&rib->entries, emit, arg);
 }
 

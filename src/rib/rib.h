@@ -62,6 +62,12 @@ void rib_remote_each(const struct rib *rib, void (*fn)(void *arg, const struct a
 		     void *arg);
 
 /*
+ * For a commit that has to be whole, as one of another configuration has: routes of neighbors that would be looked at some
+ * at a time are looked at now.  A second for a million of them.
+ */
+void rib_settle(struct rib *rib);
+
+/*
  * What is different from the last commit, each key once, in no particular order.  0, or -ENOMEM (nothing that was
  * emitted counts).
  */

@@ -64,6 +64,7 @@ struct learn {
 void learn_fail(struct learn *l); /* out of memory: the rib's, and sticky */
 void learn_look_again(struct learn *l, bool deciding); /* at all routes, some at a time; and decide all places anew */
 void said_release(struct learn *l, struct said *s);    /* when it has no offers any more */
+bool learn_look_at_all(struct learn *l); /* now, what learn_run would look at some at a time; false: nothing was left */
 void learn_touch_places(struct learn *l); /* all, at once: which addresses can be reached has changed */
 
 /* ---- vrf.c ---- */

@@ -115,6 +115,37 @@ static void a_port_that_comes_and_goes_while_routes_are_looked_at_leaves_nothing
 	}
 }
 
+/* What a new configuration makes somebody else's is there in the commit that takes it from the old one. */
+static void a_network_that_is_renamed_or_renumbered_keeps_what_was_learned(void **state)
+{
+	struct rig_route r = rig_mac_route(9), other = rig_mac_route(10);
+
+	other.vni = 5009;
+	other.targets[0] = rig_target(5009);
+	rig_port_up(&g, 0, RED_WEB, 1);
+	rig_neighbor(&g, 0, 0, RIG_VTEP);
+	rig_say(&g, 0, 0, &r);
+	rig_say(&g, 0, 0, &other);
+	rig_run(&g);
+	g.budget = 0; /* nothing but the transaction has its turn */
+	g.red[0].name = (char *)"www";
+	g.red[0].full_name = (char *)"red/www";
+	rig_load(&g, 0);
+	rig_port_up(&g, 0, RED_WEB, 1);
+	rig_count(&g, 0);
+	rib_settle(g.nodes[0].rib);
+	rig_commit(&g, 0);
+	assert_string_equal(rig_where_mac(&g, 0, 5001, 9), RIG_VTEP);
+	g.red[0].vni = 5009;
+	rig_load(&g, 0);
+	rig_port_up(&g, 0, RED_WEB, 1);
+	rib_settle(g.nodes[0].rib);
+	rig_commit(&g, 0);
+	assert_string_equal(rig_where_mac(&g, 0, 5001, 9), "nowhere");
+	assert_string_equal(rig_where_mac(&g, 0, 5009, 10), RIG_VTEP);
+	assert_int_equal(learn_next_ms(g.nodes[0].learn) == 0, false);
+}
+
 /* ---- targets and grants ---- */
 
 static void targets_by_hand_replace_the_automatic_ones(void **state)
@@ -385,6 +416,7 @@ int main(void)
 		row(routes_of_what_is_not_needed_wait_for_a_port),
 		row(ports_that_go_one_after_the_other_leave_nothing),
 		row(a_port_that_comes_and_goes_while_routes_are_looked_at_leaves_nothing_out),
+		row(a_network_that_is_renamed_or_renumbered_keeps_what_was_learned),
 		row(targets_by_hand_replace_the_automatic_ones),
 		row(a_neighbor_speaks_for_whom_it_may),
 		row(a_neighbors_identifier_decides_when_nothing_else_does),
