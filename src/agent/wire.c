@@ -33,6 +33,7 @@ static const struct addr *own_address(const struct config_node *self, bool v4)
 	return NULL;
 }
 
+/* `node`: NULL for one that is not of the file. */
 static void look_one(struct wire *w, struct kern *kern, const char *node, const struct addr *remote,
 		     const struct addr *local, bool again, uint64_t round)
 {
@@ -49,7 +50,8 @@ static void look_one(struct wire *w, struct kern *kern, const char *node, const 
 			return;
 		}
 	}
-	p->node = node;
+	p->node = node ? node : "VTEP";
+	p->learned = !node;
 	p->round = round;
 	if (!known || again)
 		p->reachable = kern_path(kern, remote, local, &p->path) == 0;
@@ -68,7 +70,7 @@ static void look_other(void *arg, const struct addr *remote, const struct addr *
 	const struct wire_path *p = hmap_get(&o->wire->paths, remote);
 
 	if (!p || p->round != o->round)
-		look_one(o->wire, o->kern, "VTEP", remote, local, o->again, o->round);
+		look_one(o->wire, o->kern, NULL, remote, local, o->again, o->round);
 }
 
 void wire_look(struct wire *w, struct kern *kern, const struct config *c, const struct config_node *self,
@@ -145,12 +147,12 @@ static void want(struct wanted *w, const struct link *link)
 	w->ifindexes[w->length++] = link->ifindex;
 }
 
-static void want_all(const struct wire *w, const struct kern *kern, const struct config_node *self,
+/* Where tunnels may arrive; or without those of VTEPs that only neighbors speak of. */
+static void want_all(const struct wire *w, const struct kern *kern, const struct config_node *self, bool learned,
 		     struct wanted *wanted)
 {
 	const struct wire_path *p;
 
-	want(wanted, kern_link_by_name(kern, KERN_CUT_IN));
 	for (size_t i = 0; i < self->n_interfaces; i++)
 		want(wanted, kern_link_by_name(kern, self->interfaces[i]));
 	if (self->n_interfaces > 0)
@@ -158,22 +160,38 @@ static void want_all(const struct wire *w, const struct kern *kern, const struct
 	for (size_t i = 0; i < self->n_underlay; i++)
 		want(wanted, kern_link_with_address(kern, &self->underlay[i]));
 	for (size_t i = 0; (p = hmap_next(&w->paths, &i));)
-		if (p->reachable)
+		if (p->reachable && (learned || !p->learned))
 			want(wanted, kern_link_by_index(kern, p->path.ifindex));
 }
 
-/* The first so many of them: the node's entry has no room for more, and packets without tunnel come in on these only. */
-static void wires_of(const struct kern *kern, const struct wanted *wanted, struct abi_node *out)
+static int ifindex_compare(const void *a, const void *b)
 {
-	size_t n = 0;
+	const uint32_t *x = a, *y = b;
 
-	for (size_t i = 0; i < wanted->length && n < ABI_WIRES; i++)
-		if (!kern_cut_brings(kern, wanted->ifindexes[i]))
-			out->wires[n++] = wanted->ifindexes[i];
+	return (*x > *y) - (*x < *y);
 }
 
-static void node_of(const struct kern *kern, const struct config *c, const struct config_node *self,
-		    const struct wanted *wanted, struct abi_node *out)
+/*
+ * Packets without a tunnel go out and come in on these only, so what a neighbor says must not add to them.  The node's
+ * entry has no room for more than the first so many.
+ */
+static void wires_of(const struct wire *w, const struct kern *kern, const struct config_node *self, struct abi_node *out)
+{
+	static struct log_limit limit;
+	struct wanted wanted = {0};
+
+	want_all(w, kern, self, false, &wanted);
+	qsort(wanted.ifindexes, wanted.length, sizeof(wanted.ifindexes[0]), ifindex_compare);
+	if (wanted.length > ABI_WIRES)
+		log_limited(&limit, LOG_LEVEL_ERROR,
+			    "%zu underlay interfaces: packets without encapsulation take the first %d only; name those in "
+			    "`interfaces` of node %s", wanted.length, ABI_WIRES, self->name);
+	for (size_t i = 0; i < wanted.length && i < ABI_WIRES; i++)
+		out->wires[i] = wanted.ifindexes[i];
+}
+
+static void node_of(const struct wire *w, const struct kern *kern, const struct config *c, const struct config_node *self,
+		    struct abi_node *out)
 {
 	const struct config_tenant *native = config_native(c);
 	struct mac router_mac;
@@ -187,7 +205,7 @@ static void node_of(const struct kern *kern, const struct config *c, const struc
 	memcpy(out->gateway_mac, c->gateway_mac.bytes, sizeof(out->gateway_mac));
 	if (native) {
 		out->native_vrf = native->vni;
-		wires_of(kern, wanted, out);
+		wires_of(w, kern, self, out);
 	}
 }
 
@@ -197,8 +215,9 @@ void wire_plan(const struct wire *w, const struct kern *kern, const struct confi
 	struct wanted wanted = {0};
 	struct abi_node node;
 
-	want_all(w, kern, self, &wanted);
-	node_of(kern, c, self, &wanted, &node);
+	want(&wanted, kern_link_by_name(kern, KERN_CUT_IN));
+	want_all(w, kern, self, true, &wanted);
+	node_of(w, kern, c, self, &node);
 	if (!w->node_known || memcmp(&node, &w->node, sizeof(node)) != 0)
 		plan_node(plan, &node, &w->node);
 	for (size_t i = 0; i < wanted.length; i++) {

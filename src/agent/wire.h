@@ -36,6 +36,7 @@ struct wire {
 struct wire_path {
 	struct addr remote;
 	const char *node; /* for messages; of the configuration that was looked at last */
+	bool learned;     /* no node of the file: only neighbors speak of it */
 	bool reachable;
 	struct kern_path path;
 	uint64_t round;

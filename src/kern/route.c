@@ -221,11 +221,13 @@ static void hop_look(struct kern *k, struct hop *hop)
 {
 	struct answer a;
 	struct ways w;
+	int r = ask(k, &hop->addr, &a);
 
 	hop->round = k->routes.round;
+	if (r < 0 && r != -ENETUNREACH && r != -EHOSTUNREACH) /* no answer: as it was */
+		return;
 	hop->n_ways = 0;
-	if (ask(k, &hop->addr, &a) < 0 || !a.found || a.route.type != RTN_UNICAST ||
-	    a.route.protocol == KERN_ROUTE_PROTOCOL)
+	if (r < 0 || !a.found || a.route.type != RTN_UNICAST || a.route.protocol == KERN_ROUTE_PROTOCOL)
 		return;
 	w = ways_of(&a.route);
 	for (size_t i = 0; i < w.n; i++) {
@@ -381,8 +383,13 @@ static int install(struct kern *k, struct route *route)
 	bool ours;
 	int r = find_ways(k, route, &w);
 
-	if (r < 0 || w.n == 0)
+	if (r < 0)
 		return r;
+	if (w.n == 0) { /* what was written leads by a gateway that is none any more */
+		r = route->written ? erase_route(k, &to) : 0;
+		route->written = r < 0 ? route->written : 0;
+		return r;
+	}
 	hash = ways_hash(&w);
 	if (route->written == hash)
 		return 0;
@@ -579,6 +586,18 @@ void kern_routes_keep(struct kern *k)
 		route->stale = route->stale && route->n_hops == 0;
 }
 
+/* Those that no route asked for in this round. */
+static void forget_hops(struct routes *r)
+{
+	struct hop *hop;
+
+	for (size_t i = 0; (hop = hmap_next(&r->hops, &i));)
+		if (hop->round != r->round) {
+			hmap_remove(&r->hops, &hop->addr);
+			free(hop);
+		}
+}
+
 int kern_routes_audit(struct kern *k)
 {
 	int repairs = 0, error = 0, r;
@@ -602,6 +621,7 @@ int kern_routes_audit(struct kern *k)
 		else
 			repairs += r > 0 && drifted;
 	}
+	forget_hops(&k->routes);
 	k->routes.suspect = error < 0;
 	return error < 0 ? error : repairs;
 }

@@ -194,10 +194,11 @@ static void a_distant_hop_is_followed(void **state)
 		    " nexthop via 192.0.2.254 dev u0 weight 1\n"
 		    " nexthop via 198.51.100.254 dev u1 weight 1\n");
 	assert_int_equal(run("ip route del 203.0.113.0/24"), 0);
-	assert_int_equal(audit(w), 0); /* what is no better now is kept */
-	expect_ours("10.1.0.5\n"
-		    " nexthop via 192.0.2.254 dev u0 weight 1\n"
-		    " nexthop via 198.51.100.254 dev u1 weight 1\n");
+	assert_int_equal(audit(w), 0); /* RFC 4271 9.1.2.1: it does not resolve */
+	expect_ours("");
+	assert_int_equal(run("ip route add 203.0.113.0/24 via 198.51.100.254"), 0);
+	assert_int_equal(audit(w), 0);
+	expect_ours("10.1.0.5 via 198.51.100.254 dev u1\n");
 }
 
 static void what_others_remove_or_change_is_mended(void **state)
