@@ -165,7 +165,7 @@ static void install(struct agent *a)
 		failed = plan_run_all(plan, a->dp, a->kern);
 		if (failed) {
 			agent_degrade(a, REASON_DATAPLANE,
-				      "the data plane refused %zu entries: %s; trying again every second", failed,
+				      "the data plane refused %zu entries: %s; trying again", failed,
 				      datapath_error());
 			a->state->resync = true;
 		}

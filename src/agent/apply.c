@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "agent/bgp.h"
+#include "agent/handover.h"
 #include "agent/increment.h"
 #include "agent/snapshot.h"
 #include "agent/state.h"
@@ -83,7 +84,7 @@ static int run(struct agent *a, struct plan *plan, char **why)
 		return plan_run(plan, a->dp, a->kern, why);
 	failed = plan_run_all(plan, a->dp, a->kern);
 	if (failed) {
-		agent_degrade(a, REASON_DATAPLANE, "the data plane refused %zu entries: %s; trying again every second",
+		agent_degrade(a, REASON_DATAPLANE, "the data plane refused %zu entries: %s; trying again",
 			      failed, datapath_error());
 		a->state->resync = true;
 	}
@@ -155,7 +156,7 @@ int apply_first(struct agent *a, struct loaded *l)
 	a->state->fabric_unread = l->saved_unread;
 	r = agent_sync_end(a);
 	if (r < 0) {
-		agent_degrade(a, REASON_DATAPLANE, "the data plane is not clean: %s; trying again every second",
+		agent_degrade(a, REASON_DATAPLANE, "the data plane is not clean: %s; trying again",
 			      datapath_error());
 		a->state->resync = true;
 	}
@@ -236,6 +237,8 @@ int agent_apply(struct agent *a, const char *name, const char *text, size_t size
 	if (r < 0)
 		return r;
 	r = load_self(next, a->options.node, &self, why);
+	if (r == 0)
+		r = handover_check(a->config, next, why);
 	if (r < 0)
 		return r;
 	text_copy = strndup(text, size);

@@ -65,6 +65,7 @@ static void check_guards(struct agent *a)
 }
 
 #define DEVICE_TURNS 120 /* a minute */
+#define RESYNC_TURNS_MAX 32 /* 16 s */
 
 static void merge(struct agent *a)
 {
@@ -127,15 +128,21 @@ static void retry_writes(struct agent *a)
 {
 	int r;
 
-	if (!a->state->resync)
+	if (!a->state->resync || a->state->turn < a->state->resync_turn)
 		return;
 	r = agent_put_everything(a);
 	a->state->resync = r != 0;
-	if (r == 0)
+	if (r == 0) {
+		a->state->resync_wait = 0;
 		agent_degrade(a, REASON_DATAPLANE, NULL);
-	else
-		agent_degrade(a, REASON_DATAPLANE, "the data plane refuses entries: %s; trying again every second",
-			      datapath_error());
+		return;
+	}
+	/* A full table stays full, and all of it is walked each time: less and less often. */
+	a->state->resync_wait = a->state->resync_wait ? 2 * a->state->resync_wait : 2;
+	if (a->state->resync_wait > RESYNC_TURNS_MAX)
+		a->state->resync_wait = RESYNC_TURNS_MAX;
+	a->state->resync_turn = a->state->turn + a->state->resync_wait;
+	agent_degrade(a, REASON_DATAPLANE, "the data plane refuses entries: %s; trying again", datapath_error());
 }
 
 static void check_quota(struct agent *a)

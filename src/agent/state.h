@@ -44,6 +44,7 @@ struct agent_state {
 	uint64_t paths_due_ms; /* of the regular look at paths */
 	struct plan pending;   /* steps of events, until agent_settle */
 	bool resync;           /* the kernel may lag behind the rib: put everything again */
+	unsigned resync_turn, resync_wait; /* of the audit: when, and how long after the last time in vain */
 	char *reasons[REASON_MAX];
 	char *runtime_text;    /* of ports.yaml, NULL = none */
 	uint64_t text_hash, file_hash; /* of what was applied last, and of the configuration file at that time */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Transactions of the agent as a whole: a configuration, a port more or less; whole or not at all. */
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "agent_rig.h"
@@ -204,6 +206,45 @@ static void gateway_of_another_network_is_no_address_of_a_new_port(void **state)
 	assert_null(config_port(g->agent->config, "b2"));
 }
 
+/* The base's, with other VNIs and tenants. */
+static const char *changed(unsigned red_web, unsigned blue_web, const char *second)
+{
+	static char text[2048];
+
+	snprintf(text, sizeof(text),
+		 "version: 1\nfabric: {encryption: never}\nsites: {dc: {}, aws: {}}\n"
+		 "nodes: {dc1: {site: dc, underlay: 192.0.2.11}, aws1: {site: aws, underlay: 192.0.2.21}}\n"
+		 "tenants:\n"
+		 "  red: {vni: 5000, networks: {web: {mode: l2, vni: %u, subnets: [10.0.1.0/24], gateway: [10.0.1.1]}, "
+		 "app: {mode: l3, subnets: [10.0.2.0/24]}}}\n"
+		 "  %s: {vni: 6000, networks: {web: {mode: l2, vni: %u, subnets: [10.0.1.0/24]}}}\n"
+		 "ports: {web1: {node: dc1, interface: web1, network: red/web, mac: \"02:00:00:00:00:01\"}}\n",
+		 red_web, second, blue_web);
+	return text;
+}
+
+static void a_vni_does_not_change_hands_in_one_step(void **state)
+{
+	struct rig *g = *state;
+	struct held before, after;
+	struct outcome o;
+
+	assert_int_equal(start(g), 0);
+	before = look(g);
+	for (int dry = 0; dry < 2; dry++) {
+		o = apply(g, changed(6001, 5001, "blue"), "", dry);
+		assert_int_equal(o.r, -EINVAL);
+		assert_non_null(strstr(o.why, "VNI 5001 is that of red/web (tenant red)"));
+	}
+	assert_int_equal(apply(g, changed(6001, 6002, "blue"), "", false).r, -EINVAL); /* taken, though given up */
+	after = look(g);
+	assert_true(held_equal(&before, &after));
+	assert_true(apply(g, changed(5002, 6001, "azure"), "", false).r >= 0); /* another name, another VNI of its own */
+	assert_true(apply(g, changed(5001, 6001, "azure"), "", false).r >= 0); /* nobody's in between */
+	assert_int_equal(apply(g, changed(5001, 5002, "azure"), "", false).r, 0); /* free since */
+	assert_int_equal(apply(g, changed(6001, 5002, "azure"), "", false).r, 0);
+}
+
 static void clashes_of_new_ports_are_refused(void **state)
 {
 	static const char *const wrong[] = {
@@ -301,6 +342,7 @@ int main(void)
 		AGENT_TEST(port_added_the_short_way_is_as_one_of_the_file),
 		AGENT_TEST(port_that_cannot_be_added_is_undone),
 		AGENT_TEST(gateway_of_another_network_is_no_address_of_a_new_port),
+		AGENT_TEST(a_vni_does_not_change_hands_in_one_step),
 		AGENT_TEST(clashes_of_new_ports_are_refused),
 		AGENT_TEST(what_was_added_at_run_time_can_be_applied_and_read_again),
 	};
