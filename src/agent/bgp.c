@@ -3,8 +3,9 @@
  * BGP joined to the daemon: bytes go to the speaker, what it hears to learn, what learn makes of it by way of the rib into
  * the data plane, and what this node has to the neighbors.
  *
- * A turn is one event and all that follows of it.  What others say is installed first, and then this node speaks, so
- * that it has what it needs to receive before anybody sends.
+ * A turn is what all sockets have to tell at a time, and all that follows of it.  What others say is installed first, and
+ * then this node speaks, so that it has what it needs to receive before anybody sends.  Timers come behind the sockets:
+ * after a turn that took long, who has spoken meanwhile is not taken for dead.
  */
 #include "agent/bgp.h"
 
@@ -183,11 +184,12 @@ static void on_state(void *arg, const struct neighbor_config *n, enum neighbor_s
 
 static void on_notice(void *arg, const struct neighbor_config *n, const char *text)
 {
-	struct bgp *b = arg;
+	struct bgp_peer *p = peer_of(arg, n);
 	char address[ADDR_TEXT_SIZE];
 
-	log_limited(&b->notice_limit, LOG_LEVEL_INFO, "BGP: %s (%s): %s", n->description,
-		    addr_format(&n->remote, address), text);
+	if (p)
+		log_limited(&p->notice_limit, LOG_LEVEL_INFO, "BGP: %s (%s): %s", p->name,
+			    addr_format(&n->remote, address), text);
 }
 
 static uint32_t random_number(void *arg)
@@ -220,7 +222,7 @@ static void on_accepted(void *arg, uint64_t handle, const struct addr *remote)
 	struct bgp *b = arg;
 
 	speaker_on_accepted(b->speaker, handle, remote, now_ms(b));
-	turn(b);
+	bgp_wake(b);
 }
 
 static void on_connected(void *arg, uint64_t handle)
@@ -228,7 +230,7 @@ static void on_connected(void *arg, uint64_t handle)
 	struct bgp *b = arg;
 
 	speaker_on_connected(b->speaker, handle, now_ms(b));
-	turn(b);
+	bgp_wake(b);
 }
 
 static void on_connect_failed(void *arg, uint64_t handle, const char *reason)
@@ -236,7 +238,7 @@ static void on_connect_failed(void *arg, uint64_t handle, const char *reason)
 	struct bgp *b = arg;
 
 	speaker_on_connect_failed(b->speaker, handle, reason, now_ms(b));
-	turn(b);
+	bgp_wake(b);
 }
 
 static void on_bytes(void *arg, uint64_t handle, const uint8_t *data, size_t size)
@@ -244,7 +246,7 @@ static void on_bytes(void *arg, uint64_t handle, const uint8_t *data, size_t siz
 	struct bgp *b = arg;
 
 	speaker_on_bytes(b->speaker, handle, data, size, now_ms(b));
-	turn(b);
+	bgp_wake(b);
 }
 
 static void on_writable(void *arg, uint64_t handle)
@@ -252,7 +254,7 @@ static void on_writable(void *arg, uint64_t handle)
 	struct bgp *b = arg;
 
 	speaker_on_writable(b->speaker, handle, now_ms(b));
-	turn(b);
+	bgp_wake(b);
 }
 
 static void on_closed(void *arg, uint64_t handle, const char *reason)
@@ -260,7 +262,7 @@ static void on_closed(void *arg, uint64_t handle, const char *reason)
 	struct bgp *b = arg;
 
 	speaker_on_closed(b->speaker, handle, reason, now_ms(b));
-	turn(b);
+	bgp_wake(b);
 }
 
 static const struct bgp_socket_ops socket_ops = {

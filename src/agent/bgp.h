@@ -37,6 +37,7 @@ struct bgp_peer {
 	bool limited;       /* may speak for these tenants only */
 	bool keyless;       /* its password file cannot be used: it is kept down */
 	uint64_t down_ms;   /* since when it is not Established; 0 = it is */
+	struct log_limit notice_limit; /* its own: what one neighbor causes does not hide what is said of another */
 };
 
 struct bgp {
@@ -53,7 +54,7 @@ struct bgp {
 	uint32_t as, router_id; /* that the speaker was made with */
 	uint32_t waiting;       /* families for which routes of a former life may still be named again, bits */
 	bool synced;            /* all that this node has was announced once */
-	struct log_limit notice_limit, alert_limit;
+	struct log_limit alert_limit;
 };
 
 int bgp_new(struct agent *a, struct bgp **out);

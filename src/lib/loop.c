@@ -337,6 +337,9 @@ int loop_step(struct loop *loop, int timeout_ms)
 	struct epoll_event events[EVENTS_PER_TURN];
 	int n = epoll_wait(loop->epoll_fd, events, EVENTS_PER_TURN, wait_ms(loop, timeout_ms));
 
+	/* Stopped, and continued: what has come meanwhile is heard before a timer says that nothing did. */
+	if (n < 0 && errno == EINTR)
+		n = epoll_wait(loop->epoll_fd, events, EVENTS_PER_TURN, 0);
 	if (n < 0 && errno != EINTR)
 		return -errno;
 	loop->now_ms = loop->clock(loop->clock_arg);
