@@ -49,6 +49,7 @@ struct decide_neighbor {
 };
 
 struct decide_path {
+	enum decide_step lost;              /* out: what removed it, or DECIDE_BEST */
 	enum route_source source;
 	bool unusable;                      /* not accepted: it can never be the best */
 	bool routed;                        /* a host that is known by the tenant's VNI alone */
@@ -57,7 +58,6 @@ struct decide_path {
 	const struct route_attrs *attrs;    /* with neighbor: a route of BGP; else both NULL */
 	const struct decide_neighbor *neighbor;
 	const char *name;                   /* of the origin of others; or NULL */
-	enum decide_step lost;              /* out: what removed it, or DECIDE_BEST */
 };
 
 /* The place of the best, or n when none is usable; sets `lost` of all. */

@@ -413,7 +413,7 @@ void resolve_place(struct rib *rib, struct item *item)
 
 	if (p->key.kind == IMPORTED_MAC)
 		learn_on_mac(rib->learn, &p->key);
-	if (p->key.kind == IMPORTED_HOST && any && any->edge && tenant_is_native(any->edge->tenant)) {
+	if (p->key.kind == IMPORTED_HOST && any && !any->vrf->network && tenant_is_native(any->vrf->tenant)) {
 		resolve_native(rib, p);
 		return;
 	}
