@@ -11,7 +11,6 @@
 #include "agent/pieces.h"
 #include "agent/view.h"
 #include "lib/cleanup.h"
-#include "rib/why.h"
 
 /* ---- values -------------------------------------------------------------------------------------------------------- */
 

@@ -20,10 +20,13 @@
  * 12. router-id    the lower; ORIGINATOR_ID takes its place (f, RFC 4456 9)
  * 13. clusters     the shorter CLUSTER_LIST (RFC 4456 9)
  * 14. neighbor     the lower address (g)
+ * 15. route-key    the lesser, of one neighbor's routes under several distinguishers: arbitrary, but always the same
  *     and at last, for what is not of BGP:
- * 15. name         of the origin, the lesser: arbitrary, but every node decides the same
+ * 16. name         of the origin, the lesser: as arbitrary, but every node decides the same
  *
  * The age of a route counts nowhere: it would make the result depend on what happened before.
+ *
+ * Others can make candidates many, so a step takes a time that is linear in their number, or nearly: MED sorts.
  */
 #include "rib/decide.h"
 
@@ -33,6 +36,8 @@
 #include "rib/entry.h"
 
 #define LOCAL_PREF_DEFAULT 100u
+
+/* ---- comparing two: less than zero, the first is better ---- */
 
 static int ascending(uint64_t a, uint64_t b) /* the lesser is better */
 {
@@ -54,33 +59,19 @@ static int by_bridged(const struct decide_path *a, const struct decide_path *b)
 	return ascending(a->routed, b->routed);
 }
 
-static bool both_macs(const struct decide_path *a, const struct decide_path *b)
-{
-	return a->mac && b->mac && a->attrs && b->attrs;
-}
-
 static int by_sticky(const struct decide_path *a, const struct decide_path *b)
 {
-	if (!both_macs(a, b))
-		return 0;
 	return ascending((b->attrs->has & ROUTE_HAS_STICKY) != 0, (a->attrs->has & ROUTE_HAS_STICKY) != 0);
 }
 
 static int by_sequence(const struct decide_path *a, const struct decide_path *b)
 {
-	return both_macs(a, b) ? ascending(b->attrs->mobility, a->attrs->mobility) : 0;
+	return ascending(b->attrs->mobility, a->attrs->mobility);
 }
 
 static int by_next_hop(const struct decide_path *a, const struct decide_path *b)
 {
-	if (!both_macs(a, b) || (!route_esi_is_zero(&a->esi) && memcmp(&a->esi, &b->esi, sizeof(a->esi)) == 0))
-		return 0;
 	return addr_compare(&a->attrs->next_hop, &b->attrs->next_hop);
-}
-
-static bool both_bgp(const struct decide_path *a, const struct decide_path *b)
-{
-	return a->attrs && b->attrs;
 }
 
 static uint32_t local_pref(const struct route_attrs *a)
@@ -90,17 +81,17 @@ static uint32_t local_pref(const struct route_attrs *a)
 
 static int by_local_pref(const struct decide_path *a, const struct decide_path *b)
 {
-	return both_bgp(a, b) ? ascending(local_pref(b->attrs), local_pref(a->attrs)) : 0;
+	return ascending(local_pref(b->attrs), local_pref(a->attrs));
 }
 
 static int by_as_path(const struct decide_path *a, const struct decide_path *b)
 {
-	return both_bgp(a, b) ? ascending(a->attrs->path_length, b->attrs->path_length) : 0;
+	return ascending(a->attrs->path_length, b->attrs->path_length);
 }
 
 static int by_origin(const struct decide_path *a, const struct decide_path *b)
 {
-	return both_bgp(a, b) ? ascending(a->attrs->origin, b->attrs->origin) : 0;
+	return ascending(a->attrs->origin, b->attrs->origin);
 }
 
 static uint32_t med(const struct route_attrs *a)
@@ -110,14 +101,12 @@ static uint32_t med(const struct route_attrs *a)
 
 static int by_med(const struct decide_path *a, const struct decide_path *b)
 {
-	if (!both_bgp(a, b) || a->attrs->first_as != b->attrs->first_as)
-		return 0;
 	return ascending(med(a->attrs), med(b->attrs));
 }
 
 static int by_external(const struct decide_path *a, const struct decide_path *b)
 {
-	return both_bgp(a, b) ? ascending(b->neighbor->external, a->neighbor->external) : 0;
+	return ascending(b->neighbor->external, a->neighbor->external);
 }
 
 static uint32_t router_id(const struct decide_path *p)
@@ -127,45 +116,198 @@ static uint32_t router_id(const struct decide_path *p)
 
 static int by_router_id(const struct decide_path *a, const struct decide_path *b)
 {
-	return both_bgp(a, b) ? ascending(router_id(a), router_id(b)) : 0;
+	return ascending(router_id(a), router_id(b));
 }
 
 static int by_clusters(const struct decide_path *a, const struct decide_path *b)
 {
-	return both_bgp(a, b) ? ascending(a->attrs->n_clusters, b->attrs->n_clusters) : 0;
+	return ascending(a->attrs->n_clusters, b->attrs->n_clusters);
 }
 
 static int by_neighbor(const struct decide_path *a, const struct decide_path *b)
 {
-	return both_bgp(a, b) ? addr_compare(&a->neighbor->address, &b->neighbor->address) : 0;
+	return addr_compare(&a->neighbor->address, &b->neighbor->address);
+}
+
+static int by_route_key(const struct decide_path *a, const struct decide_path *b)
+{
+	return memcmp(a->key, b->key, sizeof(*a->key));
 }
 
 static int by_name(const struct decide_path *a, const struct decide_path *b)
 {
-	return a->name && b->name ? strcmp(a->name, b->name) : 0;
+	return strcmp(a->name, b->name);
 }
 
-/* Less than zero: the first argument is better. */
-static const struct step {
+/* ---- whom a step is about: the others are neither better nor worse in it ---- */
+
+static bool is_any(const struct decide_path *p)
+{
+	return true;
+}
+
+static bool is_mac(const struct decide_path *p)
+{
+	return p->mac && p->attrs;
+}
+
+static bool is_bgp(const struct decide_path *p)
+{
+	return p->attrs;
+}
+
+static bool has_key(const struct decide_path *p)
+{
+	return p->key;
+}
+
+static bool has_name(const struct decide_path *p)
+{
+	return p->name;
+}
+
+/* ---- steps ---- */
+
+struct step {
+	enum decide_step number;
 	const char *name;
+	bool (*is_about)(const struct decide_path *p);
 	int (*compare)(const struct decide_path *a, const struct decide_path *b);
-	bool partial; /* some cannot be compared: whoever is worse than any other goes */
-} steps[] = {
-	[DECIDE_USABLE] = {"usable", by_usable, false},
-	[DECIDE_SOURCE] = {"source", by_source, false},
-	[DECIDE_BRIDGED] = {"bridged", by_bridged, false},
-	[DECIDE_STICKY] = {"sticky", by_sticky, false},
-	[DECIDE_SEQUENCE] = {"sequence", by_sequence, false},
-	[DECIDE_NEXT_HOP] = {"next-hop", by_next_hop, true},
-	[DECIDE_LOCAL_PREF] = {"local-pref", by_local_pref, false},
-	[DECIDE_AS_PATH] = {"as-path", by_as_path, false},
-	[DECIDE_ORIGIN] = {"origin", by_origin, false},
-	[DECIDE_MED] = {"med", by_med, true},
-	[DECIDE_EXTERNAL] = {"external", by_external, false},
-	[DECIDE_ROUTER_ID] = {"router-id", by_router_id, false},
-	[DECIDE_CLUSTERS] = {"clusters", by_clusters, false},
-	[DECIDE_NEIGHBOR] = {"neighbor", by_neighbor, false},
-	[DECIDE_NAME] = {"name", by_name, false},
+	size_t (*take)(const struct step *step, struct decide_path *paths, size_t n); /* removes; returns how many */
+};
+
+static bool takes_part(const struct step *step, const struct decide_path *path)
+{
+	return path->lost == DECIDE_BEST && step->is_about(path);
+}
+
+static size_t remove_if(const struct step *step, struct decide_path *path, bool worse)
+{
+	if (worse)
+		path->lost = step->number;
+	return worse;
+}
+
+/* What is worse than the best. */
+static size_t take_worse(const struct step *step, struct decide_path *paths, size_t n)
+{
+	const struct decide_path *best = NULL;
+	size_t removed = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (takes_part(step, &paths[i]) && (!best || step->compare(&paths[i], best) < 0))
+			best = &paths[i];
+	for (size_t i = 0; i < n; i++)
+		if (takes_part(step, &paths[i]))
+			removed += remove_if(step, &paths[i], step->compare(best, &paths[i]) < 0);
+	return removed;
+}
+
+static bool on_one_segment(const struct decide_path *a, const struct decide_path *b)
+{
+	return !route_esi_is_zero(&a->esi) && memcmp(&a->esi, &b->esi, sizeof(a->esi)) == 0;
+}
+
+/* What is worse than any that is not on its own segment: the best, or the best of all other segments than that one's. */
+static size_t take_off_segment(const struct step *step, struct decide_path *paths, size_t n)
+{
+	const struct decide_path *best = NULL, *other = NULL, *rival;
+	size_t removed = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (takes_part(step, &paths[i]) && (!best || step->compare(&paths[i], best) < 0))
+			best = &paths[i];
+	for (size_t i = 0; i < n; i++)
+		if (takes_part(step, &paths[i]) && !on_one_segment(&paths[i], best) &&
+		    (!other || step->compare(&paths[i], other) < 0))
+			other = &paths[i];
+	for (size_t i = 0; i < n; i++) {
+		if (!takes_part(step, &paths[i]))
+			continue;
+		rival = on_one_segment(&paths[i], best) ? other : best;
+		removed += remove_if(step, &paths[i], rival && step->compare(rival, &paths[i]) < 0);
+	}
+	return removed;
+}
+
+/* paths[0 .. n] hold the order in `sorted`. */
+static bool goes_before(const struct step *step, const struct decide_path *paths, size_t x, size_t y)
+{
+	const struct decide_path *a = &paths[paths[x].sorted], *b = &paths[paths[y].sorted];
+
+	if (a->attrs->first_as != b->attrs->first_as)
+		return a->attrs->first_as < b->attrs->first_as;
+	return step->compare(a, b) < 0;
+}
+
+static void swap_order(struct decide_path *paths, size_t x, size_t y)
+{
+	size_t sorted = paths[x].sorted;
+
+	paths[x].sorted = paths[y].sorted;
+	paths[y].sorted = sorted;
+}
+
+static void sift_down(const struct step *step, struct decide_path *paths, size_t root, size_t n)
+{
+	for (size_t child; (child = 2 * root + 1) < n; root = child) {
+		if (child + 1 < n && goes_before(step, paths, child, child + 1))
+			child++;
+		if (!goes_before(step, paths, root, child))
+			return;
+		swap_order(paths, root, child);
+	}
+}
+
+/* A heap sort: it needs no memory, and nobody can make it slow. */
+static void sort(const struct step *step, struct decide_path *paths, size_t n)
+{
+	for (size_t root = n / 2; root-- > 0;)
+		sift_down(step, paths, root, n);
+	for (size_t last = n; last-- > 1;) {
+		swap_order(paths, 0, last);
+		sift_down(step, paths, 0, last);
+	}
+}
+
+/* What is worse than the best of its neighboring AS: the first of that, when sorted. */
+static size_t take_within_as(const struct step *step, struct decide_path *paths, size_t n)
+{
+	const struct decide_path *best = NULL;
+	size_t removed = 0, n_sorted = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (takes_part(step, &paths[i]))
+			paths[n_sorted++].sorted = i;
+	sort(step, paths, n_sorted);
+	for (size_t i = 0; i < n_sorted; i++) {
+		struct decide_path *path = &paths[paths[i].sorted];
+
+		if (!best || best->attrs->first_as != path->attrs->first_as)
+			best = path;
+		removed += remove_if(step, path, step->compare(best, path) < 0);
+	}
+	return removed;
+}
+
+#define STEP(number, name, is_about, compare, take) [number] = {number, name, is_about, compare, take}
+static const struct step steps[] = {
+	STEP(DECIDE_USABLE, "usable", is_any, by_usable, take_worse),
+	STEP(DECIDE_SOURCE, "source", is_any, by_source, take_worse),
+	STEP(DECIDE_BRIDGED, "bridged", is_any, by_bridged, take_worse),
+	STEP(DECIDE_STICKY, "sticky", is_mac, by_sticky, take_worse),
+	STEP(DECIDE_SEQUENCE, "sequence", is_mac, by_sequence, take_worse),
+	STEP(DECIDE_NEXT_HOP, "next-hop", is_mac, by_next_hop, take_off_segment),
+	STEP(DECIDE_LOCAL_PREF, "local-pref", is_bgp, by_local_pref, take_worse),
+	STEP(DECIDE_AS_PATH, "as-path", is_bgp, by_as_path, take_worse),
+	STEP(DECIDE_ORIGIN, "origin", is_bgp, by_origin, take_worse),
+	STEP(DECIDE_MED, "med", is_bgp, by_med, take_within_as),
+	STEP(DECIDE_EXTERNAL, "external", is_bgp, by_external, take_worse),
+	STEP(DECIDE_ROUTER_ID, "router-id", is_bgp, by_router_id, take_worse),
+	STEP(DECIDE_CLUSTERS, "clusters", is_bgp, by_clusters, take_worse),
+	STEP(DECIDE_NEIGHBOR, "neighbor", is_bgp, by_neighbor, take_worse),
+	STEP(DECIDE_ROUTE_KEY, "route-key", has_key, by_route_key, take_worse),
+	STEP(DECIDE_NAME, "name", has_name, by_name, take_worse),
 };
 
 static_assert(sizeof(steps) / sizeof(steps[0]) == DECIDE_STEPS, "a row per step");
@@ -173,15 +315,6 @@ static_assert(sizeof(steps) / sizeof(steps[0]) == DECIDE_STEPS, "a row per step"
 const char *decide_step_name(enum decide_step s)
 {
 	return s < DECIDE_STEPS ? steps[s].name : "best";
-}
-
-/* Is it worse than one that was still there when the step began? */
-static bool is_worse(enum decide_step s, const struct decide_path *paths, size_t n, const struct decide_path *path)
-{
-	for (size_t i = 0; i < n; i++)
-		if (paths[i].lost >= s && steps[s].compare(&paths[i], path) < 0)
-			return true;
-	return false;
 }
 
 static size_t first_left(const struct decide_path *paths, size_t n)
@@ -193,26 +326,6 @@ static size_t first_left(const struct decide_path *paths, size_t n)
 	return i;
 }
 
-/* Marks those that the step removes; returns how many. */
-static size_t take_step(enum decide_step s, struct decide_path *paths, size_t n)
-{
-	size_t first = first_left(paths, n), best = first, removed = 0;
-
-	for (size_t i = first; i < n; i++)
-		if (paths[i].lost == DECIDE_BEST && steps[s].compare(&paths[i], &paths[best]) < 0)
-			best = i;
-	for (size_t i = first; i < n; i++) {
-		if (paths[i].lost != DECIDE_BEST)
-			continue;
-		if (steps[s].partial ? is_worse(s, paths, n, &paths[i]) :
-				       steps[s].compare(&paths[best], &paths[i]) < 0) {
-			paths[i].lost = s;
-			removed++;
-		}
-	}
-	return removed;
-}
-
 size_t decide_paths(struct decide_path *paths, size_t n)
 {
 	size_t left = n, best;
@@ -220,7 +333,7 @@ size_t decide_paths(struct decide_path *paths, size_t n)
 	for (size_t i = 0; i < n; i++)
 		paths[i].lost = DECIDE_BEST;
 	for (enum decide_step s = 0; s < DECIDE_STEPS && left > 1; s++)
-		left -= take_step(s, paths, n);
+		left -= steps[s].take(&steps[s], paths, n);
 	best = first_left(paths, n);
 	for (size_t i = best + 1; i < n; i++)
 		if (paths[i].lost == DECIDE_BEST) /* in nothing different: the first one */
@@ -241,11 +354,9 @@ static int compare_claims(const struct claim *a, const struct claim *b)
 {
 	const struct decide_path x = {.source = a->source, .name = a->origin};
 	const struct decide_path y = {.source = b->source, .name = b->origin};
-	int order = 0;
+	int order = by_source(&x, &y);
 
-	for (enum decide_step s = 0; s < DECIDE_STEPS && order == 0; s++)
-		order = steps[s].compare(&x, &y);
-	return order;
+	return order == 0 && has_name(&x) && has_name(&y) ? by_name(&x, &y) : order;
 }
 
 const struct claim *decide(const struct claim *claims)

@@ -33,6 +33,7 @@ enum decide_step { /* in their order */
 	DECIDE_ROUTER_ID,
 	DECIDE_CLUSTERS,
 	DECIDE_NEIGHBOR,
+	DECIDE_ROUTE_KEY,
 	DECIDE_NAME,
 	DECIDE_STEPS,
 	DECIDE_BEST = DECIDE_STEPS, /* nothing removed it */
@@ -57,7 +58,9 @@ struct decide_path {
 	struct route_esi esi;               /* EVPN */
 	const struct route_attrs *attrs;    /* with neighbor: a route of BGP; else both NULL */
 	const struct decide_neighbor *neighbor;
+	const struct route_key *key;        /* of a route; or NULL */
 	const char *name;                   /* of the origin of others; or NULL */
+	size_t sorted;                      /* decide's own */
 };
 
 /* The place of the best, or n when none is usable; sets `lost` of all. */

@@ -286,7 +286,8 @@ static struct decide_path path_of(const struct rib *rib, const struct offer *o)
 				    .mac = o->said->key.type == ROUTE_EVPN_MAC,
 				    .esi = o->esi,
 				    .attrs = o->attrs,
-				    .neighbor = o->neighbor};
+				    .neighbor = o->neighbor,
+				    .key = &o->said->key};
 }
 
 size_t place_n_offers(const struct place *p)

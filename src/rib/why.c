@@ -1,64 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "rib/why.h"
-
+/*
+ * Who says where something is, over all route distinguishers and all sources, and why the others do not count: `bgp why`.
+ */
 #include <errno.h>
 #include <stdlib.h>
 
-#include "lib/cleanup.h"
 #include "rib/state.h"
-
-static void ignore(void *arg, const struct imported *value)
-{
-}
-
-static size_t count(const struct routes *t, uint32_t first)
-{
-	struct routes_candidate c;
-	size_t n = 0;
-
-	for (uint32_t id = first; id != 0; id = routes_get(t, id, &c))
-		n++;
-	return n;
-}
-
-static struct decide_path path_of(const struct why *w)
-{
-	/* all of one table are of one source of routes: by_source has nothing to say among them */
-	return (struct decide_path){.source = ROUTE_SOURCE_BGP,
-				    .unusable = w->verdict != IMPORT_ACCEPTED,
-				    .mac = w->candidate.nlri.key.type == ROUTE_EVPN_MAC,
-				    .esi = w->candidate.nlri.esi,
-				    .attrs = w->candidate.attrs,
-				    .neighbor = w->candidate.neighbor};
-}
-
-int why(const struct routes *t, struct import *im, const struct route_key *key,
-	void (*fn)(void *arg, const struct why *why), void *arg)
-{
-	uint32_t id = routes_find(t, key);
-	size_t n = count(t, id);
-	_cleanup_(free) struct why *all = calloc(n + 1, sizeof(*all));
-	_cleanup_(free) struct decide_path *paths = calloc(n + 1, sizeof(*paths));
-
-	if (id == 0)
-		return -ENOENT;
-	if (!all || !paths)
-		return -ENOMEM;
-	for (size_t i = 0; i < n; i++) {
-		id = routes_get(t, id, &all[i].candidate);
-		all[i].verdict = import_route(im, &all[i].candidate, ignore, NULL);
-		paths[i] = path_of(&all[i]);
-	}
-	decide_paths(paths, n);
-	for (size_t i = 0; i < n; i++) {
-		all[i].step = paths[i].lost;
-		all[i].shared = paths[i].lost == DECIDE_BEST || decide_is_equal(&paths[i]);
-		fn(arg, &all[i]);
-	}
-	return 0;
-}
-
-/* ---- of what is imported: over all route distinguishers, and all sources ---- */
 
 struct gathering {
 	struct learn *l;
@@ -190,6 +137,8 @@ int learn_why(struct learn *l, const struct learn_query *q, void (*fn)(void *arg
 		r = -ENOMEM;
 	else if (g.n > 0)
 		r = 0;
+	for (size_t i = 0; i < g.n; i++) /* by now they stay where they are */
+		g.paths[i].key = g.all[i].source == ROUTE_SOURCE_BGP ? &g.all[i].candidate.nlri.key : NULL;
 	best = r == 0 ? decide_paths(g.paths, g.n) : 0;
 	for (size_t i = 0; r == 0 && i < g.n; i++)
 		g.all[i].step = g.paths[i].lost;

@@ -24,6 +24,7 @@ struct side {
 	bool routed;
 	bool mac;
 	struct route_esi esi;
+	struct route_key key;
 	const char *name;
 };
 
@@ -133,6 +134,10 @@ static const struct row {
 	 {.neighbor = {.address = V4(1)}},
 	 {.neighbor = {.address = V4(2)}},
 	 DECIDE_NEIGHBOR},
+	{"the lesser distinguisher",
+	 {.key = {.rd = {{1}}}},
+	 {.key = {.rd = {{2}}}},
+	 DECIDE_ROUTE_KEY},
 	{"the lesser name",
 	 {.config = true, .source = ROUTE_SOURCE_CONFIG, .name = "a"},
 	 {.config = true, .source = ROUTE_SOURCE_CONFIG, .name = "b"},
@@ -148,6 +153,7 @@ static struct decide_path path_of(const struct side *s)
 				    .esi = s->esi,
 				    .attrs = s->config ? NULL : &s->attrs,
 				    .neighbor = s->config ? NULL : &s->neighbor,
+				    .key = s->config ? NULL : &s->key,
 				    .name = s->name};
 }
 
@@ -225,6 +231,128 @@ static void traffic_is_shared_among_what_only_the_router_id_tells_apart(void **s
 		assert_false(decide_is_equal(&paths[i]));
 }
 
+#define ORDERS_OF 5
+
+/* The same one wins, and each of the others loses by the same step, in whatever order they are. */
+static void hold_in_any_order(const char *what, const struct side *sides, size_t n)
+{
+	size_t order[ORDERS_OF] = {0, 1, 2, 3, 4}, counters[ORDERS_OF] = {0}, winner = n;
+	enum decide_step lost[ORDERS_OF];
+
+	for (size_t depth = 0;;) { /* Heap's algorithm */
+		struct decide_path paths[ORDERS_OF];
+		size_t best, other;
+
+		for (size_t i = 0; i < n; i++)
+			paths[i] = path_of(&sides[order[i]]);
+		best = order[decide_paths(paths, n)];
+		if (winner == n)
+			winner = best;
+		if (winner != best)
+			fail_msg("%s: %zu won, and in another order %zu", what, winner, best);
+		for (size_t i = 0; i < n; i++) {
+			if (depth > 0)
+				assert_int_equal(paths[i].lost, lost[order[i]]);
+			lost[order[i]] = paths[i].lost;
+		}
+		for (depth = 1; depth < n && counters[depth] >= depth;)
+			counters[depth++] = 0;
+		if (depth >= n)
+			return;
+		other = depth % 2 ? counters[depth] : 0;
+		counters[depth]++;
+		best = order[other];
+		order[other] = order[depth];
+		order[depth] = best;
+	}
+}
+
+#define PREF(p) .has = ROUTE_HAS_LOCAL_PREF, .local_pref = (p)
+
+static void the_order_of_arrival_does_not_matter(void **state)
+{
+	static const struct side moves[] = { /* a host of which there are types 2 and 5, and steps that are of MACs only */
+		{.routed = true, .attrs = {.next_hop = V4(9), PREF(50)}},
+		{.routed = true, .mac = true, .attrs = {.next_hop = V4(1), .mobility = 1, PREF(100)}},
+		{.routed = true, .mac = true, .attrs = {.next_hop = V4(2), .mobility = 5, PREF(100)}},
+		{.routed = true, .attrs = {.next_hop = V4(8), PREF(60)}},
+		{.routed = true, .mac = true, .attrs = {.next_hop = V4(3), .mobility = 5, PREF(200)}},
+	}, sticky[] = {
+		{.mac = true, .attrs = {.has = ROUTE_HAS_STICKY, .next_hop = V4(5)}},
+		{.attrs = {PREF(101)}},
+		{.mac = true, .attrs = {.mobility = 9, PREF(200)}},
+		{.attrs = {PREF(102)}},
+	}, segments[] = {
+		{.mac = true, .esi = {{1}}, .attrs = {.next_hop = V4(1)}, .neighbor = {.router_id = 3}},
+		{.mac = true, .esi = {{1}}, .attrs = {.next_hop = V4(4)}, .neighbor = {.router_id = 2}},
+		{.mac = true, .esi = {{2}}, .attrs = {.next_hop = V4(2), PREF(300)}},
+		{.mac = true, .attrs = {.next_hop = V4(3), PREF(200)}},
+		{.attrs = {.next_hop = V4(7)}, .neighbor = {.router_id = 1}},
+	}, meds[] = {
+		{.attrs = {.first_as = 1, .has = ROUTE_HAS_MED, .med = 1}, .neighbor = {.router_id = 30}},
+		{.attrs = {.first_as = 1, .has = ROUTE_HAS_MED, .med = 2}, .neighbor = {.router_id = 10}},
+		{.attrs = {.first_as = 2, .has = ROUTE_HAS_MED, .med = 5}, .neighbor = {.router_id = 20}},
+		{.attrs = {.first_as = 2, .has = ROUTE_HAS_MED, .med = 7}, .neighbor = {.router_id = 5}},
+		{.attrs = {.first_as = 3}, .neighbor = {.router_id = 25}},
+	}, keys[] = {
+		{.mac = true, .key = {.rd = {{3}}}},
+		{.mac = true, .key = {.rd = {{2}}}},
+		{.mac = true, .key = {.rd = {{7}}}},
+	};
+
+	hold_in_any_order("sequences", moves, 5);
+	hold_in_any_order("sticky", sticky, 4);
+	hold_in_any_order("segments", segments, 5);
+	hold_in_any_order("MED", meds, 5);
+	hold_in_any_order("distinguishers", keys, 3);
+}
+
+/* A node on the segment of the lowest one is held against the lowest of the others. */
+static void a_segment_does_not_shield_its_nodes_from_others(void **state)
+{
+	static const struct side sides[] = {
+		{.mac = true, .esi = {{1}}, .attrs = {.next_hop = V4(1)}},
+		{.mac = true, .esi = {{1}}, .attrs = {.next_hop = V4(2), PREF(200)}},
+		{.mac = true, .esi = {{1}}, .attrs = {.next_hop = V4(4), PREF(300)}},
+		{.mac = true, .attrs = {.next_hop = V4(3), PREF(400)}},
+	};
+	static const enum decide_step lost[] = {DECIDE_LOCAL_PREF, DECIDE_BEST, DECIDE_NEXT_HOP, DECIDE_NEXT_HOP};
+	struct decide_path paths[4];
+
+	for (int i = 0; i < 4; i++)
+		paths[i] = path_of(&sides[i]);
+	assert_int_equal(decide_paths(paths, 4), 1);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(paths[i].lost, lost[i]);
+}
+
+#define MANY 300000u
+
+/* Pair by pair this would take hours. */
+static void many_candidates_are_decided_in_time(void **state)
+{
+	struct side *sides = calloc(MANY, sizeof(*sides));
+	struct decide_path *paths = calloc(MANY, sizeof(*paths));
+
+	assert_true(sides && paths);
+	for (uint32_t i = 0; i < MANY; i++) {
+		sides[i] = (struct side){.mac = true, .neighbor = {.router_id = 1 + i},
+					 .attrs = {.first_as = (i * 2654435761u) % 1000, .has = ROUTE_HAS_MED, .med = MANY - i}};
+		paths[i] = path_of(&sides[i]);
+	}
+	/* of each AS its last has the lowest MED; of these the one with the lowest id is left */
+	assert_int_not_equal(decide_paths(paths, MANY), MANY);
+	for (uint32_t i = MANY; i-- > 0;) {
+		static bool seen[1000];
+		uint32_t as = sides[i].attrs.first_as;
+
+		assert_int_equal(paths[i].lost == DECIDE_MED, seen[as]);
+		seen[as] = true;
+	}
+	free(sides);
+	free(paths);
+}
+
 static void steps_have_names(void **state)
 {
 	for (int s = 0; s < DECIDE_MAX; s++)
@@ -240,6 +368,9 @@ int main(void)
 		cmocka_unit_test(med_gives_the_same_result_in_any_order),
 		cmocka_unit_test(nothing_is_best_when_nothing_is_usable),
 		cmocka_unit_test(traffic_is_shared_among_what_only_the_router_id_tells_apart),
+		cmocka_unit_test(the_order_of_arrival_does_not_matter),
+		cmocka_unit_test(a_segment_does_not_shield_its_nodes_from_others),
+		cmocka_unit_test(many_candidates_are_decided_in_time),
 		cmocka_unit_test(steps_have_names),
 	};
 
