@@ -14,8 +14,10 @@
 struct import_vrf {
 	uint32_t vni, tenant;
 	bool wanted;
-	size_t n_targets;
+	uint64_t noted; /* import's round when it was */
+	size_t n_targets, n_subnets;
 	struct taker *takers; /* n_targets */
+	struct prefix *subnets;
 };
 
 struct target { /* and who takes its routes */
@@ -118,6 +120,7 @@ static void vrf_free(struct import *im, struct import_vrf *vrf)
 		target_release(im, vrf->takers[i].target);
 	}
 	free(vrf->takers);
+	free(vrf->subnets);
 	free(vrf);
 }
 
@@ -171,7 +174,11 @@ static void vrf_swap(struct import_vrf *vrf, struct import_vrf *with)
 
 	*vrf = *with;
 	vrf->wanted = old.wanted;
+	vrf->subnets = old.subnets;
+	vrf->n_subnets = old.n_subnets;
 	*with = old;
+	with->subnets = NULL;
+	with->n_subnets = 0;
 	for (size_t i = 0; i < vrf->n_targets; i++)
 		vrf->takers[i].vrf = vrf;
 }
@@ -233,6 +240,25 @@ void import_want(struct import *im, uint32_t vni, bool wanted)
 		vrf->wanted = wanted;
 	if (vni == im->native.tenant)
 		im->native_wanted = wanted;
+}
+
+int import_subnets(struct import *im, uint32_t vni, const struct prefix *subnets, size_t n)
+{
+	struct import_vrf *vrf = hmap_get(&im->by_vni, &vni);
+	struct prefix *copy = NULL;
+
+	if (!vrf || (vrf->n_subnets == n && (n == 0 || memcmp(vrf->subnets, subnets, n * sizeof(*subnets)) == 0)))
+		return 0;
+	if (n > 0) {
+		copy = calloc(n, sizeof(*copy));
+		if (!copy)
+			return -ENOMEM;
+		memcpy(copy, subnets, n * sizeof(*copy));
+	}
+	free(vrf->subnets);
+	vrf->subnets = copy;
+	vrf->n_subnets = n;
+	return 1;
 }
 
 /* ---- limits ---- */
@@ -326,9 +352,9 @@ void import_fini(struct import *im)
 
 static void note(struct import *im, struct import_vrf *vrf)
 {
-	for (size_t i = 0; i < im->n_found; i++)
-		if (im->found[i] == vrf) /* by two of its targets */
-			return;
+	if (vrf->noted == im->round) /* by two of its targets */
+		return;
+	vrf->noted = im->round;
 	assert(im->n_found < im->n_allocated);
 	im->found[im->n_found++] = vrf;
 }
@@ -339,6 +365,7 @@ static void find_vrfs(struct import *im, const struct route_attrs *attrs)
 		return;
 	forget_last(im);
 	im->last = attrs_ref(attrs); /* so that its address is nobody else's meanwhile */
+	im->round++;
 	for (size_t i = 0; i < attrs->n_targets; i++) {
 		const struct target *t = hmap_get(&im->by_target, &attrs->extended[i]);
 		struct taker *taker;
@@ -417,18 +444,29 @@ static struct imported value_of(const struct looking *l, const struct import_vrf
 				 .router_mac = l->route->attrs->router_mac};
 }
 
+static bool is_inside(const struct import_vrf *vrf, const struct addr *a)
+{
+	for (size_t i = 0; i < vrf->n_subnets; i++)
+		if (prefix_contains(&vrf->subnets[i], a))
+			return true;
+	return vrf->n_subnets == 0;
+}
+
 static enum import_verdict mac_in_mac_vrf(const struct looking *l, const struct import_vrf *vrf)
 {
 	const struct route_nlri *n = &l->route->nlri;
 	struct imported v = value_of(l, vrf, IMPORTED_MAC);
+	bool host = n->key.length != 0 && !addr_is_link_local(&n->key.addr); /* nobody routes to the latter */
 
 	if (n->label[0] != vrf->vni)
 		return IMPORT_VNI;
 	if (!tag_is_sane(l->route, vrf->vni))
 		return IMPORT_TAG;
+	if (host && !is_inside(vrf, &n->key.addr))
+		return IMPORT_SUBNET;
 	v.mac = n->key.mac;
 	l->fn(l->arg, &v);
-	if (n->key.length == 0 || addr_is_link_local(&n->key.addr)) /* nobody routes to the latter */
+	if (!host)
 		return IMPORT_ACCEPTED;
 	v.kind = IMPORTED_HOST;
 	v.prefix = (struct prefix){.addr = n->key.addr, .length = 128};

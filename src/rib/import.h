@@ -48,7 +48,7 @@ enum import_verdict {
 	IMPORT_OVERLAY_INDEX,   /* of a type 5 route: gateway or Ethernet segment (RFC 9136 3.2) */
 	IMPORT_NO_NATIVE,       /* a unicast route, and no tenant is without encapsulation */
 	IMPORT_NO_HOST,         /* a unicast route to a prefix: whose it is cannot be told */
-	IMPORT_SUBNET,          /* a unicast route to a host outside of the tenant's subnets */
+	IMPORT_SUBNET,          /* a host outside of the subnets of its network, or of the tenant without encapsulation */
 	IMPORT_VERDICT_MAX
 };
 
@@ -84,6 +84,7 @@ struct import {
 	const struct route_attrs *last;
 	struct import_vrf **found;
 	size_t n_found, n_allocated;
+	uint64_t round; /* of looking for VRFs */
 };
 
 void import_init(struct import *im, struct attrs *attrs, uint32_t as, const struct addr own[static 2]);
@@ -101,6 +102,13 @@ void import_vrf_remove(struct import *im, uint32_t vni);
  * was another, 0 it was so, -ENOMEM and it is as it was.
  */
 int import_native_set(struct import *im, const struct config_tenant *tenant);
+
+/*
+ * Where the hosts of a network are: one outside is refused with its MAC, so that who has one network's target cannot speak
+ * for the addresses of another network of the tenant.  None (as at first): anywhere.  1: they were others, and all
+ * routes should be looked at again; 0: they were not, or the VNI is unknown; -ENOMEM: as it was.
+ */
+int import_subnets(struct import *im, uint32_t vni, const struct prefix *subnets, size_t n);
 
 /*
  * Whether anybody here needs the routes of a VRF: nobody needs one that is new, until it is said.  import_is_wanted: one

@@ -213,6 +213,15 @@ static int native_import(struct learn *l, const struct config_tenant *c)
 	return 0;
 }
 
+static int vrf_subnets(struct learn *l, const struct vrf *v)
+{
+	int r = import_subnets(&l->import, v->vni, v->network->subnets, v->network->n_subnets);
+
+	if (r > 0)
+		learn_look_again(l, false);
+	return r < 0 ? r : 0;
+}
+
 static int vrf_export(struct learn *l, struct vrf *v, const struct config_targets *targets, bool routed, bool force)
 {
 	int r;
@@ -269,6 +278,8 @@ static int network_put(struct learn *l, const struct config_network *c)
 	if (is_new)
 		network_touch(l->rib, n);
 	r = vrf_import(l, n->vrf, &c->import);
+	if (r == 0)
+		r = vrf_subnets(l, n->vrf);
 	return r < 0 ? r : vrf_export(l, n->vrf, &c->export, n->n_gateways > 0, is_new);
 }
 

@@ -527,6 +527,15 @@ static void limit_otherwise(int *r)
 	*r = import_limit(&im, 3, (const uint32_t[]){BLUE}, 1);
 }
 
+static void subnet(int *r)
+{
+	const struct prefix only = {.addr = address("10.0.2.0"), .length = 120};
+
+	*r = import_subnets(&im, RED_WEB, &only, 1);
+	if (*r == 1)
+		*r = 0;
+}
+
 static void memory_running_out_leaves_targets_and_limits_as_they_were(void **state)
 {
 	const struct change red = {0}, new = {.target = 7777, .label = 7777};
@@ -535,7 +544,74 @@ static void memory_running_out_leaves_targets_and_limits_as_they_were(void **sta
 	failing_step_leaves_things_as_they_were(limit, &red, 3, IMPORT_ACCEPTED, IMPORT_ACCEPTED);
 	failing_step_leaves_things_as_they_were(limit_otherwise, &red, 3, IMPORT_ACCEPTED, IMPORT_GRANT);
 	failing_step_leaves_things_as_they_were(limit, &red, 3, IMPORT_GRANT, IMPORT_ACCEPTED);
+	failing_step_leaves_things_as_they_were(subnet, &red, 0, IMPORT_ACCEPTED, IMPORT_SUBNET);
+	assert_int_equal(import_subnets(&im, RED_WEB, NULL, 0), 1);
 	failing_step_leaves_things_as_they_were(retarget, &red, 0, IMPORT_ACCEPTED, IMPORT_TARGET);
+}
+
+/* A host elsewhere is another network's; a MAC alone is anywhere. */
+static void a_network_with_subnets_refuses_hosts_outside(void **state)
+{
+	static const struct change inside = {"inside", IMPORT_ACCEPTED, MAC_VALUES},
+				   second = {"in the second", IMPORT_ACCEPTED,
+					     "mac 5001/5000 02:00:00:00:00:02 192.0.2.2; host 5001/5000 fd00:1::2 02:00:00:00:00:02 192.0.2.2; ",
+					     .address = "fd00:1::2"},
+				   outside = {"outside", IMPORT_SUBNET, "", .address = "10.0.2.12"},
+				   outside6 = {"outside, IPv6", IMPORT_SUBNET, "", .address = "fd00:2::2"},
+				   alone = {"alone", IMPORT_ACCEPTED, "mac 5001/5000 02:00:00:00:00:02 192.0.2.2; ", .length = 1},
+				   elsewhere = {"outside, but of no subnets", IMPORT_ACCEPTED,
+						"mac 5001/5000 02:00:00:00:00:02 192.0.2.2; host 5001/5000 10.0.2.12 02:00:00:00:00:02 192.0.2.2; ",
+						.address = "10.0.2.12"};
+	struct prefix subnets[2];
+
+	assert_int_equal(prefix_parse("10.0.1.0/24", &subnets[0]), 0);
+	assert_int_equal(prefix_parse("fd00:1::/64", &subnets[1]), 0);
+	check(&elsewhere, 1, ROUTE_EVPN_MAC);
+	assert_int_equal(import_subnets(&im, RED_WEB, subnets, 2), 1);
+	assert_int_equal(import_subnets(&im, RED_WEB, subnets, 2), 0);
+	assert_int_equal(import_subnets(&im, 7777, subnets, 2), 0);
+	for (int i = 0; i < 2; i++) {
+		check(&inside, 1, ROUTE_EVPN_MAC);
+		check(&second, 1, ROUTE_EVPN_MAC);
+		check(&outside, 1, ROUTE_EVPN_MAC);
+		check(&outside6, 1, ROUTE_EVPN_MAC);
+		check(&alone, 1, ROUTE_EVPN_MAC);
+		assert_int_equal(import_vrf_put(&im, RED_WEB, RED, NULL, 0), 0); /* other targets, the same subnets */
+	}
+	assert_int_equal(import_subnets(&im, RED_WEB, NULL, 0), 1);
+	check(&elsewhere, 1, ROUTE_EVPN_MAC);
+}
+
+#define SHARING 60000u
+
+static void count_vrf(void *arg, const struct imported *v)
+{
+	size_t *n = arg;
+
+	(*n)++;
+}
+
+/* Each is found once, by either or both; looking for each among all the others would take minutes. */
+static void many_networks_share_two_targets(void **state)
+{
+	const uint64_t targets[2] = {extended_target_as2(AS, 1), extended_target_as2(AS, 2)};
+	struct route_attrs a = {.next_hop = address("192.0.2.2"), .has = ROUTE_HAS_MED, .extended = targets, .n_extended = 2};
+	struct routes_candidate c = {.nlri = {.key = {.family = ROUTE_EVPN, .type = ROUTE_EVPN_MAC, .mac = {{2}}}, .n_labels = 1}};
+
+	for (uint32_t vni = 1; vni <= SHARING; vni++)
+		assert_int_equal(import_vrf_put(&im, 100000 + vni, RED, targets, 2), 0);
+	for (a.med = 1; a.med <= 20; a.med++) {
+		const struct route_attrs *set;
+		size_t n = 0;
+
+		assert_int_equal(attrs_intern(attrs, &a, &set), 0);
+		c.attrs = set;
+		c.nlri.label[0] = 100000 + a.med;
+		assert_int_equal(import_route(&im, &c, count_vrf, &n), IMPORT_ACCEPTED);
+		assert_int_equal(im.n_found, SHARING);
+		assert_int_equal(n, 1);
+		attrs_unref(attrs, set);
+	}
 }
 
 static void verdicts_have_names(void **state)
@@ -563,6 +639,8 @@ int main(void)
 		RIG(targets_by_hand_replace_the_automatic_ones),
 		RIG(neighbor_speaks_only_for_tenants_it_was_granted),
 		RIG(memory_running_out_leaves_targets_and_limits_as_they_were),
+		RIG(a_network_with_subnets_refuses_hosts_outside),
+		RIG(many_networks_share_two_targets),
 		cmocka_unit_test(verdicts_have_names),
 	};
 

@@ -384,6 +384,26 @@ static void a_network_that_goes_takes_its_routes_entries_along(void **state)
 	assert_int_equal(g.nodes[0].n_entries, 0);
 }
 
+/* Else who may speak for one network could take the hosts of another one, which is before what is only routed to. */
+static void a_networks_subnets_say_which_hosts_it_may_have(void **state)
+{
+	struct rig_route r = rig_host_route(9, "10.0.2.9");
+
+	rig_port_up(&g, 0, RED_WEB, 1);
+	rig_port_put(&g, 0, 1, RED_APP, 9);
+	rig_neighbor(&g, 0, 0, RIG_VTEP);
+	rig_say(&g, 0, 0, &r);
+	rig_run(&g);
+	assert_string_equal(rig_where_host(&g, 0, 5000, "10.0.2.9"), "192.0.2.2");
+	assert_string_equal(rig_where_mac(&g, 0, 5001, 9), "nowhere");
+	g.subnets[RED_WEB].length = 112; /* 10.0.0.0/16 */
+	rig_load(&g, 0);
+	rig_port_up(&g, 0, RED_WEB, 1);
+	rig_run(&g);
+	assert_string_equal(rig_where_host(&g, 0, 5000, "10.0.2.9"), RIG_VTEP);
+	assert_string_equal(rig_where_mac(&g, 0, 5001, 9), RIG_VTEP);
+}
+
 static void a_vni_that_changes_is_another_network(void **state)
 {
 	rig_port_up(&g, 0, RED_WEB, 1);
@@ -424,6 +444,7 @@ int main(void)
 		row(a_neighbor_that_is_removed_leaves_nothing),
 		row(every_candidate_is_told_with_the_step_that_removed_it),
 		row(a_network_that_goes_takes_its_routes_entries_along),
+		row(a_networks_subnets_say_which_hosts_it_may_have),
 		row(a_vni_that_changes_is_another_network),
 	};
 
