@@ -159,7 +159,14 @@ static void on_walk(void *arg, const struct routes_candidate *c)
 
 static void run_look(struct learn *l, size_t budget)
 {
-	if (!l->looking || routes_walk(l->routes, &l->cursor, budget, on_walk, l))
+	bool more;
+
+	if (!l->looking)
+		return;
+	l->walking = true;
+	more = routes_walk(l->routes, &l->cursor, budget, on_walk, l);
+	l->walking = false;
+	if (more)
 		return;
 	l->cursor = 0;
 	l->looking = l->again;

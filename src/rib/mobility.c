@@ -175,14 +175,19 @@ static enum mobility_alert sticky_alert(const struct mobility_local *local, cons
 	return local->sticky ? MOBILITY_ALERT_STICKY_LOCAL : MOBILITY_ALERT_STICKY_REMOTE;
 }
 
+static uint32_t highest_of(const struct mobility_remote *remote)
+{
+	return remote->highest > remote->sequence ? remote->highest : remote->sequence;
+}
+
 static void update(struct mobility *m, struct moving *s, const struct mobility_local *local,
 		   const struct mobility_remote *remote, bool appeared, uint64_t now_ms, struct mobility_verdict *out)
 {
 	enum mobility_alert alert = sticky_alert(local, remote);
 	enum holder holder;
 
-	if (remote->present && remote->sequence > s->highest)
-		s->highest = remote->sequence;
+	if (remote->present && highest_of(remote) > s->highest)
+		s->highest = highest_of(remote);
 	if (s->present && !local->present && !s->frozen)
 		list_now(m, s, now_ms); /* what it says needs the state no more */
 	s->present = local->present;
@@ -201,7 +206,6 @@ static void update(struct mobility *m, struct moving *s, const struct mobility_l
 		}
 	}
 	*out = (struct mobility_verdict){.announce = s->announcing && local->present,
-					 .ignore_remote = s->frozen && s->holder == HOLDER_LOCAL,
 					 .alert = alert};
 	if (out->announce)
 		out->sequence = s->sequence;

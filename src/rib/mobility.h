@@ -15,12 +15,12 @@
  * the lower address of the node decides, as for all equal sequences (RFC 7432 15).
  *
  * Duplicates (RFC 7432 15.1): the side that takes the MAC in the fifth move within the window is frozen: it is this
- * node's port, which is then not announced, or the remote one, whose routes then count for nothing while the port
- * is here.  It ends by a command, after half an hour, or when the other side has gone.
+ * node's port, which is then not announced, or the remote one, whose routes then change nothing of what this node says
+ * while the port is here.  It ends by a command, after half an hour, or when the other side has gone.
  *
  * Call order: mobility_init; mobility_local when a MAC appears at a local port (again too) or leaves it, mobility_remote
- * when the best remote route is another or gone, each with the whole present view of both sides; mobility_expire
- * when it said.  Each answers with a verdict, which replaces the last one.  Times are in milliseconds of a clock
+ * when the best remote route or the highest sequence is another, or they are gone, each with the whole present view of
+ * both sides; mobility_expire when it said.  Each answers with a verdict, which replaces the last one.  Times are in milliseconds of a clock
  * that never goes back.  Pure.  One thread.
  */
 #ifndef ISTHMUS_RIB_MOBILITY_H
@@ -53,6 +53,7 @@ struct mobility_remote {
 	bool present;
 	bool sticky;
 	uint32_t sequence; /* 0 when there was no MAC Mobility community, RFC 7432 15 */
+	uint32_t highest;  /* of all remote routes: the best has a lower one when it is sticky, or others are out of reach */
 	struct addr node;  /* next hop */
 };
 
@@ -69,7 +70,6 @@ const char *mobility_alert_name(enum mobility_alert a); /* "duplicate" */
 struct mobility_verdict {
 	bool announce;     /* this node announces the MAC */
 	uint32_t sequence; /* with that; 0 = no MAC Mobility community is needed, unless sticky */
-	bool ignore_remote; /* remote routes of the MAC count for nothing */
 	enum mobility_alert alert;
 };
 

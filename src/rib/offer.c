@@ -211,6 +211,7 @@ static bool offer_fill(struct learn *l, struct offer *o, const struct offer_valu
 	o->neighbor = v->candidate->neighbor;
 	o->mac = v->imported->mac;
 	o->esi = v->candidate->nlri.esi;
+	o->walked = l->walking;
 	item_touch(l->rib, &o->place->item);
 	return true;
 }
@@ -298,6 +299,18 @@ size_t place_n_offers(const struct place *p)
 	for (o = LIST_FIRST(&p->offers); o; o = LIST_NEXT(o, of_place))
 		n++;
 	return n;
+}
+
+/* Also of those that cannot be reached just now: they were told, so whoever comes after them has a higher one. */
+uint32_t place_highest_sequence(const struct place *p)
+{
+	const struct offer *o;
+	uint32_t highest = 0;
+
+	for (o = LIST_FIRST(&p->offers); o; o = LIST_NEXT(o, of_place))
+		if (vrf_takes(o->vrf, p->key.kind) && o->attrs->mobility > highest)
+			highest = o->attrs->mobility;
+	return highest;
 }
 
 const struct offer *place_best(struct rib *rib, const struct place *p, struct decide_path *paths)

@@ -77,6 +77,7 @@ struct offer {
 	struct route_esi esi;
 	struct mac mac;
 	uint16_t source;
+	bool walked; /* found when all routes were looked at, not as it came: it is older than that */
 };
 
 enum scope vrf_scope(const struct vrf *v); /* now */
@@ -99,6 +100,7 @@ struct place_key place_key_of_prefix(uint32_t tenant, const struct prefix *prefi
 /* Its best offer, NULL = none is usable.  `paths`, when given: room for all offers, which are filled in in their order. */
 const struct offer *place_best(struct rib *rib, const struct place *p, struct decide_path *paths);
 size_t place_n_offers(const struct place *p);
+uint32_t place_highest_sequence(const struct place *p); /* of MAC mobility, of all offers */
 void resolve_place(struct rib *rib, struct item *item);
 
 #endif

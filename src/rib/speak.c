@@ -206,17 +206,21 @@ static int settle_port(struct learn *l, struct port *p)
 
 /* ---- mobility ---- */
 
-static struct mobility_remote remote_view(struct learn *l, const struct mobility_key *key)
+static const struct place *place_of(const struct learn *l, const struct station *s)
 {
-	const struct place_key place_key = place_key_of_mac(key->vni, &key->mac);
-	const struct place *place = place_find(l, &place_key);
-	const struct offer *best = place ? place_best(l->rib, place, NULL) : NULL;
+	const struct place_key key = place_key_of_mac(s->key.vni, &s->key.mac);
 
+	return place_find(l, &key);
+}
+
+static struct mobility_remote remote_view(const struct place *place, const struct offer *best)
+{
 	if (!best)
 		return (struct mobility_remote){0};
 	return (struct mobility_remote){.present = true,
 					.sticky = best->attrs->has & ROUTE_HAS_STICKY,
 					.sequence = best->attrs->mobility,
+					.highest = place_highest_sequence(place),
 					.node = best->attrs->next_hop};
 }
 
@@ -237,22 +241,24 @@ static void tell_alert(struct learn *l, const struct station *s, enum mobility_a
 }
 
 /*
- * What others said before the MAC appeared here may be found only now, when all routes have been looked at for the first
- * port of a network: it is as if the MAC had appeared after it.
+ * What others said before the MAC appeared here may be found only now, as all routes are looked at for the first port of
+ * a network: it is as if the MAC had appeared after it.  What they say meanwhile is later.
  */
-static bool is_local_event(const struct learn *l, const struct station *s)
+static bool is_local_event(const struct learn *l, const struct station *s, const struct offer *best)
 {
-	return s->again || (s->port != NULL) != s->present || (s->port && s->calm == l->calm);
+	return s->again || (s->port != NULL) != s->present || (s->port && s->calm == l->calm && best && best->walked);
 }
 
 static int settle_station(struct learn *l, struct station *s, uint64_t now_ms)
 {
-	const struct mobility_remote remote = remote_view(l, &s->key);
+	const struct place *place = place_of(l, s);
+	const struct offer *best = place ? place_best(l->rib, place, NULL) : NULL;
+	const struct mobility_remote remote = remote_view(place, best);
 	const struct mobility_local local = {.present = s->port != NULL, .node = l->export.node.underlay};
 	struct mobility_verdict verdict;
 	int r;
 
-	if (is_local_event(l, s))
+	if (is_local_event(l, s, best))
 		r = mobility_local(&l->mobility, &s->key, &local, &remote, now_ms, &verdict);
 	else
 		r = mobility_remote(&l->mobility, &s->key, &local, &remote, now_ms, &verdict);

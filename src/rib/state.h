@@ -50,6 +50,7 @@ struct learn {
 	TAILQ_HEAD(neighbor_queue, neighbor) sweeping;
 
 	bool looking, again, deciding; /* at all routes; once more from the start; places are decided anew too */
+	bool walking; /* just now */
 	uint64_t cursor;
 	TAILQ_HEAD(falling_vrfs, vrf) falling; /* with offers to drop */
 	size_t n_gone; /* VRFs that export still has */

@@ -305,6 +305,57 @@ static void a_port_that_brings_its_network_moves_its_mac_too(void **state)
 	assert_string_equal(rig_where_mac(&g, 0, 5002, 1), "192.0.2.2");
 }
 
+/* What comes while all routes are looked at is later than the port, and so is a change of it. */
+static void a_mac_that_moves_away_meanwhile_is_not_claimed_back(void **state)
+{
+	struct rig_route r;
+
+	g.budget = 10;
+	rig_neighbor(&g, 0, 0, RIG_VTEP);
+	for (unsigned i = 300; i < 1300; i++) {
+		r = rig_mac_route(i);
+		rig_say(&g, 0, 0, &r);
+	}
+	rig_run(&g);
+	rig_port_up(&g, 0, RED_LAN, 2); /* brings a network */
+	rig_port_up(&g, 0, RED_WEB, 1);
+	rig_round(&g);
+	rig_round(&g);
+	assert_int_equal(said_by(0).n, 2);
+	r = rig_mac_route(1);
+	r.sequence = 1;
+	rig_say(&g, 0, 0, &r);
+	rig_round(&g);
+	assert_int_equal(said_by(0).n, 0);
+	r.local_pref = 90;
+	rig_say(&g, 0, 0, &r);
+	rig_round(&g);
+	assert_int_equal(learn_next_ms(g.nodes[0].learn), 0); /* they are looked at still */
+	assert_int_equal(said_by(0).n, 0);
+	rig_run(&g);
+	assert_int_equal(said_by(0).n, 0);
+}
+
+static void all_routes_together_say_the_highest_sequence(void **state)
+{
+	struct rig_route sticky = rig_mac_route(1), high = rig_mac_route(1);
+
+	sticky.sticky = true;
+	high.rd = 78;
+	high.node = "192.0.2.78";
+	high.sequence = 9;
+	rig_neighbor(&g, 0, 0, RIG_VTEP);
+	rig_say(&g, 0, 0, &sticky);
+	rig_say(&g, 0, 0, &high);
+	rig_port_up(&g, 0, RED_WEB, 1);
+	rig_run(&g);
+	assert_int_equal(said_by(0).n, 0);
+	rig_unsay(&g, 0, 0, &sticky);
+	rig_unsay(&g, 0, 0, &high);
+	rig_run(&g);
+	assert_int_equal(said_by(0).sequence, 10);
+}
+
 int main(void)
 {
 #define row(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -317,6 +368,8 @@ int main(void)
 		row(a_frozen_mac_is_freed_by_command_and_after_half_an_hour),
 		row(a_mac_that_goes_from_port_to_port_of_one_node_has_not_moved),
 		row(a_port_that_brings_its_network_moves_its_mac_too),
+		row(a_mac_that_moves_away_meanwhile_is_not_claimed_back),
+		row(all_routes_together_say_the_highest_sequence),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

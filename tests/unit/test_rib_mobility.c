@@ -271,6 +271,15 @@ static void slow_moves_are_none_too_many(void **state)
 	}
 }
 
+/* Frozen in favour of this node. */
+static bool keeps_here(const struct node *n)
+{
+	struct mobility_view view;
+	size_t cursor = 0;
+
+	return mobility_next(&n->m, &cursor, &view) && view.frozen && view.here;
+}
+
 static void frozen_mac_is_freed_after_half_an_hour(void **state)
 {
 	struct node *n = &nodes[0];
@@ -278,7 +287,7 @@ static void frozen_mac_is_freed_after_half_an_hour(void **state)
 	uint64_t due;
 
 	freeze_local_newcomer(n);
-	ignored = n->verdict.ignore_remote;
+	ignored = keeps_here(n);
 	due = mobility_expire(&n->m, now_ms, on_freed, NULL);
 	assert_int_equal(due, now_ms + MOBILITY_FREEZE_MS);
 	freed = 0;
@@ -289,7 +298,7 @@ static void frozen_mac_is_freed_after_half_an_hour(void **state)
 	mobility_expire(&n->m, now_ms, on_freed, NULL);
 	assert_int_equal(freed, 1);
 	mobility_local(&n->m, &key, &n->local, &n->remote, now_ms, &n->verdict);
-	assert_false(n->verdict.ignore_remote);
+	assert_false(keeps_here(n));
 	if (!ignored) /* it was the local port that had to wait */
 		assert_true(n->verdict.announce);
 }
@@ -314,13 +323,27 @@ static void remote_newcomer_that_is_frozen_counts_for_nothing_until_the_port_goe
 			mobility_local(&n->m, &key, &n->local, &n->remote, now_ms, &n->verdict);
 	}
 	assert_true(n->verdict.announce);
-	assert_true(n->verdict.ignore_remote);
+	assert_true(keeps_here(n));
 	remote(n, true, 1000);
-	assert_true(n->verdict.ignore_remote);
+	assert_true(keeps_here(n));
 	n->local.present = false;
 	mobility_local(&n->m, &key, &n->local, &n->remote, now_ms, &n->verdict);
-	assert_false(n->verdict.ignore_remote);
+	assert_false(keeps_here(n));
 	assert_false(n->verdict.announce);
+}
+
+/* A sticky route is before those with the highest sequences, which were told all the same. */
+static void the_highest_sequence_counts_also_when_it_is_not_the_best(void **state)
+{
+	struct node *n = &nodes[0];
+
+	n->remote = (struct mobility_remote){.present = true, .sticky = true, .highest = 9, .node = addresses[1]};
+	n->local.present = true;
+	assert_int_equal(mobility_local(&n->m, &key, &n->local, &n->remote, now_ms, &n->verdict), 0);
+	assert_false(n->verdict.announce);
+	remote(n, false, 0);
+	assert_true(n->verdict.announce);
+	assert_int_equal(n->verdict.sequence, 10);
 }
 
 static void local_newcomer_that_is_frozen_speaks_when_the_other_one_goes(void **state)
@@ -338,7 +361,7 @@ static void local_newcomer_that_is_frozen_speaks_when_the_other_one_goes(void **
 			mobility_local(&n->m, &key, &n->local, &n->remote, now_ms, &n->verdict);
 	}
 	if (n->verdict.announce) /* the fifth was the other one's */
-		assert_true(n->verdict.ignore_remote);
+		assert_true(keeps_here(n));
 	remote(n, false, 0);
 	assert_true(n->verdict.announce);
 	assert_true(n->verdict.sequence > 0);
@@ -406,6 +429,7 @@ int main(void)
 		RIG(frozen_mac_is_freed_after_half_an_hour),
 		RIG(frozen_mac_is_freed_by_command),
 		RIG(remote_newcomer_that_is_frozen_counts_for_nothing_until_the_port_goes),
+		RIG(the_highest_sequence_counts_also_when_it_is_not_the_best),
 		RIG(local_newcomer_that_is_frozen_speaks_when_the_other_one_goes),
 		RIG(sticky_mac_here_stays_and_is_announced_as_such),
 		RIG(sticky_mac_elsewhere_is_not_taken_and_told_of),
