@@ -422,6 +422,7 @@ static void on_tick(void *arg)
 	uint64_t now = loop_now_ms(a->loop);
 
 	agent_audit(a);
+	agent_give_back(a);
 	if (now >= a->state->paths_due_ms)
 		agent_look_at_paths(a);
 	loop_timer_set(a->loop, a->state->tick, now + TICK_MS);

@@ -60,6 +60,7 @@ struct agent_state {
 	unsigned merge_turn, cut_turn; /* when the audit tries again to have tunnel packets merged, and cut */
 	uint16_t merge_port;   /* for which they are merged, 0 = none yet */
 	struct increment *increment; /* see increment.h; NULL = to be prepared */
+	size_t entries, entries_most; /* in the tables, and of late at most; memory.c */
 	struct log_limit repair_limit;
 	struct quota quota;
 };
@@ -127,6 +128,9 @@ void agent_read_fabric_late(struct agent *a); /* before the ports, which may be 
 /* Does something that is wanted perhaps stand in what could not be read, or was not told yet?  Then nothing may be swept. */
 bool agent_lacks(const struct agent *a);
 void agent_remember(struct agent *a); /* looks at the directory, and tries again what could not be written */
+
+/* memory.c: twice a second */
+void agent_give_back(struct agent *a);
 
 /* audit.c: twice a second */
 void agent_audit(struct agent *a);

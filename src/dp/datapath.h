@@ -69,6 +69,7 @@ int table_del(struct datapath *dp, const struct fwd *f); /* by key; 1 removed, 0
 bool table_get(const struct datapath *dp, const struct fwd *key, struct fwd *out);
 void table_each(const struct datapath *dp, enum fwd_kind kind, bool (*fn)(void *arg, const struct fwd *f), void *arg);
 size_t table_length(const struct datapath *dp, enum fwd_kind kind);
+void table_trim(struct datapath *dp); /* many entries have gone: gives back what the shadows took beside them */
 size_t table_capacity(const struct datapath *dp, enum fwd_kind kind);
 
 /*

@@ -573,6 +573,12 @@ size_t table_length(const struct datapath *dp, enum fwd_kind kind)
 	return kind == FWD_FLOOD ? dp->floods.length : dp->maps[plain[kind].map].cells.length;
 }
 
+void table_trim(struct datapath *dp)
+{
+	for (int i = 0; i < MAP_MAX; i++)
+		hmap_trim(&dp->maps[i].cells);
+}
+
 size_t table_capacity(const struct datapath *dp, enum fwd_kind kind)
 {
 	if (is_elsewhere(kind))

@@ -205,6 +205,14 @@ void *hmap_remove(struct hmap *m, const void *key)
 	return item;
 }
 
+void hmap_trim(struct hmap *m)
+{
+	if (m->length == 0)
+		hmap_fini(m);
+	else if (m->n_slots > MIN_SLOTS && 8 * m->length < m->n_slots)
+		rebuild(m); /* without memory it is as it was */
+}
+
 void *hmap_next(const struct hmap *m, size_t *cursor)
 {
 	while (*cursor < m->n_slots) {

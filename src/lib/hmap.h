@@ -37,6 +37,8 @@ void *hmap_get(const struct hmap *m, const void *key); /* key: pointer to the ke
 /* 0, -EEXIST when the key is there (nothing changed), -ENOMEM */
 int hmap_add(struct hmap *m, void *item);
 void *hmap_remove(struct hmap *m, const void *key); /* the item, or NULL */
+/* A table that is much too large by now becomes a small one, where there is memory for it.  Not in a loop of hmap_next. */
+void hmap_trim(struct hmap *m);
 
 /* for (size_t i = 0; (item = hmap_next(m, &i));)  The current item may be removed inside the loop, none added. */
 void *hmap_next(const struct hmap *m, size_t *cursor);

@@ -297,6 +297,11 @@ void attrs_unref(struct attrs *t, const struct route_attrs *a)
 	free(mine);
 }
 
+void attrs_trim(struct attrs *t)
+{
+	hmap_trim(&t->by_hash);
+}
+
 size_t attrs_length(const struct attrs *t)
 {
 	return t->by_hash.length;

@@ -27,6 +27,8 @@ int attrs_intern(struct attrs *t, const struct route_attrs *candidate, const str
 const struct route_attrs *attrs_ref(const struct route_attrs *a);
 void attrs_unref(struct attrs *t, const struct route_attrs *a); /* accepts NULL */
 
+void attrs_trim(struct attrs *t); /* many sets have gone: gives back what the table took for them */
+
 size_t attrs_length(const struct attrs *t); /* sets */
 size_t attrs_size(const struct attrs *t);   /* bytes of them and of the table */
 

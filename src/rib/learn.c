@@ -459,6 +459,13 @@ int learn_new(struct rib *rib, struct attrs *attrs, learn_alert_fn *alert, void 
 	return 0;
 }
 
+void learn_trim(struct learn *l)
+{
+	hmap_trim(&l->said);
+	hmap_trim(&l->places);
+	attrs_trim(l->attrs);
+}
+
 void learn_free(struct learn *l)
 {
 	struct vrf *v;

@@ -101,6 +101,9 @@ bool learn_moving_next(const struct learn *l, size_t *cursor, struct mobility_vi
 
 /* ---- looking ---- */
 
+/* As rib_trim. */
+void learn_trim(struct learn *l);
+
 const struct routes *learn_routes(const struct learn *l); /* all, for routes_walk and counts by source */
 enum import_verdict learn_verdict(struct learn *l, const struct routes_candidate *c); /* why it counts here or does not */
 void learn_announced_each(const struct learn *l, void (*fn)(void *arg, const struct export_change *put), void *arg);

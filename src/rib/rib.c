@@ -579,6 +579,11 @@ int rib_commit(struct rib *rib, void (*emit)(void *arg, const struct fwd_change 
 	return entries_commit(&rib->entries, emit, arg);
 }
 
+void rib_trim(struct rib *rib)
+{
+	hmap_trim(&rib->entries.by_key);
+}
+
 const char *rib_origin(const struct rib *rib, const struct fwd *f, enum route_source *source)
 {
 	const struct entry *entry = entries_find(&rib->entries, f);

@@ -73,6 +73,9 @@ void rib_settle(struct rib *rib);
  */
 int rib_commit(struct rib *rib, void (*emit)(void *arg, const struct fwd_change *change), void *arg);
 
+/* Much has gone: gives back what it took beside the entries themselves.  Not from within a callback. */
+void rib_trim(struct rib *rib);
+
 /* Who says so of the entry with the key of `f`: the name of a port, node or network, "" for BGP; NULL: there is none. */
 const char *rib_origin(const struct rib *rib, const struct fwd *f, enum route_source *source);
 

@@ -120,6 +120,33 @@ static void a_map_that_only_grows_is_never_sparse(void **state)
 	free(items);
 }
 
+static void a_map_that_was_large_is_small_when_it_is_told_so(void **state)
+{
+	enum { MANY = 50000, FEW = 20 };
+	struct hmap m = HMAP_INIT(struct item, key);
+	struct item *items = calloc(MANY, sizeof(*items));
+
+	assert_non_null(items);
+	for (uint32_t i = 0; i < MANY; i++) {
+		items[i].key.a = i;
+		assert_int_equal(hmap_add(&m, &items[i]), 0);
+	}
+	hmap_trim(&m);
+	assert_int_equal(m.length, MANY);
+	for (uint32_t i = FEW; i < MANY; i++)
+		assert_ptr_equal(hmap_remove(&m, &items[i].key), &items[i]);
+	hmap_trim(&m);
+	assert_true(m.n_slots <= 64);
+	for (uint32_t i = 0; i < FEW; i++)
+		assert_ptr_equal(hmap_remove(&m, &items[i].key), &items[i]);
+	hmap_trim(&m);
+	assert_null(m.slots);
+	assert_int_equal(hmap_add(&m, &items[0]), 0);
+	assert_ptr_equal(hmap_get(&m, &items[0].key), &items[0]);
+	hmap_fini(&m);
+	free(items);
+}
+
 static void strings_are_keys_by_content(void **state)
 {
 	struct hmap m = SMAP_INIT(struct named, name);
@@ -172,6 +199,7 @@ int main(void)
 		cmocka_unit_test(items_may_be_removed_while_walking),
 		cmocka_unit_test(a_map_that_is_filled_and_emptied_does_not_grow),
 		cmocka_unit_test(a_map_that_only_grows_is_never_sparse),
+		cmocka_unit_test(a_map_that_was_large_is_small_when_it_is_told_so),
 		cmocka_unit_test(strings_are_keys_by_content),
 		cmocka_unit_test(siphash_agrees_with_its_vectors),
 		cmocka_unit_test(stable_hash_is_fnv1a),
