@@ -133,33 +133,34 @@ static void settle(struct moving *s, const struct mobility_local *local, const s
 		s->highest = s->sequence;
 }
 
-static void freeze_end(struct mobility *m, struct moving *s, uint64_t now_ms)
+/* `moves`: how many count from now on. */
+static void freeze_end(struct mobility *m, struct moving *s, uint32_t moves, uint64_t now_ms)
 {
 	unlist(m, s);
 	s->frozen = false;
-	s->moves = 0;
+	s->moves = moves;
+	s->window_ms = now_ms;
 	list_now(m, s, now_ms);
 }
 
-/* It goes over to the other holder; true when that was once too often. */
+/* It goes over to the other holder; true when that is once too often. */
 static bool count_move(struct mobility *m, struct moving *s, uint64_t now_ms)
 {
 	if (s->moves == 0 || now_ms - s->window_ms > MOBILITY_WINDOW_MS) {
 		s->moves = 0;
 		s->window_ms = now_ms;
 	}
-	if (++s->moves >= MOBILITY_MOVES) {
-		unlist(m, s);
-		s->frozen = true;
-	}
 	list_now(m, s, now_ms);
-	return s->frozen;
+	return ++s->moves >= MOBILITY_MOVES;
 }
 
 /* RFC 7432 15.1: the newcomer does not get it. */
-static void refuse_move(struct moving *s)
+static void freeze(struct mobility *m, struct moving *s, uint64_t now_ms)
 {
+	unlist(m, s);
+	s->frozen = true;
 	s->announcing = s->holder == HOLDER_LOCAL;
+	list_now(m, s, now_ms);
 }
 
 static bool favourite_has_gone(const struct moving *s, const struct mobility_local *local,
@@ -192,14 +193,16 @@ static void update(struct mobility *m, struct moving *s, const struct mobility_l
 		list_now(m, s, now_ms); /* what it says needs the state no more */
 	s->present = local->present;
 	if (s->frozen && favourite_has_gone(s, local, remote)) {
-		freeze_end(m, s, now_ms);
+		/* Somebody has to have it; but one that is back within the window is the newcomer then. */
+		freeze_end(m, s, MOBILITY_MOVES - 1, now_ms);
 		appeared = true;
 	}
 	if (!s->frozen) {
 		settle(s, local, remote, appeared);
 		holder = s->announcing ? HOLDER_LOCAL : remote->present ? HOLDER_REMOTE : s->holder;
-		if (holder != s->holder && count_move(m, s, now_ms)) {
-			refuse_move(s);
+		/* Of two sides of which one has gone none is a rival, however often that was. */
+		if (holder != s->holder && count_move(m, s, now_ms) && local->present && remote->present) {
+			freeze(m, s, now_ms);
 			alert = MOBILITY_ALERT_DUPLICATE;
 		} else {
 			s->holder = holder;
@@ -278,7 +281,7 @@ uint64_t mobility_expire(struct mobility *m, uint64_t now_ms, void (*fn)(void *a
 	struct moving *s;
 
 	while ((s = TAILQ_FIRST(&m->frozen)) && frozen_due(m) <= now_ms) {
-		freeze_end(m, s, now_ms);
+		freeze_end(m, s, 0, now_ms);
 		fn(arg, &s->key);
 	}
 	while ((s = TAILQ_FIRST(&m->moved)) && moved_due(m) <= now_ms) {
@@ -301,7 +304,7 @@ bool mobility_free(struct mobility *m, const struct mobility_key *key, uint64_t 
 
 	if (!s || !s->frozen)
 		return false;
-	freeze_end(m, s, now_ms);
+	freeze_end(m, s, 0, now_ms);
 	return true;
 }
 

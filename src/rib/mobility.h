@@ -14,9 +14,10 @@
  * Sequences do not wrap: RFC 7432 7.7 knows no order across the end.  At 2^32 - 1 the next one is the same, and then
  * the lower address of the node decides, as for all equal sequences (RFC 7432 15).
  *
- * Duplicates (RFC 7432 15.1): the side that takes the MAC in the fifth move within the window is frozen: it is this
- * node's port, which is then not announced, or the remote one, whose routes then change nothing of what this node says
- * while the port is here.  It ends by a command, after half an hour, or when the other side has gone.
+ * Duplicates (RFC 7432 15.1): the side that takes the MAC from the other in the fifth move within the window is frozen: it
+ * is this node's port, which is then not announced, or the remote one, whose routes then change nothing of what this node
+ * says while the port is here.  It ends by a command, after half an hour, or when the other side has gone; is that one back
+ * within a window's time, it is the one that is frozen now, at once.
  *
  * Call order: mobility_init; mobility_local when a MAC appears at a local port (again too) or leaves it, mobility_remote
  * when the best remote route or the highest sequence is another, or they are gone, each with the whole present view of

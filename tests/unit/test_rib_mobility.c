@@ -280,6 +280,47 @@ static bool keeps_here(const struct node *n)
 	return mobility_next(&n->m, &cursor, &view) && view.frozen && view.here;
 }
 
+/* Gone here before it comes there: it is at one place at a time, however often. */
+static void mac_that_leaves_before_it_comes_is_no_duplicate(void **state)
+{
+	local(0, true);
+	for (int i = 0; i < 40; i++) {
+		now_ms += 100;
+		local(i % 2, false);
+		local(1 - i % 2, true);
+		assert_int_equal(nodes[0].verdict.alert, MOBILITY_ALERT_NONE);
+		assert_int_equal(nodes[1].verdict.alert, MOBILITY_ALERT_NONE);
+		assert_true(nodes[1 - i % 2].verdict.announce);
+		assert_false(nodes[i % 2].verdict.announce);
+	}
+}
+
+/* An interface that flaps is gone for a moment each time: that does not begin the counting anew. */
+static void who_comes_back_after_a_freeze_is_frozen_at_once(void **state)
+{
+	local(0, true);
+	for (int i = 0; i < 5; i++)
+		local(1 - i % 2, true);
+	for (int i = 0; i < 20; i++) {
+		int had = nodes[1].verdict.announce;
+
+		now_ms += 100;
+		local(had, false);
+		assert_true(nodes[1 - had].verdict.announce); /* somebody has to have it */
+		local(had, true);
+		assert_int_equal(nodes[had].verdict.alert, MOBILITY_ALERT_DUPLICATE);
+		assert_false(nodes[had].verdict.announce);
+		assert_true(nodes[1 - had].verdict.announce);
+	}
+	/* As long as nobody goes, that is over with the window: what comes then is a move. */
+	now_ms += MOBILITY_FREEZE_MS;
+	for (int i = 0; i < 2; i++)
+		mobility_expire(&nodes[i].m, now_ms, on_freed, NULL);
+	local(!nodes[1].verdict.announce, true);
+	assert_int_equal(nodes[0].verdict.alert, MOBILITY_ALERT_NONE);
+	assert_int_equal(nodes[1].verdict.alert, MOBILITY_ALERT_NONE);
+}
+
 static void frozen_mac_is_freed_after_half_an_hour(void **state)
 {
 	struct node *n = &nodes[0];
@@ -426,6 +467,8 @@ int main(void)
 		RIG(port_that_appears_takes_one_more_than_was_seen),
 		RIG(fifth_move_in_three_minutes_freezes_the_newcomer),
 		RIG(slow_moves_are_none_too_many),
+		RIG(mac_that_leaves_before_it_comes_is_no_duplicate),
+		RIG(who_comes_back_after_a_freeze_is_frozen_at_once),
 		RIG(frozen_mac_is_freed_after_half_an_hour),
 		RIG(frozen_mac_is_freed_by_command),
 		RIG(remote_newcomer_that_is_frozen_counts_for_nothing_until_the_port_goes),
