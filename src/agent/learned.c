@@ -65,18 +65,34 @@ static uint64_t nexthop_of(const struct fwd *f)
 	return f->kind == FWD_MAC ? f->mac.nexthop : f->kind == FWD_HOST ? f->host.nexthop : f->prefix.nexthop;
 }
 
-/* Several neighbors may say the same of it: it is shown with the first of them. */
-static bool is_first(const struct agent *a, const struct routes_candidate *c)
+/* The first that says this of the key, with the same next hop; false: nobody. */
+static bool find_first(const struct agent *a, const struct routes_candidate *c, const struct route_key *key,
+		       struct routes_candidate *out)
 {
 	const struct routes *t = learn_routes(a->bgp->learn);
-	struct routes_candidate other;
 
-	for (uint32_t id = routes_find(t, &c->nlri.key); id != 0;) {
-		id = routes_get(t, id, &other);
-		if (addr_equal(&other.attrs->next_hop, &c->attrs->next_hop))
-			return other.source == c->source;
+	for (uint32_t id = routes_find(t, key); id != 0;) {
+		id = routes_get(t, id, out);
+		if (addr_equal(&out->attrs->next_hop, &c->attrs->next_hop))
+			return true;
 	}
 	return false;
+}
+
+/*
+ * Several neighbors may say the same of it: it is shown with the first of them.  A MAC has a route of its own beside those
+ * with its addresses (RFC 7432 10.1), and is shown with that.
+ */
+static bool is_shown(const struct agent *a, const struct routes_candidate *c, enum fwd_kind kind)
+{
+	struct route_key alone = c->nlri.key;
+	struct routes_candidate first;
+
+	alone.addr = (struct addr){0};
+	alone.length = 0;
+	if (kind == FWD_MAC && c->nlri.key.length > 0 && find_first(a, c, &alone, &first))
+		return false;
+	return find_first(a, c, &c->nlri.key, &first) && first.source == c->source;
 }
 
 static bool nexthop_entry(const struct agent *a, struct learned *l)
@@ -109,7 +125,7 @@ static bool find_native(const struct agent *a, const struct routes_candidate *c,
 	l->network = network_with(l->tenant, &c->nlri.key.addr);
 	key.host.vrf = l->tenant->vni;
 	return view_is_learned(a, &key) && table_get(a->dp, &key, &l->entry) && nexthop_entry(a, l) &&
-	       addr_equal(&l->route->hops[0], &c->attrs->next_hop) && is_first(a, c);
+	       addr_equal(&l->route->hops[0], &c->attrs->next_hop) && is_shown(a, c, kind);
 }
 
 static bool find(const struct agent *a, const struct routes_candidate *c, enum fwd_kind kind, struct learned *out)
@@ -125,7 +141,7 @@ static bool find(const struct agent *a, const struct routes_candidate *c, enum f
 		return false;
 	if (!view_is_learned(a, &key) || !table_get(a->dp, &key, &out->entry))
 		return false;
-	return nexthop_entry(a, out) && addr_equal(&out->nexthop.nexthop.remote, &c->attrs->next_hop) && is_first(a, c);
+	return nexthop_entry(a, out) && addr_equal(&out->nexthop.nexthop.remote, &c->attrs->next_hop) && is_shown(a, c, kind);
 }
 
 /* The node of the file at that address, or the address. */
