@@ -67,9 +67,9 @@ class Frr:
         return [a for a, p in peers.items() if p.get("state") == "Established"]
 
 
-def reflector(asn, router_id, clients):
+def reflector(asn, router_id, clients, restart_s=120):
     """Takes these as clients, for EVPN and both kinds of unicast.  Its routes outlive it, and after a restart it waits
-    for all of them before it says that it is through (RFC 4724 4.1).
+    for all of them before it says that it is through (RFC 4724 4.1).  restart_s: how long it asks them to keep its routes.
     """
     return f"""
 router bgp {asn}
@@ -77,6 +77,7 @@ router bgp {asn}
  no bgp default ipv4-unicast
  bgp graceful-restart
  bgp graceful-restart preserve-fw-state
+ bgp graceful-restart restart-time {restart_s}
  neighbor fabric peer-group
  neighbor fabric remote-as {asn}
 """ + "".join(f" neighbor {c} peer-group fabric\n neighbor {c} passive\n" for c in clients) + "".join(

@@ -12,7 +12,7 @@ from helpers import ping_all
 
 from lab import hand as bgp
 from lab import packet
-from lab.fabric import Fabric, to_yaml
+from lab.fabric import Fabric
 from lab.gobgp import Gobgp, reflector
 from lab.host import UdpStream
 from lab.peer import KernelPeer
@@ -21,18 +21,6 @@ from lab.run import wait_until
 
 AS = 65000
 NODES = ("dc1", "aws1", "gcp1")
-
-
-def own_file(lab, node):
-    c = lab.fabric.config
-    return to_yaml(
-        {
-            **c,
-            "nodes": {name: n for name, n in c["nodes"].items() if not n.get("foreign")},
-            "ports": {name: p for name, p in c["ports"].items() if p["node"] == node},
-            "bgp": {"as": AS, "reflectors": [lab.reflector]},
-        }
-    )
 
 
 @pytest.fixture(scope="module", params=[4, 6], ids=["over-ipv4", "over-ipv6"])
@@ -52,12 +40,8 @@ def lab(request):
         lab.reflector = rr.underlay[0]
         lab.rr = Gobgp(lab.run, rr.ns, "gobgp")
         lab.rr.start(reflector(AS, "192.0.2.9", [n.underlay[0] for n in lab.nodes.values()]))
-        for name, node in lab.nodes.items():
-            node.daemon.write_config(own_file(lab, name))
-            node.daemon.start(wait=False)
-        for node in lab.nodes.values():
-            node.daemon.wait_ready()
-            node.wait_up()
+        bgp_section = {"as": AS, "reflectors": [lab.reflector]}
+        lab.start(file_of=lambda name: fabric.own_yaml(name, bgp=bgp_section))
         wait_until(lambda: len(lab.rr.established()) == len(NODES), 20, "three clients of the reflector")
         yield lab
 
@@ -88,11 +72,7 @@ def test_types_2_3_and_5_both_ways(lab):
 
 @pytest.mark.parametrize("network, address", [("red/web", "10.0.1.77"), ("red/app", "fd00:2::77")])
 def test_an_endpoint_comes_and_goes(lab, network, address):
-    mac = lab.fabric.next_mac()
-    lab.fabric.port("extra", "aws1", network, [address], mac=mac)
-    host = lab.plug("extra")
-    port = ("port", "add", "extra", "--interface", "extra", "--network", network, "--mac", mac, "--address", address)
-    lab.node("aws1").isthmus(*port)
+    host = lab.plug_runtime("extra", "aws1", network, [address])
     others = [lab.host(n) for n in ("w1", "w3", "r1", "r2")]
     wait_until(lambda: not ping_all([(o, address) for o in others]), 10, "the new endpoint answers")
     assert host.ping(lab.host("w1").address(packet.is_v6(address)))
@@ -126,10 +106,7 @@ def streams_of(lab, port):
 def test_a_killed_node_is_back_without_a_loss(lab):
     """Row B6: End-of-RIB comes once, behind all routes; what is not there any more goes within a second of it."""
     node, mac = lab.node("dc1"), lab.fabric.next_mac()
-    lab.fabric.port("brief", "dc1", "red/web", ["10.0.1.99"], mac=mac)
-    lab.plug("brief")
-    own = ("--interface", "brief", "--network", "red/web", "--mac", mac, "--address", "10.0.1.99")
-    node.isthmus("port", "add", "brief", *own)
+    lab.plug_runtime("brief", "dc1", "red/web", ["10.0.1.99"], mac)
     wait_until(lambda: mac in str(lab.node("aws1").get("macs")), 5, "it is known elsewhere")
     streams = streams_of(lab, 7100)
     for s in streams:

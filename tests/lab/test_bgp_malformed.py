@@ -141,7 +141,7 @@ def test_malformed_attributes_of_exabgp(lab, kind):
     """The same table from the hand of another implementation."""
     rows = list(what_exabgp_can_send(kind))
     assert len(rows) >= 40
-    node, asn, hands_as = lab.sides[kind]
+    _, asn, hands_as = SIDES[kind]
     address = lab.neighbors["exabgp"]["address"]
     routes = [(f"10.2.{i}.0/24", "192.0.2.1", own) for i, (_, own) in enumerate(rows)]
     exabgp = Exabgp(lab.run, lab.hub, f"exabgp-{kind}")

@@ -6,7 +6,7 @@
 
 The same neighbor is an external one of dc1, in AS 65001, and an internal one of aws1.  The nodes know nothing of each other.
 """
-from lab.fabric import Fabric, to_yaml
+from lab.fabric import Fabric
 from lab.hand import EVPN, IPV4, IPV6, Hand
 from lab.peer import KernelPeer
 from lab.room import Lab
@@ -29,10 +29,10 @@ def make_fabric():
 class HandLab(Lab):
     """neighbors: {name: keys of its entry in the configuration, beside address and AS}."""
 
-    def __init__(self, neighbors, sides=SIDES):
+    def __init__(self, neighbors):
         fabric = make_fabric()
         super().__init__(fabric, {"hub": KernelPeer}, start=False)
-        self.sides, self.neighbors = sides, {}
+        self.neighbors = {}
         for i, (name, keys) in enumerate(neighbors.items()):
             address = f"198.18.3.{20 + i}"
             self.neighbors[name] = {
@@ -46,18 +46,14 @@ class HandLab(Lab):
         self.hub = self.peers["hub"].ns
         self.hub.ip("\n".join(f"addr add {n['address']}/24 dev up0" for n in self.neighbors.values()))
 
-    def start(self, wait_up=True):
-        c = self.fabric.config
-        for node, asn, hands_as in self.sides.values():
-            neighbors = {name: {**keys, "remote_as": hands_as} for name, keys in self.neighbors.items()}
-            mine = {name: p for name, p in c["ports"].items() if p["node"] == node}
-            bgp = {"as": asn, "mesh": "none", "neighbors": neighbors}
-            config = {**c, "nodes": {node: c["nodes"][node]}, "ports": mine, "bgp": bgp}
-            self.node(node).daemon.write_config(to_yaml(config))
-            self.node(node).daemon.start(wait=False)
-        for node, *_ in self.sides.values():
-            self.node(node).daemon.wait_ready()
-            self.node(node).wait_up()
+    def start(self, wait_up=False, file_of=None):
+        """Up they are not as long as neighbors are missing."""
+        super().start(wait_up, file_of or self.file_of)
+
+    def file_of(self, node):
+        asn, hands_as = next(s[1:] for s in SIDES.values() if s[0] == node)
+        neighbors = {name: {**keys, "remote_as": hands_as} for name, keys in self.neighbors.items()}
+        return self.fabric.own_yaml(node, alone=True, bgp={"as": asn, "mesh": "none", "neighbors": neighbors})
 
     def __enter__(self):
         super().__enter__()
@@ -69,12 +65,12 @@ class HandLab(Lab):
         return self
 
     def side(self, kind):
-        return self.node(self.sides[kind][0])
+        return self.node(SIDES[kind][0])
 
     def hand(self, name, kind="internal", **options):
         address = self.neighbors[name]["address"]
         options.setdefault("families", (EVPN, IPV4, IPV6))
-        hand = Hand(self.hub, address, self.side(kind).underlay[0], self.sides[kind][2], address, **options)
+        hand = Hand(self.hub, address, self.side(kind).underlay[0], SIDES[kind][2], address, **options)
         self.run.on_close(hand.close)
         return hand
 
