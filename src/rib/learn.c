@@ -94,12 +94,19 @@ static void on_value(void *arg, const struct imported *imported)
 	look->said->offers = o;
 }
 
-/* `first`: of the key's candidates. */
-static void look_at(struct learn *l, const struct route_key *key, uint32_t first)
+/* In VRFs that a candidate was held against just now, and itself. */
+static size_t cost_of(const struct learn *l, const struct route_key *key)
+{
+	return key->family == ROUTE_EVPN ? 1 + l->import.n_found : 1;
+}
+
+/* `first`: of the key's candidates.  Returns what it cost. */
+static size_t look_at(struct learn *l, const struct route_key *key, uint32_t first)
 {
 	struct look look = {.l = l, .key = key, .said = hmap_get(&l->said, key)};
 	struct routes_candidate candidate;
 	struct offer *o;
+	size_t cost = 0;
 
 	if (look.said) {
 		look.before = look.said->offers;
@@ -109,6 +116,7 @@ static void look_at(struct learn *l, const struct route_key *key, uint32_t first
 	for (uint32_t id = first; id != 0;) {
 		id = routes_get(l->routes, id, &candidate);
 		import_route(&l->import, &candidate, on_value, &look);
+		cost += cost_of(l, key);
 	}
 	while ((o = look.before)) {
 		look.before = o->next_of_said;
@@ -116,6 +124,7 @@ static void look_at(struct learn *l, const struct route_key *key, uint32_t first
 	}
 	if (look.said)
 		said_release(l, look.said);
+	return cost;
 }
 
 /* Most routes are of networks that nobody needs here: they are told by their attributes, those of unicast by their keys. */
@@ -140,31 +149,57 @@ static void on_changed(void *arg, const struct routes_change *change)
 
 void learn_look_again(struct learn *l, bool deciding)
 {
-	l->again = l->looking;
+	l->again = l->looking && l->cursor > 0; /* it has begun */
 	l->looking = true;
 	l->deciding |= deciding;
 	if (!l->again)
 		l->cursor = 0;
 }
 
+struct walk {
+	struct learn *l;
+	size_t cost;
+};
+
+static bool is_wanted(struct walk *w, const struct routes_candidate *c)
+{
+	const struct route_key *key = &c->nlri.key;
+	struct import *im = &w->l->import;
+	bool wanted = key->family == ROUTE_EVPN ? import_is_wanted(im, c->attrs) : import_wants_host(im, key);
+
+	w->cost += cost_of(w->l, key);
+	return wanted;
+}
+
+/* All candidates of a key are looked at together: with the first of them that somebody needs. */
 static void on_walk(void *arg, const struct routes_candidate *c)
 {
-	struct learn *l = arg;
-	bool wanted = c->nlri.key.family == ROUTE_EVPN ? import_is_wanted(&l->import, c->attrs) :
-							 import_wants_host(&l->import, &c->nlri.key);
+	const struct route_key *key = &c->nlri.key;
+	struct routes_candidate before;
+	struct walk *w = arg;
+	struct learn *l = w->l;
+	bool wanted = is_wanted(w, c), said = hmap_get(&l->said, key);
+	uint32_t first, id;
 
-	if (wanted || hmap_get(&l->said, &c->nlri.key))
-		look_at(l, &c->nlri.key, routes_find(l->routes, &c->nlri.key));
+	if (!wanted && !said)
+		return;
+	first = routes_find(l->routes, key);
+	for (id = routes_get(l->routes, first, &before); before.source != c->source; id = routes_get(l->routes, id, &before))
+		if (said || is_wanted(w, &before))
+			return;
+	w->cost += look_at(l, key, first);
 }
 
 static void run_look(struct learn *l, size_t budget)
 {
-	bool more;
+	struct walk w = {.l = l};
+	bool more = true;
 
 	if (!l->looking)
 		return;
 	l->walking = true;
-	more = routes_walk(l->routes, &l->cursor, budget, on_walk, l);
+	while (more && w.cost < budget) /* one at a time: nobody knows what the next one costs */
+		more = routes_walk(l->routes, &l->cursor, 1, on_walk, &w);
 	l->walking = false;
 	if (more)
 		return;

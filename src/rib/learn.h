@@ -83,7 +83,7 @@ size_t learn_swept(struct learn *l, uint16_t source, enum route_family f); /* th
 
 /* ---- time ---- */
 
-/* What is due, and of what is waiting about `budget` routes.  rib_commit and learn_commit come after it. */
+/* What is due, and of what is waiting about `budget` routes, each as often as there are VRFs that it is held against.  rib_commit and learn_commit come after it. */
 void learn_run(struct learn *l, uint64_t now_ms, size_t budget);
 uint64_t learn_next_ms(const struct learn *l); /* 0 = at once: there is more; UINT64_MAX = nothing */
 

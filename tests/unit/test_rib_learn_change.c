@@ -89,6 +89,31 @@ static void ports_that_go_one_after_the_other_leave_nothing(void **state)
 	}
 }
 
+/* Four neighbors say each of them: a turn has a budget of routes looked at, not of keys, and none is looked at four times. */
+static void what_is_said_by_many_is_looked_at_within_the_budget(void **state)
+{
+	unsigned turns = 1;
+
+	g.budget = 40;
+	for (unsigned i = 0; i < 4; i++) {
+		rig_neighbor(&g, 0, i, RIG_VTEP);
+		for (unsigned number = 300; number < 400; number++) {
+			struct rig_route r = rig_mac_route(number);
+
+			rig_say(&g, 0, i, &r);
+		}
+	}
+	rig_run(&g);
+	rig_port_up(&g, 0, RED_WEB, 1);
+	rig_commit(&g, 0); /* which brings the network into scope */
+	rig_commit(&g, 0);
+	assert_in_range(rig_count_kind(&g, 0, FWD_MAC), 1, 1 + 40 / 4);
+	for (; learn_next_ms(g.nodes[0].learn) == 0; turns++)
+		rig_commit(&g, 0);
+	assert_int_equal(rig_count_kind(&g, 0, FWD_MAC), 101);
+	assert_in_range(turns, 10, 60);
+}
+
 static void a_port_that_comes_and_goes_while_routes_are_looked_at_leaves_nothing_out(void **state)
 {
 	struct rig_route r;
@@ -435,6 +460,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		row(routes_of_what_is_not_needed_wait_for_a_port),
 		row(ports_that_go_one_after_the_other_leave_nothing),
+		row(what_is_said_by_many_is_looked_at_within_the_budget),
 		row(a_port_that_comes_and_goes_while_routes_are_looked_at_leaves_nothing_out),
 		row(a_network_that_is_renamed_or_renumbered_keeps_what_was_learned),
 		row(targets_by_hand_replace_the_automatic_ones),
