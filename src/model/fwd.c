@@ -258,3 +258,12 @@ uint64_t fwd_owner_tunnel(const char *network_full_name, const char *node_name)
 {
 	return owner("tunnel", network_full_name, node_name);
 }
+
+uint64_t fwd_owner_router(const char *tenant_name, const char *node_name, const struct mac *mac)
+{
+	char text[MAC_TEXT_SIZE];
+	const uint64_t h[] = {owner("router", tenant_name, node_name), owner("mac", mac_format(mac, text), "")};
+	uint64_t both = hash_stable(h, sizeof(h));
+
+	return both ? both : 1;
+}

@@ -53,7 +53,7 @@ struct fwd_route {
 };
 
 struct fwd_nexthop {
-	uint64_t owner; /* key: fwd_owner_port or fwd_owner_tunnel; never 0 */
+	uint64_t owner; /* key: fwd_owner_port, _tunnel or _router; never 0 */
 	enum fwd_nexthop_type type;
 	/* port */
 	uint32_t ifindex; /* 0 = waiting: packets to it are dropped as port_down */
@@ -146,5 +146,7 @@ const char *fwd_format(const struct fwd *f, char *out, size_t size);
 uint64_t fwd_owner_port(const char *port_name);
 /* One per network and remote node, so that a change of the network's encapsulation is one write per node. */
 uint64_t fwd_owner_tunnel(const char *network_full_name, const char *node_name);
+/* One per tenant, remote node and MAC of a router there. */
+uint64_t fwd_owner_router(const char *tenant_name, const char *node_name, const struct mac *mac);
 
 #endif

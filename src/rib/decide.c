@@ -2,27 +2,29 @@
 /*
  * The order of preference among candidates for one key, most important first:
  *
- *  1. usable       what import refuses is never the best (RFC 4271 9.1.2: the next hop must be resolvable)
+ *  1. usable       what import refuses is never the best
  *  2. source       a port of this node, then what neighbors announce, then what the configuration says of others, and at
  *                  last a port of this node whose interface is not there: there is no weight
- *  3. bridged      a host that is known with its MAC in its network, before one that can only be routed to
+ *  3. reachable    a next hop that the underlay has a way to (RFC 4271 9.1.2); when there is none to any, the others
+ *                  decide: it may come back while the daemon is dead
+ *  4. bridged      a host that is known with its MAC in its network, before one that can only be routed to
  *     for EVPN MAC/IP (RFC 7432 15):
- *  4. sticky       a MAC that cannot move (15.2)
- *  5. sequence     the higher one of MAC mobility, none = 0 (7.7)
- *  6. next-hop     with equal sequences the lower address of the node, but on one Ethernet segment (15)
+ *  5. sticky       a MAC that cannot move (15.2)
+ *  6. sequence     the higher one of MAC mobility, none = 0 (7.7)
+ *  7. next-hop     with equal sequences the lower address of the node, but on one Ethernet segment (15)
  *     for all routes of BGP (RFC 4271 9.1.2.2):
- *  7. local-pref   the higher, none = 100
- *  8. as-path      the shorter (a)
- *  9. origin       IGP, EGP, incomplete (b)
- * 10. med          the lower, none = 0, among routes of one neighboring AS only (c)
- * 11. external     eBGP before iBGP (d)
+ *  8. local-pref   the higher, none = 100
+ *  9. as-path      the shorter (a)
+ * 10. origin       IGP, EGP, incomplete (b)
+ * 11. med          the lower, none = 0, among routes of one neighboring AS only (c)
+ * 12. external     eBGP before iBGP (d)
  *                  (e) is left out: there is one underlay, and its routes have no cost known here
- * 12. router-id    the lower; ORIGINATOR_ID takes its place (f, RFC 4456 9)
- * 13. clusters     the shorter CLUSTER_LIST (RFC 4456 9)
- * 14. neighbor     the lower address (g)
- * 15. route-key    the lesser, of one neighbor's routes under several distinguishers: arbitrary, but always the same
+ * 13. router-id    the lower; ORIGINATOR_ID takes its place (f, RFC 4456 9)
+ * 14. clusters     the shorter CLUSTER_LIST (RFC 4456 9)
+ * 15. neighbor     the lower address (g)
+ * 16. route-key    the lesser, of one neighbor's routes under several distinguishers: arbitrary, but always the same
  *     and at last, for what is not of BGP:
- * 16. name         of the origin, the lesser: as arbitrary, but every node decides the same
+ * 17. name         of the origin, the lesser: as arbitrary, but every node decides the same
  *
  * The age of a route counts nowhere: it would make the result depend on what happened before.
  *
@@ -52,6 +54,11 @@ static int by_usable(const struct decide_path *a, const struct decide_path *b)
 static int by_source(const struct decide_path *a, const struct decide_path *b)
 {
 	return ascending(a->source, b->source);
+}
+
+static int by_reachable(const struct decide_path *a, const struct decide_path *b)
+{
+	return ascending(a->unreachable, b->unreachable);
 }
 
 static int by_bridged(const struct decide_path *a, const struct decide_path *b)
@@ -294,6 +301,7 @@ static size_t take_within_as(const struct step *step, struct decide_path *paths,
 static const struct step steps[] = {
 	STEP(DECIDE_USABLE, "usable", is_any, by_usable, take_worse),
 	STEP(DECIDE_SOURCE, "source", is_any, by_source, take_worse),
+	STEP(DECIDE_REACHABLE, "reachable", is_any, by_reachable, take_worse),
 	STEP(DECIDE_BRIDGED, "bridged", is_any, by_bridged, take_worse),
 	STEP(DECIDE_STICKY, "sticky", is_mac, by_sticky, take_worse),
 	STEP(DECIDE_SEQUENCE, "sequence", is_mac, by_sequence, take_worse),

@@ -21,6 +21,7 @@
 enum decide_step { /* in their order */
 	DECIDE_USABLE,
 	DECIDE_SOURCE,
+	DECIDE_REACHABLE,
 	DECIDE_BRIDGED,
 	DECIDE_STICKY,
 	DECIDE_SEQUENCE,
@@ -53,6 +54,7 @@ struct decide_path {
 	enum decide_step lost;              /* out: what removed it, or DECIDE_BEST */
 	enum route_source source;
 	bool unusable;                      /* not accepted: it can never be the best */
+	bool unreachable;                   /* its next hop, just now: others are before it */
 	bool routed;                        /* a host that is known by the tenant's VNI alone */
 	bool mac;                           /* EVPN MAC/IP: steps of MAC mobility apply, and one next hop is chosen */
 	struct route_esi esi;               /* EVPN */

@@ -4,11 +4,14 @@
  */
 #include "rib/object.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "rib/state.h"
+
+static_assert(sizeof(struct edge_key) == 2 * sizeof(void *) + 8, "edge keys are hashed as bytes");
 
 /* ---- touching ---- */
 
@@ -74,9 +77,21 @@ void node_touch_ports(struct rib *rib, struct node *node)
 
 /* ---- edges: counted by presences ---- */
 
-struct edge *edge_obtain(struct rib *rib, struct tenant *t, struct node *node)
+static struct edge_key edge_key(const struct tenant *t, const struct node *node, const struct mac *router_mac)
 {
-	struct edge_key key = {t, node};
+	return (struct edge_key){t, node, router_mac ? *router_mac : (struct mac){}, {}};
+}
+
+struct edge *edge_find(const struct rib *rib, const struct tenant *t, const struct node *node, const struct mac *router_mac)
+{
+	const struct edge_key key = edge_key(t, node, router_mac);
+
+	return hmap_get(&rib->edges, &key);
+}
+
+struct edge *edge_obtain(struct rib *rib, struct tenant *t, struct node *node, const struct mac *router_mac)
+{
+	struct edge_key key = edge_key(t, node, router_mac);
 	struct edge *e = hmap_get(&rib->edges, &key);
 
 	if (e)
@@ -85,7 +100,7 @@ struct edge *edge_obtain(struct rib *rib, struct tenant *t, struct node *node)
 	if (!e)
 		goto fail;
 	*e = (struct edge){.item.kind = ITEM_EDGE, .key = key, .tenant = t, .node = node,
-			   .owner = fwd_owner_tunnel(t->name, node->name)};
+			   .owner = fwd_owner_router(t->name, node->name, &key.router_mac)};
 	if (hmap_add(&rib->edges, e) < 0)
 		goto fail;
 	LIST_INSERT_HEAD(&t->edges, e, of_tenant);
@@ -142,14 +157,14 @@ void presence_update(struct rib *rib, struct presence *p)
 	bool on_edge = p->n_ports > 0 && network_is_routed(p->network);
 
 	if (on_edge && !p->on_edge) {
-		struct edge *e = edge_obtain(rib, p->network->tenant, p->node);
+		struct edge *e = edge_obtain(rib, p->network->tenant, p->node, NULL);
 
 		if (!e)
 			return;
 		e->n_routed++;
 		edge_update(rib, e);
 	} else if (!on_edge && p->on_edge) {
-		struct edge *e = hmap_get(&rib->edges, &(struct edge_key){p->network->tenant, p->node});
+		struct edge *e = edge_find(rib, p->network->tenant, p->node, NULL);
 
 		e->n_routed--;
 		edge_update(rib, e);

@@ -5,7 +5,7 @@
  *      tenant --< network --< presence >-- node          presence: a node has ports in a network, lists it (foreign), or
  *         |          |                      |                      announces routes to it
  *         |          +--< port >------------+            edge: a node has ports in a routed network of a tenant, or
- *         +-----------< edge >--------------+                  announces routes of the tenant
+ *         +-----------< edge >--------------+                  announces routes of the tenant by one router's MAC
  *
  * A node is one of the file, or the VTEP of a neighbor that the file does not name.  What routes of neighbors say of a MAC,
  * host or prefix is a place with offers (offer.h).
@@ -53,6 +53,7 @@ struct node {
 	struct mac router_mac;
 	LIST_HEAD(node_presences, presence) presences;
 	LIST_HEAD(node_edges, edge) edges;
+	LIST_HEAD(node_offers, offer) offers; /* learn's, by which a presence or edge is spoken for */
 	LIST_ENTRY(node) of_unlisted;
 };
 
@@ -106,8 +107,10 @@ struct presence {
 	LIST_ENTRY(presence) of_network, of_node;
 };
 
-struct edge_key {
+struct edge_key { /* no padding: hashed as bytes */
 	const void *tenant, *node;
+	struct mac router_mac; /* zero: none is announced */
+	uint8_t zero[2];
 };
 
 struct edge {
@@ -117,8 +120,7 @@ struct edge {
 	struct node *node;
 	uint64_t owner; /* of the tunnel for what the node announces */
 	size_t n_routed; /* routed networks of the tenant in which the node has ports */
-	size_t n_offers;
-	struct mac router_mac; /* as it announced last */
+	size_t n_offers; /* with that router's MAC */
 	LIST_ENTRY(edge) of_tenant, of_node;
 };
 
@@ -195,6 +197,8 @@ static inline uint32_t network_vni(const struct network *n)
  */
 const struct addr *node_path(const struct rib *rib, const struct node *to, const struct addr **local, uint32_t *mtu);
 
+bool node_is_reachable(const struct rib *rib, const struct node *to); /* at that address, or was never looked at */
+
 void resolve(struct rib *rib, struct item *item);
 void claim(struct rib *rib, struct item *item, enum route_source source, const char *origin, const struct fwd *f);
 
@@ -212,7 +216,9 @@ void node_touch_ports(struct rib *rib, struct node *node);
 
 struct presence *presence_obtain(struct rib *rib, struct network *n, struct node *node); /* NULL: out of memory */
 void presence_update(struct rib *rib, struct presence *p);
-struct edge *edge_obtain(struct rib *rib, struct tenant *t, struct node *node); /* NULL: out of memory */
+/* `router_mac`: NULL = none.  NULL: out of memory. */
+struct edge *edge_obtain(struct rib *rib, struct tenant *t, struct node *node, const struct mac *router_mac);
+struct edge *edge_find(const struct rib *rib, const struct tenant *t, const struct node *node, const struct mac *router_mac);
 void edge_update(struct rib *rib, struct edge *e); /* after its counts have changed: frees one that nothing speaks for */
 void network_update(struct rib *rib, struct network *n);
 void port_join(struct rib *rib, struct port *port, struct node *node, struct network *network);

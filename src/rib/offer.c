@@ -142,17 +142,8 @@ static void edge_leave(struct rib *rib, struct edge *e)
 	node_release(rib, node);
 }
 
-static void edge_set_router_mac(struct rib *rib, struct edge *e, const struct mac *mac)
-{
-	if (mac_equal(&e->router_mac, mac))
-		return;
-	e->router_mac = *mac;
-	edge_update(rib, e);
-	touch_bridged(rib, e);
-}
-
 /* Enters the new before it leaves the old, so that what both need stays. */
-static bool offer_set_node(struct learn *l, struct offer *o, struct node *node)
+static bool offer_set_node(struct learn *l, struct offer *o, struct node *node, const struct mac *router_mac)
 {
 	struct presence *presence = NULL, *old_presence = o->presence;
 	struct edge *edge = NULL, *old_edge = o->edge;
@@ -160,7 +151,7 @@ static bool offer_set_node(struct learn *l, struct offer *o, struct node *node)
 	if (o->vrf->network)
 		presence = presence_obtain(l->rib, o->vrf->network, node);
 	else
-		edge = edge_obtain(l->rib, o->vrf->tenant, node);
+		edge = edge_obtain(l->rib, o->vrf->tenant, node, router_mac);
 	if (!presence && !edge)
 		return false;
 	if (presence == old_presence && edge == old_edge)
@@ -169,6 +160,9 @@ static bool offer_set_node(struct learn *l, struct offer *o, struct node *node)
 		presence_enter(l->rib, presence);
 	else
 		edge_enter(l->rib, edge);
+	if (old_presence || old_edge)
+		LIST_REMOVE(o, of_node);
+	LIST_INSERT_HEAD(&node->offers, o, of_node);
 	o->presence = presence;
 	o->edge = edge;
 	if (old_presence)
@@ -202,10 +196,8 @@ static bool offer_fill(struct learn *l, struct offer *o, const struct offer_valu
 {
 	const struct route_attrs *last = o->attrs;
 
-	if (!offer_set_node(l, o, node))
+	if (!offer_set_node(l, o, node, &v->imported->router_mac))
 		return false;
-	if (o->edge && v->candidate->attrs->has & ROUTE_HAS_ROUTER_MAC)
-		edge_set_router_mac(l->rib, o->edge, &v->imported->router_mac);
 	o->attrs = attrs_ref(v->candidate->attrs);
 	attrs_unref(l->attrs, last);
 	o->neighbor = v->candidate->neighbor;
@@ -264,6 +256,8 @@ void offer_free(struct learn *l, struct offer *o)
 	LIST_REMOVE(o, of_place);
 	TAILQ_REMOVE(&o->vrf->offers, o, of_vrf);
 	o->vrf->n_offers--;
+	if (o->presence || o->edge)
+		LIST_REMOVE(o, of_node);
 	place_update(l, o->place); /* what it claims goes before the next hop that it claims it by */
 	if (o->presence)
 		presence_leave(l->rib, o->presence);
@@ -271,6 +265,15 @@ void offer_free(struct learn *l, struct offer *o)
 		edge_leave(l->rib, o->edge);
 	attrs_unref(l->attrs, o->attrs);
 	free(o);
+}
+
+void offers_touch(struct rib *rib, const struct node *n, bool all)
+{
+	const struct offer *o;
+
+	for (o = LIST_FIRST(&n->offers); o; o = LIST_NEXT(o, of_node))
+		if (all || LIST_FIRST(&o->place->offers) != o || LIST_NEXT(o, of_place))
+			item_touch(rib, &o->place->item);
 }
 
 /* ---- which counts ---- */
@@ -283,6 +286,7 @@ static struct decide_path path_of(const struct rib *rib, const struct offer *o)
 	return (struct decide_path){.source = ROUTE_SOURCE_BGP,
 				    .unusable = !vrf_takes(o->vrf, o->place->key.kind) ||
 						!node_path(rib, offer_node(o), &local, &mtu),
+				    .unreachable = !node_is_reachable(rib, offer_node(o)),
 				    .routed = o->edge != NULL,
 				    .mac = o->said->key.type == ROUTE_EVPN_MAC,
 				    .esi = o->esi,

@@ -65,6 +65,7 @@ struct place {
 
 struct offer {
 	LIST_ENTRY(offer) of_place;
+	LIST_ENTRY(offer) of_node;
 	TAILQ_ENTRY(offer) of_vrf;
 	struct offer *next_of_said;
 	struct said *said;
@@ -92,6 +93,9 @@ struct offer *offer_new(struct learn *l, struct said *said, struct vrf *vrf, con
 bool offer_is_for(const struct offer *o, const struct vrf *vrf, const struct offer_value *v); /* the same, perhaps changed */
 void offer_set(struct learn *l, struct offer *o, const struct offer_value *v);
 void offer_free(struct learn *l, struct offer *o); /* out of its said's list already */
+
+/* The places that a node has offers at; all, or those where there are others. */
+void offers_touch(struct rib *rib, const struct node *n, bool all);
 
 struct place *place_find(const struct learn *l, const struct place_key *key); /* or NULL */
 struct place_key place_key_of_mac(uint32_t vni, const struct mac *mac);

@@ -3,6 +3,7 @@
  * What each item claims, given what is in scope: one function per kind of item.
  */
 #include <stddef.h>
+#include <string.h>
 
 #include "rib/object.h"
 #include "rib/offer.h"
@@ -55,6 +56,17 @@ const struct addr *node_path(const struct rib *rib, const struct node *to, const
 	if (found && *mtu == 0)
 		*mtu = PATH_MTU_DEFAULT;
 	return found;
+}
+
+bool node_is_reachable(const struct rib *rib, const struct node *to)
+{
+	const struct addr *local, *remote;
+	const struct path *path;
+	uint32_t mtu;
+
+	remote = node_path(rib, to, &local, &mtu);
+	path = remote ? hmap_get(&rib->paths, remote) : NULL;
+	return remote && (!path || !path->known || path->reachable);
 }
 
 static uint32_t tunnel_mtu(uint32_t path_mtu, bool v4)
@@ -126,12 +138,22 @@ static void claim_tunnel(struct rib *rib, struct item *item, const struct node *
 	claim(rib, item, ROUTE_SOURCE_CONFIG, node->name, &f);
 }
 
-/* Where the node announces that it routes for the tenant; else NULL. */
+/*
+ * Where the node announces that it routes for the tenant; else NULL.  Of several routers' MACs the one that the file says,
+ * else the lowest: not which was heard last.
+ */
 static const struct edge *announced_edge(const struct rib *rib, const struct presence *p)
 {
-	const struct edge *e = hmap_get(&rib->edges, &(struct edge_key){p->network->tenant, p->node});
+	const struct edge *found = edge_find(rib, p->network->tenant, p->node, &p->node->router_mac), *e;
 
-	return e && e->n_offers > 0 ? e : NULL;
+	if (found && found->n_offers > 0)
+		return found;
+	found = NULL;
+	for (e = rib->learn ? LIST_FIRST(&p->node->edges) : NULL; e; e = LIST_NEXT(e, of_node))
+		if (e->tenant == p->network->tenant && e->n_offers > 0 &&
+		    (!found || memcmp(&e->key.router_mac, &found->key.router_mac, sizeof(struct mac)) < 0))
+			found = e;
+	return found;
 }
 
 static void resolve_presence(struct rib *rib, struct item *item)
@@ -159,7 +181,7 @@ static void resolve_presence(struct rib *rib, struct item *item)
 		claim_tunnel(rib, item, p->node, n->native,
 			     (struct fwd_nexthop){.owner = p->owner,
 						  .foreign = foreign,
-						  .router_mac = routing ? routing->router_mac : p->node->router_mac});
+						  .router_mac = routing ? routing->key.router_mac : p->node->router_mac});
 	if (l2_here && (p->n_ports > 0 || p->listed) && node_path(rib, p->node, &local, &mtu)) {
 		struct fwd f = {.kind = FWD_FLOOD, .flood = {.vni = n->vni, .nexthop = p->owner}};
 
@@ -183,7 +205,7 @@ static void resolve_edge(struct rib *rib, struct item *item)
 		claim_members(rib, item, e->node->name, e->node, &m);
 	if (e->n_offers > 0)
 		claim_tunnel(rib, item, e->node, native,
-			     (struct fwd_nexthop){.owner = e->owner, .router_mac = e->router_mac});
+			     (struct fwd_nexthop){.owner = e->owner, .router_mac = e->key.router_mac});
 }
 
 static void claim_hosts(struct rib *rib, struct port *p, enum route_source source, uint64_t nexthop)

@@ -162,6 +162,34 @@ static bool node_is_spoken_for(const struct node *n)
 	return !LIST_EMPTY(&n->presences) || !LIST_EMPTY(&n->edges);
 }
 
+/*
+ * To the name of its VTEP: a node of its old name may come, and have tunnels of that name to other addresses.  Claims
+ * point at names.
+ */
+static void node_rename(struct rib *rib, struct node *n)
+{
+	char text[ADDR_TEXT_SIZE], *name = strdup(addr_format(&n->underlay[0], text));
+	struct presence *p;
+	struct edge *e;
+
+	if (!name) {
+		rib->entries.error = -ENOMEM;
+		return;
+	}
+	for (p = LIST_FIRST(&n->presences); p; p = LIST_NEXT(p, of_node)) {
+		entries_withdraw(&rib->entries, &p->item.claims);
+		p->owner = fwd_owner_tunnel(p->network->name, name);
+	}
+	for (e = LIST_FIRST(&n->edges); e; e = LIST_NEXT(e, of_node)) {
+		entries_withdraw(&rib->entries, &e->item.claims);
+		e->owner = fwd_owner_router(e->tenant->name, name, &e->key.router_mac);
+	}
+	free(n->name);
+	n->name = name;
+	node_touch(rib, n);
+	offers_touch(rib, n, true);
+}
+
 static void node_make_unlisted(struct rib *rib, struct node *n)
 {
 	n->unlisted = n->foreign = true;
@@ -190,6 +218,7 @@ struct node *node_at(struct rib *rib, const struct addr *vtep)
 	n->n_underlay = 1;
 	LIST_INIT(&n->presences);
 	LIST_INIT(&n->edges);
+	LIST_INIT(&n->offers);
 	path->node = n;
 	node_make_unlisted(rib, n);
 	return n;
@@ -233,6 +262,7 @@ static void node_put(struct rib *rib, const struct config_node *c)
 			return;
 		LIST_INIT(&n->presences);
 		LIST_INIT(&n->edges);
+		LIST_INIT(&n->offers);
 	}
 	n->seen = rib->load;
 	if (node_same(n, c))
@@ -300,7 +330,7 @@ static void node_remove(struct rib *rib, struct node *n)
 	if (node_is_spoken_for(n)) { /* it still announces */
 		n->mtu = 0;
 		node_make_unlisted(rib, n);
-		node_touch(rib, n);
+		node_rename(rib, n);
 		return;
 	}
 	node_set_underlay(rib, n, NULL, 0);
@@ -508,13 +538,19 @@ void rib_path_set(struct rib *rib, const struct addr *remote, uint32_t mtu, bool
 {
 	struct path *p = hmap_get(&rib->paths, remote);
 
+	bool was_reachable;
+
 	if (!p || (p->known && p->mtu == mtu && p->reachable == reachable))
 		return;
+	was_reachable = p->node && node_is_reachable(rib, p->node);
 	p->known = true;
 	p->mtu = mtu;
 	p->reachable = reachable;
-	if (p->node)
-		node_touch(rib, p->node);
+	if (!p->node)
+		return;
+	node_touch(rib, p->node);
+	if (node_is_reachable(rib, p->node) != was_reachable)
+		offers_touch(rib, p->node, false);
 }
 
 static bool node_is_used(const struct node *n)

@@ -84,6 +84,7 @@ static void on_candidate(void *arg, const struct routes_candidate *c)
 {
 	struct gathering *g = arg;
 	struct learn_why why = {.source = ROUTE_SOURCE_BGP, .candidate = *c};
+	const struct path *path = hmap_get(&g->l->rib->paths, &c->attrs->next_hop);
 
 	if (!is_about(g, &c->nlri.key))
 		return;
@@ -93,6 +94,7 @@ static void on_candidate(void *arg, const struct routes_candidate *c)
 		return;
 	add(g, &why, &(struct decide_path){.source = ROUTE_SOURCE_BGP,
 					   .unusable = !g->found,
+					   .unreachable = path && path->node && !node_is_reachable(g->l->rib, path->node),
 					   .routed = g->routed,
 					   .mac = c->nlri.key.type == ROUTE_EVPN_MAC,
 					   .esi = c->nlri.esi,

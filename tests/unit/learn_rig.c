@@ -368,7 +368,7 @@ static struct route_nlri nlri_of(const struct rig_route *r)
 static const struct route_attrs *attrs_of(struct rig *g, const struct rig_route *r)
 {
 	struct addr node = rig_address(r->node);
-	struct mac router = {{6, 0, 0, 0, 0, node.bytes[15]}};
+	struct mac router = {{6, 0, 0, 0, r->router, node.bytes[15]}};
 	uint8_t pmsi[9] = {0, ROUTE_PMSI_INGRESS_REPLICATION, (uint8_t)(r->vni >> 16), (uint8_t)(r->vni >> 8), (uint8_t)r->vni};
 	struct route_attrs a = {.next_hop = node, .has = ROUTE_HAS_LOCAL_PREF, .local_pref = r->local_pref ? r->local_pref : 100};
 	const struct route_attrs *out;

@@ -99,6 +99,7 @@ struct rig_route {
 	uint64_t targets[2];
 	uint32_t sequence;
 	bool sticky, no_router_mac;
+	uint8_t router;        /* a byte of its MAC: there may be several at one next hop */
 	uint32_t local_pref;
 	uint32_t path_id;
 };

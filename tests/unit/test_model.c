@@ -126,6 +126,8 @@ static void owners_differ_and_are_never_nobody(void **state)
 	const uint64_t owners[] = {
 		fwd_owner_port("a"),		fwd_owner_port("b"),	     fwd_owner_port(""),
 		fwd_owner_tunnel("a", ""),	fwd_owner_tunnel("", "a"),   fwd_owner_tunnel("ab", "c"),
+		fwd_owner_router("a", "b", &(struct mac){{2}}), fwd_owner_router("a", "b", &(struct mac){{4}}),
+		fwd_owner_router("a", "c", &(struct mac){{2}}), fwd_owner_router("b", "b", &(struct mac){{2}}),
 		fwd_owner_tunnel("a", "bc"),	fwd_owner_tunnel("red/web", "dc1"), fwd_owner_tunnel("red/web", "dc2"),
 	};
 

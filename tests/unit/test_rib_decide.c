@@ -21,6 +21,7 @@ struct side {
 	enum route_source source;
 	bool config; /* not of BGP */
 	bool unusable;
+	bool unreachable;
 	bool routed;
 	bool mac;
 	struct route_esi esi;
@@ -43,13 +44,17 @@ static const struct row {
 	 {.source = ROUTE_SOURCE_BGP, .mac = true, .attrs = {.has = ROUTE_HAS_STICKY}},
 	 DECIDE_SOURCE},
 	{"what neighbors announce before what the configuration says of another",
-	 {.source = ROUTE_SOURCE_BGP, .routed = true},
+	 {.source = ROUTE_SOURCE_BGP, .routed = true, .unreachable = true},
 	 {.config = true, .source = ROUTE_SOURCE_CONFIG},
 	 DECIDE_SOURCE},
 	{"what the configuration says of another before a port that waits",
 	 {.config = true, .source = ROUTE_SOURCE_CONFIG, .name = "b"},
 	 {.config = true, .source = ROUTE_SOURCE_WAITING, .name = "a"},
 	 DECIDE_SOURCE},
+	{"a next hop in reach before a host with its MAC",
+	 {.source = ROUTE_SOURCE_BGP, .routed = true, .mac = true},
+	 {.source = ROUTE_SOURCE_BGP, .unreachable = true, .mac = true},
+	 DECIDE_REACHABLE},
 	{"a host with its MAC before one that is only routed to",
 	 {.source = ROUTE_SOURCE_BGP, .mac = true},
 	 {.source = ROUTE_SOURCE_BGP, .routed = true, .mac = true, .attrs = {.has = ROUTE_HAS_STICKY}},
@@ -148,6 +153,7 @@ static struct decide_path path_of(const struct side *s)
 {
 	return (struct decide_path){.source = s->source,
 				    .unusable = s->unusable,
+				    .unreachable = s->unreachable,
 				    .routed = s->routed,
 				    .mac = s->mac,
 				    .esi = s->esi,

@@ -336,6 +336,47 @@ static void what_lies_behind_a_router_is_reached_by_it(void **state)
 	assert_int_equal(rig_count_kind(&g, 0, FWD_NEXTHOP), 1);
 }
 
+static uint8_t router_of(const char *prefix)
+{
+	const struct fwd *f = rig_find_prefix(&g, 0, 5000, prefix);
+
+	assert_non_null(f);
+	return rig_nexthop(&g, 0, f->prefix.nexthop)->router_mac.bytes[4];
+}
+
+/* Each route is for the router that it names, also where another one at that VTEP was heard of later. */
+static void routers_at_one_vtep_have_routes_of_their_own(void **state)
+{
+	struct rig_route best = rig_prefix_route("10.9.0.0", 112), worse = best, own = rig_prefix_route("10.8.0.0", 112);
+
+	worse.rd = own.rd = 78;
+	worse.router = own.router = 1;
+	worse.local_pref = 1;
+	rig_port_up(&g, 0, RED_WEB, 1);
+	rig_neighbor(&g, 0, 0, RIG_VTEP);
+	rig_neighbor(&g, 0, 1, "192.0.2.101");
+	rig_say(&g, 0, 0, &best);
+	rig_say(&g, 0, 1, &worse);
+	rig_run(&g);
+	assert_int_equal(router_of("10.9.0.0/16"), 0);
+	rig_say(&g, 0, 1, &own);
+	rig_run(&g);
+	assert_int_equal(router_of("10.9.0.0/16"), 0);
+	assert_int_equal(router_of("10.8.0.0/16"), 1);
+	rig_unsay(&g, 0, 1, &worse);
+	rig_unsay(&g, 0, 1, &own);
+	rig_run(&g);
+	assert_int_equal(router_of("10.9.0.0/16"), 0);
+	best.router = 2; /* it has another one now */
+	rig_say(&g, 0, 0, &best);
+	rig_run(&g);
+	assert_int_equal(router_of("10.9.0.0/16"), 2);
+	rig_unsay(&g, 0, 0, &best);
+	rig_run(&g);
+	assert_null(rig_find_prefix(&g, 0, 5000, "10.9.0.0/16"));
+	assert_null(rig_find_member(&g, 0, 5000, RIG_VTEP));
+}
+
 static void flooding_goes_to_whom_it_is_asked_for(void **state)
 {
 	struct rig_route r = {.type = ROUTE_EVPN_IMET, .node = RIG_VTEP, .rd = 77, .vni = 5001, .targets = {rig_target(5001)}};
@@ -428,6 +469,7 @@ int main(void)
 		row(a_vtep_that_only_bridges_has_this_nodes_gateway),
 		row(a_vtep_that_routes_has_its_own),
 		row(what_lies_behind_a_router_is_reached_by_it),
+		row(routers_at_one_vtep_have_routes_of_their_own),
 		row(flooding_goes_to_whom_it_is_asked_for),
 		row(a_vtep_may_become_a_node_of_the_file_and_cease_to_be),
 		row(a_node_may_change_its_address),

@@ -384,7 +384,92 @@ static void every_candidate_is_told_with_the_step_that_removed_it(void **state)
 	assert_int_equal(whys[0].candidate.source, sources[0]);
 }
 
+/* ---- the underlay changes ---- */
+
+static void reach(const char *address, bool reachable)
+{
+	const struct addr a = rig_address(address);
+
+	rib_path_set(g.nodes[0].rib, &a, reachable ? 1500 : 0, reachable);
+	rig_run(&g);
+}
+
+static const char *where_prefix(const char *prefix)
+{
+	static char text[ADDR_TEXT_SIZE];
+	const struct fwd *f = rig_find_prefix(&g, 0, 5000, prefix);
+
+	return f ? addr_format(&rig_nexthop(&g, 0, f->prefix.nexthop)->remote, text) : "nowhere";
+}
+
+static void a_next_hop_out_of_reach_counts_only_when_there_is_no_other(void **state)
+{
+	struct rig_route best = rig_prefix_route("10.9.0.0", 112), other = best;
+	const struct learn_query q = {.vni = 5000, .prefix = {.addr = rig_address("10.9.0.0"), .length = 112}};
+
+	best.local_pref = 200;
+	other.node = "192.0.2.78";
+	other.rd = 78;
+	rig_port_up(&g, 0, RED_WEB, 1);
+	rig_neighbor(&g, 0, 0, RIG_VTEP);
+	rig_say(&g, 0, 0, &best);
+	rig_say(&g, 0, 0, &other);
+	rig_run(&g);
+	assert_string_equal(where_prefix("10.9.0.0/16"), RIG_VTEP); /* nobody has looked yet */
+	reach("192.0.2.78", true);
+	assert_string_equal(where_prefix("10.9.0.0/16"), RIG_VTEP);
+	reach(RIG_VTEP, false);
+	assert_string_equal(where_prefix("10.9.0.0/16"), "192.0.2.78");
+	assert_int_equal(ask(&q), 0);
+	assert_int_equal(whys[0].candidate.attrs->next_hop.bytes[15], 78);
+	assert_int_equal(whys[1].step, DECIDE_REACHABLE);
+	reach("192.0.2.78", false);
+	assert_string_equal(where_prefix("10.9.0.0/16"), RIG_VTEP);
+	reach("192.0.2.78", true);
+	reach(RIG_VTEP, true);
+	assert_string_equal(where_prefix("10.9.0.0/16"), RIG_VTEP);
+}
+
 /* ---- the configuration changes ---- */
+
+/* What it still announces goes to its VTEP, whatever the node of its name is then. */
+static void a_node_that_leaves_the_file_has_tunnels_of_its_own(void **state)
+{
+	struct addr host = rig_host(RED_WEB, 1);
+	struct config_port p[2] = {{.name = (char *)"p1", .node = &g.config_nodes[0], .network = &g.red[0], .mac = rig_mac(1),
+				    .addresses = &host, .n_addresses = 1}};
+	struct rig_route mac = rig_mac_route(9), prefix = rig_prefix_route("10.9.0.0", 112);
+
+	mac.node = prefix.node = "192.0.2.3";
+	g.config.ports = p;
+	g.config.n_ports = 1;
+	rig_port_up(&g, 0, RED_WEB, 1);
+	rig_neighbor(&g, 0, 0, RIG_VTEP);
+	rig_say(&g, 0, 0, &mac);
+	rig_say(&g, 0, 0, &prefix);
+	rig_run(&g);
+	g.config.n_nodes = 2;
+	rig_load(&g, 0);
+	rig_run(&g);
+	assert_string_equal(rig_where_mac(&g, 0, 5001, 9), "192.0.2.3");
+	assert_string_equal(where_prefix("10.9.0.0/16"), "192.0.2.3");
+	p[1] = (struct config_port){.name = (char *)"p2", .node = &g.config_nodes[2], .network = &g.red[0], .mac = rig_mac(2)};
+	g.config.n_ports = 2;
+	g.config.n_nodes = 3;
+	g.underlay[2][0] = rig_address("192.0.2.50");
+	rig_load(&g, 0);
+	rig_run(&g);
+	assert_string_equal(rig_where_mac(&g, 0, 5001, 9), "192.0.2.3");
+	assert_string_equal(where_prefix("10.9.0.0/16"), "192.0.2.3");
+	assert_string_equal(rig_where_mac(&g, 0, 5001, 2), "192.0.2.50");
+	rig_unsay(&g, 0, 0, &mac);
+	rig_unsay(&g, 0, 0, &prefix);
+	rig_run(&g);
+	assert_string_equal(rig_where_mac(&g, 0, 5001, 9), "nowhere");
+	assert_string_equal(rig_where_mac(&g, 0, 5001, 2), "192.0.2.50");
+	g.config.ports = NULL;
+	g.config.n_ports = 0;
+}
 
 static void a_network_that_goes_takes_its_routes_entries_along(void **state)
 {
@@ -470,6 +555,8 @@ int main(void)
 		row(a_neighbor_that_is_removed_leaves_nothing),
 		row(every_candidate_is_told_with_the_step_that_removed_it),
 		row(a_network_that_goes_takes_its_routes_entries_along),
+		row(a_next_hop_out_of_reach_counts_only_when_there_is_no_other),
+		row(a_node_that_leaves_the_file_has_tunnels_of_its_own),
 		row(a_networks_subnets_say_which_hosts_it_may_have),
 		row(a_vni_that_changes_is_another_network),
 	};
