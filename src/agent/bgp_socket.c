@@ -441,6 +441,26 @@ static int set_keys(const struct bgp_sockets *s, const struct listener *l)
 	return 0;
 }
 
+/*
+ * Who may not be heard is not answered either (RFC 5082 3).  A listener is for all neighbors of its family: it takes what the
+ * farthest of them may send, and everything as long as there is one that may be anywhere.
+ */
+static int listener_set_distance(const struct bgp_sockets *s, const struct listener *l)
+{
+	bool v4 = addr_is_v4(&l->local), anywhere = false;
+	const struct peer *p;
+	int hops = 0;
+
+	for (size_t i = 0; (p = hmap_next(&s->peers, &i));) {
+		if (addr_is_v4(&p->remote) != v4)
+			continue;
+		anywhere |= !p->ttl_hops;
+		hops = p->ttl_hops > hops ? p->ttl_hops : hops;
+	}
+	return set(l->fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_MINTTL : IPV6_MINHOPCOUNT,
+		   anywhere || hops == 0 ? 0 : TTL_MAX + 1 - hops);
+}
+
 static void listener_close(struct listener *l)
 {
 	if (l->fd < 0)
@@ -471,6 +491,8 @@ static int listener_open(struct listener *l, const struct addr *local, uint16_t 
 		r = set_common(l->fd, v4);
 	if (r == 0)
 		r = set_keys(l->all, l);
+	if (r == 0)
+		r = listener_set_distance(l->all, l);
 	if (r == 0 && (bind(l->fd, &name.any, size) < 0 || listen(l->fd, BACKLOG) < 0))
 		r = -errno;
 	if (r == 0)
@@ -542,10 +564,20 @@ static int change_key(struct bgp_sockets *s, struct peer *p, const char *key)
 	return error;
 }
 
+static int change_distances(const struct bgp_sockets *s)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < LISTENERS; i++)
+		r = s->listeners[i].fd >= 0 ? listener_set_distance(s, &s->listeners[i]) : 0;
+	return r;
+}
+
 int bgp_sockets_peer_put(struct bgp_sockets *s, const struct addr *remote, const struct addr *local, const char *key,
 			 uint8_t ttl_hops)
 {
 	struct peer *p = hmap_get(&s->peers, remote);
+	int r;
 
 	if (strlen(key) >= BGP_SOCKET_KEY_SIZE)
 		return -EINVAL;
@@ -561,6 +593,9 @@ int bgp_sockets_peer_put(struct bgp_sockets *s, const struct addr *remote, const
 	}
 	p->local = *local;
 	p->ttl_hops = ttl_hops;
+	r = change_distances(s);
+	if (r < 0)
+		return r;
 	return strcmp(p->key, key) == 0 ? 0 : change_key(s, p, key);
 }
 
@@ -578,6 +613,7 @@ void bgp_sockets_peer_remove(struct bgp_sockets *s, const struct addr *remote)
 			tcp_free(t, true);
 	hmap_remove(&s->peers, remote);
 	free(p);
+	(void)change_distances(s); /* what it let in more is turned away as before */
 }
 
 /* ---- time ------------------------------------------------------------------------------------------------------------ */

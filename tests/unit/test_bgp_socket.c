@@ -147,7 +147,7 @@ static int teardown(void **state)
 }
 
 /* A hand: a plain socket from `local` to A. */
-static int hand(const char *local)
+static int hand_from(const char *local, int ttl)
 {
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	struct addr from = address(local), to = address(A);
@@ -158,8 +158,22 @@ static int hand(const char *local)
 	assert_int_equal(bind(fd, (struct sockaddr *)&name, sizeof(name)), 0);
 	memcpy(&name.sin_addr, to.bytes + 12, 4);
 	name.sin_port = htons(PORT);
+	assert_int_equal(setsockopt(fd, IPPROTO_IP, IP_TTL, &ttl, sizeof(ttl)), 0);
 	assert_true(connect(fd, (struct sockaddr *)&name, sizeof(name)) == 0 || errno == EINPROGRESS);
 	return fd;
+}
+
+static int hand(const char *local)
+{
+	return hand_from(local, 64);
+}
+
+static bool is_connected(int fd)
+{
+	struct sockaddr_in name;
+	socklen_t size = sizeof(name);
+
+	return getpeername(fd, (struct sockaddr *)&name, &size) == 0;
 }
 
 static uint64_t join(struct world *w)
@@ -331,21 +345,30 @@ static void a_key_changes_under_a_connection(void **state)
 static void who_is_too_far_is_not_heard(void **state)
 {
 	struct world *w = *state;
-	int near, far, ttl = 255;
+	int near, far, off, ttl = 64;
 
 	begin(w, &w->a, A, B, "", 1);
 	far = hand(B);
+	near = hand_from(B, 255);
 	step(w, 50);
-	assert_int_equal(send(far, "x", 1, MSG_NOSIGNAL), 1); /* with 64 */
-	near = hand(B);
+	assert_false(is_connected(far)); /* nor answered */
+	assert_true(is_connected(near));
 	assert_int_equal(setsockopt(near, IPPROTO_IP, IP_TTL, &ttl, sizeof(ttl)), 0);
+	assert_int_equal(send(near, "x", 1, MSG_NOSIGNAL), 1);
 	step(w, 50);
 	assert_int_equal(w->a.size, 0);
-	assert_int_equal(send(near, "y", 1, MSG_NOSIGNAL), 1);
-	UNTIL(w, w->a.size == 1);
-	assert_int_equal(w->a.data[0], 'y');
+	ttl = 255;
+	assert_int_equal(setsockopt(near, IPPROTO_IP, IP_TTL, &ttl, sizeof(ttl)), 0);
+	UNTIL(w, w->a.size == 1); /* it is sent again */
 	close(near);
 	close(far);
+
+	/* A neighbor that may be anywhere is answered, though another one may not be. */
+	begin(w, &w->a, A, "127.0.0.3", "", 0);
+	off = hand("127.0.0.3");
+	step(w, 50);
+	assert_true(is_connected(off));
+	close(off);
 }
 
 /* A NOTIFICATION is the last thing that is sent, and the peer, which goes on sending, still gets it. */
