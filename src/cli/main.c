@@ -292,8 +292,62 @@ static int parse_option(struct call *call, const struct command *c, char **argv,
 	return add_option(call, row, inside);
 }
 
-/* The command's words are the first that are neither options nor their values: "port add" is two. */
-static int find_command(char **argv, int argc, const struct command **out)
+/* The second word of a command that begins with this one; NULL: it does not. */
+static const char *verb_of(const struct command *c, const char *group)
+{
+	size_t n = strlen(group);
+
+	return !c->hidden && strncmp(c->name, group, n) == 0 && c->name[n] == ' ' ? c->name + n + 1 : NULL;
+}
+
+static bool is_group(const char *word)
+{
+	for (const struct command *c = commands; c->name; c++)
+		if (verb_of(c, word))
+			return true;
+	return false;
+}
+
+static void help_group(const char *group, FILE *f)
+{
+	for (const struct command *c = commands; c->name; c++)
+		if (verb_of(c, group))
+			fprintf(f, "isthmus %-16s %s\n", c->name, c->summary);
+	fprintf(f, "\nEach says more with -h.\n");
+}
+
+static bool asks_for_help(char **argv, int argc)
+{
+	for (int i = 1; i < argc; i++)
+		if (strcmp(argv[i], "-h") == 0 || strcmp(argv[i], "--help") == 0)
+			return true;
+	return false;
+}
+
+/* What has to follow: "add" or "del". */
+static int lacks_verb(const char *group)
+{
+	char list[256] = "", hint[64];
+	const char *last = NULL, *verb;
+	size_t n = 0;
+
+	for (const struct command *c = commands; c->name; c++) {
+		verb = verb_of(c, group);
+		if (!verb)
+			continue;
+		if (last && n < sizeof(list))
+			n += (size_t)snprintf(list + n, sizeof(list) - n, "%s\"%s\"", n ? ", " : "", last);
+		last = verb;
+	}
+	snprintf(hint, sizeof(hint), "isthmus %s -h says what each does", group);
+	return fail(ERROR_COMMAND, hint, "isthmus %s: %s%s\"%s\" must follow", group, list, n ? " or " : "", last);
+}
+
+/*
+ * The command's words are the first that are neither options nor their values: "port add" is two.  0: there are none, or
+ * only what several begin with, which is *group then.
+ */
+static int find_command(char **argv, int argc, const struct command **out, const char **group)
 {
 	const char *words[2] = {NULL};
 	size_t n = 0;
@@ -311,6 +365,7 @@ static int find_command(char **argv, int argc, const struct command **out)
 		words[n++] = argv[i];
 	}
 	*out = NULL;
+	*group = NULL;
 	if (!n)
 		return 0;
 	*out = command_by_name(words[0]);
@@ -322,14 +377,10 @@ static int find_command(char **argv, int argc, const struct command **out)
 		if (*out)
 			return 2;
 	}
-	if (strcmp(words[0], "bgp") == 0)
-		return -fail(ERROR_COMMAND, "isthmus bgp summary is where to begin",
-			     "isthmus bgp: \"summary\", \"neighbors\", \"routes\", \"received\", \"advertised\", "
-			     "\"why\", \"refresh\", \"reset\" or \"free\" must follow");
-	if (strcmp(words[0], "port") == 0)
-		return -fail(ERROR_COMMAND, "isthmus get ports lists them",
-			     "isthmus port: \"add\" or \"del\" must follow");
-	return -unknown_command(words[0]);
+	if (!is_group(words[0]))
+		return -unknown_command(words[0]);
+	*group = words[0];
+	return 0;
 }
 
 static int parse_output(struct call *call)
@@ -409,6 +460,7 @@ static int parse(struct call *call, char **argv, int argc, int n_words)
 int main(int argc, char **argv)
 {
 	struct call call = {0};
+	const char *group;
 	int n_words, r;
 
 	signal(SIGPIPE, SIG_DFL); /* a closed pipe ends us without a word, as `| head` expects, whatever we inherited */
@@ -424,13 +476,19 @@ int main(int argc, char **argv)
 		memmove(argv + 1, argv + 2, (size_t)(argc - 1) * sizeof(*argv));
 		argv[argc - 1] = (char *)"-h";
 	}
-	n_words = find_command(argv, argc, &call.command);
+	n_words = find_command(argv, argc, &call.command, &group);
 	if (n_words < 0)
 		return -n_words;
 	if (!call.command) {
 		static const struct command none = {.name = ""};
 
 		call.command = &none;
+		if (group && !asks_for_help(argv, argc))
+			return lacks_verb(group);
+		if (group) {
+			help_group(group, stdout);
+			return CODE_OK;
+		}
 		r = parse(&call, argv, argc, 0);
 		if (r)
 			return r;

@@ -87,6 +87,16 @@ def test_bad_usage_ends_with_2_and_the_next_step(cli, argv, hint):
     assert re.search(r"\(IST-60\d\d\)$", p.stderr.splitlines()[0])
 
 
+@pytest.mark.parametrize("argv", [["bgp", "-h"], ["bgp", "--help"], ["help", "bgp"], ["-h", "bgp"]])
+def test_help_on_what_several_commands_begin_with_names_them(cli, argv):
+    p = cli.run(*argv)
+    assert (p.returncode, p.stderr) == (0, "")
+    verbs = [line.split()[2] for line in p.stdout.splitlines() if line.startswith("isthmus bgp ")]
+    assert {"summary", "why", "free"} <= set(verbs)
+    lacking = cli.run("bgp").stderr.splitlines()[0]
+    assert all(f'"{v}"' in lacking for v in verbs)
+
+
 @pytest.mark.parametrize("argv", [["get", "port"], ["get", "po"], ["get", "ports"], ["get", "por"]])
 def test_kinds_may_be_shortened(cli, argv):
     assert "web1" in cli.ok(*argv)
