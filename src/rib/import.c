@@ -57,6 +57,7 @@ const char *import_verdict_name(enum import_verdict v)
 		[IMPORT_NO_NATIVE] = "no-native-tenant",
 		[IMPORT_NO_HOST] = "not-a-host",
 		[IMPORT_SUBNET] = "subnet",
+		[IMPORT_CROWDED] = "crowded",
 	};
 
 	static_assert(sizeof(names) / sizeof(names[0]) == IMPORT_VERDICT_MAX, "a name per verdict");

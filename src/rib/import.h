@@ -49,6 +49,7 @@ enum import_verdict {
 	IMPORT_NO_NATIVE,       /* a unicast route, and no tenant is without encapsulation */
 	IMPORT_NO_HOST,         /* a unicast route to a prefix: whose it is cannot be told */
 	IMPORT_SUBNET,          /* a host outside of the subnets of its network, or of the tenant without encapsulation */
+	IMPORT_CROWDED,         /* accepted, but the neighbor has better routes to the same, and too many: see learn_verdict */
 	IMPORT_VERDICT_MAX
 };
 

@@ -447,13 +447,29 @@ const struct routes *learn_routes(const struct learn *l)
 	return l->routes;
 }
 
-static void ignore(void *arg, const struct imported *value)
+struct holding {
+	struct learn *l;
+	const struct routes_candidate *candidate;
+	size_t n_crowded, n_others; /* values of the candidate */
+};
+
+static void on_held(void *arg, const struct imported *value)
 {
+	struct holding *h = arg;
+	const struct vrf *vrf = hmap_get(&h->l->vrfs, &value->vni);
+
+	if (vrf && vrf_takes(vrf, value->kind) && offer_is_crowded_out(h->l, vrf, &(struct offer_value){h->candidate, value}))
+		h->n_crowded++;
+	else
+		h->n_others++;
 }
 
 enum import_verdict learn_verdict(struct learn *l, const struct routes_candidate *c)
 {
-	return import_route(&l->import, c, ignore, NULL);
+	struct holding h = {.l = l, .candidate = c};
+	enum import_verdict v = import_route(&l->import, c, on_held, &h);
+
+	return v == IMPORT_ACCEPTED && h.n_crowded > 0 && h.n_others == 0 ? IMPORT_CROWDED : v;
 }
 
 void learn_announced_each(const struct learn *l, void (*fn)(void *arg, const struct export_change *put), void *arg)

@@ -11,6 +11,12 @@
 
 #define FEW 16u /* offers of one place */
 
+/*
+ * A neighbor can say one thing under as many route distinguishers as it likes, and a place is decided as a whole.  So many
+ * say it where there are as many nodes behind a reflector; the best are kept.
+ */
+#define OFFERS_MAX 64u /* of one neighbor */
+
 static_assert(sizeof(struct place_key) == 32, "place keys are hashed as bytes");
 
 /* ---- scope ---- */
@@ -251,8 +257,17 @@ fail:
 	return NULL;
 }
 
+static void place_make_room(struct learn *l, struct place *p)
+{
+	if (!p->crowded)
+		return;
+	p->crowded = false;
+	learn_look_again(l, false); /* for the one that takes it */
+}
+
 void offer_free(struct learn *l, struct offer *o)
 {
+	place_make_room(l, o->place);
 	LIST_REMOVE(o, of_place);
 	TAILQ_REMOVE(&o->vrf->offers, o, of_vrf);
 	o->vrf->n_offers--;
@@ -265,6 +280,30 @@ void offer_free(struct learn *l, struct offer *o)
 		edge_leave(l->rib, o->edge);
 	attrs_unref(l->attrs, o->attrs);
 	free(o);
+}
+
+void offer_drop(struct learn *l, struct offer *o)
+{
+	struct said *said = o->said;
+	struct offer **at = &said->offers;
+
+	while (*at != o)
+		at = &(*at)->next_of_said;
+	*at = o->next_of_said;
+	offer_free(l, o);
+	said_release(l, said);
+}
+
+bool offer_is_crowded_out(const struct learn *l, const struct vrf *vrf, const struct offer_value *v)
+{
+	const struct said *said = hmap_get(&l->said, &v->candidate->nlri.key);
+	const struct place_key key = key_of(v->imported);
+	const struct place *p = place_find(l, &key);
+	const struct offer *o = said ? said->offers : NULL;
+
+	while (o && !offer_is_for(o, vrf, v))
+		o = o->next_of_said;
+	return !o && p && p->crowded;
 }
 
 void offers_touch(struct rib *rib, const struct node *n, bool all)
@@ -339,6 +378,57 @@ const struct offer *place_best(struct rib *rib, const struct place *p, struct de
 	for (i = 0; i < best && o; i++)
 		o = LIST_NEXT(o, of_place);
 	return o;
+}
+
+/* ---- how many there are ---- */
+
+struct rank {
+	struct offer *offer;
+	enum decide_step lost;
+};
+
+/* By neighbor, and of one the better before the worse: those that were removed later. */
+static int compare_ranks(const void *x, const void *y)
+{
+	const struct rank *a = x, *b = y;
+
+	if (a->offer->source != b->offer->source)
+		return a->offer->source < b->offer->source ? -1 : 1;
+	if (a->lost != b->lost)
+		return a->lost > b->lost ? -1 : 1;
+	return memcmp(&a->offer->said->key, &b->offer->said->key, sizeof(a->offer->said->key));
+}
+
+static void place_trim(struct rib *rib, struct place *p)
+{
+	size_t n = place_n_offers(p), i = 0, of_source = 0;
+	_cleanup_(free) struct decide_path *paths = n > OFFERS_MAX ? calloc(n, sizeof(*paths)) : NULL;
+	_cleanup_(free) struct rank *ranks = n > OFFERS_MAX ? calloc(n, sizeof(*ranks)) : NULL;
+	bool crowded = p->crowded;
+	uint16_t source = 0;
+	struct offer *o;
+
+	if (n <= OFFERS_MAX)
+		return;
+	if (!paths || !ranks) {
+		rib->entries.error = -ENOMEM;
+		return;
+	}
+	place_best(rib, p, paths);
+	for (o = LIST_FIRST(&p->offers); o; o = LIST_NEXT(o, of_place), i++)
+		ranks[i] = (struct rank){o, paths[i].lost};
+	qsort(ranks, n, sizeof(*ranks), compare_ranks);
+	p->crowded = false; /* nobody is to take the room of these */
+	for (i = 0; i < n; i++) {
+		if (i == 0 || ranks[i].offer->source != source)
+			of_source = 0;
+		source = ranks[i].offer->source;
+		if (++of_source <= OFFERS_MAX)
+			continue;
+		offer_drop(rib->learn, ranks[i].offer);
+		crowded = true;
+	}
+	p->crowded = crowded;
 }
 
 /* ---- what it claims ---- */
@@ -426,9 +516,11 @@ static void resolve_native(struct rib *rib, struct place *p)
 void resolve_place(struct rib *rib, struct item *item)
 {
 	struct place *p = (struct place *)item;
-	const struct offer *best, *any = LIST_FIRST(&p->offers);
+	const struct offer *best, *any;
 	struct fwd f;
 
+	place_trim(rib, p);
+	any = LIST_FIRST(&p->offers);
 	if (p->key.kind == IMPORTED_MAC)
 		learn_on_mac(rib->learn, &p->key);
 	if (p->key.kind == IMPORTED_HOST && any && !any->vrf->network && tenant_is_native(any->vrf->tenant)) {

@@ -60,6 +60,7 @@ struct place_key { /* no padding: hashed as bytes */
 struct place {
 	struct item item;
 	struct place_key key;
+	bool crowded; /* offers of it were dropped: the worst of a neighbor that has too many */
 	LIST_HEAD(place_offers, offer) offers;
 };
 
@@ -93,6 +94,8 @@ struct offer *offer_new(struct learn *l, struct said *said, struct vrf *vrf, con
 bool offer_is_for(const struct offer *o, const struct vrf *vrf, const struct offer_value *v); /* the same, perhaps changed */
 void offer_set(struct learn *l, struct offer *o, const struct offer_value *v);
 void offer_free(struct learn *l, struct offer *o); /* out of its said's list already */
+void offer_drop(struct learn *l, struct offer *o); /* the same, out of it, and the said when that was its last; not while looking at it */
+bool offer_is_crowded_out(const struct learn *l, const struct vrf *vrf, const struct offer_value *v);
 
 /* The places that a node has offers at; all, or those where there are others. */
 void offers_touch(struct rib *rib, const struct node *n, bool all);

@@ -11,18 +11,6 @@
 
 /* ---- scope ---- */
 
-static void drop(struct learn *l, struct offer *o)
-{
-	struct said *said = o->said;
-	struct offer **at = &said->offers;
-
-	while (*at != o)
-		at = &(*at)->next_of_said;
-	*at = o->next_of_said;
-	offer_free(l, o);
-	said_release(l, said);
-}
-
 static void vrf_on_scope(struct learn *l, struct vrf *v)
 {
 	enum scope scope = vrf_scope(v);
@@ -72,7 +60,7 @@ void vrf_run(struct learn *l, size_t budget)
 			TAILQ_REMOVE(&v->offers, o, of_vrf);
 			TAILQ_INSERT_TAIL(&v->offers, o, of_vrf);
 		} else {
-			drop(l, o);
+			offer_drop(l, o);
 		}
 	}
 }
@@ -118,7 +106,7 @@ void vrf_forget(struct vrf *v)
 	struct offer *o;
 
 	while ((o = TAILQ_FIRST(&v->offers)))
-		drop(l, o);
+		offer_drop(l, o);
 	fallen(l, v);
 	v->scope = SCOPE_NONE;
 	v->network = NULL;

@@ -90,10 +90,12 @@ static void on_candidate(void *arg, const struct routes_candidate *c)
 		return;
 	g->found = g->routed = false;
 	why.verdict = import_route(&g->l->import, c, on_imported, g);
-	if (!g->found && (why.verdict == IMPORT_ACCEPTED || !names_vni(g, &c->nlri))) /* of another network */
+	if (why.verdict == IMPORT_ACCEPTED)
+		why.verdict = learn_verdict(g->l, c);
+	if (!g->found && (why.verdict == IMPORT_ACCEPTED || why.verdict == IMPORT_CROWDED || !names_vni(g, &c->nlri))) /* of another network */
 		return;
 	add(g, &why, &(struct decide_path){.source = ROUTE_SOURCE_BGP,
-					   .unusable = !g->found,
+					   .unusable = !g->found || why.verdict == IMPORT_CROWDED,
 					   .unreachable = path && path->node && !node_is_reachable(g->l->rib, path->node),
 					   .routed = g->routed,
 					   .mac = c->nlri.key.type == ROUTE_EVPN_MAC,

@@ -317,6 +317,23 @@ static int ask(const struct learn_query *q)
 	return learn_why(g.nodes[0].learn, q, on_why, NULL);
 }
 
+static void count_why(void *arg, const struct learn_why *w)
+{
+	size_t *n = arg;
+
+	*n += w->verdict == IMPORT_CROWDED && w->step == DECIDE_USABLE;
+}
+
+/* Of MAC 9: those that are said to be too many. */
+static size_t ask_many(void)
+{
+	const struct learn_query q = {.vni = 5001, .is_mac = true, .mac = rig_mac(9)};
+	size_t n = 0;
+
+	assert_int_equal(learn_why(g.nodes[0].learn, &q, count_why, &n), 0);
+	return n;
+}
+
 static enum decide_step step_of(uint16_t source)
 {
 	for (size_t i = 0; i < n_whys; i++)
@@ -382,6 +399,65 @@ static void every_candidate_is_told_with_the_step_that_removed_it(void **state)
 	rig_say(&g, 0, 0, &low);
 	assert_int_equal(ask(&q), 0);
 	assert_int_equal(whys[0].candidate.source, sources[0]);
+}
+
+/* ---- many ---- */
+
+static void count_crowded(void *arg, const struct routes_candidate *c)
+{
+	size_t *n = arg;
+
+	*n += learn_verdict(g.nodes[0].learn, c) == IMPORT_CROWDED;
+}
+
+static size_t n_crowded(void)
+{
+	uint64_t cursor = 0;
+	size_t n = 0;
+
+	while (routes_walk(learn_routes(g.nodes[0].learn), &cursor, SIZE_MAX, count_crowded, &n))
+		;
+	return n;
+}
+
+/* Under as many distinguishers: of one neighbor the best 64 are held against others', whenever they came. */
+static void one_neighbor_has_so_many_offers_of_one_thing(void **state)
+{
+	struct rig_route r = rig_mac_route(9), other = rig_mac_route(9);
+
+	other.sequence = 3;
+	rig_port_up(&g, 0, RED_WEB, 1);
+	rig_neighbor(&g, 0, 0, RIG_VTEP);
+	rig_neighbor(&g, 0, 1, "192.0.2.101");
+	rig_say(&g, 0, 1, &other);
+	for (unsigned i = 0; i < 100; i++) {
+		r.rd = 1000 + i;
+		r.node = i == 50 ? "192.0.2.99" : RIG_VTEP;
+		r.sequence = i == 50 ? 5 : 2;
+		rig_say(&g, 0, 0, &r);
+		if (i % 7 == 0)
+			rig_commit(&g, 0);
+	}
+	rig_run(&g);
+	assert_string_equal(rig_where_mac(&g, 0, 5001, 9), "192.0.2.99");
+	assert_int_equal(n_crowded(), 36);
+	r.rd = 5000; /* the last, and the best */
+	r.node = "192.0.2.98";
+	r.sequence = 6;
+	rig_say(&g, 0, 0, &r);
+	rig_run(&g);
+	assert_string_equal(rig_where_mac(&g, 0, 5001, 9), "192.0.2.98");
+	assert_int_equal(n_crowded(), 37);
+	assert_int_equal(learn_next_ms(g.nodes[0].learn), UINT64_MAX);
+	assert_int_equal(ask_many(), 37);
+	rig_unsay(&g, 0, 0, &r);
+	for (unsigned i = 0; i < 64; i++) {
+		r.rd = 1000 + i;
+		rig_unsay(&g, 0, 0, &r);
+	}
+	rig_run(&g);
+	assert_int_equal(n_crowded(), 0);
+	assert_string_equal(rig_where_mac(&g, 0, 5001, 9), RIG_VTEP);
 }
 
 /* ---- the underlay changes ---- */
@@ -555,6 +631,7 @@ int main(void)
 		row(a_neighbor_that_is_removed_leaves_nothing),
 		row(every_candidate_is_told_with_the_step_that_removed_it),
 		row(a_network_that_goes_takes_its_routes_entries_along),
+		row(one_neighbor_has_so_many_offers_of_one_thing),
 		row(a_next_hop_out_of_reach_counts_only_when_there_is_no_other),
 		row(a_node_that_leaves_the_file_has_tunnels_of_its_own),
 		row(a_networks_subnets_say_which_hosts_it_may_have),
