@@ -155,11 +155,11 @@ def room(foreign, in_scope):
     f = Fabric()
     f.node("left", "dc", foreign=foreign)
     f.node("right", "aws", foreign=True)
-    f.tenant("red", 5000)
     for n in range(NETWORKS):
-        f.network(f"red/n{n}", vni=FIRST_VNI + n, subnets=[f"172.{16 + n}.0.0/16"])
+        f.tenant(f"t{n}", 5000 + n)
+        f.network(f"t{n}/n", vni=FIRST_VNI + n, subnets=["10.0.0.0/8"])
         if in_scope:
-            f.port(f"p{n}", "left", f"red/n{n}")
+            f.port(f"p{n}", "left", f"t{n}/n")
     kinds = {"left": KernelPeer, "right": KernelPeer} if foreign else {"right": KernelPeer}
     return Lab(f, kinds, cable=True, start=False, hosts=False)
 
@@ -178,9 +178,10 @@ def measure(name, family, routes):
         feed = Feed(right, family, routes)
         receiver = kind(lab, in_scope)
         feed.wait("up")
-        before = cpu_of(receiver.process)
         converge(receiver.process, time.monotonic())
-        housekeeping = cpu_of(receiver.process) - before  # for as long as converge() goes on looking
+        before = cpu_of(receiver.process)
+        time.sleep(STILL)  # for as long as converge() goes on looking
+        housekeeping = cpu_of(receiver.process) - before
         memory, maps = resident(receiver.process), receiver.maps() if hasattr(receiver, "maps") else 0
         start, cpu = time.monotonic(), cpu_of(receiver.process)
         feed.go()
