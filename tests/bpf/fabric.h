@@ -113,8 +113,10 @@ enum endpoint_id {
 	SMALL1,
 	BLUE1,
 	BLUE2,
+	GREEN1,
+	GREEN2,
 	DOWN1,
-	WEB4,
+	WEB4, /* from here on elsewhere */
 	WEB6,
 	APP4,
 	APP6,
@@ -124,8 +126,6 @@ enum endpoint_id {
 	NONEIGH,
 	BEYOND4,
 	BEYOND6,
-	GREEN1,
-	GREEN2,
 	GREEN4,    /* behind NODE4 (NODE6 for IPv6), whose MAC is known */
 	GREEN6,    /* behind a router that does not answer */
 	GREENLOST, /* without a route */

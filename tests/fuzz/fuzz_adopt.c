@@ -60,6 +60,8 @@ static const struct fwd intent[] = {
 				  .mtu = 1450}},
 	{FWD_NEXTHOP, .nexthop = {.owner = 202, .type = FWD_NEXTHOP_TUNNEL, .encap = FWD_ENCAP_VXLAN, .foreign = true,
 				  .remote = V6(13), .local = V6(11), .mtu = 1430}},
+	{FWD_NEXTHOP, .nexthop = {.owner = 301, .type = FWD_NEXTHOP_NATIVE, .remote = V4(192, 0, 2, 12),
+				  .local = V4(192, 0, 2, 11), .mtu = 1500}},
 	{FWD_MEMBER, .member = {.source = V4(192, 0, 2, 12), .vni = 5001, .encap = FWD_ENCAP_VXLAN, .vrf = 5000,
 				.flood = true}},
 	{FWD_MEMBER, .member = {.source = V6(13), .vni = 5000, .encap = FWD_ENCAP_VXLAN, .vrf = 5000, .l3 = true}},
@@ -68,6 +70,7 @@ static const struct fwd intent[] = {
 	{FWD_HOST, .host = {.vrf = 5000, .addr = V4(10, 0, 1, 1), .vni = 5001, .mac = MAC(0xfe), .gateway = true}},
 	{FWD_HOST, .host = {.vrf = 5000, .addr = V4(10, 0, 1, 11), .nexthop = 101, .vni = 5001, .mac = MAC(1)}},
 	{FWD_HOST, .host = {.vrf = 5000, .addr = V6(12), .nexthop = 201, .vni = 5001, .mac = MAC(2), .l3 = true}},
+	{FWD_HOST, .host = {.vrf = 7000, .addr = V4(10, 7, 0, 41), .nexthop = 301, .vni = 7000, .l3 = true}},
 	{FWD_MAC, .mac = {.vni = 5001, .mac = MAC(1), .nexthop = 101}},
 	{FWD_MAC, .mac = {.vni = 5001, .mac = MAC(2), .nexthop = 201}},
 	{FWD_PORT, .port = {.ifindex = 11, .owner = 101, .vni = 5001, .vrf = 5000, .flags = PORT_SECURITY, .mac = MAC(1),
@@ -84,7 +87,8 @@ static const struct fwd intent[] = {
 
 #define N_INTENT (sizeof(intent) / sizeof(intent[0]))
 
-static const struct abi_node node = {.underlay = {V4(192, 0, 2, 11), V6(11)}, .gateway_mac = {2, 0x69, 0x73}};
+static const struct abi_node node = {.underlay = {V4(192, 0, 2, 11), V6(11)}, .gateway_mac = {2, 0x69, 0x73},
+				     .native_vrf = 7000, .wires = {10}};
 
 static int open_dp(struct datapath **out)
 {

@@ -10,8 +10,9 @@
  *	rest	the frame
  *
  * Beyond sanitizers, on every frame: nothing reaches a port or a tunnel of another tenant; copies stay in their
- * network; nothing from the wire is delivered unless (outer source, VNI) is a member; what leaves a secured port has
- * that port's addresses; what goes on is whole; every refusal is counted.
+ * network; nothing from the wire is delivered unless (outer source, VNI) is a member, or the underlay is the way to its
+ * source where its tenant needs no tunnel; what leaves a secured port has that port's addresses; what goes on is whole;
+ * every refusal is counted.
  */
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -60,20 +61,45 @@ static void put(void *arg, const char *map, const void *key, const void *value)
 	host_map_put(host_map_find(map), key, value);
 }
 
+/* The way to nodes, to green's hosts elsewhere, and to whom the underlay is not the way. */
+static const struct {
+	const char *prefix;
+	uint32_t length;
+	int result;
+	uint32_t ifindex;
+} ways[] = {
+	{ "192.0.2.0", 120, BPF_FIB_LKUP_RET_SUCCESS, IF_UNDERLAY },
+	{ "2001:db8::", 64, BPF_FIB_LKUP_RET_SUCCESS, IF_UNDERLAY },
+	{ NO_NEIGHBOUR4, 128, BPF_FIB_LKUP_RET_NO_NEIGH, IF_UNDERLAY },
+	{ "10.7.0.41", 128, BPF_FIB_LKUP_RET_SUCCESS, IF_UNDERLAY },
+	{ "fd00:7::41", 128, BPF_FIB_LKUP_RET_SUCCESS, IF_UNDERLAY },
+	{ "10.7.0.42", 128, BPF_FIB_LKUP_RET_NO_NEIGH, IF_UNDERLAY },
+	{ "fd00:7::42", 128, BPF_FIB_LKUP_RET_NO_NEIGH, IF_UNDERLAY },
+	{ ELSEWHERE4, 128, BPF_FIB_LKUP_RET_NO_NEIGH, IF_PORTS },
+	{ ELSEWHERE6, 128, BPF_FIB_LKUP_RET_NO_NEIGH, IF_PORTS },
+};
+
 static void routes(void)
 {
-	struct host_route r = { .ifindex = IF_UNDERLAY, .mtu = UNDERLAY_MTU, .smac = { 2 }, .dmac = { 2, 1 } };
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		struct host_route r = { .prefix = addr_of(ways[i].prefix), .length = ways[i].length,
+					.result = ways[i].result, .ifindex = ways[i].ifindex, .mtu = UNDERLAY_MTU,
+					.smac = { 2 }, .dmac = { 2, 1 } };
 
-	r.prefix = addr_of("192.0.2.0");
-	r.length = 120;
-	host_route_add(&r);
-	r.prefix = addr_of("2001:db8::");
-	r.length = 64;
-	host_route_add(&r);
-	r.prefix = addr_of(NO_NEIGHBOUR4);
-	r.length = 128;
-	r.result = BPF_FIB_LKUP_RET_NO_NEIGH;
-	host_route_add(&r);
+		host_route_add(&r);
+	}
+}
+
+/* Is the underlay the way to it? */
+static bool is_routed(const struct abi_addr *a)
+{
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		struct abi_addr to = addr_of(ways[i].prefix);
+
+		if (ways[i].ifindex == IF_UNDERLAY && memcmp(&to, a, ways[i].length / 8) == 0)
+			return true;
+	}
+	return false;
 }
 
 /* Limits, and lists that the daemon would not write: too long, with holes, with devices and next hops that are gone. */
@@ -146,6 +172,20 @@ static size_t read_outer(const uint8_t *p, size_t size, struct abi_addr *src, st
 	return l4 + 16;
 }
 
+/* Source and destination of a packet that is in no tunnel. */
+static bool read_ip(const uint8_t *p, size_t size, struct abi_addr *src, struct abi_addr *dst)
+{
+	bool v6 = size >= 54 && p[12] == 0x86 && p[13] == 0xdd;
+
+	if (!v6 && (size < 34 || p[12] != 0x08 || p[13] != 0))
+		return false;
+	*src = (struct abi_addr){ .bytes = { [10] = 0xff, [11] = 0xff } };
+	*dst = *src;
+	memcpy(src->bytes + (v6 ? 0 : 12), p + (v6 ? 22 : 26), v6 ? 16 : 4);
+	memcpy(dst->bytes + (v6 ? 0 : 12), p + (v6 ? 38 : 30), v6 ? 16 : 4);
+	return true;
+}
+
 static bool vni_is_of(uint32_t vni, uint32_t vrf)
 {
 	return vrf == VNI_RED ? vni >= VNI_RED && vni <= VNI_BARE : vni == VNI_BLUE || vni == VNI_BLUE_WEB;
@@ -210,6 +250,14 @@ static void check_exit(const struct view *v, uint32_t ifindex, const uint8_t *p,
 	uint32_t vni;
 	size_t inner;
 
+	if (ifindex == IF_UNDERLAY && v->vrf == VNI_GREEN) {
+		if (copy || !read_ip(p, size, &src, &dst) || !is_routed(&dst))
+			violated("what is not for the underlay went there without a tunnel");
+		check_whole(p, size);
+		if (v->from)
+			check_sender(v->from, p, size);
+		return;
+	}
 	if (ifindex == IF_UNDERLAY) {
 		inner = read_outer(p, size, &src, &dst, &vni);
 		if (!inner)
@@ -272,13 +320,36 @@ static bool read_member(const uint8_t *p, size_t size, struct view *v)
 	return true;
 }
 
+/* From the wire without a tunnel: for a port of green, from one whom the underlay leads to. */
+static bool read_native(const uint8_t *p, size_t size, struct view *v)
+{
+	struct abi_addr src, dst;
+
+	if (!read_ip(p, size, &src, &dst) || !is_routed(&src))
+		return false;
+	for (enum endpoint_id e = GREEN1; e <= GREEN2; e++) {
+		struct abi_addr own4 = addr_of(endpoints[e].ip4), own6 = addr_of(endpoints[e].ip6);
+
+		if (memcmp(&dst, &own4, sizeof(dst)) == 0 || memcmp(&dst, &own6, sizeof(dst)) == 0) {
+			v->vni = v->vrf = VNI_GREEN;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool may_enter(const uint8_t *p, size_t size, struct view *v)
+{
+	return read_member(p, size, v) || read_native(p, size, v);
+}
+
 static void check(enum host_program program, struct view *v, const struct host_input *in, const struct host_result *r,
 		  uint64_t drops)
 {
-	bool may = program == HOST_WIRE_INGRESS ? read_member(in->data, in->size, v) : true;
+	bool may = program == HOST_WIRE_INGRESS ? may_enter(in->data, in->size, v) : true;
 
 	if ((r->verdict == VERDICT_REDIRECT || r->copies_length) && !may)
-		violated("delivered from the wire without a member");
+		violated("delivered from the wire without a member or a way back");
 	for (size_t i = 0; i < r->copies_length; i++)
 		check_exit(v, r->copies[i].ifindex, r->copies[i].data, r->copies[i].size, true);
 	switch (r->verdict) {
