@@ -329,6 +329,30 @@ MUTANTS = [
     ),
     # ---- src/agent: the transaction, what is remembered
     Mutant(
+        "first_port_hears_nothing",
+        "src/rib/vrf.c",
+        "\tif (scope > v->scope)\n\t\tlearn_look_again(l, false);\n",
+        "",
+        "routes that came before the first port of their network are never looked at",
+        ["unit rib_learn_change"],
+    ),
+    Mutant(
+        "last_port_leaves_all",
+        "src/rib/vrf.c",
+        "\t\tv->n_to_drop = v->n_offers;\n",
+        "\t\tv->n_to_drop = 0;\n",
+        "what was learned for a network stays when its last port has gone",
+        ["unit rib_learn_change"],
+    ),
+    Mutant(
+        "offers_forgotten",
+        "src/rib/learn.c",
+        "\t\toffer_free(l, o);\n\t}\n\tif (look.said)",
+        "\t\t;\n\t}\n\tif (look.said)",
+        "what no route says any more goes on being offered",
+        ["unit rib_learn"],
+    ),
+    Mutant(
         "undo_guard",
         "src/agent/plan.c",
         "\tcase PLAN_GUARD:\n\t\treturn unguard(dp, kern, s);",
@@ -408,6 +432,14 @@ MUTANTS = [
         "the watchdog is never fed: a healthy daemon is killed",
         ["lab test_hang.py -k watchdog"],
     ),
+    Mutant(
+        "withdrawal_unsaid",
+        "src/agent/bgp.c",
+        "\t\tspeaker_withdraw(b->speaker, &change->nlri.key);\n",
+        "\t\t;\n",
+        "neighbors are never told that an endpoint has gone",
+        ["lab test_bgp_mesh.py -k appears"],
+    ),
     # ---- src/conf: what is refused
     Mutant(
         "gateway_twice",
@@ -474,6 +506,30 @@ MUTANTS = [
         "",
         "an interface that takes another's name is not found by it",
         ["unit kern", "lab test_ports.py"],
+    ),
+    Mutant(
+        "routes_of_others",
+        "src/kern/route.c",
+        "\tr->rtm_table = RT_TABLE_MAIN;\n\tr->rtm_protocol = KERN_ROUTE_PROTOCOL;\n",
+        "\tr->rtm_table = RT_TABLE_MAIN;\n\tr->rtm_protocol = type == RTM_DELROUTE ? RTPROT_UNSPEC : KERN_ROUTE_PROTOCOL;\n",
+        "somebody else's route to the same host is removed with ours",
+        ["unit kern_route"],
+    ),
+    Mutant(
+        "one_way_of_several",
+        "src/kern/route.c",
+        "\t\t\thop->ways[hop->n_ways++] = w.list[i];\n",
+        "\t\t\thop->ways[hop->n_ways = 0] = w.list[i], hop->n_ways = 1;\n",
+        "of several equal ways only the last is written",
+        ["unit kern_route"],
+    ),
+    Mutant(
+        "route_through_itself",
+        "src/kern/route.c",
+        " ||\n\t    a.route.protocol == KERN_ROUTE_PROTOCOL)",
+        ")",
+        "a next hop that only a route of ours leads to counts as one that can be reached",
+        ["unit kern_route"],
     ),
     # ---- src/lib
     Mutant(
