@@ -327,7 +327,6 @@ MUTANTS = [
         "an endpoint of the tenant without encapsulation is taken for a VTEP",
         ["unit rib_import"],
     ),
-    # ---- src/agent: the transaction, what is remembered
     Mutant(
         "first_port_hears_nothing",
         "src/rib/vrf.c",
@@ -352,6 +351,7 @@ MUTANTS = [
         "what no route says any more goes on being offered",
         ["unit rib_learn"],
     ),
+    # ---- src/agent: the transaction, what is remembered
     Mutant(
         "undo_guard",
         "src/agent/plan.c",
@@ -526,8 +526,8 @@ MUTANTS = [
     Mutant(
         "route_through_itself",
         "src/kern/route.c",
-        " ||\n\t    a.route.protocol == KERN_ROUTE_PROTOCOL)",
-        ")",
+        "a.route.type != RTN_UNICAST || a.route.protocol == KERN_ROUTE_PROTOCOL)",
+        "a.route.type != RTN_UNICAST)",
         "a next hop that only a route of ours leads to counts as one that can be reached",
         ["unit kern_route"],
     ),
