@@ -21,6 +21,12 @@ static __always_inline bool is_echo_request(const struct packet *p)
 	return p->l4_proto == IPPROTO_ICMP && (p->has_l4 ? p->icmp_type == ICMP4_ECHO : p->fragment);
 }
 
+/* Out of line: where packets come from the wire there is no port, and no room on the stack for what this needs. */
+static __noinline int is_own_source(const struct origin *o, const struct packet *p)
+{
+	return o->port && port_may_use(o->port, &p->src);
+}
+
 /* From a port to where the kernel's routing says; `known`: the tenant has a host of that address, elsewhere. */
 static __always_inline int route_native(struct __sk_buff *skb, const struct origin *o, const struct packet *p,
 					__u32 mtu, bool known)
@@ -33,7 +39,7 @@ static __always_inline int route_native(struct __sk_buff *skb, const struct orig
 	if (!scratch)
 		return refuse(skb, o, DROP_NO_UNDERLAY_ROUTE);
 	/* Whatever else port security lets pass: nobody speaks for a node, or for a member of a tunnel, on the underlay. */
-	if (!o->port || !port_may_use(o->port, &p->src))
+	if (!is_own_source(o, p))
 		return refuse(skb, o, DROP_IP_SPOOFED);
 	if (known && too_big(skb, p, 0, mtu))
 		return answer_too_big(skb, o, p, mtu, false);
