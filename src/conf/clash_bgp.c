@@ -2,6 +2,7 @@
 /*
  * What of BGP contradicts what: router ids, who peers with whom twice, values twice in a list.
  */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -127,6 +128,7 @@ static void report_twice(struct claims *all, const struct yaml_node *n, const st
 {
 	_cleanup_(free) char *path = report_owner(all->b->report, other);
 
+	assert(other); /* who claims has a place, and so has an address */
 	report_value(all->b->report, n, CONF_NEIGHBOR_TWICE,
 		     "%s is %s (line %u) already%s%s; expected one neighbor with this address on a node", n->text,
 		     path ? path : "another", other->place.line, node ? ", on node " : "",
@@ -188,10 +190,12 @@ static int check_peerings(struct claims *all, const struct yaml_node *neighbors)
 		return -ENOMEM;
 	for (const struct yaml_node *m = neighbors; m; m = m->next) {
 		const struct config_neighbor *neighbor = m->object;
+		const struct yaml_node *at = yaml_get(m, "address");
 
-		for (size_t k = 0; neighbor && yaml_get(m, "address") && k < neighbor->n_nodes; k++)
-			peerings[i++] = (struct peering){neighbor, neighbor->nodes[k], yaml_get(m, "address")};
+		for (size_t k = 0; neighbor && at && k < neighbor->n_nodes; k++)
+			peerings[i++] = (struct peering){neighbor, neighbor->nodes[k], at};
 	}
+	n = i;
 	qsort(peerings, n, sizeof(*peerings), peering_compare);
 	for (i = 1; i < n; i++) {
 		const struct peering *a = &peerings[i - 1], *b = &peerings[i];

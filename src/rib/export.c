@@ -378,7 +378,7 @@ static int draft_port(struct export *ex, const struct speaking *s, struct draft 
 
 	if (r == 0 && !s->port.silent)
 		r = s->vrf ? draft_evpn(ex, s, drafts, &length) : draft_unicast(ex, s, drafts, &length);
-	for (size_t i = 0; r == 0 && i < length; i++) {
+	for (size_t i = 0; r >= 0 && i < length; i++) {
 		drafts[i].route = route_obtain(ex, &drafts[i].nlri.key);
 		if (!drafts[i].route)
 			r = -ENOMEM;
