@@ -187,7 +187,7 @@ static int put_mesh(struct bgp *b, const struct config *c)
 
 		if (c->nodes[i].foreign || &c->nodes[i] == b->agent->self)
 			continue;
-		remote = config_path(b->agent->self, &c->nodes[i], &local);
+		remote = config_session(b->agent->self, &c->nodes[i], &local);
 		if (!remote)
 			continue;
 		w.config = config_of(b, c->bgp, remote);

@@ -465,6 +465,20 @@ const struct addr *config_path(const struct config_node *from, const struct conf
 	return NULL;
 }
 
+const struct addr *config_session(const struct config_node *self, const struct config_node *other,
+				  const struct addr **source)
+{
+	const struct addr *local, *remote;
+
+	if (self->router_id > other->router_id)
+		return config_path(self, other, source);
+	local = config_path(other, self, &remote);
+	if (!local)
+		return NULL;
+	*source = local;
+	return remote;
+}
+
 const struct config_tenant *config_native(const struct config *c)
 {
 	for (size_t t = 0; t < c->n_tenants; t++)

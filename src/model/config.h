@@ -229,6 +229,13 @@ bool config_bgp_equal(const struct config *a, const struct config *b); /* `bgp`,
 const struct addr *config_path(const struct config_node *from, const struct config_node *to,
 			       const struct addr **source);
 
+/*
+ * The address of `other` that a BGP session of the two has, and that of `self`: both ends choose the same, the first family
+ * in the order of the one with the lower router_id that the other has too.  NULL: there is none.
+ */
+const struct addr *config_session(const struct config_node *self, const struct config_node *other,
+				  const struct addr **source);
+
 /* The node's underlay address of a family, or NULL. */
 const struct addr *config_underlay(const struct config_node *n, bool v4);
 

@@ -121,6 +121,29 @@ static void paths_prefer_the_order_of_the_far_node(void **state)
 	assert_null(source);
 }
 
+/* Whatever the order in which either end prefers its addresses, both mean the same connection. */
+static void both_ends_of_a_session_choose_the_same_addresses(void **state)
+{
+	struct addr four = address("192.0.2.1"), six = address("2001:db8::1"), its_four = address("192.0.2.2"),
+		    its_six = address("2001:db8::2");
+	struct addr lists[][2] = {{four, six}, {six, four}, {four}, {six}};
+	struct addr its[][2] = {{its_four, its_six}, {its_six, its_four}, {its_four}, {its_six}};
+
+	for (size_t i = 0; i < 4; i++)
+		for (size_t k = 0; k < 4; k++) {
+			struct config_node low = {.router_id = 1, .underlay = lists[i], .n_underlay = i < 2 ? 2 : 1},
+					   high = {.router_id = 2, .underlay = its[k], .n_underlay = k < 2 ? 2 : 1};
+			const struct addr *here = NULL, *there = NULL, *near = config_session(&high, &low, &there),
+					  *far = config_session(&low, &high, &here);
+
+			assert_int_equal(far != NULL, i < 2 || k < 2 || i == k);
+			assert_ptr_equal(far, there);
+			assert_ptr_equal(near, here);
+			if (far && i < 2 && k < 2)
+				assert_ptr_equal(near, &lists[i][0]);
+		}
+}
+
 static void owners_differ_and_are_never_nobody(void **state)
 {
 	const uint64_t owners[] = {
@@ -251,6 +274,7 @@ int main(void)
 		cmocka_unit_test(neighbor_without_nodes_is_for_all_that_run_isthmusd),
 		cmocka_unit_test(families_depend_on_the_side_of_the_border),
 		cmocka_unit_test(paths_prefer_the_order_of_the_far_node),
+		cmocka_unit_test(both_ends_of_a_session_choose_the_same_addresses),
 		cmocka_unit_test(owners_differ_and_are_never_nobody),
 		cmocka_unit_test(entries_are_told_apart_by_key_and_value),
 		cmocka_unit_test(enumerations_have_names),
