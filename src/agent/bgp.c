@@ -167,14 +167,15 @@ static void on_state(void *arg, const struct neighbor_config *n, enum neighbor_s
 		return;
 	addr_format(&n->remote, address);
 	if (state == NEIGHBOR_ESTABLISHED) {
-		log_info("BGP: %s (%s): established", p->name, address);
+		log_limited(&p->state_limit, LOG_LEVEL_INFO, "BGP: %s (%s): established", p->name, address);
 		p->down_ms = 0;
 		if (speaker_neighbor_stats(b->speaker, &n->remote, &stats) == 0)
 			p->router_id = stats.remote_id;
 		if (bgp_peer_tell(b, p) < 0)
 			agent_out_of_memory(b->agent);
 	} else if (old == NEIGHBOR_ESTABLISHED) {
-		log_warning("BGP: %s (%s): down: %s", p->name, address, reason ? reason : "no reason was given");
+		log_limited(&p->state_limit, LOG_LEVEL_WARNING, "BGP: %s (%s): down: %s", p->name, address,
+			    reason ? reason : "no reason was given");
 		p->down_ms = now_ms(b);
 	} else {
 		log_debug("BGP: %s (%s): %s, was %s%s%s", p->name, address, neighbor_state_name(state),

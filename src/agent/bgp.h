@@ -37,7 +37,7 @@ struct bgp_peer {
 	bool limited;       /* may speak for these tenants only */
 	bool keyless;       /* its password file cannot be used: it is kept down */
 	uint64_t down_ms;   /* since when it is not Established; 0 = it is */
-	struct log_limit notice_limit; /* its own: what one neighbor causes does not hide what is said of another */
+	struct log_limit notice_limit, state_limit; /* its own: what one neighbor causes does not hide what is said of another */
 };
 
 struct bgp {

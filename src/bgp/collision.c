@@ -47,6 +47,13 @@ static void close_collision(struct session *session)
 	session_cease(session, CEASE_COLLISION, NULL, ENDING_COLLISION | ENDING_KEEP);
 }
 
+bool collision_is_possible(const struct session *session)
+{
+	const struct session *other = other_of(session);
+
+	return other && other->state >= NEIGHBOR_OPENSENT;
+}
+
 bool collision_resolve(struct session *session)
 {
 	struct conn *conn = session->conn;

@@ -353,24 +353,36 @@ static void on_established(struct session *session)
 	restart_check_ready(n->speaker);
 }
 
+/* What a NOTIFICATION says of how the session ended. */
+static unsigned ending_of(const struct session *session, const struct notification *error, bool hard)
+{
+	unsigned flags = ENDING_BLAME;
+
+	/*
+	 * Losing a collision is no fault, and the neighbor has not gone; but there must have been one.  Who leaves us alone
+	 * for a while must not be left alone longer for it; a session that was up was not refused.
+	 */
+	if (error->code == NOTIFICATION_CEASE && error->subcode == CEASE_COLLISION && !hard &&
+	    (session->state != NEIGHBOR_ESTABLISHED || collision_is_possible(session)))
+		return ENDING_COLLISION | ENDING_KEEP;
+	if (error->code == NOTIFICATION_CEASE && error->subcode == CEASE_CONNECTION_REJECTED &&
+	    session->state != NEIGHBOR_ESTABLISHED)
+		flags = 0;
+	if (both_keep_over_notification(session) && !hard)
+		flags |= ENDING_KEEP; /* RFC 8538 4 */
+	return flags;
+}
+
 static void on_notification(struct session *session, struct reader body)
 {
 	struct neighbor *n = session->neighbor;
 	struct notification error;
 	char text[sizeof(n->stats.last_error)];
-	unsigned flags = ENDING_BLAME;
 	bool hard;
 
 	notification_decode(body, &error, &hard);
 	describe("received", &error, hard, text, sizeof(text));
-	if (both_keep_over_notification(session) && !hard)
-		flags |= ENDING_KEEP; /* RFC 8538 4 */
-	/* Losing a collision is no fault, and who leaves us alone for a while must not be left alone longer for it. */
-	if (error.code == NOTIFICATION_CEASE && error.subcode == CEASE_COLLISION)
-		flags = ENDING_COLLISION | ENDING_KEEP; /* it has not gone */
-	if (error.code == NOTIFICATION_CEASE && error.subcode == CEASE_CONNECTION_REJECTED)
-		flags &= ~(unsigned)ENDING_BLAME;
-	neighbor_drop(n, session, flags, text);
+	neighbor_drop(n, session, ending_of(session, &error, hard), text);
 }
 
 static void on_refresh(struct session *session, struct reader body)

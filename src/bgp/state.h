@@ -148,6 +148,8 @@ void session_cease(struct session *session, enum notification_cease subcode, con
 /* An OPEN has come.  False: this session lost and has ended. */
 bool collision_resolve(struct session *session);
 void collision_established(struct session *session); /* ends those that cannot win any more */
+/* Is there another connection, on which the neighbor may have had our OPEN? */
+bool collision_is_possible(const struct session *session);
 
 /* ---- receive.c ---- */
 
