@@ -42,6 +42,11 @@ static bool is_young(const struct session *session)
 	return session->neighbor->speaker->now_ms - session->established_ms < YOUNG_MS;
 }
 
+static bool both_restart(const struct session *session)
+{
+	return session->open.capabilities.graceful_restart && session->neighbor->config.restart_s > 0;
+}
+
 static void close_collision(struct session *session)
 {
 	session_cease(session, CEASE_COLLISION, NULL, ENDING_COLLISION | ENDING_KEEP);
@@ -62,7 +67,7 @@ bool collision_resolve(struct session *session)
 	if (!other || other->state < NEIGHBOR_OPENCONFIRM)
 		return true;
 	if (other->state == NEIGHBOR_ESTABLISHED && !is_young(other)) {
-		if (other->open.capabilities.graceful_restart && session->open.capabilities.graceful_restart) {
+		if (both_restart(other) && both_restart(session)) {
 			neighbor_drop(other->neighbor, other, ENDING_KEEP, "the neighbor began anew");
 			return session_is(session, conn);
 		}
@@ -77,15 +82,16 @@ bool collision_resolve(struct session *session)
 	return session_is(session, conn);
 }
 
-/* One whose OPEN is still to come stays only if it would win then. */
+/*
+ * One whose OPEN is still to come stays only if it would win then; an attempt that hangs would, minutes later, pass for a
+ * neighbor that began anew.
+ */
 void collision_established(struct session *session)
 {
 	struct session *other = other_of(session);
 
-	if (other && other->state < NEIGHBOR_OPENCONFIRM && wins(session, other)) {
-		if (other->state == NEIGHBOR_OPENSENT)
-			close_collision(other);
-		else
-			session_end(other, true);
-	}
+	if (other && other->state == NEIGHBOR_CONNECT)
+		session_end(other, true);
+	else if (other && other->state == NEIGHBOR_OPENSENT && wins(session, other))
+		close_collision(other);
 }
