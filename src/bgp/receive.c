@@ -33,6 +33,18 @@ static const char *refusal(const struct session *session, const struct route_att
 	return NULL;
 }
 
+/*
+ * Stale routes are those of the session before, and a neighbor that renumbered over its restart may not have been told that
+ * we still hold them; they go with its End-of-RIB, and count then.  Till then what it may hold is bounded, too: by twice
+ * the limit.
+ */
+static size_t allowed(const struct neighbor *n, enum route_family f)
+{
+	size_t limit = n->config.max_prefix[f];
+
+	return limit + (n->n_stale[f] < limit ? n->n_stale[f] : limit);
+}
+
 /* RFC 4486 4: the data name the family and the limit. */
 static void check_limit(struct session *session, enum route_family f)
 {
@@ -42,7 +54,7 @@ static void check_limit(struct session *session, enum route_family f)
 	struct writer w = writer_over(data, sizeof(data));
 	struct notification error = {NOTIFICATION_CEASE, CEASE_MAXIMUM_PREFIXES, data, sizeof(data)};
 
-	if (limit == 0 || n->stats.n_received[f] <= limit)
+	if (limit == 0 || n->stats.n_received[f] <= allowed(n, f))
 		return;
 	writer_u16(&w, family_afi(f));
 	writer_u8(&w, family_safi(f));
@@ -116,6 +128,7 @@ static void disable(struct session *session, enum route_family f)
 	n->stats.families = session->update.families;
 	advertise_end_family(n, f);
 	restart_forget(n, f);
+	restart_resolve(n, f);
 }
 
 static void report(struct session *session, const struct update *u)

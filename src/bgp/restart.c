@@ -41,6 +41,7 @@ static void sweep(struct neighbor *n, enum route_family f)
 	size_t gone, *n_received = &n->stats.n_received[f];
 
 	n->stats.stale &= ~ROUTE_FAMILY_BIT(f);
+	n->n_stale[f] = 0;
 	if (n->stats.stale == 0)
 		timer_clear(&s->timers, &n->restart);
 	gone = s->ops->neighbor_swept(s->arg, &n->config, f);
@@ -65,6 +66,7 @@ void restart_on_timer(void *arg)
 	for (enum route_family f = 0; f < ROUTE_FAMILY_MAX; f++)
 		if (n->stats.stale & ROUTE_FAMILY_BIT(f))
 			sweep(n, f);
+	receive_check_limits(n);
 }
 
 void restart_on_lost(struct neighbor *n, struct session *session, unsigned flags)
@@ -89,6 +91,7 @@ void restart_on_lost(struct neighbor *n, struct session *session, unsigned flags
 	for (enum route_family f = 0; f < ROUTE_FAMILY_MAX; f++) {
 		if ((kept & ROUTE_FAMILY_BIT(f)) && !n->removed) {
 			n->stats.stale |= ROUTE_FAMILY_BIT(f);
+			n->n_stale[f] = n->stats.n_received[f];
 			timer_set(&s->timers, &n->restart, s->now_ms + n->restart_s * 1000u);
 			s->ops->neighbor_stale(s->arg, &n->config, f);
 		} else if (families & ROUTE_FAMILY_BIT(f)) {
@@ -115,10 +118,10 @@ void restart_on_established(struct neighbor *n, struct session *session)
 void restart_on_end_of_rib(struct neighbor *n, enum route_family f)
 {
 	n->eor_in |= ROUTE_FAMILY_BIT(f);
-	n->resolved |= ROUTE_FAMILY_BIT(f);
 	if (n->stats.stale & ROUTE_FAMILY_BIT(f))
 		sweep(n, f);
-	restart_check_ready(n->speaker);
+	restart_resolve(n, f);
+	receive_check_limits(n);
 }
 
 /* ---- after a restart of ours ---- */
@@ -139,20 +142,33 @@ void restart_check_ready(struct speaker *s)
 	struct neighbor *n;
 	size_t cursor = 0;
 
-	if (!timer_is_armed(&s->deferral))
+	if (!s->begun || !timer_is_armed(&s->deferral))
 		return;
 	while ((n = hmap_next(&s->neighbors, &cursor)))
-		if (!n->config.shutdown)
+		if (!n->config.shutdown && n->config.restart_s > 0)
 			waiting |= n->config.families & ~n->resolved;
-	make_ready(s, ~waiting, "all neighbors have sent their routes");
+	make_ready(s, ~waiting, "nobody has more routes to send");
 	if (!waiting)
 		timer_clear(&s->timers, &s->deferral);
 }
 
+void restart_resolve(struct neighbor *n, enum route_family f)
+{
+	n->resolved |= ROUTE_FAMILY_BIT(f);
+	restart_check_ready(n->speaker);
+}
+
+/* Fires at once, when the neighbors are known, and when the time for them is over. */
 void restart_on_deferral(void *arg)
 {
 	struct speaker *s = arg;
 
+	if (!s->begun && s->config.restarting) {
+		s->begun = true;
+		timer_set(&s->timers, &s->deferral, s->now_ms + s->config.deferral_s * 1000u);
+		restart_check_ready(s);
+		return;
+	}
 	make_ready(s, UINT32_MAX, s->config.restarting ? "not all neighbors have sent their routes in time"
 						       : "nothing was there before");
 }

@@ -75,7 +75,7 @@ int speaker_new(const struct speaker_config *config, struct attrs *table, const 
 		speaker_free(s);
 		return r;
 	}
-	timer_set(&s->timers, &s->deferral, now_ms + (config->restarting ? config->deferral_s * 1000u : 0));
+	timer_set(&s->timers, &s->deferral, now_ms);
 	*out = s;
 	return 0;
 }

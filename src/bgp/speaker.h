@@ -33,7 +33,8 @@ struct speaker_config {
 	uint32_t id;          /* BGP identifier, not 0, one of its own in the AS (RFC 6286) */
 	bool restarting;      /* somebody ran here before, and neighbors may keep its routes (RFC 4724) */
 	bool forwarding;      /* ... and what it left forwards still */
-	uint16_t deferral_s;  /* after a restart: how long to wait for neighbors before `ready`; above 0 */
+	/* After a restart: how long to wait for the neighbors that are known at the first speaker_tick before `ready`; above 0. */
+	uint16_t deferral_s;
 };
 
 #define SPEAKER_DEFERRAL_S 120

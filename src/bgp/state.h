@@ -56,6 +56,7 @@ struct neighbor {
 	uint64_t prefix_hold_ms; /* the last one */
 	uint16_t restart_s;      /* the neighbor's */
 	uint32_t eor_in;      /* families whose End-of-RIB came in this session */
+	size_t n_stale[ROUTE_FAMILY_MAX]; /* of n_received, when the session was lost: so many may still be stale */
 	uint32_t resolved;    /* families for which nobody has to wait for this neighbor after a restart */
 	struct grant *grant;  /* of what it is told; NULL = everything.  config.export_tenants points into it */
 	struct adjout_member *members[ROUTE_FAMILY_MAX]; /* NULL: there is no session, or none of this family */
@@ -79,6 +80,7 @@ struct speaker {
 	struct adjout *out[ROUTE_FAMILY_MAX];
 	uint32_t synced, ready; /* families */
 	bool stopped;
+	bool begun;            /* the neighbors that it was made with are known */
 	unsigned depth; /* of calls */
 	TAILQ_HEAD(neighbor_dirty, neighbor) dirty;
 	struct conn *gone_conns;
@@ -175,6 +177,7 @@ struct capabilities restart_capabilities(const struct neighbor *n); /* the part 
 void restart_on_established(struct neighbor *n, struct session *session);
 void restart_on_lost(struct neighbor *n, struct session *session, unsigned flags); /* enum ending_flag */
 void restart_on_end_of_rib(struct neighbor *n, enum route_family f);
+void restart_resolve(struct neighbor *n, enum route_family f); /* nobody has to wait for it any more */
 void restart_forget(struct neighbor *n, enum route_family f); /* all its routes of the family go */
 void restart_check_ready(struct speaker *s); /* after a restart: has everybody told us? */
 void restart_on_timer(void *arg);            /* of the neighbor: stale routes go */

@@ -165,6 +165,102 @@ static void after_a_restart_nobody_is_waited_for_longer_than_the_deferral(void *
 	rig_free(rig);
 }
 
+/* Who is not asked to keep our routes sends no End-of-RIB, and who is down by configuration nothing at all. */
+static void after_a_restart_nobody_is_waited_for_who_has_nothing_to_say(void **state)
+{
+	static const struct speaker_config restarted = {.as = RIG_AS, .id = RIG_ID, .restarting = true, .deferral_s = 100};
+	static const struct {
+		bool neighbor;
+		uint16_t restart_s;
+		bool shutdown, ready;
+	} rows[] = {{false, 0, false, true}, {true, 0, false, true}, {true, 60, true, true}, {true, 60, false, false}};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct rig *rig = rig_new(&restarted);
+		struct neighbor_config c = rig_config();
+
+		c.restart_s = rows[i].restart_s;
+		c.shutdown = rows[i].shutdown;
+		if (rows[i].neighbor)
+			rig_put(rig, &c);
+		rig_run(rig, 1);
+		assert_int_equal(rig->ready, rows[i].ready ? RIG_ALL : 0);
+		rig_free(rig);
+	}
+}
+
+/* An End-of-RIB of a family that was disabled will not be heard. */
+static void after_a_restart_a_disabled_family_is_not_waited_for(void **state)
+{
+	static const struct speaker_config restarted = {.as = RIG_AS, .id = RIG_ID, .restarting = true, .deferral_s = 100};
+	static const uint8_t beyond[] = {0, 25, 70, 2, 200, 0}; /* MP_UNREACH: an EVPN route that is longer than its attribute */
+	struct rig *rig = rig_new(&restarted);
+	struct neighbor_config c = rig_config();
+	struct open o = rig_open_restart();
+	uint8_t message[64];
+	struct writer w = writer_over(message, sizeof(message));
+	size_t mark;
+	uint64_t h;
+
+	c.families = EVPN;
+	c.disable_family = true;
+	rig_put(rig, &c);
+	h = rig_establish(rig, PEER, &o);
+	rig_run(rig, 1);
+	assert_int_equal(rig->ready, RIG_ALL & ~EVPN);
+	mark = message_begin(&w, MESSAGE_UPDATE);
+	writer_u16(&w, 0);
+	writer_u16(&w, 3 + sizeof(beyond));
+	writer_u8(&w, ATTR_OPTIONAL);
+	writer_u8(&w, ATTR_MP_UNREACH);
+	writer_u8(&w, sizeof(beyond));
+	writer_bytes(&w, beyond, sizeof(beyond));
+	message_end(&w, mark);
+	rig_say(rig, h, &w);
+	assert_int_equal(rig_stats(rig, PEER).families, 0);
+	assert_int_equal(rig->ready, RIG_ALL);
+	rig_free(rig);
+}
+
+/* Of a limit of 100: who was given other routes while it restarted has not more for the old ones that we still hold. */
+static void too_many_prefixes_are_those_that_a_neighbor_names_now(void **state)
+{
+	static const struct {
+		unsigned before, again, others;
+		bool ends_now, ends_with_the_rest;
+	} rows[] = {{60, 0, 60, false, false},  {100, 0, 100, false, false}, {60, 0, 101, true, true},
+		    {60, 60, 40, false, false}, {60, 60, 41, false, true},   {100, 100, 101, true, true}};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct rig *rig = rig_new(NULL);
+		struct neighbor_config c = rig_config();
+		struct open o = rig_open_restart();
+		const struct route_attrs *a = rig_attrs(rig->attrs, 1);
+		uint64_t h;
+
+		c.passive = true;
+		c.max_prefix[ROUTE_EVPN] = 100;
+		rig_put(rig, &c);
+		rig_run(rig, 0);
+		h = rig_establish(rig, PEER, &o);
+		rig_say_routes(rig, h, 0, rows[i].before, a);
+		rig_close(rig, h);
+		rig_run(rig, 3000);
+		h = rig_establish(rig, PEER, &o);
+		rig_say_routes(rig, h, 0, rows[i].again, a);
+		for (unsigned n = 0; n < rows[i].others && rig->state == NEIGHBOR_ESTABLISHED; n++)
+			rig_say_routes(rig, h, 1000 + n, 1, a);
+		assert_int_equal(rig->state != NEIGHBOR_ESTABLISHED, rows[i].ends_now);
+		if (!rows[i].ends_now)
+			rig_say_end_of_rib(rig, h, ROUTE_EVPN);
+		assert_int_equal(rig->state != NEIGHBOR_ESTABLISHED, rows[i].ends_with_the_rest);
+		if (rows[i].ends_now || rows[i].ends_with_the_rest)
+			assert_non_null(strstr(rig->reason, "Maximum Number of Prefixes"));
+		attrs_unref(rig->attrs, a);
+		rig_free(rig);
+	}
+}
+
 static void a_planned_stop_tells_nothing_so_that_routes_are_kept(void **state)
 {
 	struct rig *rig = rig_new(NULL);
@@ -195,6 +291,9 @@ int main(void)
 		cmocka_unit_test(routes_of_a_neighbor_that_restarts_are_kept_as_long_as_agreed),
 		cmocka_unit_test(a_restart_of_ours_says_so_until_everybody_has_told_us_all),
 		cmocka_unit_test(after_a_restart_nobody_is_waited_for_longer_than_the_deferral),
+		cmocka_unit_test(after_a_restart_nobody_is_waited_for_who_has_nothing_to_say),
+		cmocka_unit_test(after_a_restart_a_disabled_family_is_not_waited_for),
+		cmocka_unit_test(too_many_prefixes_are_those_that_a_neighbor_names_now),
 		cmocka_unit_test(a_planned_stop_tells_nothing_so_that_routes_are_kept),
 	};
 
