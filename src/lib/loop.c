@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/loop.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
@@ -11,7 +12,7 @@
 
 #include "lib/cleanup.h"
 
-#define EVENTS_PER_TURN 64
+#define EVENTS_AT_ONCE 64
 
 struct loop_io {
 	struct loop_io *previous, *next; /* in loop->ios or, once removed, in loop->dead */
@@ -51,7 +52,7 @@ struct loop {
 	struct loop_signals *signals;
 	struct loop_timer **heap; /* armed timers, earliest first */
 	size_t n_heap, heap_size; /* used; allocated, never less than the number of timers */
-	size_t n_timers;
+	size_t n_timers, n_ios;
 };
 
 static uint64_t boottime_ms(void *arg)
@@ -145,8 +146,17 @@ int loop_io_add(struct loop *loop, int fd, uint32_t events, loop_io_fn fn, void 
 	if (io->next)
 		io->next->previous = io;
 	loop->ios = io;
+	loop->n_ios++;
 	*out = io;
 	return 0;
+}
+
+void loop_io_modify(struct loop *loop, struct loop_io *io, uint32_t events)
+{
+	struct epoll_event event = {.events = events, .data.ptr = io};
+	int r = epoll_ctl(loop->epoll_fd, EPOLL_CTL_MOD, io->fd, &event);
+
+	assert(r == 0); /* it takes no memory, and the descriptor is there as long as its source is */
 }
 
 void loop_io_remove(struct loop *loop, struct loop_io *io)
@@ -161,6 +171,7 @@ void loop_io_remove(struct loop *loop, struct loop_io *io)
 		loop->ios = io->next;
 	if (io->next)
 		io->next->previous = io->previous;
+	loop->n_ios--;
 	io->removed = true;
 	io->next = loop->dead;
 	loop->dead = io;
@@ -332,16 +343,17 @@ static int wait_ms(struct loop *loop, int timeout_ms)
 	return left_ms > INT_MAX ? INT_MAX : (int)left_ms;
 }
 
-int loop_step(struct loop *loop, int timeout_ms)
+/* As many events as are there, up to a number; how many they were. */
+static int serve(struct loop *loop, int timeout_ms)
 {
-	struct epoll_event events[EVENTS_PER_TURN];
-	int n = epoll_wait(loop->epoll_fd, events, EVENTS_PER_TURN, wait_ms(loop, timeout_ms));
+	struct epoll_event events[EVENTS_AT_ONCE];
+	int n = epoll_wait(loop->epoll_fd, events, EVENTS_AT_ONCE, timeout_ms);
 
 	/* Stopped, and continued: what has come meanwhile is heard before a timer says that nothing did. */
 	if (n < 0 && errno == EINTR)
-		n = epoll_wait(loop->epoll_fd, events, EVENTS_PER_TURN, 0);
-	if (n < 0 && errno != EINTR)
-		return -errno;
+		n = epoll_wait(loop->epoll_fd, events, EVENTS_AT_ONCE, 0);
+	if (n < 0)
+		return errno == EINTR ? 0 : -errno;
 	loop->now_ms = loop->clock(loop->clock_arg);
 	for (int i = 0; i < n && !loop->stopped; i++) {
 		struct loop_io *io = events[i].data.ptr;
@@ -349,6 +361,20 @@ int loop_step(struct loop *loop, int timeout_ms)
 		if (!io->removed)
 			io->fn(io->arg, events[i].events);
 	}
+	return n;
+}
+
+int loop_step(struct loop *loop, int timeout_ms)
+{
+	int n = serve(loop, wait_ms(loop, timeout_ms));
+
+	/* The kernel takes those that have been served last, so that in so many rounds everybody has had his turn. */
+	for (size_t rounds = loop->n_ios / EVENTS_AT_ONCE; n == EVENTS_AT_ONCE && rounds > 0; rounds--)
+		n = serve(loop, 0);
+	if (n < 0)
+		return n;
+	if (n == 0)
+		loop->now_ms = loop->clock(loop->clock_arg);
 	fire_timers(loop);
 	free_ios(TAKE_PTR(loop->dead));
 	return 0;

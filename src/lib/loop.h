@@ -5,7 +5,8 @@
  * loop_new, add sources and timers, loop_run until loop_stop, loop_free.  Callbacks run on the thread that calls
  * loop_run; they may add and remove any source, themselves included.  Time is CLOCK_BOOTTIME in milliseconds; a test
  * replaces it with loop_set_clock and drives loop_step.  Sources are owned by the loop from add to remove; the
- * descriptor stays the caller's.
+ * descriptor stays the caller's.  In a turn first every descriptor that is ready is served, and then the timers that are
+ * due.
  */
 #ifndef ISTHMUS_LOOP_H
 #define ISTHMUS_LOOP_H
@@ -29,6 +30,7 @@ uint64_t loop_now_ms(const struct loop *loop); /* of this turn */
 void loop_set_clock(struct loop *loop, uint64_t (*now_ms)(void *arg), void *arg);
 
 int loop_io_add(struct loop *loop, int fd, uint32_t events, loop_io_fn fn, void *arg, struct loop_io **out);
+void loop_io_modify(struct loop *loop, struct loop_io *io, uint32_t events); /* waits for these instead */
 void loop_io_remove(struct loop *loop, struct loop_io *io); /* NULL allowed */
 
 /* One shot: fires once at or after `at_ms`; arm again with loop_timer_set; at_ms 0 = disarmed.  Armed by a timer's

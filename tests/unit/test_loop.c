@@ -2,6 +2,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -177,6 +178,65 @@ static void a_removed_descriptor_is_not_called_in_the_same_turn(void **state)
 		close(pair.fds[i / 2][i % 2]);
 }
 
+static struct crowd {
+	struct loop *loop;
+	unsigned served[200];
+	bool fired;
+} crowd;
+
+static void on_served(void *arg, uint32_t events)
+{
+	(*(unsigned *)arg)++;
+}
+
+static void on_due(void *arg)
+{
+	for (size_t i = 0; i < 200; i++)
+		assert_int_not_equal(crowd.served[i], 0);
+	crowd.fired = true;
+}
+
+/* Who waits for something by then must have been asked first: everybody, however many they are. */
+static void timers_come_behind_all_that_is_there(void **state)
+{
+	struct loop_timer *timer;
+	struct loop_io *io;
+	int fds[2];
+
+	crowd = (struct crowd){.loop = virtual_loop()};
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(write(fds[1], "x", 1), 1);
+	for (int i = 0; i < 200; i++)
+		assert_int_equal(loop_io_add(crowd.loop, dup(fds[0]), EPOLLIN, on_served, &crowd.served[i], &io), 0);
+	assert_int_equal(loop_timer_add(crowd.loop, on_due, NULL, &timer), 0);
+	loop_timer_set(crowd.loop, timer, virtual_ms);
+	assert_int_equal(loop_step(crowd.loop, -1), 0);
+	assert_true(crowd.fired);
+	loop_free(crowd.loop);
+	closefrom(fds[0]);
+}
+
+static void a_source_may_wait_for_something_else(void **state)
+{
+	struct loop_io *io;
+	int fds[2];
+
+	crowd = (struct crowd){.loop = virtual_loop()};
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(loop_io_add(crowd.loop, fds[1], 0, on_served, crowd.served, &io), 0);
+	loop_step(crowd.loop, 0);
+	assert_int_equal(crowd.served[0], 0);
+	loop_io_modify(crowd.loop, io, EPOLLOUT);
+	loop_step(crowd.loop, 0);
+	assert_int_equal(crowd.served[0], 1);
+	loop_io_modify(crowd.loop, io, 0);
+	loop_step(crowd.loop, 0);
+	assert_int_equal(crowd.served[0], 1);
+	loop_free(crowd.loop);
+	close(fds[0]);
+	close(fds[1]);
+}
+
 static void on_stop(void *arg, uint32_t events)
 {
 	loop_stop(arg, 7);
@@ -255,6 +315,8 @@ int main(void)
 		cmocka_unit_test(a_timer_that_arms_itself_for_now_does_not_hold_the_loop),
 		cmocka_unit_test(a_callback_may_remove_itself_and_others),
 		cmocka_unit_test(a_removed_descriptor_is_not_called_in_the_same_turn),
+		cmocka_unit_test(timers_come_behind_all_that_is_there),
+		cmocka_unit_test(a_source_may_wait_for_something_else),
 		cmocka_unit_test(run_ends_with_the_code_of_stop),
 		cmocka_unit_test(signals_come_as_events),
 		cmocka_unit_test(the_loop_waits_for_the_next_timer),
