@@ -92,11 +92,11 @@ static struct bgp_peer *peer_of(struct bgp *b, const struct neighbor_config *n)
 	return hmap_get(&b->peers, &n->remote);
 }
 
-static uint64_t do_connect(void *arg, const struct neighbor_config *n)
+static int do_connect(void *arg, const struct neighbor_config *n, uint64_t *handle)
 {
 	struct bgp *b = arg;
 
-	return bgp_sockets_connect(b->sockets, &n->remote);
+	return bgp_sockets_connect(b->sockets, &n->remote, handle);
 }
 
 static size_t do_send(void *arg, uint64_t handle, const uint8_t *data, size_t size)
@@ -311,9 +311,11 @@ int bgp_new(struct agent *a, struct bgp **out)
 	return 0;
 }
 
-/* What is learned goes with the next commit of the rib. */
+/* What is learned goes with the next commit of the rib, and what a former life left with the next audit. */
 static void forget(struct bgp *b)
 {
+	if (b->waiting)
+		b->agent->state->resync = true;
 	speaker_free(b->speaker);
 	bgp_sockets_free(b->sockets);
 	bgp_peers_forget(b);
@@ -365,6 +367,7 @@ static int listen_here(struct bgp *b)
 	const struct config *c = b->agent->config;
 	int r = bgp_sockets_listen(b->sockets, c->bgp->port, b->agent->self->underlay, b->agent->self->n_underlay);
 
+	b->deaf = r < 0;
 	agent_degrade(b->agent, REASON_BGP,
 		      r < 0 ? "BGP cannot listen on port %u: %s; %s" : NULL, c->bgp->port, strerror(-r),
 		      r == -EACCES ? "the sandbox was closed around the port of before: systemctl restart isthmusd"
@@ -378,7 +381,7 @@ static int begin(struct bgp *b)
 	struct speaker_config config = {.as = a->config->bgp->as,
 					.id = a->self->router_id,
 					.restarting = a->generation == 0 && datapath_adopted(a->dp),
-					.forwarding = true,
+					.forwarding = datapath_adopted(a->dp),
 					.deferral_s = SPEAKER_DEFERRAL_S};
 	int r;
 
@@ -386,8 +389,14 @@ static int begin(struct bgp *b)
 		b->waiting = CONFIG_ALL_FAMILIES;
 	b->as = config.as;
 	b->router_id = config.id;
-	r = speaker_new(&config, b->attrs, &speaker_ops, b, now_ms(b), &b->speaker);
-	return r < 0 ? r : bgp_sockets_new(a->loop, &socket_ops, b, &b->sockets);
+	r = bgp_sockets_new(a->loop, &socket_ops, b, &b->sockets);
+	if (r == 0)
+		r = speaker_new(&config, b->attrs, &speaker_ops, b, now_ms(b), &b->speaker);
+	if (r < 0) {
+		bgp_sockets_free(b->sockets);
+		b->sockets = NULL;
+	}
+	return r;
 }
 
 void bgp_configure(struct bgp *b)
@@ -408,6 +417,8 @@ void bgp_configure(struct bgp *b)
 		agent_degrade(b->agent, REASON_SESSIONS, NULL);
 		return;
 	}
+	if (!b->learn)
+		return; /* for want of memory, as bgp_show has said */
 	if (!b->speaker)
 		r = begin(b);
 	if (r == 0)
@@ -436,9 +447,12 @@ void bgp_check(struct bgp *b)
 	const struct bgp_peer *p;
 	char names[256] = "";
 	size_t n = 0, length = 0;
+	bool crowded = false;
 
 	if (!b || !b->speaker)
 		return;
+	if (b->deaf && listen_here(b) < 0)
+		agent_out_of_memory(b->agent);
 	for (size_t i = 0; (p = hmap_next(&b->peers, &i));) {
 		const struct neighbor_config *c = speaker_neighbor(b->speaker, &p->remote);
 		uint64_t patience = c ? (c->hold_s ? c->hold_s : NEIGHBOR_HOLD_S) * 1000ull : 0;
@@ -446,13 +460,15 @@ void bgp_check(struct bgp *b)
 
 		if (!c || !p->down_ms || (!p->keyless && (c->shutdown || now_ms(b) < p->down_ms + patience)))
 			continue;
+		crowded |= p->crowded;
 		if (n++ < DOWN_NAMED && length < sizeof(names))
 			length += (size_t)snprintf(names + length, sizeof(names) - length, "%s%s (%s)", n > 1 ? ", " : "",
 						   p->name, addr_format(&p->remote, address));
 	}
-	agent_degrade(b->agent, REASON_SESSIONS, n ? "no BGP session with %zu neighbor%s: %s%s; isthmus bgp neighbors says why"
-						   : NULL,
-		      n, n == 1 ? "" : "s", names, n > DOWN_NAMED ? " and others" : "");
+	agent_degrade(b->agent, REASON_SESSIONS, n ? "no BGP session with %zu neighbor%s: %s%s; %s" : NULL, n,
+		      n == 1 ? "" : "s", names, n > DOWN_NAMED ? " and others" : "",
+		      crowded ? "the kernel holds no more keys: raise net.core.optmem_max and restart"
+			      : "isthmus bgp neighbors says why");
 }
 
 bool bgp_free_duplicate(struct bgp *b, uint32_t vni, const struct mac *mac)

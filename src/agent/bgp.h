@@ -35,7 +35,8 @@ struct bgp_peer {
 	uint32_t *tenants;  /* VNIs; of `limited` */
 	size_t n_tenants;
 	bool limited;       /* may speak for these tenants only */
-	bool keyless;       /* its password file cannot be used: it is kept down */
+	bool keyless;       /* its key cannot be read, or not be set: it is kept down */
+	bool crowded;       /* ... as the kernel holds no more keys */
 	uint64_t down_ms;   /* since when it is not Established; 0 = it is */
 	struct log_limit notice_limit, state_limit; /* its own: what one neighbor causes does not hide what is said of another */
 };
@@ -53,6 +54,7 @@ struct bgp {
 	uint64_t life; /* counts what `bgp:` was taken away or begun anew: learn is another */
 	uint32_t as, router_id; /* that the speaker was made with */
 	uint32_t waiting;       /* families for which routes of a former life may still be named again, bits */
+	bool deaf;              /* on some address it cannot listen */
 	bool synced;            /* all that this node has was announced once */
 	struct log_limit alert_limit;
 };

@@ -20,6 +20,7 @@ struct wanted {
 	const char *name;
 	struct neighbor_config config;
 	const char *password_file;
+	char key[BGP_SOCKET_KEY_SIZE];
 	const struct config_grant *grant; /* of what it may bring; NULL = all */
 };
 
@@ -96,17 +97,24 @@ static struct bgp_peer *add_peer(struct bgp *b, const struct wanted *w)
 	return p;
 }
 
-/* The key in a file of one line.  *why is malloc'd: of an error, or of what is odd; else NULL. */
-static int key_in(const char *path, char key[static NEIGHBOR_MD5_SIZE], char **why)
+static void cleanup_secret(char **text)
 {
-	_cleanup_(free) char *text = NULL;
+	if (*text)
+		explicit_bzero(*text, strlen(*text));
+	free(*text);
+}
+
+/* The key in a file of one line.  *why is malloc'd: of an error, or of what is odd; else NULL. */
+static int key_in(const char *path, char key[static BGP_SOCKET_KEY_SIZE], char **why)
+{
+	_cleanup_(secret) char *text = NULL;
 	struct stat st;
 	size_t size = 0;
-	int r = file_read(path, NEIGHBOR_MD5_SIZE + 1, &text, &size);
+	int r = file_read(path, BGP_SOCKET_KEY_SIZE + 1, &text, &size);
 
 	if (r == 0 && size > 0 && text[size - 1] == '\n')
 		text[--size] = '\0';
-	if (r == 0 && size > 0 && size < NEIGHBOR_MD5_SIZE && strlen(text) == size && !strpbrk(text, "\r\n")) {
+	if (r == 0 && size > 0 && size < BGP_SOCKET_KEY_SIZE && strlen(text) == size && !strpbrk(text, "\r\n")) {
 		memcpy(key, text, size + 1);
 		if (stat(path, &st) == 0 && (st.st_mode & 077) &&
 		    text_format(why, "%s can be read by others; chmod 600 keeps the key to root", path) < 0)
@@ -121,17 +129,39 @@ static int key_in(const char *path, char key[static NEIGHBOR_MD5_SIZE], char **w
 }
 
 /* Without the key that is asked for there is no session: it would be one that anybody could have. */
+static void keep_down(struct bgp_peer *p, struct wanted *w, const char *why)
+{
+	p->keyless = true;
+	w->config.shutdown = true;
+	log_error("BGP: %s: there is no session without its key: %s", w->name, why);
+}
+
 static void read_key(struct bgp_peer *p, struct wanted *w)
 {
 	_cleanup_(free) char *why = NULL;
 
-	p->keyless = w->password_file && key_in(w->password_file, w->config.md5, &why) < 0;
-	if (p->keyless) {
-		log_error("BGP: %s: there is no session without its key: %s", w->name, why ? why : "no memory");
-		w->config.shutdown = true;
-	} else if (why) {
+	p->keyless = p->crowded = false;
+	w->config.keyed = w->password_file;
+	if (w->password_file && key_in(w->password_file, w->key, &why) < 0)
+		keep_down(p, w, why ? why : "no memory");
+	else if (why)
 		log_warning("BGP: %s: the key in %s", w->name, why);
-	}
+}
+
+/* A session that is to end is told so before, while its key still counts. */
+static int set_session(struct bgp *b, struct bgp_peer *p, struct wanted *w)
+{
+	uint64_t now_ms = loop_now_ms(b->agent->loop);
+	int r = speaker_neighbor_put(b->speaker, &w->config, now_ms);
+
+	if (r < 0 || p->keyless)
+		return r;
+	r = bgp_sockets_peer_put(b->sockets, &w->config.remote, &w->config.local, w->key, w->config.ttl_hops);
+	if (r == 0 || r == -ENOMEM)
+		return r;
+	p->crowded = r == -ENOBUFS;
+	keep_down(p, w, p->crowded ? "the kernel holds no more keys: raise net.core.optmem_max and restart" : strerror(-r));
+	return speaker_neighbor_put(b->speaker, &w->config, now_ms);
 }
 
 static int put(struct bgp *b, struct wanted *w)
@@ -155,9 +185,8 @@ static int put(struct bgp *b, struct wanted *w)
 	snprintf(w->config.description, sizeof(w->config.description), "%s", w->name);
 	r = set_grant(p, w->grant);
 	if (r == 0)
-		r = bgp_sockets_peer_put(b->sockets, &w->config.remote, &w->config.local, w->config.md5, w->config.ttl_hops);
-	if (r == 0)
-		r = speaker_neighbor_put(b->speaker, &w->config, loop_now_ms(b->agent->loop));
+		r = set_session(b, p, w);
+	explicit_bzero(w->key, sizeof(w->key));
 	return r < 0 ? r : bgp_peer_tell(b, p);
 }
 

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "agent/bgp_guard.h"
 #include "lib/cleanup.h"
 #include "lib/hmap.h"
 #include "lib/log.h"
@@ -26,17 +27,14 @@
 #define DRAIN_MS 5000
 #define PAUSE_MS 1000      /* without descriptors */
 #define CLASS 0xc0         /* CS6, routing protocols (RFC 4594 3.2) */
-#define TTL_MAX 255        /* RFC 5082 3: what starts with less has passed a router */
-
-#ifndef IPV6_MINHOPCOUNT
-#define IPV6_MINHOPCOUNT 73
-#endif
+#define UNSENT_MAX 16384   /* bytes in the kernel that wait for the window: the queue proper is the speaker's */
 
 struct peer {
 	struct addr remote; /* key */
 	struct addr local;
 	char key[BGP_SOCKET_KEY_SIZE];
 	uint8_t ttl_hops;
+	bool unkeyed; /* a listener does not have its key */
 	unsigned n_accepted;
 };
 
@@ -72,6 +70,7 @@ struct bgp_sockets {
 	uint16_t port;
 	struct listener listeners[LISTENERS];
 	struct hmap peers, connections;
+	size_t n_anywhere[2]; /* peers without a distance, of IPv6 and IPv4 */
 	uint64_t last_handle;
 	TAILQ_HEAD(tcp_list, tcp) draining; /* the oldest first */
 	size_t n_draining;
@@ -118,37 +117,29 @@ static int set(int fd, int level, int name, int value)
 	return setsockopt(fd, level, name, &value, sizeof(value)) < 0 ? -errno : 0;
 }
 
-/* An empty key takes the one that is there away. */
 static int set_key(int fd, const struct addr *remote, const char *key)
 {
-	struct tcp_md5sig md5 = {.tcpm_keylen = (uint16_t)strlen(key)};
 	union name name;
 
 	name_of(remote, 0, &name);
-	memcpy(&md5.tcpm_addr, &name.room, sizeof(md5.tcpm_addr));
-	memcpy(md5.tcpm_key, key, md5.tcpm_keylen);
-	if (setsockopt(fd, IPPROTO_TCP, TCP_MD5SIG, &md5, sizeof(md5)) < 0)
-		return errno == ENOENT && !*key ? 0 : -errno;
-	return 0;
+	return bgp_guard_key(fd, &name.room, key);
 }
 
 /* Of both kinds of socket. */
 static int set_common(int fd, bool v4)
 {
-	int r = set(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_TTL : IPV6_UNICAST_HOPS, TTL_MAX);
+	int r = set(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_TTL : IPV6_UNICAST_HOPS, BGP_GUARD_TTL);
 
 	if (r == 0)
 		r = set(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_TOS : IPV6_TCLASS, CLASS);
+	if (r == 0)
+		r = set(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_MAX);
 	return r < 0 ? r : set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 }
 
 static int set_distance(int fd, const struct peer *p)
 {
-	bool v4 = addr_is_v4(&p->remote);
-
-	if (!p->ttl_hops)
-		return 0;
-	return set(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_MINTTL : IPV6_MINHOPCOUNT, TTL_MAX + 1 - p->ttl_hops);
+	return bgp_guard_distance(fd, addr_is_v4(&p->remote), p->ttl_hops);
 }
 
 /* ---- connections --------------------------------------------------------------------------------------------------- */
@@ -156,11 +147,9 @@ static int set_distance(int fd, const struct peer *p)
 static void on_tcp(void *arg, uint32_t events);
 static void arm(struct bgp_sockets *s);
 
-static int watch(struct tcp *t, uint32_t events)
+static void watch(struct tcp *t, uint32_t events)
 {
-	loop_io_remove(t->all->loop, t->io);
-	t->io = NULL;
-	return loop_io_add(t->all->loop, t->fd, events, on_tcp, t, &t->io);
+	loop_io_modify(t->all->loop, t->io, events);
 }
 
 static void tcp_free(struct tcp *t, bool reset)
@@ -196,7 +185,7 @@ static struct tcp *tcp_new(struct bgp_sockets *s, int fd, const struct addr *rem
 		free(t);
 		return NULL;
 	}
-	if (watch(t, state == CONNECTING ? EPOLLOUT : EPOLLIN) < 0) {
+	if (loop_io_add(s->loop, fd, state == CONNECTING ? EPOLLOUT : EPOLLIN, on_tcp, t, &t->io) < 0) {
 		hmap_remove(&s->connections, &t->handle);
 		free(t);
 		return NULL;
@@ -243,12 +232,11 @@ static void finish_connecting(struct tcp *t)
 	struct bgp_sockets *s = t->all;
 	int error = error_of(t->fd);
 
-	if (error == 0 && watch(t, EPOLLIN) < 0)
-		error = ENOMEM;
 	if (error) {
 		end(t, strerror(error));
 		return;
 	}
+	watch(t, EPOLLIN);
 	t->state = OPEN;
 	s->ops->connected(s->arg, t->handle);
 }
@@ -283,10 +271,7 @@ static void on_tcp(void *arg, uint32_t events)
 		return;
 	}
 	if (events & EPOLLOUT) {
-		if (watch(t, EPOLLIN) < 0) {
-			end(t, strerror(ENOMEM));
-			return;
-		}
+		watch(t, EPOLLIN);
 		s->ops->writable(s->arg, handle);
 		t = hmap_get(&s->connections, &handle); /* it may have been closed */
 	}
@@ -294,7 +279,7 @@ static void on_tcp(void *arg, uint32_t events)
 		receive(t, events);
 }
 
-uint64_t bgp_sockets_connect(struct bgp_sockets *s, const struct addr *remote)
+int bgp_sockets_connect(struct bgp_sockets *s, const struct addr *remote, uint64_t *handle)
 {
 	const struct peer *p = hmap_get(&s->peers, remote);
 	bool v4 = addr_is_v4(remote);
@@ -302,23 +287,32 @@ uint64_t bgp_sockets_connect(struct bgp_sockets *s, const struct addr *remote)
 	struct tcp *t;
 	union name name;
 	socklen_t size;
+	int r;
 
 	if (!p)
-		return 0;
+		return -ENOENT;
 	fd = socket(v4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
-	if (fd < 0 || set_common(fd, v4) < 0 || set_distance(fd, p) < 0 || (*p->key && set_key(fd, remote, p->key) < 0))
-		return 0;
+	if (fd < 0)
+		return -errno;
+	r = set_common(fd, v4);
+	if (r == 0)
+		r = set_distance(fd, p);
+	if (r == 0 && *p->key)
+		r = set_key(fd, remote, p->key);
+	if (r < 0)
+		return r;
 	size = name_of(&p->local, 0, &name);
 	if (!addr_is_unspecified(&p->local) && bind(fd, &name.any, size) < 0)
-		return 0;
+		return -errno;
 	size = name_of(remote, s->port, &name);
 	if (connect(fd, &name.any, size) < 0 && errno != EINPROGRESS)
-		return 0;
+		return -errno;
 	t = tcp_new(s, fd, remote, CONNECTING);
 	if (!t)
-		return 0;
+		return -ENOMEM;
 	TAKE_FD(fd);
-	return t->handle;
+	*handle = t->handle;
+	return 0;
 }
 
 size_t bgp_sockets_send(struct bgp_sockets *s, uint64_t handle, const uint8_t *data, size_t size)
@@ -332,8 +326,8 @@ size_t bgp_sockets_send(struct bgp_sockets *s, uint64_t handle, const uint8_t *d
 		n = send(t->fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
 	while (n < 0 && errno == EINTR);
 	/* Also after an error: the loop tells of it. */
-	if (n < (ssize_t)size && watch(t, EPOLLIN | EPOLLOUT) < 0)
-		shutdown(t->fd, SHUT_RDWR);
+	if (n < (ssize_t)size)
+		watch(t, EPOLLIN | EPOLLOUT);
 	return n < 0 ? 0 : (size_t)n;
 }
 
@@ -344,10 +338,11 @@ void bgp_sockets_close(struct bgp_sockets *s, uint64_t handle)
 
 	if (!t)
 		return;
-	if (t->state == CONNECTING || shutdown(t->fd, SHUT_WR) < 0 || watch(t, EPOLLIN) < 0) {
+	if (t->state == CONNECTING || shutdown(t->fd, SHUT_WR) < 0) {
 		tcp_free(t, true);
 		return;
 	}
+	watch(t, EPOLLIN);
 	hmap_remove(&s->connections, &handle);
 	if (p && p->n_accepted > 0)
 		p->n_accepted--;
@@ -371,6 +366,20 @@ static void turn_away(struct bgp_sockets *s, int fd, const struct addr *remote, 
 		    addr_format(remote, address), why);
 }
 
+/* NULL: it may come in. */
+static const char *reason_to_refuse(const struct peer *p, int fd)
+{
+	if (!p)
+		return "it is no neighbor of this node";
+	if (p->n_accepted >= OPEN_OF_PEER)
+		return "it has too many open already";
+	if (p->unkeyed)
+		return "its key could not be set";
+	if (p->ttl_hops && !bgp_guard_came_near(fd, addr_is_v4(&p->remote), p->ttl_hops))
+		return "it comes from farther away than the neighbor is";
+	return NULL;
+}
+
 /* Takes the descriptor. */
 static void admit(struct bgp_sockets *s, int accepted, const struct addr *remote)
 {
@@ -378,8 +387,8 @@ static void admit(struct bgp_sockets *s, int accepted, const struct addr *remote
 	_cleanup_(fd) int fd = accepted;
 	struct tcp *t;
 
-	if (!p || p->n_accepted >= OPEN_OF_PEER) {
-		turn_away(s, fd, remote, p ? "it has too many open already" : "it is no neighbor of this node");
+	if (reason_to_refuse(p, fd)) {
+		turn_away(s, fd, remote, reason_to_refuse(p, fd));
 		return;
 	}
 	if (set_common(fd, addr_is_v4(remote)) < 0 || set_distance(fd, p) < 0)
@@ -428,37 +437,35 @@ static void on_listener(void *arg, uint32_t events)
 	}
 }
 
-static int set_keys(const struct bgp_sockets *s, const struct listener *l)
+/* Whose key cannot be set is refused until it is put again. */
+static void set_keys(struct bgp_sockets *s, const struct listener *l)
 {
-	const struct peer *p;
+	struct peer *p;
 
-	for (size_t i = 0; (p = hmap_next(&s->peers, &i));) {
-		int r = *p->key && addr_is_v4(&p->remote) == addr_is_v4(&l->local) ? set_key(l->fd, &p->remote, p->key) : 0;
-
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	for (size_t i = 0; (p = hmap_next(&s->peers, &i));)
+		if (*p->key && addr_is_v4(&p->remote) == addr_is_v4(&l->local))
+			p->unkeyed = set_key(l->fd, &p->remote, p->key) < 0;
 }
 
-/*
- * Who may not be heard is not answered either (RFC 5082 3).  A listener is for all neighbors of its family: it takes what the
- * farthest of them may send, and everything as long as there is one that may be anywhere.
- */
-static int listener_set_distance(const struct bgp_sockets *s, const struct listener *l)
+/* The farthest that any peer of the family may be away; 0: one of them may be anywhere. */
+static uint8_t farthest(const struct bgp_sockets *s, bool v4)
 {
-	bool v4 = addr_is_v4(&l->local), anywhere = false;
 	const struct peer *p;
-	int hops = 0;
+	uint8_t hops = 0;
 
-	for (size_t i = 0; (p = hmap_next(&s->peers, &i));) {
-		if (addr_is_v4(&p->remote) != v4)
-			continue;
-		anywhere |= !p->ttl_hops;
-		hops = p->ttl_hops > hops ? p->ttl_hops : hops;
-	}
-	return set(l->fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_MINTTL : IPV6_MINHOPCOUNT,
-		   anywhere || hops == 0 ? 0 : TTL_MAX + 1 - hops);
+	if (s->n_anywhere[v4] > 0)
+		return 0;
+	for (size_t i = 0; (p = hmap_next(&s->peers, &i));)
+		if (addr_is_v4(&p->remote) == v4 && p->ttl_hops > hops)
+			hops = p->ttl_hops;
+	return hops;
+}
+
+static void set_distances(struct bgp_sockets *s, bool v4)
+{
+	for (size_t i = 0; i < LISTENERS; i++)
+		if (s->listeners[i].fd >= 0 && addr_is_v4(&s->listeners[i].local) == v4)
+			(void)bgp_guard_distance(s->listeners[i].fd, v4, farthest(s, v4)); /* and admit looks at each */
 }
 
 static void listener_close(struct listener *l)
@@ -490,9 +497,11 @@ static int listener_open(struct listener *l, const struct addr *local, uint16_t 
 	if (r == 0)
 		r = set_common(l->fd, v4);
 	if (r == 0)
-		r = set_keys(l->all, l);
-	if (r == 0)
-		r = listener_set_distance(l->all, l);
+		r = bgp_guard_remember(l->fd);
+	if (r == 0) {
+		set_keys(l->all, l);
+		set_distances(l->all, v4);
+	}
 	if (r == 0 && (bind(l->fd, &name.any, size) < 0 || listen(l->fd, BACKLOG) < 0))
 		r = -errno;
 	if (r == 0)
@@ -546,57 +555,77 @@ int bgp_sockets_listen(struct bgp_sockets *s, uint16_t port, const struct addr *
 static int change_key(struct bgp_sockets *s, struct peer *p, const char *key)
 {
 	struct tcp *t;
-	int error = 0, r;
+	int error = 0;
 
-	for (size_t i = 0; i < LISTENERS; i++) {
+	for (size_t i = 0; i < LISTENERS && error == 0; i++) {
 		const struct listener *l = &s->listeners[i];
 
-		if (l->fd < 0 || addr_is_v4(&l->local) != addr_is_v4(&p->remote))
-			continue;
-		r = set_key(l->fd, &p->remote, key);
-		if (r < 0)
-			error = r;
+		if (l->fd >= 0 && addr_is_v4(&l->local) == addr_is_v4(&p->remote))
+			error = set_key(l->fd, &p->remote, key);
 	}
+	p->unkeyed = error < 0;
+	if (error < 0)
+		return error;
 	for (size_t i = 0; (t = hmap_next(&s->connections, &i));)
 		if (addr_equal(&t->remote, &p->remote))
 			(void)set_key(t->fd, &p->remote, key); /* where it cannot change, the session begins anew */
+	explicit_bzero(p->key, sizeof(p->key));
 	snprintf(p->key, sizeof(p->key), "%s", key);
-	return error;
+	return 0;
 }
 
-static int change_distances(const struct bgp_sockets *s)
+static void change_distance(struct bgp_sockets *s, struct peer *p, uint8_t hops)
 {
-	int r = 0;
+	bool v4 = addr_is_v4(&p->remote);
+	struct tcp *t;
 
-	for (size_t i = 0; r == 0 && i < LISTENERS; i++)
-		r = s->listeners[i].fd >= 0 ? listener_set_distance(s, &s->listeners[i]) : 0;
-	return r;
+	s->n_anywhere[v4] += !hops;
+	s->n_anywhere[v4] -= !p->ttl_hops;
+	p->ttl_hops = hops;
+	for (size_t i = 0; (t = hmap_next(&s->connections, &i));)
+		if (addr_equal(&t->remote, &p->remote))
+			(void)set_distance(t->fd, p);
+	set_distances(s, v4);
+}
+
+static void peer_free(struct peer *p)
+{
+	if (p)
+		explicit_bzero(p->key, sizeof(p->key));
+	free(p);
+}
+
+static struct peer *peer_new(struct bgp_sockets *s, const struct addr *remote)
+{
+	struct peer *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return NULL;
+	p->remote = *remote;
+	if (hmap_add(&s->peers, p) < 0) {
+		free(p);
+		return NULL;
+	}
+	s->n_anywhere[addr_is_v4(remote)]++;
+	set_distances(s, addr_is_v4(remote));
+	return p;
 }
 
 int bgp_sockets_peer_put(struct bgp_sockets *s, const struct addr *remote, const struct addr *local, const char *key,
 			 uint8_t ttl_hops)
 {
 	struct peer *p = hmap_get(&s->peers, remote);
-	int r;
 
 	if (strlen(key) >= BGP_SOCKET_KEY_SIZE)
 		return -EINVAL;
-	if (!p) {
-		p = calloc(1, sizeof(*p));
-		if (!p)
-			return -ENOMEM;
-		p->remote = *remote;
-		if (hmap_add(&s->peers, p) < 0) {
-			free(p);
-			return -ENOMEM;
-		}
-	}
+	if (!p)
+		p = peer_new(s, remote);
+	if (!p)
+		return -ENOMEM;
 	p->local = *local;
-	p->ttl_hops = ttl_hops;
-	r = change_distances(s);
-	if (r < 0)
-		return r;
-	return strcmp(p->key, key) == 0 ? 0 : change_key(s, p, key);
+	if (p->ttl_hops != ttl_hops)
+		change_distance(s, p, ttl_hops);
+	return strcmp(p->key, key) == 0 && !p->unkeyed ? 0 : change_key(s, p, key);
 }
 
 void bgp_sockets_peer_remove(struct bgp_sockets *s, const struct addr *remote)
@@ -612,8 +641,9 @@ void bgp_sockets_peer_remove(struct bgp_sockets *s, const struct addr *remote)
 		if (addr_equal(&t->remote, remote))
 			tcp_free(t, true);
 	hmap_remove(&s->peers, remote);
-	free(p);
-	(void)change_distances(s); /* what it let in more is turned away as before */
+	s->n_anywhere[addr_is_v4(&p->remote)] -= !p->ttl_hops;
+	set_distances(s, addr_is_v4(&p->remote));
+	peer_free(p);
 }
 
 /* ---- time ------------------------------------------------------------------------------------------------------------ */
@@ -687,7 +717,7 @@ void bgp_sockets_free(struct bgp_sockets *s)
 		listener_close(&s->listeners[i]);
 	for (size_t i = 0; (p = hmap_next(&s->peers, &i));) {
 		hmap_remove(&s->peers, &p->remote);
-		free(p);
+		peer_free(p);
 	}
 	hmap_fini(&s->peers);
 	hmap_fini(&s->connections);

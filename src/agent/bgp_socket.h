@@ -42,13 +42,15 @@ int bgp_sockets_listen(struct bgp_sockets *s, uint16_t port, const struct addr *
 
 /*
  * New or changed.  `local`: where to connect from, unspecified = any.  `key`: "" = none; a new one counts for connections
- * that are open, too.  `ttl_hops`: at most so many hops away, 0 = anywhere; for connections to come.  0 or -errno.
+ * that are open, too.  `ttl_hops`: at most so many hops away, 0 = anywhere; the same.  0; -ENOMEM, -EINVAL: nothing
+ * changed; -ENOBUFS and others: the key could not be set (bgp_guard.h), and nobody gets in until it is put again and can be.
  */
 int bgp_sockets_peer_put(struct bgp_sockets *s, const struct addr *remote, const struct addr *local, const char *key,
 			 uint8_t ttl_hops);
 void bgp_sockets_peer_remove(struct bgp_sockets *s, const struct addr *remote); /* its connections are closed */
 
-uint64_t bgp_sockets_connect(struct bgp_sockets *s, const struct addr *remote); /* the number; 0 = it failed at once */
+/* 0 and its number, or -errno: it failed at once. */
+int bgp_sockets_connect(struct bgp_sockets *s, const struct addr *remote, uint64_t *handle);
 size_t bgp_sockets_send(struct bgp_sockets *s, uint64_t handle, const uint8_t *data, size_t size); /* bytes taken */
 /* What was taken is still delivered: a reset would overtake it, so what the peer sends is read and thrown away first. */
 void bgp_sockets_close(struct bgp_sockets *s, uint64_t handle);

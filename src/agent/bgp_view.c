@@ -131,7 +131,7 @@ static void put_neighbor(struct json *j, const struct bgp *b, const struct bgp_p
 	put_families(j, "stale", s.stale);
 	put_router_id(j, "routerId", s.remote_id);
 	put_optional(j, "holdSeconds", up, s.hold_s);
-	json_put_bool(j, "password", c->md5[0]);
+	json_put_bool(j, "password", c->keyed);
 	put_optional(j, "ttlHops", c->ttl_hops, c->ttl_hops);
 	json_put_string(j, "lastError", s.last_error[0] ? s.last_error : NULL);
 	json_object_close(j);

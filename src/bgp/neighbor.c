@@ -164,22 +164,39 @@ static void end_connecting(struct neighbor *n)
 			session_end(&n->sessions[i], true);
 }
 
+static void note_no_connection(struct neighbor *n, const char *reason)
+{
+	snprintf(n->stats.last_error, sizeof(n->stats.last_error), "could not connect: %s", reason);
+	n->stats.last_error_ms = n->speaker->now_ms;
+}
+
+static void begin_connecting(struct neighbor *n, struct session *slot)
+{
+	struct speaker *s = n->speaker;
+	uint64_t handle;
+	int r = s->ops->connect(s->arg, &n->config, &handle);
+
+	if (r == 0) {
+		r = session_begin(slot, handle, true);
+		if (r < 0)
+			s->ops->close(s->arg, handle);
+	}
+	if (r < 0)
+		note_no_connection(n, strerror(-r));
+}
+
 /* Time to connect, or to give up a connect that hangs, or to talk again to a neighbor that was left alone. */
 static void on_retry(void *arg)
 {
 	struct neighbor *n = arg;
-	struct speaker *s = n->speaker;
 	struct session *slot;
-	uint64_t handle;
 
 	n->held = false;
 	end_connecting(n);
 	slot = free_slot(n);
 	if (!n->config.passive && slot && !has_session(n, NEIGHBOR_OPENCONFIRM)) {
 		set_connect_retry(n);
-		handle = s->ops->connect(s->arg, &n->config);
-		if (handle > 0 && session_begin(slot, handle, true) < 0)
-			s->ops->close(s->arg, handle);
+		begin_connecting(n, slot);
 	}
 	neighbor_update_state(n, "connecting");
 }
@@ -339,12 +356,9 @@ void neighbor_connected(struct neighbor *n, struct session *session)
 
 void neighbor_connect_failed(struct neighbor *n, struct session *session, const char *reason)
 {
-	char text[sizeof(n->stats.last_error)];
-
-	snprintf(text, sizeof(text), "could not connect: %s", reason);
 	session_end(session, false); /* the retry timer runs */
-	note_error(n, text);
-	neighbor_update_state(n, text);
+	note_no_connection(n, reason);
+	neighbor_update_state(n, n->stats.last_error);
 }
 
 /* ---- configuration ---- */
@@ -418,7 +432,6 @@ void neighbor_free(struct neighbor *n)
 	timer_remove(&s->timers, &n->restart);
 	for (size_t i = 0; i < N_SESSIONS; i++)
 		session_remove_timers(&n->sessions[i]);
-	explicit_bzero(n->config.md5, sizeof(n->config.md5));
 	grant_unref(n->grant);
 	free(n);
 }

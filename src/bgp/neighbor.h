@@ -47,7 +47,6 @@ enum neighbor_policy {
 #define NEIGHBOR_IDLE_HOLD_MAX_S 120
 #define NEIGHBOR_PREFIX_HOLD_S 60
 #define NEIGHBOR_PREFIX_HOLD_MAX_S 3600
-#define NEIGHBOR_MD5_SIZE 81
 
 struct neighbor_config {
 	struct addr remote; /* the key */
@@ -72,7 +71,7 @@ struct neighbor_config {
 	bool passive;            /* wait to be connected to */
 	bool shutdown;           /* configured, but kept down */
 	uint8_t ttl_hops;        /* RFC 5082: the neighbor is at most so many hops away; 0 = anywhere.  For the sockets' owner */
-	char md5[NEIGHBOR_MD5_SIZE]; /* RFC 2385 key, "" = none.  For the sockets' owner */
+	bool keyed;              /* has a key (RFC 2385), which the sockets' owner knows */
 	char description[64];
 };
 

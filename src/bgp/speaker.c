@@ -107,7 +107,7 @@ static bool is_possible(const struct neighbor_config *c)
 {
 	return c->remote_as > 0 /* RFC 7607 */ && c->hold_s != 1 && c->hold_s != 2 && c->connect_retry_s > 0 &&
 	       c->restart_s <= 4095 && c->families > 0 && c->families < ROUTE_FAMILY_BIT(ROUTE_FAMILY_MAX) &&
-	       memchr(c->md5, 0, sizeof(c->md5)) && memchr(c->description, 0, sizeof(c->description));
+	       memchr(c->description, 0, sizeof(c->description));
 }
 
 static int put(struct speaker *s, const struct neighbor_config *config)

@@ -42,8 +42,8 @@ struct speaker_config {
 struct speaker_ops {
 	/* ---- transports; what is needed of MD5 and TTL stands in the configuration ---- */
 
-	/* Begin to connect; the transport's number, or 0 when that failed at once. */
-	uint64_t (*connect)(void *arg, const struct neighbor_config *n);
+	/* Begin to connect: 0 and the transport's number, or -errno when that failed at once. */
+	int (*connect)(void *arg, const struct neighbor_config *n, uint64_t *handle);
 	/* Returns how many bytes it took; when fewer, speaker_on_writable follows.  Errors come as speaker_on_closed later. */
 	size_t (*send)(void *arg, uint64_t handle, const uint8_t *data, size_t size);
 	/* What was taken is still to be delivered; it may be a NOTIFICATION, which a RST would overtake. */

@@ -150,7 +150,7 @@ void wire_on_answer(struct net *net, uint32_t wire, bool good);
 void wire_deliver(struct net *net, uint32_t wire, unsigned end);
 void wire_tell_closed(struct net *net, uint32_t wire, unsigned end, const char *reason);
 void wire_fini(struct wire *w);
-uint64_t wire_connect(void *arg, const struct neighbor_config *n); /* these three are speaker_ops */
+int wire_connect(void *arg, const struct neighbor_config *n, uint64_t *handle); /* these three are speaker_ops */
 size_t wire_send(void *arg, uint64_t handle, const uint8_t *data, size_t size);
 void wire_close(void *arg, uint64_t handle);
 

@@ -201,7 +201,7 @@ void wire_on_answer(struct net *net, uint32_t wire, bool good)
 
 /* ---- what speakers call ---- */
 
-uint64_t wire_connect(void *arg, const struct neighbor_config *n)
+int wire_connect(void *arg, const struct neighbor_config *n, uint64_t *handle)
 {
 	struct host *h = arg;
 	struct net *net = h->net;
@@ -213,7 +213,8 @@ uint64_t wire_connect(void *arg, const struct neighbor_config *n)
 	}
 	net->wires[net->n_wires] = (struct wire){.host = {h->self, host_at(&n->remote)}, .life = {h->life}, .open = {true}};
 	net_push(net, net->now_ms + 1 + net_pick(net, 30), EVENT_SYN, net->n_wires, 1);
-	return handle_of(net->n_wires++, 0);
+	*handle = handle_of(net->n_wires++, 0);
+	return 0;
 }
 
 size_t wire_send(void *arg, uint64_t handle, const uint8_t *data, size_t size)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bgp_rig.h"
 
+#include <errno.h>
+
 /* ---- what the speaker calls ---- */
 
 static struct rig_transport *transport(struct rig *rig, uint64_t handle)
@@ -16,12 +18,15 @@ static uint64_t new_transport(struct rig *rig, const struct addr *remote)
 	return rig->last;
 }
 
-static uint64_t on_connect(void *arg, const struct neighbor_config *n)
+static int on_connect(void *arg, const struct neighbor_config *n, uint64_t *handle)
 {
 	struct rig *rig = arg;
 
 	rig->n_connects++;
-	return rig->refuse_connect ? 0 : new_transport(rig, &n->remote);
+	if (rig->refuse_connect)
+		return -ENETUNREACH;
+	*handle = new_transport(rig, &n->remote);
+	return 0;
 }
 
 static size_t on_send(void *arg, uint64_t handle, const uint8_t *data, size_t size)

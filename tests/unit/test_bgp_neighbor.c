@@ -426,6 +426,7 @@ static void connecting_is_tried_again_at_random_moments_and_never_given_up(void 
 	}
 	rig->refuse_connect = true;
 	rig_run(rig, 60000);
+	assert_string_equal(rig_stats(rig, PEER).last_error, "could not connect: Network is unreachable");
 	assert_in_range(rig->n_connects, 209, 220);
 	rig_free(rig);
 }
