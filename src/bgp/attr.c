@@ -31,12 +31,6 @@ void *decode_room(struct decode *d, size_t size)
 	return p;
 }
 
-void decode_keep(struct decode *d, uint8_t type, uint8_t flags, struct reader value)
-{
-	d->unknown[type] = (struct decode_unknown){value.at, (uint16_t)reader_left(&value), flags};
-	decode_mark(d->kept, type);
-}
-
 bool next_hop_is_martian(const struct addr *a)
 {
 	if (addr_is_v4(a) && (a->bytes[12] == 0 || a->bytes[12] >= CLASS_E))

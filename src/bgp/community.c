@@ -39,7 +39,6 @@ struct attr_error decode_ipv6_communities(struct decode *d, uint8_t flags, struc
 {
 	if (reader_left(&value) == 0 || reader_left(&value) % 20)
 		return ATTR_WRONG_LENGTH("length is not a positive multiple of 20");
-	decode_keep(d, ATTR_IPV6_COMMUNITIES, flags, value);
 	return ATTR_GOOD;
 }
 

@@ -22,12 +22,6 @@ struct decode_mp { /* MP_REACH_NLRI or MP_UNREACH_NLRI */
 	struct reader nlri;
 };
 
-struct decode_unknown {
-	const uint8_t *value;
-	uint16_t size;
-	uint8_t flags;
-};
-
 struct decode {
 	const struct update_session *session;
 	struct route_attrs attrs; /* the candidate */
@@ -35,9 +29,8 @@ struct decode {
 	uint32_t as4_aggregator_as, as4_aggregator_id;
 	bool next_hop_martian;
 	struct decode_mp reach, unreach;
-	uint32_t seen[8], kept[8]; /* bits by attribute type: was there; is in `unknown`, to be passed on */
+	uint32_t seen[8];          /* bits by attribute type: was there */
 	uint8_t *room, *room_end;  /* scratch memory that is left */
-	struct decode_unknown unknown[256]; /* set where `kept` says so */
 	_Alignas(8) uint8_t scratch[DECODE_SCRATCH];
 };
 
@@ -77,7 +70,6 @@ static inline void decode_mark(uint32_t bits[static 8], uint8_t type)
 
 /* Scratch memory, aligned to 8; never NULL for what fits into the message (see DECODE_SCRATCH). */
 void *decode_room(struct decode *d, size_t size);
-void decode_keep(struct decode *d, uint8_t type, uint8_t flags, struct reader value); /* to be passed on as it is */
 
 /* An address that no router can have as a next hop: unspecified, loopback, multicast, class E; link-local IPv6. */
 bool next_hop_is_martian(const struct addr *a);

@@ -414,7 +414,7 @@ int neighbor_new(struct speaker *s, const struct neighbor_config *config, struct
 	n->stats.since_ms = s->now_ms;
 	for (size_t i = 0; i < N_SESSIONS; i++)
 		n->sessions[i].neighbor = n;
-	if (timer_add(&s->timers, &n->retry, on_retry, n) < 0 ||
+	if (attrs_account_new(&n->account) < 0 || timer_add(&s->timers, &n->retry, on_retry, n) < 0 ||
 	    timer_add(&s->timers, &n->restart, restart_on_timer, n) < 0 ||
 	    session_add_timers(&n->sessions[0]) < 0 || session_add_timers(&n->sessions[1]) < 0) {
 		neighbor_free(n);
@@ -432,6 +432,7 @@ void neighbor_free(struct neighbor *n)
 	timer_remove(&s->timers, &n->restart);
 	for (size_t i = 0; i < N_SESSIONS; i++)
 		session_remove_timers(&n->sessions[i]);
+	attrs_account_unref(n->account);
 	grant_unref(n->grant);
 	free(n);
 }

@@ -8,6 +8,8 @@
 #include "bgp/state.h"
 
 #define BATCH 128
+#define ATTRS_SIZE (1u << 20)  /* bytes of attributes that any neighbor may have ... */
+#define ATTRS_PER_ROUTE 1024   /* ... and for each route that it may have; most have 400, shared by many */
 
 struct batch {
 	struct session *session;
@@ -60,6 +62,34 @@ static void check_limit(struct session *session, enum route_family f)
 	writer_u8(&w, family_safi(f));
 	writer_u32(&w, limit);
 	session_fail(session, &error, ENDING_PREFIXES | ENDING_PERMANENT);
+}
+
+/*
+ * Attributes may be far larger than routes, and each route have its own: they are bounded by what so many routes as are
+ * allowed may have.  Who has no limit of routes has none of these.
+ */
+static size_t attrs_allowed(const struct neighbor *n, const struct session *session)
+{
+	size_t size = ATTRS_SIZE;
+
+	for (enum route_family f = 0; f < ROUTE_FAMILY_MAX; f++) {
+		if (!(session->update.families & ROUTE_FAMILY_BIT(f)))
+			continue;
+		if (n->config.max_prefix[f] == 0)
+			return SIZE_MAX;
+		size += allowed(n, f) * ATTRS_PER_ROUTE;
+	}
+	return size;
+}
+
+static void end_for_attrs(struct session *session)
+{
+	struct neighbor *n = session->neighbor;
+	struct conn *conn = session->conn;
+
+	neighbor_notice(n, "its attributes take %zu bytes, more than its maximum_prefix allows for", n->account->size);
+	if (session_is(session, conn))
+		session_cease(session, CEASE_OUT_OF_RESOURCES, NULL, ENDING_PREFIXES | ENDING_PERMANENT);
 }
 
 void receive_check_limits(struct neighbor *n)
@@ -173,6 +203,9 @@ void receive_update(struct session *session, struct reader body)
 		session_cease(session, CEASE_OUT_OF_RESOURCES, NULL, 0);
 		return;
 	}
-	take(session, &u);
+	if (session->neighbor->account->size > attrs_allowed(session->neighbor, session))
+		end_for_attrs(session);
+	else
+		take(session, &u);
 	update_fini(&u);
 }

@@ -274,6 +274,7 @@ static void agree(struct session *session)
 		.peer_as = n->config.remote_as,
 		.families = families & n->config.families,
 		.extended_next_hop = theirs->extended_next_hop & n->config.families & ROUTE_FAMILY_BIT(ROUTE_IPV4),
+		.account = n->account,
 		.disable_family = n->config.disable_family,
 	};
 	session->hold_ms = hold_s * 1000u; /* RFC 4271 4.2: the smaller one */

@@ -60,6 +60,7 @@ struct neighbor {
 	uint32_t resolved;    /* families for which nobody has to wait for this neighbor after a restart */
 	struct grant *grant;  /* of what it is told; NULL = everything.  config.export_tenants points into it */
 	struct adjout_member *members[ROUTE_FAMILY_MAX]; /* NULL: there is no session, or none of this family */
+	struct attrs_account *account; /* of the attributes that came from it, in whatever session */
 	struct neighbor_stats stats;
 	bool dirty;   /* has messages that were not handed to the transport */
 	bool starved; /* missed one for want of memory */

@@ -22,7 +22,7 @@ struct attr_error decode_pmsi(struct decode *d, uint8_t flags, struct reader val
 	return ATTR_GOOD;
 }
 
-/* We go by the extended community (RFC 8365 5.1.2) and pass this one on, once its framing is sound. */
+/* We go by the extended community (RFC 8365 5.1.2); of this one only the framing is looked at. */
 struct attr_error decode_tunnel(struct decode *d, uint8_t flags, struct reader value)
 {
 	struct reader r = value;
@@ -40,6 +40,5 @@ struct attr_error decode_tunnel(struct decode *d, uint8_t flags, struct reader v
 	}
 	if (!reader_ok(&r))
 		return ATTR_WRONG("TLV is longer than the attribute");
-	decode_keep(d, ATTR_TUNNEL, flags, value);
 	return ATTR_GOOD;
 }

@@ -50,8 +50,7 @@ static void blame_attr(struct update *u, uint8_t type, struct reader whole, cons
 		 });
 }
 
-static void take_unknown(struct update *u, struct decode *d, uint8_t type, uint8_t flags, struct reader whole,
-			 struct reader value)
+static void take_unknown(struct update *u, uint8_t type, uint8_t flags, struct reader whole)
 {
 	/*
 	 * RFC 4271 6.3 resets here.  But what is not known may well be optional and have lost a bit on the way, which
@@ -62,8 +61,7 @@ static void take_unknown(struct update *u, struct decode *d, uint8_t type, uint8
 			   &(struct attr_error){.what = "unrecognized well-known attribute",
 						.subcode = UPDATE_UNRECOGNIZED_WELL_KNOWN, .section = "RFC 7606 3 c"},
 			   REACTION_WITHDRAW);
-	else if (flags & ATTR_TRANSITIVE) /* RFC 4271 5: passed on, and marked as not understood by all */
-		decode_keep(d, type, flags | ATTR_PARTIAL, value);
+	/* RFC 4271 5 keeps optional transitive ones to be passed on; a leaf passes nothing on. */
 }
 
 static void take(struct update *u, struct decode *d, uint8_t type, uint8_t flags, struct reader whole,
@@ -84,7 +82,7 @@ static void take(struct update *u, struct decode *d, uint8_t type, uint8_t flags
 	}
 	decode_mark(d->seen, type);
 	if (!row) {
-		take_unknown(u, d, type, flags, whole, value);
+		take_unknown(u, type, flags, whole);
 		return;
 	}
 	usual = d->session->external ? row->external : row->internal;
@@ -186,37 +184,6 @@ static void settle(struct update *u, struct decode *d)
 		blame(u, (struct fault){REACTION_WITHDRAW, ATTR_EXTENDED_COMMUNITIES,
 					"EVPN route without a route target", "RFC 7432 7.1",
 					update_error(UPDATE_BAD_OPTIONAL, NULL, 0)});
-}
-
-/* Unknown attributes in the order of their types, in wire form with the shorter length field where it suffices. */
-static void gather_unknown(struct decode *d)
-{
-	size_t size = 0;
-	struct writer w;
-
-	for (unsigned i = 0; i < 8; i++)
-		for (uint32_t bits = d->kept[i]; bits; bits &= bits - 1)
-			size += 4u + d->unknown[32 * i + (unsigned)__builtin_ctz(bits)].size;
-	if (size == 0)
-		return;
-	w = writer_over(decode_room(d, size), size);
-	for (unsigned i = 0; i < 8; i++)
-		for (uint32_t bits = d->kept[i]; bits; bits &= bits - 1) {
-			unsigned type = 32 * i + (unsigned)__builtin_ctz(bits);
-			const struct decode_unknown *a = &d->unknown[type];
-			bool extended = a->size > UINT8_MAX;
-
-			writer_u8(&w, (uint8_t)((a->flags & (ATTR_OPTIONAL | ATTR_TRANSITIVE | ATTR_PARTIAL)) |
-						(extended ? ATTR_EXTENDED_LENGTH : 0)));
-			writer_u8(&w, (uint8_t)type);
-			if (extended)
-				writer_u16(&w, a->size);
-			else
-				writer_u8(&w, (uint8_t)a->size);
-			writer_bytes(&w, a->value, a->size);
-		}
-	d->attrs.unknown = w.start;
-	d->attrs.unknown_size = (uint32_t)writer_size(&w);
 }
 
 /* ---- routes ---- */
@@ -328,13 +295,12 @@ static int intern(struct update *u, struct decode *d, struct attrs *table)
 	const struct route_attrs *classic = NULL, *mp = NULL;
 	int r = 0;
 
-	gather_unknown(d);
 	if (reader_left(&u->nlri))
-		r = attrs_intern(table, &d->attrs, &classic);
+		r = attrs_intern_for(table, &d->attrs, d->session->account, &classic);
 	if (r == 0 && reader_left(&u->mp_reach)) {
 		d->attrs.next_hop = d->reach.next_hop;
 		d->attrs.link_local = d->reach.link_local;
-		r = attrs_intern(table, &d->attrs, &mp);
+		r = attrs_intern_for(table, &d->attrs, d->session->account, &mp);
 	}
 	if (r < 0) {
 		attrs_unref(table, classic);
@@ -401,7 +367,7 @@ int update_decode(const struct update_session *s, struct attrs *table, struct re
 	struct decode d;
 	int r;
 
-	memset(&d, 0, offsetof(struct decode, unknown)); /* the rest is written before it is read */
+	memset(&d, 0, offsetof(struct decode, scratch)); /* the rest is written before it is read */
 	d.session = s;
 	d.room = d.scratch;
 	d.room_end = d.scratch + sizeof(d.scratch);

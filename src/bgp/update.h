@@ -31,6 +31,7 @@ struct update_session { /* sets of families: ROUTE_FAMILY_BIT */
 	uint32_t add_path_in;   /* NLRI of these carry a path identifier when received ... */
 	uint32_t add_path_out;  /* ... and when sent */
 	uint32_t extended_next_hop; /* negotiated: IPv4 routes may have IPv6 next hops (RFC 8950) */
+	struct attrs_account *account; /* that new attributes are charged to; NULL: to nobody */
 	bool disable_family;    /* instead of a reset when a family's NLRI cannot be framed (RFC 7606 5.3, 7.11) */
 };
 

@@ -158,7 +158,6 @@ static void put_attrs(struct writer *w, const struct outgoing *o)
 		writer_bytes(w, a->pmsi, a->pmsi_size);
 	}
 	put_large(w, a);
-	writer_bytes(w, a->unknown, a->unknown_size);
 }
 
 static void put_family(struct writer *w, enum route_family f)

@@ -9,11 +9,11 @@
 #include "lib/wire.h"
 
 #define CONTENT offsetof(struct route_attrs, next_hop)
-#define CONTENT_END (offsetof(struct route_attrs, unknown_size) + sizeof(uint32_t))
+#define CONTENT_END (offsetof(struct route_attrs, pmsi_size) + sizeof(uint32_t))
 #define FOUND                                                                                                          \
 	(ROUTE_HAS_MOBILITY | ROUTE_HAS_STICKY | ROUTE_HAS_ROUTER_MAC | ROUTE_HAS_DEFAULT_GATEWAY | ROUTE_HAS_ES_IMPORT)
 
-static_assert(CONTENT_END - CONTENT == 116, "no padding in what is compared as bytes");
+static_assert(CONTENT_END - CONTENT == 112, "no padding in what is compared as bytes");
 
 enum { SEGMENT_SET = 1, SEGMENT_SEQUENCE = 2 }; /* RFC 4271 4.3 b; others are confederation segments, RFC 5065 3 */
 
@@ -34,7 +34,6 @@ static const struct {
 	{offsetof(struct route_attrs, clusters), offsetof(struct route_attrs, n_clusters), sizeof(uint32_t)},
 	{offsetof(struct route_attrs, path), offsetof(struct route_attrs, path_size), 1},
 	{offsetof(struct route_attrs, pmsi), offsetof(struct route_attrs, pmsi_size), 1},
-	{offsetof(struct route_attrs, unknown), offsetof(struct route_attrs, unknown_size), 1},
 };
 
 #define N_ARRAYS (sizeof(arrays) / sizeof(arrays[0]))
@@ -249,7 +248,46 @@ static uint64_t content_hash(const struct route_attrs *a)
 	return hash_seeded(parts, sizeof(parts));
 }
 
+int attrs_account_new(struct attrs_account **out)
+{
+	struct attrs_account *account = calloc(1, sizeof(*account));
+
+	if (!account)
+		return -ENOMEM;
+	account->references = 1;
+	*out = account;
+	return 0;
+}
+
+void attrs_account_unref(struct attrs_account *account)
+{
+	if (account && --account->references == 0)
+		free(account);
+}
+
+static void charge(struct route_attrs *a, struct attrs_account *account)
+{
+	a->account = account;
+	if (!account)
+		return;
+	account->references++;
+	account->size += a->size;
+}
+
+static void discharge(const struct route_attrs *a)
+{
+	if (a->account)
+		a->account->size -= a->size;
+	attrs_account_unref(a->account);
+}
+
 int attrs_intern(struct attrs *t, const struct route_attrs *candidate, const struct route_attrs **out)
+{
+	return attrs_intern_for(t, candidate, NULL, out);
+}
+
+int attrs_intern_for(struct attrs *t, const struct route_attrs *candidate, struct attrs_account *account,
+		     const struct route_attrs **out)
 {
 	struct route_attrs *a = build(t, candidate), *there, *new;
 	int r;
@@ -275,6 +313,7 @@ int attrs_intern(struct attrs *t, const struct route_attrs *candidate, const str
 		return r;
 	}
 	t->size += new->size;
+	charge(new, account);
 	*out = new;
 	return 0;
 }
@@ -294,6 +333,7 @@ void attrs_unref(struct attrs *t, const struct route_attrs *a)
 	if (hmap_get(&t->by_hash, &mine->hash) == mine)
 		hmap_remove(&t->by_hash, &mine->hash);
 	t->size -= mine->size;
+	discharge(mine);
 	free(mine);
 }
 

@@ -24,6 +24,18 @@ void attrs_free(struct attrs *t); /* accepts NULL */
  */
 int attrs_intern(struct attrs *t, const struct route_attrs *candidate, const struct route_attrs **out);
 
+/* What somebody's sets take: of those that were new when they were interned for it, and are there still, whoever holds them. */
+struct attrs_account {
+	size_t size; /* bytes */
+	size_t references; /* of its owner, and one of each set */
+};
+
+int attrs_account_new(struct attrs_account **out); /* 0 or -ENOMEM */
+void attrs_account_unref(struct attrs_account *account); /* accepts NULL */
+/* As attrs_intern; a new set is charged to the account.  NULL: to nobody. */
+int attrs_intern_for(struct attrs *t, const struct route_attrs *candidate, struct attrs_account *account,
+		     const struct route_attrs **out);
+
 const struct route_attrs *attrs_ref(const struct route_attrs *a);
 void attrs_unref(struct attrs *t, const struct route_attrs *a); /* accepts NULL */
 

@@ -145,6 +145,7 @@ struct route_attrs {
 	uint32_t references;
 	uint32_t size; /* of the allocation */
 	uint64_t hash;
+	struct attrs_account *account; /* attrs.h */
 
 	/* ---- content: equal sets have these bytes and the arrays equal ---- */
 	struct addr next_hop;   /* may be of another family than the route (RFC 8950) */
@@ -170,7 +171,6 @@ struct route_attrs {
 	uint32_t n_large;
 	uint32_t n_clusters;
 	uint32_t pmsi_size;     /* bytes; 0 = none */
-	uint32_t unknown_size;  /* bytes */
 
 	/* ---- arrays ---- */
 	const uint64_t *extended;    /* type in the high bytes; sorted, route targets first, none twice */
@@ -179,7 +179,6 @@ struct route_attrs {
 	const uint32_t *clusters;    /* CLUSTER_LIST, nearest first */
 	const uint8_t *path;         /* segments: type, number of ASes, ASes of 4 bytes in network order */
 	const uint8_t *pmsi;         /* attribute value as on the wire: flags, type, label, tunnel identifier */
-	const uint8_t *unknown;      /* optional transitive attributes to be passed on: whole, as on the wire, by type */
 };
 
 /* Does the path contain the AS?  (RFC 4271 9.1.2: a loop when it is one's own.) */

@@ -66,7 +66,7 @@ static void every_field_tells_sets_apart(void **state)
 		{.originator_id = 1}, {.aggregator_as = 1}, {.aggregator_id = 1}, {.origin = 1},
 		{.extended = e, .n_extended = 1}, {.large = l, .n_large = 1}, {.communities = u, .n_communities = 1},
 		{.clusters = u, .n_clusters = 1}, {.path = path, .path_size = 6}, {.path = other, .path_size = 6},
-		{.pmsi = bytes, .pmsi_size = 5}, {.unknown = bytes, .unknown_size = 5},
+		{.pmsi = bytes, .pmsi_size = 5},
 	};
 	enum { MANY = sizeof(all) / sizeof(all[0]) };
 	const struct route_attrs *held[MANY];
@@ -77,6 +77,30 @@ static void every_field_tells_sets_apart(void **state)
 	}
 	for (unsigned i = 0; i < MANY; i++)
 		attrs_unref(table, held[i]);
+	assert_int_equal(attrs_length(table), 0);
+}
+
+static void an_account_has_what_was_new_and_is_there_still(void **state)
+{
+	struct attrs_account *mine, *theirs;
+	const struct route_attrs *a, *b, *again;
+
+	assert_int_equal(attrs_account_new(&mine), 0);
+	assert_int_equal(attrs_account_new(&theirs), 0);
+	assert_int_equal(attrs_intern_for(table, &(struct route_attrs){.med = 1}, mine, &a), 0);
+	assert_int_equal(mine->size, a->size);
+	assert_int_equal(attrs_intern_for(table, &(struct route_attrs){.med = 1}, theirs, &again), 0);
+	assert_ptr_equal(a, again);
+	assert_int_equal(theirs->size, 0);
+	assert_int_equal(attrs_intern_for(table, &(struct route_attrs){.med = 2}, mine, &b), 0);
+	assert_int_equal(mine->size, a->size + b->size);
+	attrs_unref(table, a);
+	assert_int_equal(mine->size, a->size + b->size); /* another one holds it */
+	attrs_unref(table, again);
+	assert_int_equal(mine->size, b->size);
+	attrs_account_unref(mine); /* and the set is there still */
+	attrs_account_unref(theirs);
+	attrs_unref(table, b);
 	assert_int_equal(attrs_length(table), 0);
 }
 
@@ -306,6 +330,7 @@ int main(void)
 		cmocka_unit_test(equal_sets_are_one_object),
 		cmocka_unit_test(every_field_tells_sets_apart),
 		cmocka_unit_test(sets_of_one_hash_are_both_right),
+		cmocka_unit_test(an_account_has_what_was_new_and_is_there_still),
 		cmocka_unit_test(what_is_found_is_not_taken_from_the_candidate),
 		cmocka_unit_test(communities_are_understood),
 		cmocka_unit_test(paths_are_measured),

@@ -261,6 +261,51 @@ static void too_many_prefixes_are_those_that_a_neighbor_names_now(void **state)
 	}
 }
 
+/* Routes each with attributes of its own, as large as a message: what they may take is full before their number is. */
+static void attributes_beyond_what_the_routes_may_have_end_the_session(void **state)
+{
+	enum { LARGE = 3800 };
+	struct rig *rig = rig_new(NULL);
+	struct neighbor_config c = rig_config();
+	struct open o = rig_open_restart();
+	uint32_t communities[LARGE / 4];
+	uint64_t target = extended_target_as2(65000, 5001), h;
+	size_t size = attrs_size(rig->attrs);
+	unsigned n = 0;
+
+	c.passive = true;
+	c.families = EVPN;
+	c.max_prefix[ROUTE_EVPN] = 1000;
+	rig_put(rig, &c);
+	rig_run(rig, 0);
+	h = rig_establish(rig, PEER, &o);
+	for (; n < 1000 && rig->state == NEIGHBOR_ESTABLISHED; n++) {
+		struct route_attrs candidate = {.next_hop = rig_addr(PEER), .has = ROUTE_HAS_LOCAL_PREF, .local_pref = n,
+						.extended = &target, .n_extended = 1, .communities = communities,
+						.n_communities = LARGE / 4};
+		const struct route_attrs *a;
+		uint8_t message[MESSAGE_MAX];
+		struct writer w = writer_over(message, sizeof(message));
+		struct route_nlri nlri = rig_nlri(ROUTE_EVPN, n);
+		struct update_session s = {.as4 = true, .families = RIG_ALL};
+		size_t done = 0;
+
+		for (uint32_t i = 0; i < LARGE / 4; i++)
+			communities[i] = n << 16 | i;
+		assert_int_equal(attrs_intern(rig->attrs, &candidate, &a), 0);
+		assert_int_equal(update_encode(&s, &(struct update_export){}, a, &nlri, 1, &done, &w), 0);
+		attrs_unref(rig->attrs, a);
+		rig_say(rig, h, &w);
+	}
+	assert_in_range(n, 500, 530);
+	rig_expect_notification(rig, h, "Cease/Out of Resources, hard");
+	assert_non_null(strstr(rig->notice, "more than its maximum_prefix allows for"));
+	assert_int_equal(rig->state, NEIGHBOR_IDLE); /* as after too many prefixes */
+	assert_int_equal(rig_stats(rig, PEER).n_received[ROUTE_EVPN], 0);
+	assert_in_range(attrs_size(rig->attrs), 0, size + 100000);
+	rig_free(rig);
+}
+
 static void a_planned_stop_tells_nothing_so_that_routes_are_kept(void **state)
 {
 	struct rig *rig = rig_new(NULL);
@@ -294,6 +339,7 @@ int main(void)
 		cmocka_unit_test(after_a_restart_nobody_is_waited_for_who_has_nothing_to_say),
 		cmocka_unit_test(after_a_restart_a_disabled_family_is_not_waited_for),
 		cmocka_unit_test(too_many_prefixes_are_those_that_a_neighbor_names_now),
+		cmocka_unit_test(attributes_beyond_what_the_routes_may_have_end_the_session),
 		cmocka_unit_test(a_planned_stop_tells_nothing_so_that_routes_are_kept),
 	};
 
