@@ -190,6 +190,7 @@ void session_send_open(struct session *session)
 	open.capabilities.as4 = true;
 	open.capabilities.refresh = true;
 	open.capabilities.extended_message = true;
+	open.capabilities.add_path_receive = n->config.families; /* we have one path of each, and say no more */
 	open.capabilities.extended_next_hop = n->config.families & ROUTE_FAMILY_BIT(ROUTE_IPV4);
 	open_encode(&w, &open);
 	session->state = NEIGHBOR_OPENSENT;
@@ -273,6 +274,7 @@ static void agree(struct session *session)
 		.own_as = n->speaker->config.as,
 		.peer_as = n->config.remote_as,
 		.families = families & n->config.families,
+		.add_path_in = theirs->add_path_send & families & n->config.families, /* RFC 7911 4 */
 		.extended_next_hop = theirs->extended_next_hop & n->config.families & ROUTE_FAMILY_BIT(ROUTE_IPV4),
 		.account = n->account,
 		.disable_family = n->config.disable_family,

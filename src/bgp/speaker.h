@@ -11,7 +11,8 @@
  *
  * Call order: speaker_new, speaker_neighbor_put for each neighbor, then any; speaker_tick when the time of
  * speaker_next_ms has come and after any other call; speaker_stop, speaker_free.  From within the callbacks about routes
- * and neighbors any function but speaker_free and speaker_tick may be called; from connect, send and close none.
+ * and neighbors any function but speaker_free, speaker_stop and speaker_tick may be called, and none while speaker_stop
+ * runs; from connect, send and close none.
  * `now_ms` is of a clock that never goes back.  Attributes come from the table that speaker_new was given.  Pure;
  * control thread.
  */
