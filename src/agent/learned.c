@@ -65,36 +65,6 @@ static uint64_t nexthop_of(const struct fwd *f)
 	return f->kind == FWD_MAC ? f->mac.nexthop : f->kind == FWD_HOST ? f->host.nexthop : f->prefix.nexthop;
 }
 
-/* The first that says this of the key, with the same next hop; false: nobody. */
-static bool find_first(const struct agent *a, const struct routes_candidate *c, const struct route_key *key,
-		       struct routes_candidate *out)
-{
-	const struct routes *t = learn_routes(a->bgp->learn);
-
-	for (uint32_t id = routes_find(t, key); id != 0;) {
-		id = routes_get(t, id, out);
-		if (addr_equal(&out->attrs->next_hop, &c->attrs->next_hop))
-			return true;
-	}
-	return false;
-}
-
-/*
- * Several neighbors may say the same of it: it is shown with the first of them.  A MAC has a route of its own beside those
- * with its addresses (RFC 7432 10.1), and is shown with that.
- */
-static bool is_shown(const struct agent *a, const struct routes_candidate *c, enum fwd_kind kind)
-{
-	struct route_key alone = c->nlri.key;
-	struct routes_candidate first;
-
-	alone.addr = (struct addr){0};
-	alone.length = 0;
-	if (kind == FWD_MAC && c->nlri.key.length > 0 && find_first(a, c, &alone, &first))
-		return false;
-	return find_first(a, c, &c->nlri.key, &first) && first.source == c->source;
-}
-
 static bool nexthop_entry(const struct agent *a, struct learned *l)
 {
 	const struct fwd key = {.kind = FWD_NEXTHOP, .nexthop.owner = nexthop_of(&l->entry)};
@@ -111,7 +81,7 @@ static const struct config_network *network_with(const struct config_tenant *t, 
 	return NULL;
 }
 
-/* Several neighbors may be its next hops at once: it is shown with the first of those. */
+/* Several neighbors may be its next hops at once: it is shown with the one that is best. */
 static bool find_native(const struct agent *a, const struct routes_candidate *c, enum fwd_kind kind, struct learned *l)
 {
 	const struct fwd route = {.kind = FWD_ROUTE, .route.prefix = {c->nlri.key.addr, c->nlri.key.length}};
@@ -125,7 +95,7 @@ static bool find_native(const struct agent *a, const struct routes_candidate *c,
 	l->network = network_with(l->tenant, &c->nlri.key.addr);
 	key.host.vrf = l->tenant->vni;
 	return view_is_learned(a, &key) && table_get(a->dp, &key, &l->entry) && nexthop_entry(a, l) &&
-	       addr_equal(&l->route->hops[0], &c->attrs->next_hop) && is_shown(a, c, kind);
+	       learn_stands_for(a->bgp->learn, &key, c);
 }
 
 static bool find(const struct agent *a, const struct routes_candidate *c, enum fwd_kind kind, struct learned *out)
@@ -141,7 +111,9 @@ static bool find(const struct agent *a, const struct routes_candidate *c, enum f
 		return false;
 	if (!view_is_learned(a, &key) || !table_get(a->dp, &key, &out->entry))
 		return false;
-	return nexthop_entry(a, out) && addr_equal(&out->nexthop.nexthop.remote, &c->attrs->next_hop) && is_shown(a, c, kind);
+	/* Many say it: with an address and without, each node with a distinguisher of its own, every reflector. */
+	return nexthop_entry(a, out) && addr_equal(&out->nexthop.nexthop.remote, &c->attrs->next_hop) &&
+	       learn_stands_for(a->bgp->learn, &key, c);
 }
 
 /* The node of the file at that address, or the address. */

@@ -472,6 +472,24 @@ enum import_verdict learn_verdict(struct learn *l, const struct routes_candidate
 	return v == IMPORT_ACCEPTED && h.n_crowded > 0 && h.n_others == 0 ? IMPORT_CROWDED : v;
 }
 
+bool learn_stands_for(const struct learn *l, const struct fwd *entry, const struct routes_candidate *c)
+{
+	struct prefix host = {entry->host.addr, 128};
+	struct place_key key;
+	const struct offer *best;
+	const struct place *p;
+
+	if (entry->kind == FWD_MAC)
+		key = place_key_of_mac(entry->mac.vni, &entry->mac.mac);
+	else if (entry->kind == FWD_HOST)
+		key = place_key_of_prefix(entry->host.vrf, &host);
+	else
+		key = place_key_of_prefix(entry->prefix.vrf, &entry->prefix.prefix);
+	p = place_find(l, &key);
+	best = p ? place_best(l->rib, p, NULL) : NULL;
+	return best && best->source == c->source && route_key_equal(&best->said->key, &c->nlri.key);
+}
+
 void learn_announced_each(const struct learn *l, void (*fn)(void *arg, const struct export_change *put), void *arg)
 {
 	export_each(&l->export, fn, arg);

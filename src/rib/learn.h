@@ -106,6 +106,8 @@ void learn_trim(struct learn *l);
 
 const struct routes *learn_routes(const struct learn *l); /* all, for routes_walk and counts by source */
 enum import_verdict learn_verdict(struct learn *l, const struct routes_candidate *c); /* why it counts here or does not */
+/* Of all routes and neighbors that say the same of an entry (a MAC, a host, a prefix): is this the one that counts? */
+bool learn_stands_for(const struct learn *l, const struct fwd *entry, const struct routes_candidate *c);
 void learn_announced_each(const struct learn *l, void (*fn)(void *arg, const struct export_change *put), void *arg);
 
 struct learn_query {

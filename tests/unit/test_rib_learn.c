@@ -60,6 +60,51 @@ static void an_endpoint_is_reached_wherever_its_network_is(void **state)
 	assert_int_equal(rig_count_kind(&g, 0, FWD_FLOOD), 2); /* the port, and node 1 */
 }
 
+static struct standing {
+	struct fwd entry;
+	size_t n, n_about;
+	uint16_t source;
+} standing;
+
+static void on_route(void *arg, const struct routes_candidate *c)
+{
+	standing.n_about++;
+	if (!learn_stands_for(arg, &standing.entry, c))
+		return;
+	standing.n++;
+	standing.source = c->source;
+}
+
+/* With an address and without, of two neighbors, one of which may not speak for the tenant: one of them is shown. */
+static void of_all_that_is_said_of_an_entry_one_route_stands_for_it(void **state)
+{
+	const struct rig_route alone = rig_mac_route(9), four = rig_host_route(9, "10.0.0.9"),
+			       six = rig_host_route(9, "fd00::9");
+	struct rig_route farther = rig_mac_route(9);
+	struct learn *l = g.nodes[0].learn;
+	uint64_t cursor = 0;
+	uint16_t second;
+
+	farther.node = "192.0.2.78";
+	farther.rd = 99;
+	farther.local_pref = 50;
+	rig_port_up(&g, 0, RED_WEB, 1);
+	rig_neighbor(&g, 0, 0, "198.51.100.1");
+	second = rig_neighbor(&g, 0, 1, "198.51.100.2");
+	rig_say(&g, 0, 0, &farther);
+	rig_say(&g, 0, 1, &alone);
+	rig_say(&g, 0, 1, &four);
+	rig_say(&g, 0, 1, &six);
+	rig_run(&g);
+	assert_string_equal(rig_where_mac(&g, 0, 5001, 9), RIG_VTEP);
+	standing = (struct standing){.entry = {.kind = FWD_MAC, .mac = {.vni = 5001, .mac = rig_mac(9)}}};
+	while (routes_walk(learn_routes(l), &cursor, SIZE_MAX, on_route, l))
+		;
+	assert_in_range(standing.n_about, 4, 20);
+	assert_int_equal(standing.n, 1);
+	assert_int_equal(standing.source, second);
+}
+
 static void a_node_is_a_member_as_long_as_it_announces(void **state)
 {
 	rig_port_up(&g, 0, RED_WEB, 1);
@@ -457,6 +502,7 @@ int main(void)
 #define row(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		row(an_endpoint_is_reached_wherever_its_network_is),
+		row(of_all_that_is_said_of_an_entry_one_route_stands_for_it),
 		row(a_node_is_a_member_as_long_as_it_announces),
 		row(tenants_hear_nothing_of_each_other),
 		row(a_port_that_is_not_up_is_not_announced),
