@@ -250,6 +250,7 @@ static int put_neighbor(struct bgp *b, const struct config_bgp *c, const struct 
 	w.config.families = n->families;
 	w.config.hold_s = n->hold_s;
 	w.config.restart_s = n->restart_s;
+	w.config.disable_family = n->disable_family;
 	w.config.passive = n->passive;
 	w.config.shutdown = n->shutdown;
 	w.config.ttl_hops = n->ttl_hops;

@@ -172,6 +172,7 @@ static int fill_neighbor(struct build *b, const struct yaml_node *map, struct co
 	n->max_prefix = value_number(map, &schema_neighbor, "maximum_prefix");
 	n->hold_s = (uint16_t)value_limit(map, &schema_neighbor, "hold_time", bgp->hold_s);
 	n->restart_s = (uint16_t)value_limit(map, &schema_neighbor, "restart_time", bgp->restart_s);
+	n->disable_family = value_word(map, &schema_neighbor, "disable_family", 0);
 	n->passive = value_word(map, &schema_neighbor, "passive", 0);
 	n->shutdown = value_word(map, &schema_neighbor, "shutdown", 0);
 	r = fill_nodes(b, yaml_get(map, "nodes"), n);

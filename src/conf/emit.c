@@ -347,6 +347,7 @@ static void emit_neighbor(FILE *f, const struct config_bgp *b, const struct conf
 		emit_number(f, &first, "hold_time", n->hold_s);
 	if (n->restart_s != b->restart_s)
 		emit_number(f, &first, "restart_time", n->restart_s);
+	emit_true(f, &first, "disable_family", n->disable_family);
 	emit_true(f, &first, "passive", n->passive);
 	emit_true(f, &first, "shutdown", n->shutdown);
 	emit_optional(f, &first, "description", n->description);

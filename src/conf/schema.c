@@ -326,6 +326,9 @@ static const struct schema_key neighbor_keys[] = {
 	 .meaning = "As bgp.hold_time, for this neighbor."},
 	{"restart_time", SCHEMA_VALUE, OPTIONAL, &restart, .absent = "bgp.restart_time", .example = "0",
 	 .meaning = "As bgp.restart_time, for this neighbor."},
+	{"disable_family", SCHEMA_VALUE, OPTIONAL, &boolean, .fallback = "false", .example = "true",
+	 .meaning = "Whether a family of which it sends routes that cannot be read is disabled until the session begins anew, "
+		    "instead of the session being reset (RFC 7606)."},
 	{"passive", SCHEMA_VALUE, OPTIONAL, &boolean, .fallback = "false", .example = "true",
 	 .meaning = "Whether to wait for it to connect."},
 	{"shutdown", SCHEMA_VALUE, OPTIONAL, &boolean, .fallback = "false", .example = "true",

@@ -385,7 +385,8 @@ static bool neighbor_equal(const struct config_neighbor *a, const struct config_
 	    !text_equal(a->password_file, b->password_file) || a->ttl_hops != b->ttl_hops ||
 	    a->max_prefix != b->max_prefix || !grants_equal(&a->import, &b->import) ||
 	    !grants_equal(&a->export, &b->export) || a->hold_s != b->hold_s || a->restart_s != b->restart_s ||
-	    a->passive != b->passive || a->shutdown != b->shutdown || !text_equal(a->description, b->description))
+	    a->disable_family != b->disable_family || a->passive != b->passive || a->shutdown != b->shutdown ||
+	    !text_equal(a->description, b->description))
 		return false;
 	for (size_t i = 0; i < a->n_nodes; i++)
 		if (!text_equal(a->nodes[i]->name, b->nodes[i]->name))

@@ -147,6 +147,7 @@ struct config_neighbor {
 	uint32_t max_prefix; /* of each family; 0 = any number */
 	struct config_grant import, export; /* effective */
 	uint16_t hold_s, restart_s; /* effective */
+	bool disable_family; /* RFC 7606: a family whose routes cannot be read is disabled, instead of the session reset */
 	bool passive, shutdown;
 	char *description; /* at most CONFIG_DESCRIPTION_MAX bytes, or NULL */
 };

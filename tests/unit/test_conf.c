@@ -134,7 +134,8 @@ static void random_bgp(FILE *f, unsigned n_tenants)
 			fprintf(f, "hold_time: %u, restart_time: %u, ", 3 + below(3), below(3));
 		if (below(2))
 			fprintf(f, "nodes: n0, password_file: /k, description: \"a: é {%u}\", ", i);
-		fprintf(f, "passive: %s, shutdown: %s}\n", below(2) ? "true" : "false", below(2) ? "true" : "false");
+		fprintf(f, "disable_family: %s, passive: %s, shutdown: %s}\n", below(2) ? "true" : "false",
+			below(2) ? "true" : "false", below(2) ? "true" : "false");
 	}
 }
 
@@ -331,6 +332,7 @@ static void every_change_of_bgp_is_seen(void **state)
 		{"password_file: /x,", "password_file: /y,"},
 		{"description: d", "description: e"},
 		{"description: d", "passive: true, description: d"},
+		{"description: d", "disable_family: true, description: d"},
 		{"description: d", "shutdown: true, description: d"},
 		{", remote_as: 65000", ", remote_as: 65000, import: none"},
 		{"    y: {address: 192.0.2.10, remote_as: 65000}\n", ""},
