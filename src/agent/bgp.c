@@ -471,6 +471,19 @@ void bgp_check(struct bgp *b)
 			      : "isthmus bgp neighbors says why");
 }
 
+bool bgp_count(const struct bgp *b, size_t *n, size_t *n_established)
+{
+	const struct bgp_peer *p;
+
+	if (!b || !b->speaker)
+		return false;
+	*n = b->peers.length;
+	*n_established = 0;
+	for (size_t i = 0; (p = hmap_next(&b->peers, &i));)
+		*n_established += !p->down_ms;
+	return true;
+}
+
 bool bgp_free_duplicate(struct bgp *b, uint32_t vni, const struct mac *mac)
 {
 	bool was = b && b->learn && learn_free_duplicate(b->learn, vni, mac, now_ms(b));

@@ -78,6 +78,9 @@ bool bgp_is_waiting(const struct bgp *b);
 /* Looks after sessions that are down; twice a second. */
 void bgp_check(struct bgp *b);
 
+/* How many sessions there are, and how many of them are established; false: no BGP. */
+bool bgp_count(const struct bgp *b, size_t *n, size_t *n_established);
+
 /* Frees what was frozen as a duplicate; false when it was not. */
 bool bgp_free_duplicate(struct bgp *b, uint32_t vni, const struct mac *mac);
 

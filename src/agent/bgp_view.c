@@ -14,7 +14,7 @@
 
 /* ---- values -------------------------------------------------------------------------------------------------------- */
 
-static void put_addr(struct json *j, const char *key, const struct addr *a)
+void bgp_view_put_addr(struct json *j, const char *key, const struct addr *a)
 {
 	char text[ADDR_TEXT_SIZE];
 
@@ -52,7 +52,7 @@ static void put_targets(struct json *j, const struct route_attrs *a)
 	json_array_close(j);
 }
 
-static void put_optional(struct json *j, const char *key, bool has, uint32_t n)
+void bgp_view_put_optional(struct json *j, const char *key, bool has, uint32_t n)
 {
 	json_key(j, key);
 	if (has)
@@ -84,6 +84,25 @@ static uint64_t sum(const uint64_t *n, size_t length)
 
 /* ---- neighbors ----------------------------------------------------------------------------------------------------- */
 
+/* One number for each of the neighbor's families, in their order. */
+static void put_by_family(struct json *j, const char *key, uint32_t families, const size_t n[static ROUTE_FAMILY_MAX])
+{
+	json_key(j, key);
+	json_array_open(j);
+	for (enum route_family f = 0; f < ROUTE_FAMILY_MAX; f++)
+		if (families & ROUTE_FAMILY_BIT(f))
+			json_uint(j, n[f]);
+	json_array_close(j);
+}
+
+static void put_families_of(struct json *j, uint32_t families, const struct neighbor_stats *s)
+{
+	put_families(j, "families", families);
+	put_by_family(j, "familiesReceived", families, s->n_received);
+	put_by_family(j, "familiesSent", families, s->n_sent);
+	put_by_family(j, "familiesVersion", families, s->version);
+}
+
 static void put_counts(struct json *j, const struct neighbor_stats *s)
 {
 	size_t received = 0, sent = 0;
@@ -94,6 +113,7 @@ static void put_counts(struct json *j, const struct neighbor_stats *s)
 	}
 	json_put_uint(j, "messagesReceived", sum(s->n_in, MESSAGE_TYPE_MAX));
 	json_put_uint(j, "messagesSent", sum(s->n_out, MESSAGE_TYPE_MAX));
+	json_put_uint(j, "unread", s->n_unread);
 	json_put_uint(j, "queued", s->n_queued);
 	json_put_uint(j, "prefixesReceived", received);
 	json_put_uint(j, "prefixesSent", sent);
@@ -120,20 +140,23 @@ static void put_neighbor(struct json *j, const struct bgp *b, const struct bgp_p
 	view_begin(j, "BgpNeighbor");
 	json_put_string(j, "name", addr_format(&p->remote, address));
 	json_put_string(j, "description", p->name);
-	put_addr(j, "local", &c->local);
+	bgp_view_put_addr(j, "local", &c->local);
+	json_put_uint(j, "localAs", b->as);
+	put_router_id(j, "localRouterId", b->router_id);
 	json_put_uint(j, "remoteAs", c->remote_as);
 	json_put_bool(j, "external", c->remote_as != b->as);
 	json_put_string(j, "state", p->keyless ? "NoKey" : c->shutdown ? "Shutdown" : neighbor_state_name(s.state));
 	put_up_down(j, now > s.since_ms ? now - s.since_ms : 0);
 	put_counts(j, &s);
-	put_families(j, "families", c->families);
+	put_families_of(j, c->families, &s);
 	put_families(j, "negotiated", up ? s.families : 0);
 	put_families(j, "stale", s.stale);
 	put_router_id(j, "routerId", s.remote_id);
-	put_optional(j, "holdSeconds", up, s.hold_s);
+	bgp_view_put_optional(j, "holdSeconds", up, s.hold_s);
 	json_put_bool(j, "password", c->keyed);
-	put_optional(j, "ttlHops", c->ttl_hops, c->ttl_hops);
+	bgp_view_put_optional(j, "ttlHops", c->ttl_hops, c->ttl_hops);
 	json_put_string(j, "lastError", s.last_error[0] ? s.last_error : NULL);
+	bgp_view_put_optional(j, "lastErrorSeconds", s.last_error_ms, (uint32_t)((now - s.last_error_ms) / 1000));
 	json_object_close(j);
 }
 
@@ -216,7 +239,10 @@ const struct bgp_peer *bgp_view_peer(const struct agent *a, const char *name, st
 	for (size_t i = 0; b && !p && (p = hmap_next(&b->peers, &i));)
 		if (strcmp(p->name, name) != 0)
 			p = NULL;
-	if (!p)
+	if (!b)
+		api_reply_error(reply, 404, "IST-4041", "add \"bgp: {as: 65000}\" to its configuration, and apply that; isthmus "
+				"explain bgp", NULL, "this node has no BGP");
+	else if (!p)
 		api_reply_error(reply, 404, "IST-4041", "isthmus bgp summary lists them", NULL,
 				"no BGP neighbor is called \"%s\"", name);
 	return p;
@@ -250,13 +276,24 @@ static void put_route(struct json *j, const struct route_nlri *nlri, const struc
 	for (unsigned i = 0; i < nlri->n_labels && i < 2; i++)
 		json_uint(j, nlri->label[i]);
 	json_array_close(j);
-	put_addr(j, "nextHop", &attrs->next_hop);
-	put_optional(j, "metric", attrs->has & ROUTE_HAS_MED, attrs->med);
-	put_optional(j, "localPref", attrs->has & ROUTE_HAS_LOCAL_PREF, attrs->local_pref);
+	bgp_view_put_addr(j, "nextHop", &attrs->next_hop);
+	bgp_view_put_optional(j, "metric", attrs->has & ROUTE_HAS_MED, attrs->med);
+	bgp_view_put_optional(j, "localPref", attrs->has & ROUTE_HAS_LOCAL_PREF, attrs->local_pref);
 	json_put_string(j, "path", route_path_format(attrs, path, sizeof(path)));
 	json_put_string(j, "origin", attrs->origin == ROUTE_ORIGIN_IGP ? "i" : attrs->origin == ROUTE_ORIGIN_EGP ? "e" : "?");
-	put_optional(j, "sequence", attrs->has & ROUTE_HAS_MOBILITY, attrs->mobility);
+	bgp_view_put_optional(j, "sequence", attrs->has & ROUTE_HAS_MOBILITY, attrs->mobility);
 	put_targets(j, attrs);
+}
+
+/* The marks of routers, without the blanks in which they stand. */
+static void put_status(struct json *j, enum learn_standing standing, bool internal, bool stale)
+{
+	static const char *const marks[] = {
+		[LEARN_REFUSED] = "", [LEARN_VALID] = "*", [LEARN_MULTIPATH] = "*=", [LEARN_BEST] = "*>"};
+
+	json_key(j, "status");
+	json_format(j, "%s%s%s", stale ? "S" : "", marks[standing], internal ? "i" : "");
+	json_put_bool(j, "best", standing == LEARN_BEST);
 }
 
 /* What a neighbor has sent, and what became of it. */
@@ -268,6 +305,7 @@ static void put_received(struct json *j, const struct bgp *b, const struct route
 	json_put_string(j, "neighbor", addr_format(&c->neighbor->address, address));
 	json_put_bool(j, "stale", c->stale);
 	json_put_string(j, "import", import_verdict_name(learn_verdict(b->learn, c)));
+	put_status(j, learn_standing(b->learn, c), !c->neighbor->external, c->stale);
 	json_object_close(j);
 }
 
@@ -277,6 +315,7 @@ static void put_own(struct json *j, const struct export_change *put)
 	json_put_string(j, "neighbor", NULL);
 	json_put_bool(j, "stale", false);
 	json_put_string(j, "import", NULL);
+	put_status(j, LEARN_BEST, false, false);
 	json_object_close(j);
 }
 
@@ -354,12 +393,7 @@ static void walk_routes(const struct agent *a, const struct api_request *request
 		walk_free(w);
 		return;
 	}
-	if (w->pieces.lines)
-		reply->content_type = "application/jsonl";
-	reply->next = pieces_next;
-	reply->stream_cut = pieces_are_cut;
-	reply->stream_free = walk_free;
-	reply->stream = w;
+	pieces_reply(reply, &w->pieces, walk_free);
 }
 
 void bgp_view_routes(void *arg, const struct api_request *request, struct api_reply *reply)
@@ -377,174 +411,84 @@ void bgp_view_received(void *arg, const struct api_request *request, struct api_
 
 /* ---- what this node says ------------------------------------------------------------------------------------------- */
 
-struct collecting {
-	struct json *json;
-	bool lines, any;
-	uint32_t families, extended_next_hop;
-	const struct speaker *speaker;
-	const struct addr *neighbor;
+struct telling {
+	struct pieces pieces; /* first */
+	struct bgp *bgp;
+	uint64_t life; /* of the tables that it walks */
+	struct addr neighbor;
+	uint32_t families, extended_next_hop; /* of its session; 0 = it has none */
+	struct export_mark mark;
 };
 
 /* RFC 8950: IPv4 by an IPv6 next hop goes to who can read it. */
-static bool can_be_told(const struct collecting *c, const struct export_change *put)
+static bool can_be_told(const struct telling *t, const struct export_change *put)
 {
 	uint32_t family = ROUTE_FAMILY_BIT(put->nlri.key.family);
 
-	if (family == ROUTE_FAMILY_BIT(ROUTE_IPV4) && !addr_is_v4(&put->attrs->next_hop) && !(c->extended_next_hop & family))
+	if (family == ROUTE_FAMILY_BIT(ROUTE_IPV4) && !addr_is_v4(&put->attrs->next_hop) && !(t->extended_next_hop & family))
 		return false;
-	return c->families & family;
+	return t->families & family;
 }
 
 static void on_own(void *arg, const struct export_change *put)
 {
-	struct collecting *c = arg;
+	struct telling *t = arg;
 
-	if (!can_be_told(c, put) || !speaker_tells(c->speaker, c->neighbor, put->tenant))
+	if (!can_be_told(t, put) || !speaker_tells(t->bgp->speaker, &t->neighbor, put->tenant))
 		return;
-	if (c->lines && c->any)
-		json_newline(c->json);
-	c->any = true;
-	put_own(c->json, put);
+	put_own(&t->pieces.json, put);
+	if (t->pieces.lines)
+		json_newline(&t->pieces.json);
+}
+
+/* It may come and go while the list goes out. */
+static void look_at_session(struct telling *t)
+{
+	struct neighbor_stats s = {0};
+	bool up = t->bgp->speaker && speaker_neighbor_stats(t->bgp->speaker, &t->neighbor, &s) == 0 &&
+		  s.state == NEIGHBOR_ESTABLISHED;
+
+	t->families = up ? s.families : 0;
+	t->extended_next_hop = up ? s.extended_next_hop : 0;
+}
+
+static void write_own(struct pieces *pieces, size_t limit)
+{
+	struct telling *t = (struct telling *)pieces;
+
+	look_at_session(t);
+	pieces->ended = !t->bgp->speaker || t->bgp->life != t->life ||
+			!export_walk(learn_export(t->bgp->learn), &t->mark, PIECES_RECORDS, on_own, t);
+}
+
+static void telling_free(void *stream)
+{
+	struct telling *t = stream;
+
+	if (t->bgp->learn && t->bgp->life == t->life)
+		export_walk_end(learn_export(t->bgp->learn), &t->mark);
+	json_fini(&t->pieces.json);
+	free(t);
 }
 
 void bgp_view_advertised(void *arg, const struct api_request *request, struct api_reply *reply)
 {
 	const struct agent *a = arg;
 	const struct bgp_peer *p = bgp_view_peer(a, request->name, reply);
-	struct collecting c = {0};
-	struct neighbor_stats s = {0};
-	struct json j;
+	struct telling *t;
 	bool lines;
 
 	if (!p || !api_query_flag(request, "stream", &lines, reply))
 		return;
-	c.speaker = a->bgp->speaker;
-	c.neighbor = &p->remote;
-	if (speaker_neighbor_stats(a->bgp->speaker, &p->remote, &s) == 0 && s.state == NEIGHBOR_ESTABLISHED) {
-		c.families = s.families;
-		c.extended_next_hop = s.extended_next_hop;
-	}
-	j = items_of(lines, "BgpRouteList");
-	c.json = &j;
-	c.lines = lines;
-	learn_announced_each(a->bgp->learn, on_own, &c);
-	items_end(&j, lines, reply);
-}
-
-/* ---- why ----------------------------------------------------------------------------------------------------------- */
-
-struct question {
-	struct json *json;
-	const struct bgp *bgp;
-	const char *scope; /* tenant, or tenant/network */
-	const char *what;  /* as asked */
-	bool lines, any, failed;
-};
-
-static void on_why(void *arg, const struct learn_why *w)
-{
-	struct question *q = arg;
-	bool bgp = w->source == ROUTE_SOURCE_BGP;
-	char address[ADDR_TEXT_SIZE], key[ROUTE_KEY_TEXT_SIZE];
-	struct json *j = q->json;
-
-	if (q->lines && q->any)
-		json_newline(j);
-	q->any = true;
-	view_begin(j, "BgpWhy");
-	json_key(j, "name");
-	json_format(j, "%s/%s", q->scope, q->what);
-	json_put_bool(j, "best", w->step == DECIDE_BEST);
-	json_put_string(j, "source", route_source_name(w->source));
-	json_put_string(j, "from", bgp ? addr_format(&w->candidate.neighbor->address, address) : w->name);
-	json_put_string(j, "route", bgp ? route_key_format(&w->candidate.nlri.key, key) : NULL);
-	put_addr(j, "nextHop", bgp ? &w->candidate.attrs->next_hop : &(struct addr){0});
-	json_put_string(j, "import", bgp ? import_verdict_name(w->verdict) : NULL);
-	json_put_string(j, "lostBy", w->step == DECIDE_BEST ? NULL : decide_step_name(w->step));
-	put_optional(j, "sequence", bgp && w->candidate.attrs->has & ROUTE_HAS_MOBILITY,
-		     bgp ? w->candidate.attrs->mobility : 0);
-	json_object_close(j);
-}
-
-static void ask(struct question *q, const char *scope, uint32_t vni, const struct learn_query *asked)
-{
-	struct learn_query query = *asked;
-
-	query.vni = vni;
-	q->scope = scope;
-	q->failed |= learn_why(q->bgp->learn, &query, on_why, q) == -ENOMEM;
-}
-
-/* "10.0.1.11", "10.0.1.0/24", a MAC. */
-static bool parse_what(const char *text, struct learn_query *q)
-{
-	*q = (struct learn_query){.is_mac = mac_parse(text, &q->mac) == 0};
-	if (q->is_mac)
-		return mac_parse(text, &q->mac) == 0;
-	q->prefix.length = 128;
-	return addr_parse(text, &q->prefix.addr) == 0 || prefix_parse(text, &q->prefix) == 0;
-}
-
-static bool in_scope(const char *scope, size_t length, const char *name)
-{
-	return !scope || (strlen(name) == length && memcmp(scope, name, length) == 0);
-}
-
-static void ask_all(struct question *q, const struct config *c, const char *scope, size_t length,
-		    const struct learn_query *query)
-{
-	for (size_t i = 0; i < c->n_tenants; i++) {
-		const struct config_tenant *t = &c->tenants[i];
-
-		if (!query->is_mac && in_scope(scope, length, t->name))
-			ask(q, t->name, t->vni, query);
-		for (size_t k = 0; query->is_mac && k < t->n_networks; k++)
-			if (t->networks[k].mode == CONFIG_MODE_L2 && in_scope(scope, length, t->networks[k].full_name))
-				ask(q, t->networks[k].full_name, t->networks[k].vni, query);
-	}
-}
-
-/* With a tenant (of a MAC: tenant/network) before it, or in all of them. */
-static bool parse_name(const char *name, struct learn_query *query, size_t *scope)
-{
-	*scope = 0;
-	if (parse_what(name, query))
-		return true;
-	for (const char *slash = name; (slash = strchr(slash, '/')); slash++)
-		if (parse_what(slash + 1, query)) {
-			*scope = (size_t)(slash - name);
-			return true;
-		}
-	return false;
-}
-
-void bgp_view_why(void *arg, const struct api_request *request, struct api_reply *reply)
-{
-	const struct agent *a = arg;
-	struct learn_query query;
-	struct question q = {.bgp = a->bgp};
-	struct json j;
-	size_t scope;
-
-	if (!api_query_flag(request, "stream", &q.lines, reply))
-		return;
-	if (!parse_name(request->name, &query, &scope)) {
-		api_reply_error(reply, 404, "IST-4041", "name an address, a prefix or a MAC, with its tenant/ or "
-				"tenant/network/ before it where several have it", NULL, "\"%s\" is none of them",
-				request->name);
+	t = calloc(1, sizeof(*t));
+	if (!t) {
+		api_reply_error(reply, 500, "IST-5000", NULL, NULL, "out of memory");
 		return;
 	}
-	j = items_of(q.lines, "BgpWhyList");
-	q.json = &j;
-	q.what = request->name + (scope ? scope + 1 : 0);
-	if (a->bgp && a->bgp->learn && a->config)
-		ask_all(&q, a->config, scope ? request->name : NULL, scope, &query);
-	if (!q.any || q.failed) {
-		json_fini(&j);
-		api_reply_error(reply, q.failed ? 500 : 404, q.failed ? "IST-5000" : "IST-4041",
-				q.failed ? NULL : "isthmus bgp routes lists what neighbors say", NULL, "%s",
-				q.failed ? "out of memory" : "nobody says anything of it here");
-		return;
-	}
-	items_end(&j, q.lines, reply);
+	t->pieces = (struct pieces){.write = write_own, .kind = "BgpRouteList", .lines = lines};
+	t->bgp = a->bgp;
+	t->life = a->bgp->life;
+	t->neighbor = p->remote;
+	export_walk_begin(learn_export(a->bgp->learn), &t->mark);
+	pieces_reply(reply, &t->pieces, telling_free);
 }

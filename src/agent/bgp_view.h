@@ -3,7 +3,7 @@
  * bgp_view.h - BGP for people: handlers of /v1/bgp/...
  *
  * Lists of routes are walked in pieces, some thousand records each, so that a million of them costs the control thread no
- * more than a few milliseconds at once.  What one name asks for (why, advertised) is collected whole.  Control thread.
+ * more than a few milliseconds at once.  Control thread.
  */
 #ifndef ISTHMUS_AGENT_BGP_VIEW_H
 #define ISTHMUS_AGENT_BGP_VIEW_H
@@ -15,6 +15,9 @@ void bgp_view_neighbor(void *arg, const struct api_request *request, struct api_
 void bgp_view_routes(void *arg, const struct api_request *request, struct api_reply *reply);
 void bgp_view_received(void *arg, const struct api_request *request, struct api_reply *reply);
 void bgp_view_advertised(void *arg, const struct api_request *request, struct api_reply *reply);
+
+/* ---- bgp_why.c ---- */
+
 void bgp_view_why(void *arg, const struct api_request *request, struct api_reply *reply);
 
 /* ---- bgp_command.c: what changes something ---- */
@@ -25,6 +28,12 @@ void bgp_command_free(void *arg, const struct api_request *request, struct api_r
 
 /* The session of `name` (an address, or what the configuration calls it), or NULL with a 404, or a 503 without daemon. */
 struct agent;
+struct addr;
+struct json;
 const struct bgp_peer *bgp_view_peer(const struct agent *a, const char *name, struct api_reply *reply);
+
+/* Members whose value is null where there is none. */
+void bgp_view_put_addr(struct json *j, const char *key, const struct addr *a);
+void bgp_view_put_optional(struct json *j, const char *key, bool has, uint32_t n);
 
 #endif

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "agent/agent.h"
+#include "agent/bgp.h"
 #include "agent/bgp_view.h"
 #include "agent/doctor.h"
 #include "agent/port.h"
@@ -91,6 +92,21 @@ static uint64_t total_drops(const struct agent *a)
 	return total;
 }
 
+static void put_bgp(struct json *j, const struct agent *a)
+{
+	size_t n, n_established;
+
+	if (bgp_count(a->bgp, &n, &n_established)) {
+		json_put_uint(j, "bgpSessions", n);
+		json_put_uint(j, "bgpEstablished", n_established);
+		return;
+	}
+	json_key(j, "bgpSessions");
+	json_null(j);
+	json_key(j, "bgpEstablished");
+	json_null(j);
+}
+
 static void handle_status(void *arg, const struct api_request *request, struct api_reply *reply)
 {
 	const struct agent *a = arg;
@@ -123,6 +139,7 @@ static void handle_status(void *arg, const struct api_request *request, struct a
 	json_put_uint(&j, "networks", networks);
 	json_put_uint(&j, "remoteNodes", c ? c->n_nodes - (a->self ? 1 : 0) : 0);
 	json_put_uint(&j, "endpoints", c ? config_n_ports(c) : 0);
+	put_bgp(&j, a);
 	json_put_uint(&j, "drops", total_drops(a));
 	json_put_uint(&j, "repairs", a->repairs);
 	json_object_close(&j);

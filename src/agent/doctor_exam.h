@@ -50,5 +50,6 @@ struct doctor_check {
 extern const struct doctor_check doctor_host_checks[];    /* doctor_host.c; the last has name NULL */
 extern const struct doctor_check doctor_underlay_checks[]; /* doctor_underlay.c */
 extern const struct doctor_check doctor_port_checks[];    /* doctor_port.c */
+extern const struct doctor_check doctor_bgp_checks[];     /* doctor_bgp.c */
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * exposition.c - /metrics.  Labels are drop reasons, counters, states and tables: sets that the source fixes, so the
- * number of series does not depend on traffic, ports or peers (row T2).
+ * exposition.c - /metrics.  Labels are drop reasons, counters, states and tables: sets that the source fixes, and the BGP
+ * neighbors of the configuration; so the number of series does not depend on traffic or ports (row T2).
  */
 #include <dirent.h>
 #include <stdio.h>
@@ -16,6 +16,15 @@
 #include "api/metrics.h"
 #include "lib/cleanup.h"
 #include "model/fwd.h"
+
+static double boot_to_wall_s(void)
+{
+	struct timespec wall, boot;
+
+	clock_gettime(CLOCK_REALTIME, &wall);
+	clock_gettime(CLOCK_BOOTTIME, &boot);
+	return (double)(wall.tv_sec - boot.tv_sec) + (double)(wall.tv_nsec - boot.tv_nsec) / 1e9;
+}
 
 static void single(struct metrics *m, const char *name, enum metrics_type type, const char *unit, const char *help,
 		   double value)
@@ -106,13 +115,96 @@ static void expose_bgp(struct metrics *m, const struct bgp *b)
 	       "Routes taken as withdrawn for a bad attribute (RFC 7606).", errors);
 }
 
-static double boot_to_wall_s(void)
-{
-	struct timespec wall, boot;
+/* ---- each BGP neighbor: of its series there are 20 at most ---- */
 
-	clock_gettime(CLOCK_REALTIME, &wall);
-	clock_gettime(CLOCK_BOOTTIME, &boot);
-	return (double)(wall.tv_sec - boot.tv_sec) + (double)(wall.tv_nsec - boot.tv_nsec) / 1e9;
+struct session {
+	char address[ADDR_TEXT_SIZE];
+	const char *name;
+	const struct neighbor_config *config;
+	struct neighbor_stats stats;
+};
+
+/* One more label, or NULL. */
+static void of_session(struct metrics *m, const struct session *s, const char *label, const char *value, double number)
+{
+	metrics_sample(m, (struct metrics_label[]){{"neighbor", s->address}, {"name", s->name}, {label, value}, {0}}, number);
+}
+
+static void of_session_directed(struct metrics *m, const struct session *s, const char *type, const char *direction,
+				double number)
+{
+	metrics_sample(m, (struct metrics_label[]){{"neighbor", s->address}, {"name", s->name}, {"type", type},
+						   {"direction", direction}, {0}}, number);
+}
+
+static void expose_sessions_state(struct metrics *m, const struct session *sessions, size_t n)
+{
+	metrics_family(m, "isthmus_bgp_neighbor_up", METRICS_GAUGE, NULL,
+		       "1 while the session is established; -1 while the configuration keeps it down.");
+	for (const struct session *s = sessions; s < sessions + n; s++)
+		of_session(m, s, NULL, NULL,
+			   s->stats.state == NEIGHBOR_ESTABLISHED ? 1 : s->config->shutdown ? -1 : 0);
+	metrics_family(m, "isthmus_bgp_neighbor_since_timestamp_seconds", METRICS_GAUGE, "seconds",
+		       "Since when it is established, or is not.");
+	for (const struct session *s = sessions; s < sessions + n; s++)
+		of_session(m, s, NULL, NULL, boot_to_wall_s() + (double)s->stats.since_ms / 1000);
+	metrics_family(m, "isthmus_bgp_neighbor_resets", METRICS_COUNTER, NULL, "Times it was established and went down.");
+	for (const struct session *s = sessions; s < sessions + n; s++)
+		of_session(m, s, NULL, NULL, (double)s->stats.n_resets);
+	metrics_family(m, "isthmus_bgp_neighbor_last_error_timestamp_seconds", METRICS_GAUGE, "seconds",
+		       "When something last ended it or kept it down (isthmus bgp neighbors says what); 0 = nothing has.");
+	for (const struct session *s = sessions; s < sessions + n; s++)
+		of_session(m, s, NULL, NULL,
+			   s->stats.last_error_ms ? boot_to_wall_s() + (double)s->stats.last_error_ms / 1000 : 0);
+}
+
+static void expose_sessions_messages(struct metrics *m, const struct session *sessions, size_t n)
+{
+	metrics_family(m, "isthmus_bgp_neighbor_messages", METRICS_COUNTER, NULL, "Messages, by type and direction.");
+	for (const struct session *s = sessions; s < sessions + n; s++)
+		for (unsigned t = MESSAGE_OPEN; t < MESSAGE_TYPE_MAX; t++) {
+			of_session_directed(m, s, message_type_name(t), "received", (double)s->stats.n_in[t]);
+			of_session_directed(m, s, message_type_name(t), "sent", (double)s->stats.n_out[t]);
+		}
+}
+
+static void expose_sessions_routes(struct metrics *m, const struct session *sessions, size_t n)
+{
+	metrics_family(m, "isthmus_bgp_neighbor_routes_received", METRICS_GAUGE, NULL,
+		       "Routes that it announces, by configured family.");
+	for (const struct session *s = sessions; s < sessions + n; s++)
+		for (enum route_family f = 0; f < ROUTE_FAMILY_MAX; f++)
+			if (s->config->families & ROUTE_FAMILY_BIT(f))
+				of_session(m, s, "family", route_family_name(f), (double)s->stats.n_received[f]);
+	metrics_family(m, "isthmus_bgp_neighbor_routes_sent", METRICS_GAUGE, NULL,
+		       "Routes that it was told of, by configured family.");
+	for (const struct session *s = sessions; s < sessions + n; s++)
+		for (enum route_family f = 0; f < ROUTE_FAMILY_MAX; f++)
+			if (s->config->families & ROUTE_FAMILY_BIT(f))
+				of_session(m, s, "family", route_family_name(f), (double)s->stats.n_sent[f]);
+}
+
+/* Without memory there is less to see, and metrics_take says so. */
+static void expose_sessions(struct metrics *m, const struct bgp *b)
+{
+	_cleanup_(free) struct session *sessions = calloc(b->peers.length + 1, sizeof(*sessions));
+	const struct bgp_peer *p;
+	size_t n = 0;
+
+	for (size_t i = 0; sessions && (p = hmap_next(&b->peers, &i));) {
+		struct session *s = &sessions[n];
+
+		s->name = p->name;
+		s->config = speaker_neighbor(b->speaker, &p->remote);
+		addr_format(&p->remote, s->address);
+		n += s->config && speaker_neighbor_stats(b->speaker, &p->remote, &s->stats) == 0;
+	}
+	m->failed |= !sessions;
+	if (n == 0)
+		return;
+	expose_sessions_state(m, sessions, n);
+	expose_sessions_messages(m, sessions, n);
+	expose_sessions_routes(m, sessions, n);
 }
 
 static void expose_process(struct metrics *m, const struct agent *a)
@@ -154,8 +246,10 @@ void view_metrics_handle(void *arg, const struct api_request *request, struct ap
 	expose_config(&m, a);
 	if (a->dp)
 		expose_datapath(&m, a->dp);
-	if (a->bgp && a->bgp->speaker)
+	if (a->bgp && a->bgp->speaker) {
 		expose_bgp(&m, a->bgp);
+		expose_sessions(&m, a->bgp);
+	}
 	single(&m, "isthmus_config_generation", METRICS_GAUGE, NULL, "Configurations applied since the daemon started.",
 	       (double)a->generation);
 	single(&m, "isthmus_config_applied_timestamp_seconds", METRICS_GAUGE, "seconds",

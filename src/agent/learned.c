@@ -26,20 +26,15 @@ bool view_is_learned(const struct agent *a, const struct fwd *key)
 }
 
 /* By the VNI that the route carries. */
-static bool find_network(const struct config *c, uint32_t vni, struct learned *l)
+static bool find_network(const struct agent *a, uint32_t vni, struct learned *l)
 {
-	for (size_t i = 0; i < c->n_tenants; i++) {
-		l->tenant = &c->tenants[i];
-		l->network = NULL;
-		if (l->tenant->vni == vni)
-			return true;
-		for (size_t k = 0; k < l->tenant->n_networks; k++)
-			if (l->tenant->networks[k].mode == CONFIG_MODE_L2 && l->tenant->networks[k].vni == vni) {
-				l->network = &l->tenant->networks[k];
-				return true;
-			}
-	}
-	return false;
+	const char *tenant, *network;
+
+	if (!learn_vni(a->bgp->learn, vni, &tenant, &network))
+		return false;
+	l->tenant = config_tenant(a->config, tenant);
+	l->network = network ? config_network(a->config, network) : NULL;
+	return l->tenant && (l->network || !network);
 }
 
 static bool key_of(const struct route_nlri *nlri, enum fwd_kind kind, const struct learned *l, struct fwd *key)
@@ -107,7 +102,7 @@ static bool find(const struct agent *a, const struct routes_candidate *c, enum f
 		return false;
 	if (c->nlri.key.family != ROUTE_EVPN)
 		return find_native(a, c, kind, out);
-	if (c->nlri.n_labels == 0 || !find_network(a->config, c->nlri.label[0], out) || !key_of(&c->nlri, kind, out, &key))
+	if (c->nlri.n_labels == 0 || !find_network(a, c->nlri.label[0], out) || !key_of(&c->nlri, kind, out, &key))
 		return false;
 	if (!view_is_learned(a, &key) || !table_get(a->dp, &key, &out->entry))
 		return false;
@@ -119,11 +114,9 @@ static bool find(const struct agent *a, const struct routes_candidate *c, enum f
 /* The node of the file at that address, or the address. */
 static const char *place_at(const struct agent *a, const struct addr *vtep, char text[static ADDR_TEXT_SIZE])
 {
-	for (size_t i = 0; i < a->config->n_nodes; i++)
-		for (size_t k = 0; k < a->config->nodes[i].n_underlay; k++)
-			if (addr_equal(&a->config->nodes[i].underlay[k], vtep))
-				return a->config->nodes[i].name;
-	return addr_format(vtep, text);
+	const char *name = rib_node_name(a->rib, vtep);
+
+	return name ? name : addr_format(vtep, text);
 }
 
 static void put_where(struct json *j, const struct agent *a, const struct learned *l)

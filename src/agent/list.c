@@ -332,33 +332,48 @@ static struct place base_place(const struct config *c, enum base base, const cha
 	return p;
 }
 
-/* One name may be said of in several tenants, and stands in few records. */
-static bool is_named(const struct walk *w, const struct route_key *key)
-{
-	if (!w->filtered)
-		return true;
-	if (w->list->parse == parse_mac)
-		return mac_equal(&key->mac, &w->filter.mac);
-	return key->length == w->filter.prefix.length && addr_equal(&key->addr, &w->filter.prefix.addr);
-}
-
 static void on_learned(void *arg, const struct routes_candidate *c)
 {
 	struct walk *w = arg;
 	struct json *j = &w->pieces.json;
 	size_t before = j->size;
 
-	if (!is_named(w, &c->nlri.key) || !w->list->phases[w->phase].learned(j, w->a, c, w->filter.scope))
+	if (!w->list->phases[w->phase].learned(j, w->a, c, w->filter.scope))
 		return;
 	w->written++;
 	if (w->pieces.lines && j->size > before)
 		json_newline(j);
 }
 
+/* One that is asked for by its name is looked up in each network, or tenant, that may have it. */
+static void write_named(struct walk *w, const struct bgp *b)
+{
+	struct learn_query q = {.is_mac = w->list->parse == parse_mac, .mac = w->filter.mac, .prefix = w->filter.prefix};
+
+	for (size_t i = 0; i < w->a->config->n_tenants; i++) {
+		const struct config_tenant *t = &w->a->config->tenants[i];
+
+		q.vni = t->vni;
+		if (!q.is_mac)
+			learn_saying_each(b->learn, &q, on_learned, w);
+		for (size_t k = 0; q.is_mac && k < t->n_networks; k++) {
+			q.vni = t->networks[k].vni;
+			if (t->networks[k].mode == CONFIG_MODE_L2)
+				learn_saying_each(b->learn, &q, on_learned, w);
+		}
+	}
+}
+
 static void write_learned(struct walk *w)
 {
 	const struct bgp *b = w->a->bgp;
 
+	if (w->filtered) {
+		if (b && b->learn)
+			write_named(w, b);
+		w->phase++;
+		return;
+	}
 	if (w->cursor == 0 && b)
 		w->life = b->life;
 	if (!b || !b->learn || b->life != w->life ||
@@ -453,12 +468,7 @@ void view_list_handle(void *arg, const struct api_request *request, struct api_r
 		walk_free(w);
 		return;
 	}
-	if (w->pieces.lines)
-		reply->content_type = "application/jsonl";
-	reply->next = pieces_next;
-	reply->stream_cut = pieces_are_cut;
-	reply->stream_free = walk_free;
-	reply->stream = w;
+	pieces_reply(reply, &w->pieces, walk_free);
 }
 
 static void no_such(const struct view_list *list, const char *name, struct api_reply *reply)

@@ -44,7 +44,7 @@ void pieces_collect(struct pieces *p)
 	finish(p);
 }
 
-bool pieces_next(void *stream, char *buffer, size_t size, size_t *used)
+static bool next(void *stream, char *buffer, size_t size, size_t *used)
 {
 	struct pieces *p = stream;
 
@@ -63,7 +63,17 @@ bool pieces_next(void *stream, char *buffer, size_t size, size_t *used)
 	return true;
 }
 
-bool pieces_are_cut(const void *stream)
+static bool is_cut(const void *stream)
 {
 	return ((const struct pieces *)stream)->json.failed;
+}
+
+void pieces_reply(struct api_reply *reply, struct pieces *p, void (*free_fn)(void *stream))
+{
+	if (p->lines)
+		reply->content_type = "application/jsonl";
+	reply->next = next;
+	reply->stream_cut = is_cut;
+	reply->stream_free = free_fn;
+	reply->stream = p;
 }

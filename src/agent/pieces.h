@@ -4,7 +4,7 @@
  *
  * `write` adds some objects to p->json and sets p->ended with the last of them.  It does a bounded amount of work a
  * call, whether it finds something or not, and is called once a turn of the loop: white space keeps the list going where
- * there was nothing.  A walk has a struct pieces as its first member, and these two functions as its reply's.
+ * there was nothing.  A walk has a struct pieces as its first member.
  */
 #ifndef ISTHMUS_PIECES_H
 #define ISTHMUS_PIECES_H
@@ -13,6 +13,7 @@
 #include <stddef.h>
 
 #include "api/json.h"
+#include "api/server.h"
 
 #define PIECES_RECORDS 8192 /* that a call of `write` may look at: some milliseconds */
 
@@ -25,8 +26,8 @@ struct pieces {
 	size_t drained;
 };
 
-bool pieces_next(void *stream, char *buffer, size_t size, size_t *used); /* struct api_reply.next */
-bool pieces_are_cut(const void *stream);                                 /* ... and .stream_cut */
+/* The reply is what `p` writes; `p` is the first member of what free_fn frees when it has gone out, or nobody reads it. */
+void pieces_reply(struct api_reply *reply, struct pieces *p, void (*free_fn)(void *stream));
 
 void pieces_collect(struct pieces *p); /* all of it at once, into p->json: of a few objects */
 

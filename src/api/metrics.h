@@ -7,7 +7,8 @@
  * samples "x_total", in the text format the family is "x_total"; the writer knows, callers give "x".  An allocation
  * failure is sticky.  One thread.
  *
- * Label values must come from a small fixed set (row T2): never an address, MAC, port or flow.
+ * Label values must come from a small set that traffic cannot enlarge (row T2): never a MAC, port or flow, and no address but
+ * that of a neighbor in the configuration.
  */
 #ifndef ISTHMUS_METRICS_H
 #define ISTHMUS_METRICS_H

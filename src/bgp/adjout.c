@@ -245,7 +245,7 @@ int adjout_grant(struct adjout *out, struct adjout_member *member, struct grant 
 	}
 	past->grant = grant_ref(from->view.grant);
 	past->until = out->last_change;
-	past->whole = !from->pasts && adjout_reader_is_at_end(from);
+	past->whole = !from->pasts && !adjout_reader_next(from);
 	past->from = past->whole ? past->until : member->first_tombstone;
 	member->first_tombstone = past->until;
 	adjout_reader_remember(out, reader, past);
@@ -299,5 +299,12 @@ size_t adjout_n_told(const struct adjout *out, const struct adjout_member *membe
 {
 	size_t length = n_granted(out, member->reader->view.grant);
 
-	return adjout_reader_is_at_end(member->reader) || member->n_told > length ? length : member->n_told;
+	return !adjout_reader_next(member->reader) || member->n_told > length ? length : member->n_told;
+}
+
+uint64_t adjout_version(const struct adjout *out, const struct adjout_member *member)
+{
+	const struct route *next = adjout_reader_next(member->reader);
+
+	return next ? next->changed - 1 : out->last_change;
 }

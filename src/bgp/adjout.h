@@ -83,5 +83,7 @@ bool adjout_has_work(const struct adjout *out); /* adjout_run would do something
 size_t adjout_length(const struct adjout *out); /* routes */
 /* Routes that the member was told of: exact when it has been told all, before that what was sent so far. */
 size_t adjout_n_told(const struct adjout *out, const struct adjout_member *member);
+/* The number of the last change that it was told of, or did not have to be; changes are counted from 1 on. */
+uint64_t adjout_version(const struct adjout *out, const struct adjout_member *member);
 
 #endif

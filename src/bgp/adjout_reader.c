@@ -79,14 +79,13 @@ bool adjout_reader_is_rearmost(const struct adjout *out, const struct mark *read
 	return TAILQ_FIRST(&out->readers) == reader;
 }
 
-bool adjout_reader_is_at_end(const struct mark *reader)
+struct route *adjout_reader_next(const struct mark *reader)
 {
-	const struct node *node = &reader->node;
+	struct node *node = TAILQ_NEXT(&reader->node, link);
 
-	do
+	while (node && node->is_reader)
 		node = TAILQ_NEXT(node, link);
-	while (node && node->is_reader);
-	return !node;
+	return node ? route_of(node) : NULL;
 }
 
 /* The rearmost one goes on alone while tombstones wait for somebody to pass them. */

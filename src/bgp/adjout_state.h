@@ -132,7 +132,7 @@ void adjout_reader_free(struct adjout *out, struct mark *reader);
 void adjout_reader_free_if_empty(struct adjout *out, struct mark *reader); /* it lost a member */
 void adjout_reader_push_front(struct adjout *out, struct mark *reader);
 bool adjout_reader_is_rearmost(const struct adjout *out, const struct mark *reader);
-bool adjout_reader_is_at_end(const struct mark *reader);
+struct route *adjout_reader_next(const struct mark *reader); /* the first in front of it; NULL: it is at the end */
 /* `reader` is right behind `next`: it becomes part of it (false), or steps over it (true). */
 bool adjout_reader_meet(struct adjout *out, struct mark *reader, struct mark *next);
 /* Members whose transport takes nothing get a reader of their own, here.  False: that is all of them. */

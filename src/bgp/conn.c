@@ -133,6 +133,11 @@ int conn_next(struct conn *conn, const uint8_t **data, size_t *size, enum messag
 	}
 }
 
+size_t conn_unread(const struct conn *conn)
+{
+	return conn->handed_out ? 0 : conn->in.end - conn->in.start;
+}
+
 size_t conn_queued(const struct conn *conn)
 {
 	return conn->out.end - conn->out.start;

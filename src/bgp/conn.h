@@ -42,6 +42,7 @@ int conn_next(struct conn *conn, const uint8_t **data, size_t *size, enum messag
 /* How many bytes of UPDATEs the queue still takes. */
 size_t conn_room(const struct conn *conn);
 size_t conn_queued(const struct conn *conn); /* bytes that the transport did not take yet */
+size_t conn_unread(const struct conn *conn); /* bytes of a message that has not come whole yet */
 /* A whole message.  0, -ENOBUFS when even the reserve is used up, -ENOMEM. */
 int conn_queue(struct conn *conn, const void *message, size_t size);
 /* Forgets what was queued, except the rest of a message that the transport has a part of.  True if nothing is left. */

@@ -157,11 +157,18 @@ static void set_connect_retry(struct neighbor *n)
 	timer_set(&s->timers, &n->retry, s->now_ms + jittered(s, n->config.connect_retry_s * 1000u));
 }
 
-static void end_connecting(struct neighbor *n)
+/* Whether there was an attempt. */
+static bool end_connecting(struct neighbor *n)
 {
-	for (size_t i = 0; i < N_SESSIONS; i++)
-		if (n->sessions[i].conn && n->sessions[i].state == NEIGHBOR_CONNECT)
-			session_end(&n->sessions[i], true);
+	bool was = false;
+
+	for (size_t i = 0; i < N_SESSIONS; i++) {
+		if (!n->sessions[i].conn || n->sessions[i].state != NEIGHBOR_CONNECT)
+			continue;
+		session_end(&n->sessions[i], true);
+		was = true;
+	}
+	return was;
 }
 
 static void note_no_connection(struct neighbor *n, const char *reason)
@@ -192,7 +199,8 @@ static void on_retry(void *arg)
 	struct session *slot;
 
 	n->held = false;
-	end_connecting(n);
+	if (end_connecting(n))
+		note_error(n, "could not connect: " NEIGHBOR_NO_ANSWER);
 	slot = free_slot(n);
 	if (!n->config.passive && slot && !has_session(n, NEIGHBOR_OPENCONFIRM)) {
 		set_connect_retry(n);

@@ -47,6 +47,7 @@ enum neighbor_policy {
 #define NEIGHBOR_IDLE_HOLD_MAX_S 120
 #define NEIGHBOR_PREFIX_HOLD_S 60
 #define NEIGHBOR_PREFIX_HOLD_MAX_S 3600
+#define NEIGHBOR_NO_ANSWER "no answer" /* in last_error, of an attempt to connect that came to nothing in time */
 
 struct neighbor_config {
 	struct addr remote; /* the key */
@@ -90,6 +91,8 @@ struct neighbor_stats {
 	uint64_t n_looped; /* NLRI that came back to us or to their AS */
 	size_t n_received[ROUTE_FAMILY_MAX];
 	size_t n_sent[ROUTE_FAMILY_MAX];
+	uint64_t version[ROUTE_FAMILY_MAX]; /* the last change of our routes that it was told of; they are counted */
+	size_t n_unread; /* bytes of a message that has not come whole yet */
 	size_t n_queued; /* bytes that the transport did not take yet */
 	uint32_t families; /* negotiated, bits */
 	uint32_t extended_next_hop; /* of these: with IPv6 next hops too (RFC 8950) */

@@ -20,19 +20,22 @@ struct batch {
 	struct route_nlri nlri[BATCH];
 };
 
-/* NULL, or why no route with these attributes may be used. */
-static const char *refusal(const struct session *session, const struct route_attrs *a)
+/*
+ * Routes that are ours come back from every reflector, and others by a loop.  They are counted and not told: they come as
+ * often as routes change.
+ */
+static bool has_looped(const struct session *session, const struct route_attrs *a)
 {
 	const struct speaker_config *we = &session->neighbor->speaker->config;
 
-	if (route_path_contains(a, we->as))
-		return "AS_PATH has our AS"; /* RFC 4271 9.1.2 */
-	if ((a->has & ROUTE_HAS_ORIGINATOR_ID) && a->originator_id == we->id)
-		return "ORIGINATOR_ID is ours"; /* RFC 4456 8 */
+	if (route_path_contains(a, we->as)) /* RFC 4271 9.1.2 */
+		return true;
+	if ((a->has & ROUTE_HAS_ORIGINATOR_ID) && a->originator_id == we->id) /* RFC 4456 8 */
+		return true;
 	for (uint32_t i = 0; i < a->n_clusters; i++)
-		if (a->clusters[i] == we->id)
-			return "CLUSTER_LIST has our identifier"; /* RFC 4456 8 */
-	return NULL;
+		if (a->clusters[i] == we->id) /* RFC 4456 8 */
+			return true;
+	return false;
 }
 
 /*
@@ -106,15 +109,11 @@ static void hand_over(struct batch *b)
 	struct neighbor *n = b->session->neighbor;
 	struct speaker *s = n->speaker;
 	size_t *n_received = &n->stats.n_received[b->family], fresh = 0, gone = 0;
-	const char *why = b->attrs ? refusal(b->session, b->attrs) : NULL;
+	bool looped = b->attrs && has_looped(b->session, b->attrs);
 
-	if (why) {
+	if (looped)
 		n->stats.n_looped += b->length;
-		neighbor_notice(n, "%zu routes refused: %s", b->length, why);
-	}
-	if (!session_is(b->session, b->conn))
-		return;
-	if (b->attrs && !why)
+	if (b->attrs && !looped)
 		fresh = s->ops->route_put(s->arg, &n->config, b->attrs, b->nlri, b->length);
 	else
 		gone = s->ops->route_remove(s->arg, &n->config, b->nlri, b->length);

@@ -178,8 +178,11 @@ int speaker_neighbor_stats(const struct speaker *s, const struct addr *remote, s
 	*out = n->stats;
 	session = neighbor_established(n);
 	out->n_queued = session ? conn_queued(session->conn) : 0;
-	for (enum route_family f = 0; f < ROUTE_FAMILY_MAX; f++)
+	out->n_unread = session ? conn_unread(session->conn) : 0;
+	for (enum route_family f = 0; f < ROUTE_FAMILY_MAX; f++) {
 		out->n_sent[f] = n->members[f] ? adjout_n_told(s->out[f], n->members[f]) : 0;
+		out->version[f] = n->members[f] ? adjout_version(s->out[f], n->members[f]) : 0;
+	}
 	return 0;
 }
 

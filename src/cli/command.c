@@ -94,8 +94,10 @@ const struct command commands[] = {
 	 .examples = {{"what would happen?", "isthmus port del web9 --dry-run"},
 		      {"in a script", "isthmus port del web9 --yes"}},
 	 .outputs = OUTPUT_OBJECT, .mutates = true, .run = run_port_del},
-	{"bgp summary", "Show the BGP sessions of this node.", "One line each, as routers show it.",
-	 .examples = {{"who is there?", "isthmus bgp summary"}, {"with families and errors", "isthmus bgp summary -o wide"}},
+	{"bgp summary", "Show the BGP sessions of this node.",
+	 "One line each for every family that it is configured with, as routers show it: State/PfxRcd is the number of routes "
+	 "that came where the session is established, NoNeg where the neighbor does not have the family, else the state.",
+	 .examples = {{"who is there?", "isthmus bgp summary"}, {"with the last error", "isthmus bgp summary -o wide"}},
 	 .outputs = OUTPUT_ALL, .run = run_bgp_summary},
 	{"bgp neighbors", "Show everything about BGP sessions.", NULL,
 	 .arguments = {{"NEIGHBOR", "address or name; none: all", WORD_NEIGHBOR, true}},
@@ -103,7 +105,7 @@ const struct command commands[] = {
 	 .outputs = OUTPUT_ALL, .run = run_bgp_neighbors},
 	{"bgp routes", "Show what neighbors say.",
 	 "Every route of every neighbor, and whether it counts here.  MATCH is a family (evpn, ipv4, ipv6) or a part of the "
-	 "route: an address, a prefix, a MAC.",
+	 "route: an address, a prefix, a MAC.  Marks as routers have them: S stale, * valid, > best, = multipath, i internal.",
 	 .arguments = {{"MATCH", "a family or a part of the route; none: all", WORD_ANY, true}},
 	 .examples = {{"all routes", "isthmus bgp routes"}, {"of one address", "isthmus bgp routes 10.0.1.12"},
 		      {"of a family, for a program", "isthmus bgp routes evpn -o jsonl | head -5", true}},

@@ -94,6 +94,7 @@ static void list_end(struct listing *l)
 struct late_listing {
 	struct listing listing;
 	const struct kind *kind;
+	const char *legend; /* of its table, or NULL */
 	bool begun;
 };
 
@@ -103,15 +104,18 @@ static int late_line(void *arg, const char *line, size_t length)
 
 	if (length == 0) /* the daemon looks on */
 		return 0;
+	if (!l->begun && l->legend && l->listing.call->output & (OUTPUT_TABLE | OUTPUT_WIDE))
+		note("%s", l->legend);
 	if (!l->begun)
 		list_begin(&l->listing, l->kind);
 	l->begun = true;
 	return list_line(&l->listing, line, length);
 }
 
-int show_list(const struct call *call, const struct kind *k, const char *target, const char *what)
+int show_list(const struct call *call, const struct kind *k, const char *target, const char *legend,
+	      void (*none)(const struct call *call))
 {
-	struct late_listing l = {.listing = {.call = call}, .kind = k};
+	struct late_listing l = {.listing = {.call = call}, .kind = k, .legend = legend};
 	int code;
 
 	code = client_stream(call, &(struct client_request){.target = target}, late_line, &l);
@@ -119,7 +123,7 @@ int show_list(const struct call *call, const struct kind *k, const char *target,
 		list_begin(&l.listing, k);
 		l.begun = true;
 		if (call->output & (OUTPUT_TABLE | OUTPUT_WIDE))
-			note("no %s", what);
+			none(call);
 	}
 	if (code == CODE_OK)
 		list_end(&l.listing);
@@ -128,13 +132,18 @@ int show_list(const struct call *call, const struct kind *k, const char *target,
 	return client_code(code);
 }
 
+static void say_none(const struct call *call)
+{
+	note("no %s", kind_by_word(call->arguments[0], true)->plural);
+}
+
 static int get_list(const struct call *call, const struct kind *k)
 {
 	char target[64];
 
 	snprintf(target, sizeof(target), "/v1/%s?stream%s", k->plural,
 		 call_option(call, "all") && strcmp(k->plural, "drops") != 0 ? "&all" : "");
-	return show_list(call, k, target, k->plural);
+	return show_list(call, k, target, NULL, say_none);
 }
 
 static int fetch_named(const struct call *call, const struct kind *k, const char *name, json_t **out)
@@ -259,6 +268,15 @@ static void print_duration(long long s)
 		printf("%llds", s);
 }
 
+static void print_sessions(const json_t *s)
+{
+	long long n = number_at(s, "bgpSessions"), n_established = number_at(s, "bgpEstablished");
+
+	if (json_is_integer(json_object_get(s, "bgpSessions")))
+		printf("BGP:       sessions %lld of %lld established%s\n", n_established, n,
+		       n_established < n ? " (isthmus bgp neighbors says why)" : "");
+}
+
 static void print_status(const struct call *call, const json_t *s)
 {
 	const json_t *ports = json_object_get(s, "ports"), *reason;
@@ -281,6 +299,7 @@ static void print_status(const struct call *call, const json_t *s)
 	printf("Ports:     %lld up, %lld waiting, %lld down, %lld failed; %lld on other nodes\n",
 	       number_at(ports, "up"), number_at(ports, "waiting"), number_at(ports, "down"),
 	       number_at(ports, "failed"), number_at(ports, "remote"));
+	print_sessions(s);
 	printf("Applied:   generation %lld, %lld repairs\n", number_at(s, "generation"), number_at(s, "repairs"));
 	printf("Drops:     %lld packets%s\n", number_at(s, "drops"),
 	       number_at(s, "drops") ? " (isthmus drops says why)" : "");

@@ -49,8 +49,12 @@ void show_fields(const json_t *object, FILE *f);
 /* One object in the format of the call (table: by show_fields) */
 void show_object(const struct call *call, const json_t *object);
 
-/* ---- get.c: all lines of `target`, which streams objects of the kind; `what` they are when there is none ---- */
-int show_list(const struct call *call, const struct kind *k, const char *target, const char *what);
+/*
+ * ---- get.c: all lines of `target`, which streams objects of the kind.  A legend goes to standard error, in front of a table.
+ * `none` tells people that there are none. ----
+ */
+int show_list(const struct call *call, const struct kind *k, const char *target, const char *legend,
+	      void (*none)(const struct call *call));
 
 /* ---- change.c: what was done, or would be ---- */
 int show_plan(const struct call *call, const json_t *plan, bool list_steps);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/cleanup.h"
+#include "rib/exported.h"
 #include "rib/import.h"
 
 #define LOCAL_PREF_DEFAULT 100u
@@ -19,17 +20,6 @@ struct vrf {
 	size_t n_targets;
 	uint64_t *targets;
 	LIST_HEAD(vrf_ports, speaking) ports;
-};
-
-struct exported { /* one route */
-	struct route_key key;
-	const void *owner;                   /* NULL = nobody: to be withdrawn */
-	struct route_nlri wanted_nlri, announced_nlri;
-	uint32_t wanted_tenant, announced_tenant;
-	const struct route_attrs *wanted;    /* NULL as the owner is */
-	const struct route_attrs *announced; /* NULL = not */
-	bool dirty;
-	TAILQ_ENTRY(exported) dirty_link;
 };
 
 struct speaking { /* a port that announces */
@@ -53,73 +43,8 @@ void export_init(struct export *ex, struct attrs *attrs, const struct export_nod
 	*ex = (struct export){.attrs = attrs,
 			      .node = *node,
 			      .vrfs = HMAP_INIT(struct vrf, vni),
-			      .ports = SMAP_INIT(struct speaking, name),
-			      .routes = HMAP_INIT(struct exported, key)};
-	TAILQ_INIT(&ex->dirty);
-}
-
-/* ---- routes ---- */
-
-static void route_touch(struct export *ex, struct exported *r)
-{
-	if (r->dirty)
-		return;
-	r->dirty = true;
-	TAILQ_INSERT_TAIL(&ex->dirty, r, dirty_link);
-}
-
-static void route_free(struct export *ex, struct exported *r)
-{
-	if (r->dirty)
-		TAILQ_REMOVE(&ex->dirty, r, dirty_link);
-	attrs_unref(ex->attrs, r->wanted);
-	attrs_unref(ex->attrs, r->announced);
-	hmap_remove(&ex->routes, &r->key);
-	free(r);
-}
-
-/* Its place in the table; nobody's, and said by nobody, when it is new. */
-static struct exported *route_obtain(struct export *ex, const struct route_key *key)
-{
-	struct exported *r = hmap_get(&ex->routes, key);
-
-	if (r)
-		return r;
-	r = calloc(1, sizeof(*r));
-	if (!r)
-		return NULL;
-	r->key = *key;
-	if (hmap_add(&ex->routes, r) < 0) {
-		free(r);
-		return NULL;
-	}
-	route_touch(ex, r); /* export_commit frees it if nobody takes it */
-	return r;
-}
-
-static void route_take(struct export *ex, struct exported *r, const void *owner, uint32_t tenant,
-		       const struct route_nlri *nlri, const struct route_attrs *attrs)
-{
-	const struct route_attrs *last = r->wanted;
-
-	r->owner = owner;
-	r->wanted_tenant = tenant;
-	r->wanted_nlri = *nlri;
-	r->wanted = attrs_ref(attrs);
-	attrs_unref(ex->attrs, last);
-	route_touch(ex, r);
-}
-
-static void route_leave(struct export *ex, const struct route_key *key, const void *owner)
-{
-	struct exported *r = hmap_get(&ex->routes, key);
-
-	if (!r || r->owner != owner)
-		return;
-	r->owner = NULL;
-	attrs_unref(ex->attrs, r->wanted);
-	r->wanted = NULL;
-	route_touch(ex, r);
+			      .ports = SMAP_INIT(struct speaking, name)};
+	exported_init(ex);
 }
 
 static bool has_key(const struct route_key *keys, size_t n, const struct route_key *key)
@@ -264,9 +189,9 @@ static int imet_put(struct export *ex, const struct vrf *v)
 
 	if (r < 0)
 		return r;
-	route = route_obtain(ex, &nlri.key);
+	route = exported_obtain(ex, &nlri.key);
 	if (route)
-		route_take(ex, route, v, v->tenant, &nlri, attrs);
+		exported_take(ex, route, v, v->tenant, &nlri, attrs);
 	attrs_unref(ex->attrs, attrs);
 	return route ? 0 : -ENOMEM;
 }
@@ -278,7 +203,7 @@ static int imet_update(struct export *ex, const struct vrf *v)
 
 	if (!is_tenant(v) && !LIST_EMPTY(&v->ports))
 		return imet_put(ex, v);
-	route_leave(ex, &nlri.key, v);
+	exported_leave(ex, &nlri.key, v);
 	return 0;
 }
 
@@ -379,7 +304,7 @@ static int draft_port(struct export *ex, const struct speaking *s, struct draft 
 	if (r == 0 && !s->port.silent)
 		r = s->vrf ? draft_evpn(ex, s, drafts, &length) : draft_unicast(ex, s, drafts, &length);
 	for (size_t i = 0; r >= 0 && i < length; i++) {
-		drafts[i].route = route_obtain(ex, &drafts[i].nlri.key);
+		drafts[i].route = exported_obtain(ex, &drafts[i].nlri.key);
 		if (!drafts[i].route)
 			r = -ENOMEM;
 	}
@@ -409,12 +334,12 @@ static int announce(struct export *ex, struct speaking *s)
 	}
 	for (size_t i = 0; i < n; i++) {
 		keys[i] = drafts[i].nlri.key;
-		route_take(ex, drafts[i].route, s, s->vrf ? s->vrf->tenant : s->port.tenant, &drafts[i].nlri,
+		exported_take(ex, drafts[i].route, s, s->vrf ? s->vrf->tenant : s->port.tenant, &drafts[i].nlri,
 			   drafts[i].attrs);
 	}
 	for (size_t i = 0; i < s->n_keys; i++)
 		if (!has_key(keys, n, &s->keys[i]))
-			route_leave(ex, &s->keys[i], s);
+			exported_leave(ex, &s->keys[i], s);
 	free(s->keys);
 	s->keys = keys;
 	s->n_keys = n;
@@ -555,7 +480,7 @@ static void leave(struct export *ex, struct speaking *s)
 static void withdraw(struct export *ex, struct speaking *s)
 {
 	for (size_t i = 0; i < s->n_keys; i++)
-		route_leave(ex, &s->keys[i], s);
+		exported_leave(ex, &s->keys[i], s);
 	leave(ex, s);
 }
 
@@ -611,65 +536,16 @@ void export_port_remove(struct export *ex, const char *name)
 	speaking_free(s);
 }
 
-static bool settle(struct export *ex, struct exported *r, struct export_change *out)
-{
-	bool same = r->wanted == r->announced && route_nlri_equal(&r->wanted_nlri, &r->announced_nlri) &&
-		    r->wanted_tenant == r->announced_tenant;
-
-	if (same || (!r->owner && !r->announced))
-		return false;
-	*out = (struct export_change){.put = r->owner != NULL,
-				      .tenant = r->owner ? r->wanted_tenant : r->announced_tenant};
-	out->nlri = out->put ? r->wanted_nlri : r->announced_nlri;
-	attrs_unref(ex->attrs, r->announced);
-	r->announced = r->wanted ? attrs_ref(r->wanted) : NULL;
-	r->announced_nlri = r->wanted_nlri;
-	r->announced_tenant = r->wanted_tenant;
-	out->attrs = r->announced;
-	return true;
-}
-
-void export_commit(struct export *ex, void (*emit)(void *arg, const struct export_change *change), void *arg)
-{
-	struct exported *r;
-
-	while ((r = TAILQ_FIRST(&ex->dirty))) {
-		struct export_change change;
-
-		TAILQ_REMOVE(&ex->dirty, r, dirty_link);
-		r->dirty = false;
-		if (settle(ex, r, &change))
-			emit(arg, &change);
-		if (!r->owner)
-			route_free(ex, r);
-	}
-}
-
-void export_each(const struct export *ex, void (*fn)(void *arg, const struct export_change *put), void *arg)
-{
-	const struct exported *r;
-
-	for (size_t i = 0; (r = hmap_next(&ex->routes, &i));)
-		if (r->announced)
-			fn(arg, &(struct export_change){.put = true,
-							.tenant = r->announced_tenant,
-							.nlri = r->announced_nlri,
-							.attrs = r->announced});
-}
-
 void export_fini(struct export *ex)
 {
-	struct exported *route;
 	struct speaking *s;
 	struct vrf *v;
 
-	for (size_t i = 0; (route = hmap_next(&ex->routes, &i));)
-		route_free(ex, route);
+	exported_fini(ex);
 	for (size_t i = 0; (s = hmap_next(&ex->ports, &i));)
 		speaking_free(s);
 	for (size_t i = 0; (v = hmap_next(&ex->vrfs, &i));)
 		vrf_free(ex, v);
-	hmap_fini(&ex->routes);
 	hmap_fini(&ex->ports);
 	hmap_fini(&ex->vrfs);
 }

@@ -31,6 +31,12 @@
 #include "model/attrs.h"
 #include "model/route.h"
 
+/* A place in the list of all routes: that of a route, or how far a walk has come. */
+struct export_mark {
+	TAILQ_ENTRY(export_mark) link;
+	struct exported *route; /* NULL = of a walk */
+};
+
 struct export_node {
 	uint32_t as;
 	uint32_t router_id;    /* in the RDs: of IPv4 form, the underlay address where it is one (RFC 7432 7.9) */
@@ -45,6 +51,7 @@ struct export {
 	struct hmap vrfs, ports, routes;
 	uint64_t numbers[65536 / 64]; /* of RDs, bits: taken */
 	TAILQ_HEAD(exported_dirty, exported) dirty;
+	TAILQ_HEAD(exported_all, export_mark) all;
 };
 
 struct export_vrf {
@@ -90,5 +97,14 @@ void export_commit(struct export *ex, void (*emit)(void *arg, const struct expor
 
 /* All that is announced as of the last commit: for a neighbor that is new. */
 void export_each(const struct export *ex, void (*fn)(void *arg, const struct export_change *put), void *arg);
+
+/*
+ * The same, `budget` routes a time: true = more.  What is there all the while is told once.  `walk` belongs to the caller and
+ * stays where it is until export_walk_end; once export_fini was called it is no walk any more.
+ */
+void export_walk_begin(struct export *ex, struct export_mark *walk);
+bool export_walk(struct export *ex, struct export_mark *walk, size_t budget,
+		 void (*fn)(void *arg, const struct export_change *put), void *arg);
+void export_walk_end(struct export *ex, struct export_mark *walk);
 
 #endif

@@ -490,6 +490,22 @@ bool learn_stands_for(const struct learn *l, const struct fwd *entry, const stru
 	return best && best->source == c->source && route_key_equal(&best->said->key, &c->nlri.key);
 }
 
+bool learn_vni(const struct learn *l, uint32_t vni, const char **tenant, const char **network)
+{
+	const struct vrf *v = hmap_get(&l->vrfs, &vni);
+
+	if (!v || !v->tenant)
+		return false;
+	*tenant = v->tenant->name;
+	*network = v->network ? v->network->name : NULL;
+	return true;
+}
+
+struct export *learn_export(struct learn *l)
+{
+	return &l->export;
+}
+
 void learn_announced_each(const struct learn *l, void (*fn)(void *arg, const struct export_change *put), void *arg)
 {
 	export_each(&l->export, fn, arg);

@@ -108,7 +108,6 @@ const struct routes *learn_routes(const struct learn *l); /* all, for routes_wal
 enum import_verdict learn_verdict(struct learn *l, const struct routes_candidate *c); /* why it counts here or does not */
 /* Of all routes and neighbors that say the same of an entry (a MAC, a host, a prefix): is this the one that counts? */
 bool learn_stands_for(const struct learn *l, const struct fwd *entry, const struct routes_candidate *c);
-void learn_announced_each(const struct learn *l, void (*fn)(void *arg, const struct export_change *put), void *arg);
 
 struct learn_query {
 	uint32_t vni;         /* of a network, or (prefix) of a tenant */
@@ -116,6 +115,21 @@ struct learn_query {
 	struct mac mac;
 	struct prefix prefix; /* with all bits: a host */
 };
+
+/* What is offered for it by those whose routes import takes, each as the route that says so; without looking for it. */
+void learn_saying_each(struct learn *l, const struct learn_query *q, void (*fn)(void *arg, const struct routes_candidate *c),
+		       void *arg);
+enum learn_standing { /* of a route among those of all who announce it */
+	LEARN_REFUSED,   /* by import */
+	LEARN_VALID,
+	LEARN_MULTIPATH, /* not the best, and used beside it */
+	LEARN_BEST,
+};
+enum learn_standing learn_standing(struct learn *l, const struct routes_candidate *c);
+/* Whose VNI it is; *network NULL = the tenant's own.  False: nobody's. */
+bool learn_vni(const struct learn *l, uint32_t vni, const char **tenant, const char **network);
+struct export *learn_export(struct learn *l); /* for export_walk */
+void learn_announced_each(const struct learn *l, void (*fn)(void *arg, const struct export_change *put), void *arg);
 
 struct learn_why {
 	enum route_source source;
@@ -126,9 +140,28 @@ struct learn_why {
 };
 
 /*
- * Every candidate for the MAC, host or prefix: of this node, of every neighbor and route distinguisher, of the
- * configuration; the best first.  Looks at all routes: for people, not for the loop.  0, -ENOENT, -ENOMEM.
+ * The routes that speak of a MAC or prefix, in whichever network: their keys can be found by looking at all routes only, some
+ * `budget` a time.  Begins with what is asked for and zeroes; true = more.  Then learn_why; learn_search_fini at the end.
  */
+struct learn_search {
+	bool is_mac;
+	struct mac mac;
+	struct prefix prefix;
+	uint64_t cursor;
+	struct route_key *keys;
+	size_t n, n_allocated;
+	bool failed; /* out of memory */
+};
+bool learn_search(const struct learn *l, struct learn_search *s, size_t budget);
+void learn_search_fini(struct learn_search *s);
+
+/*
+ * Every candidate for the MAC, host or prefix: of this node, of every neighbor and route distinguisher, of the
+ * configuration; the best first.  `found` is a search for it that came to its end.  0, -ENOENT, -ENOMEM.
+ */
+int learn_why_found(struct learn *l, const struct learn_query *q, const struct learn_search *found,
+		    void (*fn)(void *arg, const struct learn_why *why), void *arg);
+/* The same, with a search of its own: it looks at all routes at once. */
 int learn_why(struct learn *l, const struct learn_query *q, void (*fn)(void *arg, const struct learn_why *why), void *arg);
 
 #endif

@@ -648,6 +648,13 @@ bool rib_is_claimed(const struct rib *rib, const struct fwd *f, enum route_sourc
 	return c;
 }
 
+const char *rib_node_name(const struct rib *rib, const struct addr *underlay)
+{
+	const struct path *path = hmap_get(&rib->paths, underlay);
+
+	return path && path->node ? path->node->name : NULL;
+}
+
 void rib_each(const struct rib *rib, void (*fn)(void *arg, const struct fwd *f), void *arg)
 {
 	const struct entry *entry;

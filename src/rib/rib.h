@@ -85,6 +85,9 @@ const struct fwd *rib_installed(const struct rib *rib, const struct fwd *f);
 /* Does this source, among others, say so of it? */
 bool rib_is_claimed(const struct rib *rib, const struct fwd *f, enum route_source source);
 
+/* The node of the configuration with that underlay address; of one that routes alone speak of its address as text; or NULL. */
+const char *rib_node_name(const struct rib *rib, const struct addr *underlay);
+
 /* Everything that is installed as of the last commit. */
 void rib_each(const struct rib *rib, void (*fn)(void *arg, const struct fwd *f), void *arg);
 

@@ -4,7 +4,9 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "lib/cleanup.h"
 #include "rib/state.h"
 
 struct gathering {
@@ -80,11 +82,17 @@ static void add(struct gathering *g, const struct learn_why *why, const struct d
 	g->paths[g->n++] = *path;
 }
 
+static bool is_out_of_reach(const struct learn *l, const struct route_attrs *attrs)
+{
+	const struct path *path = hmap_get(&l->rib->paths, &attrs->next_hop);
+
+	return path && path->node && !node_is_reachable(l->rib, path->node);
+}
+
 static void on_candidate(void *arg, const struct routes_candidate *c)
 {
 	struct gathering *g = arg;
 	struct learn_why why = {.source = ROUTE_SOURCE_BGP, .candidate = *c};
-	const struct path *path = hmap_get(&g->l->rib->paths, &c->attrs->next_hop);
 
 	if (!is_about(g, &c->nlri.key))
 		return;
@@ -96,7 +104,7 @@ static void on_candidate(void *arg, const struct routes_candidate *c)
 		return;
 	add(g, &why, &(struct decide_path){.source = ROUTE_SOURCE_BGP,
 					   .unusable = !g->found || why.verdict == IMPORT_CROWDED,
-					   .unreachable = path && path->node && !node_is_reachable(g->l->rib, path->node),
+					   .unreachable = is_out_of_reach(g->l, c->attrs),
 					   .routed = g->routed,
 					   .mac = c->nlri.key.type == ROUTE_EVPN_MAC,
 					   .esi = c->nlri.esi,
@@ -115,28 +123,34 @@ static struct fwd entry_key(const struct gathering *g)
 	return (struct fwd){.kind = FWD_PREFIX, .prefix = {.vrf = g->tenant, .prefix = q->prefix}};
 }
 
-static void gather(struct gathering *g)
+static void gather(struct gathering *g, const struct learn_search *found)
 {
 	const struct fwd key = entry_key(g);
 	const struct entry *entry = entries_find(&g->l->rib->entries, &key);
-	uint64_t cursor = 0;
 
 	for (const struct claim *c = entry ? entry->claims : NULL; c; c = c->next_of_entry)
 		if (c->source != ROUTE_SOURCE_BGP)
 			add(g, &(struct learn_why){.source = c->source, .name = c->origin},
 			    &(struct decide_path){.source = c->source, .name = c->origin});
-	while (routes_walk(g->l->routes, &cursor, SIZE_MAX, on_candidate, g))
-		;
+	for (size_t i = 0; i < found->n; i++) {
+		struct routes_candidate c;
+
+		for (uint32_t id = routes_find(g->l->routes, &found->keys[i]); id != 0;) {
+			id = routes_get(g->l->routes, id, &c);
+			on_candidate(g, &c);
+		}
+	}
 }
 
-int learn_why(struct learn *l, const struct learn_query *q, void (*fn)(void *arg, const struct learn_why *why), void *arg)
+int learn_why_found(struct learn *l, const struct learn_query *q, const struct learn_search *found,
+		    void (*fn)(void *arg, const struct learn_why *why), void *arg)
 {
 	const struct vrf *v = hmap_get(&l->vrfs, &q->vni);
 	struct gathering g = {.l = l, .query = q, .tenant = v && v->tenant ? v->tenant->vni : q->vni};
 	size_t best;
 	int r = -ENOENT;
 
-	gather(&g);
+	gather(&g, found);
 	if (g.failed)
 		r = -ENOMEM;
 	else if (g.n > 0)
@@ -154,4 +168,128 @@ int learn_why(struct learn *l, const struct learn_query *q, void (*fn)(void *arg
 	free(g.all);
 	free(g.paths);
 	return r;
+}
+
+/* ---- looking for them ---- */
+
+static void on_any(void *arg, const struct routes_candidate *c)
+{
+	struct learn_search *s = arg;
+	const struct route_key *k = &c->nlri.key;
+
+	if (s->failed || (s->is_mac ? k->type != ROUTE_EVPN_MAC || !mac_equal(&k->mac, &s->mac) :
+				      k->length != s->prefix.length || !addr_equal(&k->addr, &s->prefix.addr)))
+		return;
+	if (s->n == s->n_allocated) {
+		struct route_key *keys = reallocarray(s->keys, 2 * s->n + 8, sizeof(*keys));
+
+		s->failed = !keys;
+		if (!keys)
+			return;
+		s->keys = keys;
+		s->n_allocated = 2 * s->n + 8;
+	}
+	s->keys[s->n++] = *k;
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct route_key));
+}
+
+bool learn_search(const struct learn *l, struct learn_search *s, size_t budget)
+{
+	size_t n = 0;
+
+	if (routes_walk(l->routes, &s->cursor, budget, on_any, s))
+		return true;
+	if (s->n > 0)
+		qsort(s->keys, s->n, sizeof(*s->keys), compare_keys);
+	for (size_t i = 0; i < s->n; i++) /* each neighbor that says it has it once */
+		if (n == 0 || !route_key_equal(&s->keys[n - 1], &s->keys[i]))
+			s->keys[n++] = s->keys[i];
+	s->n = n;
+	return false;
+}
+
+void learn_search_fini(struct learn_search *s)
+{
+	free(s->keys);
+	*s = (struct learn_search){0};
+}
+
+int learn_why(struct learn *l, const struct learn_query *q, void (*fn)(void *arg, const struct learn_why *why), void *arg)
+{
+	struct learn_search s = {.is_mac = q->is_mac, .mac = q->mac, .prefix = q->prefix};
+	int r;
+
+	while (learn_search(l, &s, SIZE_MAX))
+		;
+	r = s.failed ? -ENOMEM : learn_why_found(l, q, &s, fn, arg);
+	learn_search_fini(&s);
+	return r;
+}
+
+void learn_saying_each(struct learn *l, const struct learn_query *q, void (*fn)(void *arg, const struct routes_candidate *c),
+		       void *arg)
+{
+	const struct place_key key = q->is_mac ? place_key_of_mac(q->vni, &q->mac) : place_key_of_prefix(q->vni, &q->prefix);
+	const struct place *p = place_find(l, &key);
+	struct routes_candidate c;
+	const struct offer *o;
+
+	if (!p)
+		return;
+	LIST_FOREACH(o, &p->offers, of_place) {
+		for (uint32_t id = routes_find(l->routes, &o->said->key); id != 0;) {
+			id = routes_get(l->routes, id, &c);
+			if (c.source == o->source)
+				fn(arg, &c);
+		}
+	}
+}
+
+/* ---- of one route ---- */
+
+/* All who announce the key, in the order of the table; `paths` has room for them. */
+static void fill_paths(struct learn *l, uint32_t first, struct routes_candidate *all, struct decide_path *paths)
+{
+	size_t i = 0;
+
+	for (uint32_t id = first; id != 0; i++) {
+		id = routes_get(l->routes, id, &all[i]);
+		paths[i] = (struct decide_path){.source = ROUTE_SOURCE_BGP,
+						.unusable = learn_verdict(l, &all[i]) != IMPORT_ACCEPTED,
+						.unreachable = is_out_of_reach(l, all[i].attrs),
+						.mac = all[i].nlri.key.type == ROUTE_EVPN_MAC,
+						.esi = all[i].nlri.esi,
+						.attrs = all[i].attrs,
+						.neighbor = all[i].neighbor,
+						.key = &all[i].nlri.key};
+	}
+}
+
+enum learn_standing learn_standing(struct learn *l, const struct routes_candidate *c)
+{
+	uint32_t first = routes_find(l->routes, &c->nlri.key);
+	_cleanup_(free) struct routes_candidate *all = NULL;
+	_cleanup_(free) struct decide_path *paths = NULL;
+	size_t n = 0, own = 0, best;
+
+	for (uint32_t id = first; id != 0; id = routes_next(l->routes, id))
+		n++;
+	all = calloc(n + 1, sizeof(*all));
+	paths = calloc(n + 1, sizeof(*paths));
+	if (!all || !paths)
+		return LEARN_REFUSED; /* nothing is known of it */
+	fill_paths(l, first, all, paths);
+	while (own < n && all[own].source != c->source)
+		own++;
+	if (own == n || paths[own].unusable)
+		return LEARN_REFUSED;
+	best = decide_paths(paths, n);
+	if (best == own)
+		return LEARN_BEST;
+	/* unicast becomes a route of the kernel, which has several next hops */
+	return c->nlri.key.family != ROUTE_EVPN && decide_is_equal(&paths[own]) ? LEARN_MULTIPATH : LEARN_VALID;
 }

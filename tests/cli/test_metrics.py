@@ -98,7 +98,12 @@ def test_values_are_those_of_the_commands(cli):
 
 def test_series_are_bounded_and_a_scrape_is_quick(cli):
     count = len([line for line in scrape(cli)[1].splitlines() if not line.startswith("#")])
-    assert count < 200
+    series = [line for line in scrape(cli)[1].splitlines() if not line.startswith("#")]
+    neighbors = {m[1] for line in series if (m := re.search(r'neighbor="([^"]+)"', line))}
+    assert len(neighbors) == len(cli.lab.nodes) - 1
+    for n in neighbors:
+        assert len([line for line in series if f'neighbor="{n}"' in line]) <= 20
+    assert count < 200 + 20 * len(neighbors)
     best = 1
     for _ in range(10):
         start = time.monotonic()
