@@ -55,7 +55,7 @@ def lab():
     with Lab(fabric, {"far": KernelPeer}, start=False) as lab:
         far, dc1 = lab.peers["far"], lab.node("dc1")
         lab.frr = Frr(lab.run, far.ns, "frr-far")
-        with lab.wire_tap(["far"], keep=lambda f: f.incoming) as lab.tap:
+        with lab.wire_tap(["dc1"], keep=lambda f: f.incoming) as lab.tap:
             dc1.daemon.write_config(own_file(lab, ["red"]))
             dc1.daemon.start()
             lab.frr.start(of_another_as(dc1.underlay[0]))
