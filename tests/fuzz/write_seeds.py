@@ -62,6 +62,11 @@ def route(kind=NEWROUTE, family=2, more=b""):
     return message(kind, struct.pack("=BBBBBBBBI", family, 32, 0, 0, 254, 4, 0, 1, 0) + attr(4, u32(2)) + more)
 
 
+def hop(index, more=b"", flags=0):
+    """One next hop of several."""
+    return struct.pack("=HBBi", 8 + len(more), flags, 0, index) + more
+
+
 def neighbour(protocol=OUR_PROTOCOL, state=2, own=V4, managed=True):
     family = 2 if len(own) == 4 else 10
     return message(NEWNEIGH, struct.pack("=BxxxiHBB", family, 2, state, 0, 1) + attr(1, own) +
@@ -78,7 +83,9 @@ def netlink():
     links = link() + link(8, b"v\0", info=b"tun\0") + link(9, b"br0\0", info=b"bridge\0") + link(1, b"lo\0", hardware=772)
     dump = [links, link(7, b"renamed\0") + link(8, b"web9\0"), done()]
     addresses = [address() + address(own=V6) + address(own=b"\1\2\3"), done()]
+    settings = attr(26, attr(2, attr(1, u32(1) * 40)) + attr(10, attr(2, u32(1) * 90)))
     events = [
+        link(14, b"isthmus4789\0", info=b"vxlan\0", more=settings), link(11, b"web1\0", more=settings),
         link(11, b"web1\0", flags=0x40), link(11, b"other\0"), link(11, kind=DELLINK), link(family=7),
         link(12, b"web1\0") + link(11, b"web1\0"), address(kind=DELADDR), address(own=V6, local=False), address(index=99),
         route(), route(DELROUTE, 10), message(NEWRULE, b"\2" + b"\0" * 11), message(DELRULE, b"\2" + b"\0" * 11),
@@ -88,7 +95,9 @@ def netlink():
         tc(DELTFILTER, index=-1), neighbour(), message(99, b"x"), link()[:20], message(NEWLINK, b"x")]
     lost = [0xfff0, links, done(), *addresses]
     via = attr(18, struct.pack("=H", 10) + V6)
-    routes = [route(more=attr(5, V4) + attr(7, V4) + attr(8, attr(2, u32(1400)))), route(more=via), route(family=7)]
+    several = [hop(2, attr(5, V4)) + hop(3, via, flags=4), hop(2, attr(5, V4)) * 9, hop(2)[:7], hop(2)[:2] + hop(2)]
+    routes = [route(more=attr(5, V4) + attr(7, V4) + attr(8, attr(2, u32(1400)))), route(more=via), route(family=7),
+              *(route(more=attr(1, V4) + attr(9, ways)) for ways in several), route(family=10, more=attr(1, V4))]
     filters = [tc(NEWTFILTER) + tc(NEWTFILTER, handle=0) + tc(NEWTFILTER, classifier=b"flower\0") +
                tc(NEWTFILTER, name=b"n" * 63 + b"\0"), done()]
     qdisc = tc(NEWQDISC, parent=CLSACT, classifier=b"clsact\0")
