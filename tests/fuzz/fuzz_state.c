@@ -181,16 +181,22 @@ static void check_loaded(const struct loaded *l)
 	conf_errors_fini(&errors);
 }
 
-static bool loads(const struct input *text)
+/* Is it right, and has it this node? */
+static bool is_good(const struct input *text)
 {
 	const struct conf_source source = {.name = "config", .text = (const char *)text->data, .size = text->size};
 	struct conf_errors errors = {0};
+	const struct config_node *self;
 	struct config *c = NULL;
-	int r = conf_load(&source, 1, &c, &errors);
+	bool good = false;
 
+	if (conf_load(&source, 1, &c, &errors) == 0) {
+		self = config_node(c, NODE);
+		good = self && !self->foreign;
+	}
 	config_free(c);
 	conf_errors_fini(&errors);
-	return r == 0;
+	return good;
 }
 
 static bool is_text(const struct input *text, const struct loaded *l)
@@ -243,7 +249,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!from_file && !(which & OPTION_WRITTEN))
 		require(is_vouched_for(&fabric, &l), "a start from a snapshot that is not as it was written");
 	if (!from_file && !o.offline && !(which & (OPTION_NO_CONFIG | OPTION_TRUE_FILE | OPTION_WRITTEN)) && l.broken)
-		require(!loads(&config), "a good file was called broken");
+		require(!is_good(&config), "a good file was called broken");
 	loaded_fini(&l);
 	return 0;
 }
