@@ -662,10 +662,12 @@ static void on_timer(void *arg)
 {
 	struct bgp_sockets *s = arg;
 	uint64_t now = loop_now_ms(s->loop);
-	struct tcp *t;
+	struct tcp *t, *next;
 
-	while ((t = TAILQ_FIRST(&s->draining)) && t->until_ms <= now)
+	for (t = TAILQ_FIRST(&s->draining); t && t->until_ms <= now; t = next) {
+		next = TAILQ_NEXT(t, link);
 		tcp_free(t, true);
+	}
 	if (s->accept_ms && s->accept_ms <= now) {
 		s->accept_ms = 0;
 		for (size_t i = 0; i < LISTENERS; i++) {
@@ -704,15 +706,17 @@ int bgp_sockets_new(struct loop *loop, const struct bgp_socket_ops *ops, void *a
 
 void bgp_sockets_free(struct bgp_sockets *s)
 {
-	struct tcp *t;
+	struct tcp *t, *next;
 	struct peer *p;
 
 	if (!s)
 		return;
 	for (size_t i = 0; (t = hmap_next(&s->connections, &i));)
 		tcp_free(t, false);
-	while ((t = TAILQ_FIRST(&s->draining)))
+	for (t = TAILQ_FIRST(&s->draining); t; t = next) {
+		next = TAILQ_NEXT(t, link);
 		tcp_free(t, false);
+	}
 	for (size_t i = 0; i < LISTENERS; i++)
 		listener_close(&s->listeners[i]);
 	for (size_t i = 0; (p = hmap_next(&s->peers, &i));) {

@@ -224,6 +224,8 @@ static size_t take_off_segment(const struct step *step, struct decide_path *path
 	for (size_t i = 0; i < n; i++)
 		if (takes_part(step, &paths[i]) && (!best || step->compare(&paths[i], best) < 0))
 			best = &paths[i];
+	if (!best)
+		return 0;
 	for (size_t i = 0; i < n; i++)
 		if (takes_part(step, &paths[i]) && !on_one_segment(&paths[i], best) &&
 		    (!other || step->compare(&paths[i], other) < 0))

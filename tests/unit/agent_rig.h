@@ -25,7 +25,7 @@
 #include "dp/datapath.h"
 #include "sandbox.h"
 
-#define PATIENCE_MS 5000
+#define PATIENCE_MS 30000 /* the kernel's lock over all interfaces is at times held for seconds by others */
 
 struct rig {
 	struct sandbox sandbox;
