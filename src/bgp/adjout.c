@@ -76,9 +76,9 @@ static void send_from(struct adjout *out, struct mark *reader, struct route *fir
 	 * RFC 8654 4, RFC 8950 4: what is too large, or has a next hop that the neighbor does not understand, is withdrawn:
 	 * it may have been said before it changed.
 	 */
-	if (attrs && update_encode(&view->session, &view->export, attrs, out->nlri, n, &done, &w) < 0)
+	if (attrs && update_encode(&view->session, attrs, out->nlri, n, &done, &w) < 0)
 		attrs = NULL;
-	if (!attrs && update_encode(&view->session, &view->export, NULL, out->nlri, n, &done, &w) < 0)
+	if (!attrs && update_encode(&view->session, NULL, out->nlri, n, &done, &w) < 0)
 		done = n; /* a neighbor that cannot be told of its end was not told of it before */
 	if (writer_size(&w) > 0)
 		deliver(out, reader, writer_size(&w), attrs ? done : 0, attrs ? 0 : done);

@@ -46,7 +46,6 @@ struct adjout_member;
 /* What an UPDATE looks like, and what there are UPDATEs about, depends on this and on nothing else of a neighbor. */
 struct adjout_view {
 	struct update_session session;
-	struct update_export export;
 	struct grant *grant; /* borrowed; NULL = everything */
 };
 

@@ -131,11 +131,8 @@ static bool session_equal(const struct update_session *a, const struct update_se
 /* What is in between the members of a struct is not compared. */
 static bool has_view_of(const struct mark *reader, const struct mark *other)
 {
-	const struct update_export *a = &reader->view.export, *b = &other->view.export;
-
 	return !reader->pasts && !other->pasts && session_equal(&reader->view.session, &other->view.session) &&
-	       grant_equal(reader->view.grant, other->view.grant) && addr_equal(&a->next_hop, &b->next_hop) &&
-	       addr_equal(&a->link_local, &b->link_local) && a->prepend == b->prepend;
+	       grant_equal(reader->view.grant, other->view.grant);
 }
 
 static void step_over(struct adjout *out, struct mark *reader, struct mark *next)

@@ -74,13 +74,6 @@ struct update_route {
 
 bool update_next(const struct update *u, struct update_cursor *c, struct update_route *out);
 
-/* What changes on the way out; zero-initialised changes nothing but what eBGP and iBGP ask for (RFC 4271 5). */
-struct update_export {
-	struct addr next_hop;   /* of ours: in place of the route's; zero = keep */
-	struct addr link_local; /* beside it, for an IPv6 next hop; zero = none */
-	unsigned prepend;       /* own AS so many times more than once (eBGP) or than never (iBGP); at most 255 */
-};
-
 /*
  * One UPDATE with as many of the routes as fit, from *done on, which goes forward by their number.  All are of one
  * family; attrs NULL withdraws them.  Call until *done == n.  eBGP: own AS is prepended, LOCAL_PREF, ORIGINATOR_ID and
@@ -88,8 +81,8 @@ struct update_export {
  * 0, -EAFNOSUPPORT: an IPv4 route with an IPv6 next hop and a peer without RFC 8950, or -EMSGSIZE: the attributes leave
  * no room for one route, nothing was written and the caller withdraws it instead (RFC 8654 4).
  */
-int update_encode(const struct update_session *s, const struct update_export *e, const struct route_attrs *attrs,
-		  const struct route_nlri *routes, size_t n, size_t *done, struct writer *w);
+int update_encode(const struct update_session *s, const struct route_attrs *attrs, const struct route_nlri *routes,
+		  size_t n, size_t *done, struct writer *w);
 
 void update_encode_end_of_rib(struct writer *w, enum route_family f); /* RFC 4724 2 */
 

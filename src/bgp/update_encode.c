@@ -15,9 +15,7 @@
 struct outgoing {
 	const struct update_session *session;
 	const struct route_attrs *attrs;
-	struct addr next_hop, link_local;
-	unsigned prepend; /* own AS so many times */
-	bool mp;          /* routes and next hop stand in MP_REACH_NLRI */
+	bool mp; /* routes and next hop stand in MP_REACH_NLRI */
 };
 
 /* Header of an attribute whose value follows; flags without the extended length, which is always written. */
@@ -60,7 +58,7 @@ static void put_path(struct writer *w, const struct outgoing *o)
 	const struct update_session *s = o->session;
 	size_t mark = begin(w, ATTR_TRANSITIVE, ATTR_AS_PATH);
 
-	aspath_encode(w, o->attrs, s->own_as, o->prepend, s->as4, s->external);
+	aspath_encode(w, o->attrs, s->own_as, o->session->external, s->as4, s->external);
 	writer_set_u16(w, mark);
 }
 
@@ -98,10 +96,10 @@ static void put_as4(struct writer *w, const struct outgoing *o) /* RFC 6793 4.2.
 	const struct route_attrs *a = o->attrs;
 	const uint8_t flags = ATTR_OPTIONAL | ATTR_TRANSITIVE;
 
-	if (aspath_needs_as4(a, o->session->own_as, o->prepend)) {
+	if (aspath_needs_as4(a, o->session->own_as, o->session->external)) {
 		size_t mark = begin(w, flags, ATTR_AS4_PATH);
 
-		aspath_encode_as4(w, a, o->session->own_as, o->prepend);
+		aspath_encode_as4(w, a, o->session->own_as, o->session->external);
 		writer_set_u16(w, mark);
 	}
 	if ((a->has & ROUTE_HAS_AGGREGATOR) && a->aggregator_as > UINT16_MAX) {
@@ -133,7 +131,7 @@ static void put_attrs(struct writer *w, const struct outgoing *o)
 	put_path(w, o);
 	if (!o->mp) {
 		header(w, ATTR_TRANSITIVE, ATTR_NEXT_HOP, 4);
-		writer_bytes(w, o->next_hop.bytes + 12, 4);
+		writer_bytes(w, a->next_hop.bytes + 12, 4);
 	}
 	/* RFC 4271 5.1.4: not from one AS to a third */
 	if ((a->has & ROUTE_HAS_MED) && (internal || a->path_size == 0))
@@ -168,13 +166,14 @@ static void put_family(struct writer *w, enum route_family f)
 
 static void put_next_hop(struct writer *w, const struct outgoing *o, enum route_family f)
 {
-	bool v4 = f == ROUTE_EVPN && addr_is_v4(&o->next_hop);
-	bool both = f != ROUTE_EVPN && !addr_is_unspecified(&o->link_local);
+	const struct route_attrs *a = o->attrs;
+	bool v4 = f == ROUTE_EVPN && addr_is_v4(&a->next_hop);
+	bool both = f != ROUTE_EVPN && !addr_is_unspecified(&a->link_local);
 
 	writer_u8(w, v4 ? 4 : both ? 32 : 16);
-	writer_bytes(w, o->next_hop.bytes + (v4 ? 12 : 0), v4 ? 4 : 16);
+	writer_bytes(w, a->next_hop.bytes + (v4 ? 12 : 0), v4 ? 4 : 16);
 	if (both)
-		writer_bytes(w, o->link_local.bytes, 16);
+		writer_bytes(w, a->link_local.bytes, 16);
 	writer_u8(w, 0); /* reserved */
 }
 
@@ -186,13 +185,8 @@ static void put_routes(struct writer *w, size_t keep, const struct route_nlri *r
 		nlri_encode(w, &routes[(*done)++], add_path);
 }
 
-static bool is_set(const struct addr *a)
-{
-	return a->u64[0] || a->u64[1];
-}
-
-int update_encode(const struct update_session *s, const struct update_export *e, const struct route_attrs *attrs,
-		  const struct route_nlri *routes, size_t n, size_t *done, struct writer *w)
+int update_encode(const struct update_session *s, const struct route_attrs *attrs, const struct route_nlri *routes,
+		  size_t n, size_t *done, struct writer *w)
 {
 	enum route_family f = routes[*done].key.family;
 	bool add_path = s->add_path_out & ROUTE_FAMILY_BIT(f);
@@ -200,17 +194,10 @@ int update_encode(const struct update_session *s, const struct update_export *e,
 	struct writer message = writer_over(w->at, writer_room(w) < most ? writer_room(w) : most);
 	struct outgoing o = {.session = s, .attrs = attrs, .mp = f != ROUTE_IPV4};
 
-	if (attrs) {
-		o.next_hop = is_set(&e->next_hop) ? e->next_hop : attrs->next_hop;
-		o.link_local = is_set(&e->next_hop) ? e->link_local : attrs->link_local;
-		o.prepend = s->external + e->prepend;
-		if (o.prepend > ASPATH_SEGMENT_MAX)
-			o.prepend = ASPATH_SEGMENT_MAX;
-		if (f == ROUTE_IPV4 && !addr_is_v4(&o.next_hop)) {
-			if (!(s->extended_next_hop & ROUTE_FAMILY_BIT(f)))
-				return -EAFNOSUPPORT;
-			o.mp = true;
-		}
+	if (attrs && f == ROUTE_IPV4 && !addr_is_v4(&attrs->next_hop)) {
+		if (!(s->extended_next_hop & ROUTE_FAMILY_BIT(f)))
+			return -EAFNOSUPPORT;
+		o.mp = true;
 	}
 	start = message_begin(&message, MESSAGE_UPDATE);
 	field = writer_mark(&message, 2);

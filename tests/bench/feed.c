@@ -67,7 +67,6 @@ static void append(struct stream *s, const struct writer *w)
 static struct stream encode(enum route_family family, uint32_t n)
 {
 	const struct update_session session = {.as4 = true, .own_as = GENERATOR_AS, .families = ROUTE_FAMILY_BIT(family)};
-	const struct update_export export = {};
 	struct route_nlri nlri[GENERATOR_BATCH_MAX];
 	const struct route_attrs *attrs;
 	uint8_t message[MESSAGE_MAX];
@@ -83,7 +82,7 @@ static struct stream encode(enum route_family family, uint32_t n)
 		length = generator_batch(family, n, at, set, table, &attrs, nlri);
 		for (done = 0; done < length;) {
 			w = writer_over(message, sizeof(message));
-			if (update_encode(&session, &export, attrs, nlri, length, &done, &w) < 0)
+			if (update_encode(&session, attrs, nlri, length, &done, &w) < 0)
 				die("an UPDATE");
 			append(&s, &w);
 		}

@@ -63,7 +63,7 @@ static void check_again(struct update_session s, struct attrs *table, const stru
 	s.external = false; /* eBGP changes what it passes on */
 	s.extended = true;
 	s.add_path_out = s.add_path_in;
-	r = update_encode(&s, &(struct update_export){}, route->attrs, &route->nlri, 1, &done, &w);
+	r = update_encode(&s, route->attrs, &route->nlri, 1, &done, &w);
 	if (r < 0) { /* longer than it came: AS_PATH of 4 bytes is written with AS4_PATH */
 		require(!s.as4 || route->attrs, "a withdrawal fits");
 		return;
@@ -76,7 +76,7 @@ static void check_again(struct update_session s, struct attrs *table, const stru
 	require(route_key_equal(&again.nlri.key, &route->nlri.key), "as the same");
 	require((again.attrs != NULL) == (route->attrs != NULL) && !again.treated, "announced or withdrawn as it was");
 	done = 0;
-	require(update_encode(&s, &(struct update_export){}, again.attrs, &again.nlri, 1, &done, &w2) == 0 &&
+	require(update_encode(&s, again.attrs, &again.nlri, 1, &done, &w2) == 0 &&
 		writer_size(&w2) == writer_size(&w) && memcmp(room, twice, writer_size(&w)) == 0,
 		"writing, reading and writing is the same bytes");
 	require(!update_next(&u, &c, &again), "alone");

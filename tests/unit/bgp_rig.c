@@ -290,7 +290,6 @@ void rig_say_notification(struct rig *rig, uint64_t handle, uint8_t code, uint8_
 void rig_say_routes(struct rig *rig, uint64_t handle, unsigned from, unsigned n, const struct route_attrs *a)
 {
 	struct update_session session = {.as4 = true, .own_as = RIG_AS, .peer_as = RIG_AS, .families = RIG_ALL};
-	struct update_export export = {0};
 	uint8_t message[MESSAGE_MAX];
 
 	while (n > 0) {
@@ -300,7 +299,7 @@ void rig_say_routes(struct rig *rig, uint64_t handle, unsigned from, unsigned n,
 
 		for (unsigned i = 0; i < length; i++)
 			nlri[i] = rig_nlri(ROUTE_EVPN, from + i);
-		assert_int_equal(update_encode(&session, &export, a, nlri, length, &done, &w), 0);
+		assert_int_equal(update_encode(&session, a, nlri, length, &done, &w), 0);
 		rig_say(rig, handle, &w);
 		from += (unsigned)done;
 		n -= (unsigned)done;

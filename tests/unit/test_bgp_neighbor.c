@@ -219,7 +219,6 @@ static void long_messages_are_read_only_where_both_said_so(void **state)
 		struct open o = rig_open();
 		const struct route_attrs *a = rig_attrs(rig->attrs, 0);
 		struct update_session session = {.as4 = true, .extended = true, .own_as = RIG_AS, .peer_as = RIG_AS, .families = RIG_ALL};
-		struct update_export none = {0};
 		static uint8_t message[MESSAGE_EXTENDED_MAX];
 		static struct route_nlri nlri[1000];
 		struct writer w = writer_over(message, sizeof(message));
@@ -231,7 +230,7 @@ static void long_messages_are_read_only_where_both_said_so(void **state)
 		h = rig_establish(rig, PEER, &o);
 		for (unsigned i = 0; i < 1000; i++)
 			nlri[i] = rig_nlri(ROUTE_EVPN, i);
-		assert_int_equal(update_encode(&session, &none, a, nlri, 1000, &done, &w), 0);
+		assert_int_equal(update_encode(&session, a, nlri, 1000, &done, &w), 0);
 		assert_int_equal(done, 1000);
 		rig_say(rig, h, &w);
 		assert_int_equal(table_length(rig->table, 2, ROUTE_EVPN), can ? 1000 : 0);

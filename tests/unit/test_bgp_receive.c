@@ -35,7 +35,7 @@ static void several_paths_are_heard_of_who_sends_them(void **state)
 				size_t done = 0;
 
 				nlri.key.path_id = path;
-				assert_int_equal(update_encode(&s, &(struct update_export){}, a, &nlri, 1, &done, &w), 0);
+				assert_int_equal(update_encode(&s, a, &nlri, 1, &done, &w), 0);
 				rig_say(rig, h, &w);
 			}
 		assert_int_equal(rig_stats(rig, PEER).state, NEIGHBOR_ESTABLISHED);

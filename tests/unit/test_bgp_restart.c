@@ -293,7 +293,7 @@ static void attributes_beyond_what_the_routes_may_have_end_the_session(void **st
 		for (uint32_t i = 0; i < LARGE / 4; i++)
 			communities[i] = n << 16 | i;
 		assert_int_equal(attrs_intern(rig->attrs, &candidate, &a), 0);
-		assert_int_equal(update_encode(&s, &(struct update_export){}, a, &nlri, 1, &done, &w), 0);
+		assert_int_equal(update_encode(&s, a, &nlri, 1, &done, &w), 0);
 		attrs_unref(rig->attrs, a);
 		rig_say(rig, h, &w);
 	}

@@ -324,7 +324,6 @@ static void a_route_that_came_from_us_or_lies_of_its_origin_is_not_taken(void **
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		/* encoded as by a neighbor that adds nothing */
 		struct update_session raw = {.as4 = true, .own_as = RIG_AS, .peer_as = RIG_AS, .families = RIG_ALL};
-		struct update_export none = {0};
 		uint64_t target = extended_target_as2(65000, 1);
 		struct route_attrs candidate = {.next_hop = rig_addr("192.0.2.2"), .has = ROUTE_HAS_LOCAL_PREF, .local_pref = 100,
 						.extended = &target, .n_extended = 1};
@@ -353,7 +352,7 @@ static void a_route_that_came_from_us_or_lies_of_its_origin_is_not_taken(void **
 			rig_say_routes(rig, h, 3, 1, good);
 			assert_int_equal(table_length(rig->table, 2, ROUTE_EVPN), 1);
 		}
-		assert_int_equal(update_encode(&raw, &none, a, &nlri, 1, &done, &w), 0);
+		assert_int_equal(update_encode(&raw, a, &nlri, 1, &done, &w), 0);
 		rig_say(rig, h, &w);
 		/* what is refused takes the place of what was there before */
 		if ((table_get(rig->table, 2, &nlri.key) != NULL) != rows[i].taken)
@@ -624,7 +623,6 @@ static void a_session_may_end_while_its_update_is_being_read(void **state)
 		const struct route_attrs *a = rig_attrs(rig->attrs, 0);
 		uint8_t bytes[3 * MESSAGE_MAX], *p = bytes;
 		struct update_session session = {.as4 = true, .own_as = RIG_AS, .peer_as = RIG_AS, .families = RIG_ALL};
-		struct update_export none = {0};
 		struct route_nlri nlri = rig_nlri(ROUTE_EVPN, 0);
 		uint64_t h;
 
@@ -635,7 +633,7 @@ static void a_session_may_end_while_its_update_is_being_read(void **state)
 			size_t done = 0;
 
 			nlri.key.mac.bytes[5] = (uint8_t)k;
-			assert_int_equal(update_encode(&session, &none, a, &nlri, 1, &done, &w), 0);
+			assert_int_equal(update_encode(&session, a, &nlri, 1, &done, &w), 0);
 			p += writer_size(&w);
 		}
 		rig->on_route = ends[i];

@@ -272,46 +272,50 @@ static void updates_are_written_for_each_kind_of_session(void **state)
 	const struct addr v6 = {{{0x20, 1, 0xd, 0xb8, [15] = 1}}}, local = {{{0xfe, 0x80, [15] = 1}}};
 	const struct {
 		struct update_session session;
-		struct update_export export;
+		struct addr next_hop, link_local; /* zero = the candidate's */
 		const char *nlri;
 		enum route_family family;
 		const char *message;
 	} rows[] = {
-		{{.as4 = true, .own_as = 65000}, {}, "18 0a0100", ROUTE_IPV4,
+		{{.as4 = true, .own_as = 65000}, {{{0}}}, {{{0}}}, "18 0a0100", ROUTE_IPV4,
 		 MARKER "0055 02 0000 003a" ORIGIN "50 02 000a 0202 0000fde9 fa56ea00" HOP "80 04 04 00000005"
 			"40 05 04 000000c8" "c0 10 10 0002fde800001389 4300000000000001" "18 0a0100"},
-		{{.as4 = true, .external = true, .own_as = 65000}, {}, "18 0a0100", ROUTE_IPV4,
+		{{.as4 = true, .external = true, .own_as = 65000}, {{{0}}}, {{{0}}}, "18 0a0100", ROUTE_IPV4,
 		 MARKER "0043 02 0000 0028" ORIGIN "50 02 000e 0203 0000fde8 0000fde9 fa56ea00" HOP
 			"c0 10 08 0002fde800001389" "18 0a0100"},
-		{{.external = true, .own_as = 4200000001}, {.prepend = 1}, "18 0a0100", ROUTE_IPV4,
-		 MARKER "0055 02 0000 003a" ORIGIN "50 02 000a 0204 5ba0 5ba0 fde9 5ba0" HOP "c0 10 08 0002fde800001389"
-			"d0 11 0012 0204 fa56ea01 fa56ea01 0000fde9 fa56ea00" "18 0a0100"},
-		{{.as4 = true, .external = true, .own_as = 65000, .extended_next_hop = 1}, {.next_hop = v6, .link_local = local},
+		{{.external = true, .own_as = 4200000001}, {{{0}}}, {{{0}}}, "18 0a0100", ROUTE_IPV4,
+		 MARKER "004f 02 0000 0034" ORIGIN "50 02 0008 0203 5ba0 fde9 5ba0" HOP "c0 10 08 0002fde800001389"
+			"d0 11 000e 0203 fa56ea01 0000fde9 fa56ea00" "18 0a0100"},
+		{{.as4 = true, .external = true, .own_as = 65000, .extended_next_hop = 1}, v6, local,
 		 "18 0a0100", ROUTE_IPV4,
 		 MARKER "0065 02 0000 004e" "90 0e 0029 0001 01 20 20010db8000000000000000000000001"
 			"fe800000000000000000000000000001 00 18 0a0100" ORIGIN
 			"50 02 000e 0203 0000fde8 0000fde9 fa56ea00" "c0 10 08 0002fde800001389"},
-		{{.as4 = true, .own_as = 65000, .external = true}, {.next_hop = v6}, "10 fd00", ROUTE_IPV6,
+		{{.as4 = true, .own_as = 65000, .external = true}, v6, {{{0}}}, "10 fd00", ROUTE_IPV6,
 		 MARKER "0054 02 0000 003d" "90 0e 0018 0002 01 10 20010db8000000000000000000000001 00 10 fd00" ORIGIN
 			"50 02 000e 0203 0000fde8 0000fde9 fa56ea00" "c0 10 08 0002fde800001389"},
-		{{.as4 = true, .own_as = 65000, .external = true}, {}, "0311" RD "00000000 20 c0000201", ROUTE_EVPN,
+		{{.as4 = true, .own_as = 65000, .external = true}, {{{0}}}, {{{0}}}, "0311" RD "00000000 20 c0000201", ROUTE_EVPN,
 		 MARKER "0058 02 0000 0041" "90 0e 001c 0019 46 04 c0000201 00" "0311" RD "00000000 20 c0000201" ORIGIN
 			"50 02 000e 0203 0000fde8 0000fde9 fa56ea00" "c0 10 08 0002fde800001389"},
 	};
-	const struct route_attrs *a;
-
-	assert_int_equal(attrs_intern(table, &candidate, &a), 0);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct route_attrs changed = candidate;
+		const struct route_attrs *a;
 		struct route_nlri n = route(rows[i].nlri, rows[i].family);
 		uint8_t room[MESSAGE_MAX];
 		struct writer w = writer_over(room, sizeof(room));
 		size_t done = 0;
 
-		assert_int_equal(update_encode(&rows[i].session, &rows[i].export, a, &n, 1, &done, &w), 0);
+		if (!addr_is_unspecified(&rows[i].next_hop)) {
+			changed.next_hop = rows[i].next_hop;
+			changed.link_local = rows[i].link_local;
+		}
+		assert_int_equal(attrs_intern(table, &changed, &a), 0);
+		assert_int_equal(update_encode(&rows[i].session, a, &n, 1, &done, &w), 0);
 		assert_int_equal(done, 1);
 		expect_message(&w, rows[i].message);
+		attrs_unref(table, a);
 	}
-	attrs_unref(table, a);
 }
 
 static void withdrawals_are_written(void **state)
@@ -327,7 +331,6 @@ static void withdrawals_are_written(void **state)
 		 MARKER "0031 02 0000 001a 90 0f 0016 0019 46 0311" RD "00000000 20 c0000201"},
 	};
 	struct update_session s = internal();
-	struct update_export e = {};
 
 	for (size_t i = 0; i < 3; i++) {
 		struct route_nlri n = route(rows[i].nlri, rows[i].family);
@@ -335,7 +338,7 @@ static void withdrawals_are_written(void **state)
 		struct writer w = writer_over(room, sizeof(room));
 		size_t done = 0;
 
-		assert_int_equal(update_encode(&s, &e, NULL, &n, 1, &done, &w), 0);
+		assert_int_equal(update_encode(&s, NULL, &n, 1, &done, &w), 0);
 		expect_message(&w, rows[i].message);
 	}
 }
@@ -344,10 +347,10 @@ static void what_cannot_be_said_is_refused(void **state)
 {
 	static uint32_t big[1500];
 	struct update_session s = internal();
-	struct update_export e = {.next_hop = {{{0x20, 1, [15] = 1}}}};
 	struct route_nlri n = route("18 0a0100", ROUTE_IPV4), v6 = route("10 fd00", ROUTE_IPV6);
-	const struct route_attrs *a, candidate = {.communities = big, .n_communities = 1500,
-						  .next_hop = addr_from_v4((const uint8_t[]){192, 0, 2, 1})};
+	const struct route_attrs *a, *over_v6;
+	struct route_attrs candidate = {.communities = big, .n_communities = 1500,
+					.next_hop = addr_from_v4((const uint8_t[]){192, 0, 2, 1})};
 	uint8_t room[MESSAGE_EXTENDED_MAX];
 	struct writer w = writer_over(room, sizeof(room));
 	size_t done = 0;
@@ -355,13 +358,16 @@ static void what_cannot_be_said_is_refused(void **state)
 	for (uint32_t i = 0; i < 1500; i++)
 		big[i] = i;
 	assert_int_equal(attrs_intern(table, &candidate, &a), 0);
-	assert_int_equal(update_encode(&s, &e, a, &n, 1, &done, &w), -EAFNOSUPPORT);
-	assert_int_equal(update_encode(&s, &e, a, &v6, 1, &done, &w), -EMSGSIZE);
-	assert_int_equal(update_encode(&s, &(struct update_export){}, a, &n, 1, &done, &w), -EMSGSIZE);
+	candidate.next_hop = (struct addr){{{0x20, 1, [15] = 1}}};
+	assert_int_equal(attrs_intern(table, &candidate, &over_v6), 0);
+	assert_int_equal(update_encode(&s, over_v6, &n, 1, &done, &w), -EAFNOSUPPORT);
+	assert_int_equal(update_encode(&s, over_v6, &v6, 1, &done, &w), -EMSGSIZE);
+	assert_int_equal(update_encode(&s, a, &n, 1, &done, &w), -EMSGSIZE);
 	assert_true(done == 0 && writer_size(&w) == 0 && writer_ok(&w));
 	s.extended = true; /* RFC 8654 */
-	assert_int_equal(update_encode(&s, &e, a, &v6, 1, &done, &w), 0);
+	assert_int_equal(update_encode(&s, over_v6, &v6, 1, &done, &w), 0);
 	assert_true(done == 1 && writer_size(&w) > 6000);
+	attrs_unref(table, over_v6);
 	attrs_unref(table, a);
 }
 
@@ -400,7 +406,7 @@ static void routes_are_packed(void **state)
 			struct message m;
 			struct update u;
 
-			assert_int_equal(update_encode(&s, &(struct update_export){}, a, routes, MANY, &done, &w), 0);
+			assert_int_equal(update_encode(&s, a, routes, MANY, &done, &w), 0);
 			assert_true(done > before && writer_size(&w) <= most);
 			if (done < MANY) /* no room for one more is left */
 				assert_true(writer_size(&w) + nlri_size(&routes[done], s.add_path_out) > most);
@@ -446,7 +452,7 @@ static void what_was_read_is_written_as_the_same(void **state)
 
 		old.as4 = i % 2;
 		assert_true(update_next(&u, &c, &r));
-		assert_int_equal(update_encode(&old, &(struct update_export){}, r.attrs, &r.nlri, 1, &done, &w), 0);
+		assert_int_equal(update_encode(&old, r.attrs, &r.nlri, 1, &done, &w), 0);
 		assert_int_equal(message_next(room, writer_size(&w), false, &m, &error), MESSAGE_WHOLE);
 		assert_int_equal(update_decode(&old, table, m.body, &v), 0);
 		assert_int_equal(v.fault.reaction, REACTION_NONE);
@@ -472,13 +478,13 @@ static void prepending_respects_the_size_of_a_segment(void **state)
 	for (unsigned i = 0; i < 255; i++)
 		path[2 + 4 * i + 3] = 1;
 	assert_int_equal(attrs_intern(table, &candidate, &a), 0);
-	assert_int_equal(update_encode(&s, &(struct update_export){.prepend = 2}, a, &n, 1, &done, &w), 0);
+	assert_int_equal(update_encode(&s, a, &n, 1, &done, &w), 0);
 	assert_int_equal(message_next(room, writer_size(&w), false, &m, &error), MESSAGE_WHOLE);
 	peer.peer_as = 65000;
 	assert_int_equal(update_decode(&peer, table, m.body, &u), 0);
 	assert_int_equal(u.fault.reaction, REACTION_NONE);
-	assert_int_equal(u.attrs->path_length, 258);
-	assert_int_equal(u.attrs->path[1], 3);
+	assert_int_equal(u.attrs->path_length, 256);
+	assert_int_equal(u.attrs->path[1], 1);
 	update_fini(&u);
 	attrs_unref(table, a);
 }
