@@ -41,7 +41,7 @@ test: all
 	@$(PYTHON) tests/run.py $(TIER)
 
 test-asan: deps
-	@test -f $(BUILD)-asan/build.ninja || meson setup $(BUILD)-asan . -Db_sanitize=address,undefined -Db_lundef=false >/dev/null
+	@test -f $(BUILD)-asan/build.ninja || meson setup $(BUILD)-asan . -Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1 >/dev/null
 	@ninja -C $(BUILD)-asan --quiet
 	@ISTHMUS_BUILD=$(abspath $(BUILD)-asan) $(PYTHON) tests/run.py --sanitized $(TIER)
 

@@ -14,7 +14,7 @@
 
 #define MUTATIONS 40000
 #define STEP 4 /* every so many bits, others on the next frame */
-#define SMALLER 4 /* so much less where kernels before 6.3 are played, or run */
+#define SMALLER 16 /* so much less where kernels before 6.3 are played, or run: those in an emulated guest */
 #define BATCH 500
 #define TRIES 50
 #define HEADERS 128 /* bytes: outer and inner ones of IPv4 over IPv4 and most of the longer ones */

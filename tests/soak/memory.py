@@ -48,8 +48,8 @@ def sanitized_build():
     else:
         build = build_directory().removesuffix("-asan") + "-asan"
     if not os.path.exists(os.path.join(build, "build.ninja")):
-        subprocess.run(["meson", "setup", build, ROOT, "-Db_sanitize=address,undefined", "-Db_lundef=false"], check=True,
-                       stdout=subprocess.DEVNULL)
+        subprocess.run(["meson", "setup", build, ROOT, "-Db_sanitize=address,undefined", "-Db_lundef=false",
+                        "-Doptimization=1"], check=True, stdout=subprocess.DEVNULL)
     subprocess.run(["ninja", "-C", build, "--quiet", "src/agent/isthmusd", "tests/fault/liballoc-fault.so",
                     "tests/fault/dump-maps"], check=True)
     os.makedirs(os.path.join(build, "reports"), exist_ok=True)
