@@ -107,6 +107,11 @@ static void put_bgp(struct json *j, const struct agent *a)
 	json_null(j);
 }
 
+static const char *own_name(const struct agent *a)
+{
+	return a->self ? a->self->name : a->options.node;
+}
+
 static void handle_status(void *arg, const struct api_request *request, struct api_reply *reply)
 {
 	const struct agent *a = arg;
@@ -117,7 +122,7 @@ static void handle_status(void *arg, const struct api_request *request, struct a
 	for (size_t i = 0; c && i < c->n_tenants; i++)
 		networks += c->tenants[i].n_networks;
 	view_begin(&j, "Status");
-	json_put_string(&j, "node", a->self ? a->self->name : a->options.node);
+	json_put_string(&j, "node", own_name(a));
 	json_put_string(&j, "site", a->self ? a->self->site->name : NULL);
 	json_put_string(&j, "state", agent_is_degraded(a) ? "DEGRADED" : "OK");
 	put_reasons(&j, a);
@@ -153,6 +158,7 @@ static void handle_version(void *arg, const struct api_request *request, struct 
 
 	uname(&kernel);
 	view_begin(&j, "Version");
+	json_put_string(&j, "node", own_name(arg));
 	json_put_string(&j, "version", ISTHMUS_VERSION);
 	json_put_uint(&j, "abi", ABI_VERSION);
 	json_put_string(&j, "kernel", kernel.release);
@@ -461,7 +467,7 @@ static void handle_schema(void *arg, const struct api_request *request, struct a
 
 static const struct api_route routes[] = {
 	{"GET", "/v1/status", "How the node is", NULL, false, "Status", handle_status},
-	{"GET", "/v1/version", "Versions of daemon, data plane and kernel", NULL, false, "Version", handle_version},
+	{"GET", "/v1/version", "The node, and versions of daemon, data plane and kernel", NULL, false, "Version", handle_version},
 	{"GET", "/v1/doctor", "Prerequisites and faults of this host", NULL, false, "DoctorReport", handle_doctor},
 	{"GET", "/v1/sites", "All sites", "stream all", false, "SiteList", view_list_handle},
 	{"GET", "/v1/sites/{name}", "One site", NULL, false, "Site", view_name_handle},

@@ -263,6 +263,7 @@ static const struct api_field doctor_fields[] = {
 	{0},
 };
 static const struct api_field version_fields[] = {
+	{"node", "string", "name of this node"},
 	{"version", "string", "of the daemon"},
 	{"abi", "integer", "layout of the data plane's maps"},
 	{"kernel", "string", "release"},

@@ -78,17 +78,17 @@ int run_diff(const struct call *call)
 
 static int own_node(const struct call *call, char **out)
 {
-	_cleanup_(json) json_t *status = NULL;
+	_cleanup_(json) json_t *version = NULL; /* a status counts all ports */
 	const char *given = call_option(call, "node");
 	const char *name;
 	int code;
 
 	if (!given) {
-		code = client_json(call, &(struct client_request){.target = "/v1/status", .no_offline = true}, &status);
+		code = client_json(call, &(struct client_request){.target = "/v1/version", .no_offline = true}, &version);
 		if (code)
 			return code;
 	}
-	name = given ? given : json_string_value(json_object_get(status, "node"));
+	name = given ? given : json_string_value(json_object_get(version, "node"));
 	*out = name ? strdup(name) : NULL;
 	return *out ? CODE_OK
 		    : fail(ERROR_NO_CONFIGURATION, "isthmus apply FILE", "this node has no configuration yet");
