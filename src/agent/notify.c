@@ -81,5 +81,7 @@ void notify_send(struct notify *n, const char *format, ...)
 	if (strncmp(text, "STATUS=", 7) == 0 || strncmp(text, "WATCHDOG=", 9) == 0 ||
 	    owed + strlen(text) + 2 > sizeof(n->owed))
 		return;
-	snprintf(n->owed + owed, sizeof(n->owed) - owed, "%s%s", owed ? "\n" : "", text);
+	if (owed)
+		n->owed[owed++] = '\n';
+	memcpy(n->owed + owed, text, strlen(text) + 1);
 }

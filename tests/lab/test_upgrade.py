@@ -294,7 +294,7 @@ def kill_traced(node):
 
 
 def calls_of(node, path):
-    """The names of the calls that change something, in their order, of one whole start."""
+    """The names of the calls that change something, in their order, of one whole start, until it says that it is ready."""
     node.daemon.prefix = ["strace", "-f", "-e", f"trace={CHANGING}", "-o", path]
     try:
         node.daemon.start()
@@ -302,7 +302,8 @@ def calls_of(node, path):
         node.daemon.prefix = []
     kill_traced(node)
     with open(path) as f:
-        return re.findall(r"^\d+ +(\w+)\(", f.read(), re.M)
+        text = f.read()
+    return re.findall(r"^\d+ +(\w+)\(", text[: text.index("READY=1")], re.M)
 
 
 def moments(calls):
