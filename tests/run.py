@@ -12,6 +12,7 @@ side by side: WORKERS take them in turn, and beside those goes what measures not
 """
 import collections
 import concurrent.futures
+import contextlib
 import functools
 import glob
 import json
@@ -35,12 +36,20 @@ FUZZ_WORKERS = 3
 WORKERS = 2
 
 
+def be_polite(pid, niceness):
+    """Where the kernel shares time between sessions first (sched_autogroup_enabled), a process's niceness counts only in its own."""
+    with contextlib.suppress(OSError):
+        with open(f"/proc/{pid}/autogroup", "w") as f:
+            f.write(str(niceness))
+
+
 def run(argv, timeout=600, env=None, cwd=ROOT):
     """Exit status and output; a program that does not end is killed with its group and fails."""
     timeout *= float(os.environ.get("LAB_PATIENCE", "1"))
     with tempfile.TemporaryFile("w+", errors="replace") as out:
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, cwd=cwd,
                                    env={**os.environ, **(env or {})}, start_new_session=True)
+        be_polite(process.pid, os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
         try:
             status = process.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -143,10 +152,16 @@ def fuzz_tier():
 
 def kernel_tier():
     """Debian 12's own kernel, in a guest."""
-    sys.path.insert(0, os.path.join(ROOT, "tests", "kernel"))
-    import guest
-
-    return guest.rows()
+    with tempfile.TemporaryDirectory() as scratch:
+        report = os.path.join(scratch, "report.json")
+        status, output = run([PYTHON, os.path.join(ROOT, "tests", "kernel", "guest.py"), "--report", report], 1200)
+        rows = []
+        if os.path.exists(report):
+            with open(report) as f:
+                rows = [tuple(row) for row in json.load(f)]
+        if status != 0 and all(ok for _, ok, _ in rows):
+            rows.append((f"6.1: guest.py ended with {status}", False, output))
+        return rows
 
 
 def with_lines(report):

@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Boots Debian 12's own kernel (6.1) in QEMU and runs tests in it: `make test-kernel`.
 
-guest.py [TEST ...]   TEST: a pytest file of the tree, `bpf` for the unit tests of the programs, `bpf_NAME` for one of
-                      them; default: `bpf` and tests/kernel/test_lab.py.  `bpf` leaves out what takes long when emulated.
+guest.py [--report FILE] [TEST ...]
+
+FILE: where the outcome goes as JSON, too.  TEST: a pytest file of the tree, `bpf` for the unit tests of the programs,
+`bpf_NAME` for one of them; default: `bpf` and tests/kernel/test_lab.py.  `bpf` leaves out what takes long when emulated.
 KERNEL=/path/vmlinuz takes another kernel (its modules in /lib/modules).
 
 The guest is one archive in memory: the kernel's modules, Python, pytest and the few tools that the lab calls, all copied
@@ -215,8 +217,8 @@ def read_report(path, console):
     return rows
 
 
-def rows(tests=(), show=None):
-    """Run and return a list of (name, passed, output), as tests/run.py wants it."""
+def rows(tests):
+    """Runs them, shows the console, and returns a list of (name, passed, output)."""
     try:
         if platform.machine() != "x86_64":
             raise Missing(f"the guest is an amd64 machine, and this is {platform.machine()}: not written yet")
@@ -228,17 +230,21 @@ def rows(tests=(), show=None):
                 add_system(archive)
                 add_modules(archive, root, release)
                 add_python(archive)
-                add_tests(archive, list(tests) or DEFAULT)
+                add_tests(archive, tests or DEFAULT)
             console = boot(kernel, initrd, report)
-            if show:
-                show(console)
+            print(console)
             return read_report(report, console)
     except Missing as e:
         return [("6.1: set-up", False, str(e))]
 
 
 def main():
-    found = rows(sys.argv[1:], print)
+    arguments = sys.argv[1:]
+    path = arguments[1] if arguments[:1] == ["--report"] else None
+    found = rows(arguments[2:] if path else arguments)
+    if path:
+        with open(path, "w") as f:
+            json.dump(found, f)
     bad = [r for r in found if not r[1]]
     for name, _, output in bad:
         print(f"FAILED {name}\n{output}")
