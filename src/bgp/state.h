@@ -20,8 +20,8 @@
 #include "bgp/conn.h"
 #include "bgp/open.h"
 #include "bgp/speaker.h"
-#include "bgp/timer.h"
 #include "lib/hmap.h"
+#include "lib/timer.h"
 
 #define N_SESSIONS 2 /* one each way; more connections of one neighbor never make sense at a time */
 

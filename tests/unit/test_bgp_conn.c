@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "bgp/conn.h"
-#include "bgp/timer.h"
+#include "lib/timer.h"
 
 /* Messages of these sizes, one after the other; the body of the i-th is filled with i. */
 static size_t stream(const size_t *sizes, size_t n, uint8_t *out)

@@ -7,10 +7,10 @@
  * set, clear and remove any timer, its own included.
  *
  * Call order: timer_add (takes the memory, so that timer_set cannot fail), timer_set and timer_clear at will,
- * timer_remove before the timer's memory goes.  The timer's memory is the caller's.  Control thread.
+ * timer_remove before the timer's memory goes.  The timer's memory is the caller's.  One thread.
  */
-#ifndef ISTHMUS_BGP_TIMER_H
-#define ISTHMUS_BGP_TIMER_H
+#ifndef ISTHMUS_LIB_TIMER_H
+#define ISTHMUS_LIB_TIMER_H
 
 #include <stdbool.h>
 #include <stddef.h>

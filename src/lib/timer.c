@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "bgp/timer.h"
+#include "lib/timer.h"
 
 #include <errno.h>
 #include <stdlib.h>
