@@ -12,6 +12,7 @@ MATRIX = {
     "conf": (("lib", "model"), ("yaml.h",)),
     "bgp": (("lib", "model"), ()),
     "rib": (("lib", "model"), ()),
+    "wg": (("lib", "model"), ("openssl/core_names.h", "openssl/crypto.h", "openssl/evp.h", "openssl/rand.h", "intel-ipsec-mb.h")),
     "bpf": ((), ("bpf/bpf_helpers.h", "bpf/bpf_endian.h")),
     "dp": (("lib", "model"), ("bpf/bpf.h", "bpf/libbpf.h", "bpf/btf.h")),
     "kern": (("lib", "model"), ("libmnl/libmnl.h",)),
@@ -62,5 +63,6 @@ def test_the_check_sees_a_wrong_include():
     assert not allowed("rib", True, "dp/datapath.h")
     assert not allowed("rib", True, "bgp/update.h")
     assert not allowed("conf", False, "jansson.h")
+    assert not allowed("agent", False, "openssl/evp.h")
     assert not allowed("cli", True, "agent/agent.h")
     assert allowed("dp", True, "bpf/abi.h")

@@ -17,20 +17,7 @@
 #include <cmocka.h>
 
 #include "bgp/update.h"
-
-static inline void put_hex(struct writer *w, const char *text)
-{
-	for (; *text; text++) {
-		char digits[3] = {text[0], text[1]};
-
-		if (*text == ' ')
-			continue;
-		assert_true(strspn(digits, "0123456789abcdef") == 2);
-		writer_u8(w, (uint8_t)strtoul(digits, NULL, 16));
-		text++;
-	}
-	assert_true(writer_ok(w));
-}
+#include "hex.h"
 
 /* The body of an UPDATE. */
 static inline struct reader update_body(uint8_t *room, size_t size, const char *withdrawn, const char *attrs,

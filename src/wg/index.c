@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "wg/index.h"
+
+#include <errno.h>
+#include <openssl/rand.h>
+#include <stdlib.h>
+
+#define SMALLEST 64
+
+static struct index_entry *place_of(const struct index *t, uint32_t index)
+{
+	return &t->entries[index & (t->size - 1)];
+}
+
+void index_fini(struct index *t)
+{
+	free(t->entries);
+	*t = (struct index){NULL};
+}
+
+static int grow(struct index *t)
+{
+	struct index bigger = {.size = t->size ? 2 * t->size : SMALLEST, .length = t->length};
+
+	bigger.entries = calloc(bigger.size, sizeof(*bigger.entries));
+	if (!bigger.entries)
+		return -ENOMEM;
+	/* Two that differ in the low bits before differ in them after, too. */
+	for (size_t i = 0; i < t->size; i++)
+		if (t->entries[i].peer)
+			*place_of(&bigger, t->entries[i].index) = t->entries[i];
+	free(t->entries);
+	*t = bigger;
+	return 0;
+}
+
+int index_add(struct index *t, struct peer *peer, uint32_t *out)
+{
+	uint32_t index;
+
+	if (2 * t->length >= t->size && grow(t) != 0)
+		return -ENOMEM;
+	do { /* half of the places are free: two attempts on average */
+		if (RAND_bytes((unsigned char *)&index, sizeof(index)) != 1)
+			return -ENOMEM;
+	} while (place_of(t, index)->peer);
+	*place_of(t, index) = (struct index_entry){.peer = peer, .index = index};
+	t->length++;
+	*out = index;
+	return 0;
+}
+
+struct index_entry *index_get(const struct index *t, uint32_t index)
+{
+	struct index_entry *e = t->size > 0 ? place_of(t, index) : NULL;
+
+	return e && e->peer && e->index == index ? e : NULL;
+}
+
+void index_remove(struct index *t, uint32_t index)
+{
+	struct index_entry *e = index_get(t, index);
+
+	if (!e)
+		return;
+	*e = (struct index_entry){NULL};
+	t->length--;
+}

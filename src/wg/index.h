@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * index.h - the table of receiver indices: which peer and which keypair (or handshake) a message is for.
+ *
+ * An index is 32 random bits, of which the low ones are its place in the table: looking one up is one access, and
+ * growing moves every entry to a place of its own.  It goes over the wire as it lies in memory.  Keypairs and peers
+ * are borrowed. One thread.
+ */
+#ifndef ISTHMUS_WG_INDEX_H
+#define ISTHMUS_WG_INDEX_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct peer;
+struct keypair;
+
+struct index_entry {
+	struct peer *peer; /* NULL = the place is free */
+	struct keypair *keypair; /* NULL = a handshake */
+	uint32_t index;
+};
+
+struct index {
+	struct index_entry *entries;
+	size_t size, length; /* places, a power of two; taken */
+};
+
+void index_fini(struct index *t);
+
+int index_add(struct index *t, struct peer *peer, uint32_t *out); /* 0 or -ENOMEM */
+struct index_entry *index_get(const struct index *t, uint32_t index); /* or NULL */
+void index_remove(struct index *t, uint32_t index); /* one that is not there is allowed */
+
+#endif

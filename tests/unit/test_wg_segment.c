@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Super-packets cut and merged again: the bytes that come out are those that went in, and each piece is a packet that a
+ * receiver takes.  Checksums are worked out here in another way, byte by byte.
+ */
+#include "hex.h"
+
+#include <errno.h>
+
+#include "wg/segment.h"
+
+#define MOST 66000
+
+static uint32_t slow_sum(const uint8_t *p, size_t size, uint32_t sum)
+{
+	for (size_t i = 0; i < size; i++)
+		sum += i & 1 ? p[i] : (uint32_t)p[i] << 8;
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return sum;
+}
+
+static uint32_t tcp_sum(const uint8_t *p, size_t size, bool v6)
+{
+	size_t l4 = v6 ? 40 : 20;
+	uint32_t sum = v6 ? slow_sum(p + 8, 32, 0) : slow_sum(p + 12, 8, 0);
+
+	return slow_sum(p + l4, size - l4, sum + 6 + (uint32_t)(size - l4));
+}
+
+static size_t headers_of(bool v6)
+{
+	return (v6 ? 40 : 20) + 32; /* with a timestamp option */
+}
+
+/* What a TUN device hands over: a super-packet with the sum of its pseudo-header. */
+static struct virtio_net_hdr super_packet(uint8_t *p, bool v6, size_t payload, uint16_t mss)
+{
+	size_t headers = headers_of(v6), l4 = v6 ? 40 : 20, size = headers + payload;
+	uint32_t sum;
+
+	memset(p, 0, headers);
+	if (v6) {
+		hex("6000000000000640 20010db8000000000000000000000001 20010db8000000000000000000000002", p, 40);
+		p[4] = (uint8_t)((size - 40) >> 8);
+		p[5] = (uint8_t)(size - 40);
+	} else {
+		hex("45000000 fffe4000 40060000 0a000001 0a000002", p, 20);
+		p[2] = (uint8_t)(size >> 8);
+		p[3] = (uint8_t)size;
+	}
+	hex("1f90 c000 fffffff0 00000007 8098 1234 0000 0000 0101080a 00000001 00000002", p + l4, 32);
+	for (size_t i = 0; i < payload; i++)
+		p[headers + i] = (uint8_t)(i * 7 + i / 251);
+	sum = slow_sum(v6 ? p + 8 : p + 12, v6 ? 32 : 8, 0);
+	sum = slow_sum(NULL, 0, sum + 6 + (uint32_t)(size - l4));
+	p[l4 + 16] = (uint8_t)(sum >> 8);
+	p[l4 + 17] = (uint8_t)sum;
+	return (struct virtio_net_hdr){.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .hdr_len = (uint16_t)headers,
+				       .gso_type = v6 ? VIRTIO_NET_HDR_GSO_TCPV6 : VIRTIO_NET_HDR_GSO_TCPV4,
+				       .gso_size = mss, .csum_start = (uint16_t)l4, .csum_offset = 16};
+}
+
+static uint8_t big[MOST], pieces[SEGMENT_MAX][2048], merged[MOST];
+
+static size_t collect(struct segment_merge *m)
+{
+	size_t n = segment_merge_end(m), size = 0;
+
+	assert_int_equal(m->pieces[0].iov_len, sizeof(struct virtio_net_hdr));
+	for (size_t i = 1; i < n; i++) {
+		memcpy(merged + size, m->pieces[i].iov_base, m->pieces[i].iov_len);
+		size += m->pieces[i].iov_len;
+	}
+	return size;
+}
+
+static void what_is_cut_is_merged_to_the_same(void **state)
+{
+	static const size_t payloads[] = {1401, 2000, 2800, 5601, 30000, 64000};
+
+	for (size_t i = 0; i < 2 * sizeof(payloads) / sizeof(payloads[0]); i++) {
+		bool v6 = i & 1;
+		size_t payload = payloads[i / 2], size = headers_of(v6) + payload, got = headers_of(v6);
+		struct virtio_net_hdr h = super_packet(big, v6, payload, 1400);
+		struct segment_merge m;
+		struct segment_cut c;
+
+		assert_int_equal(segment_cut_begin(&c, &h, big, size), 0);
+		assert_int_equal(c.n, (payload + 1399) / 1400);
+		for (size_t j = 0; j < c.n; j++) {
+			size_t one = segment_cut_size(&c, j);
+			uint8_t *p = pieces[j];
+
+			segment_cut_write(&c, j, p);
+			assert_true(one <= headers_of(v6) + 1400);
+			assert_int_equal(tcp_sum(p, one, v6), 0xffff);
+			if (!v6)
+				assert_int_equal(slow_sum(p, 20, 0), 0xffff);
+			assert_memory_equal(p + headers_of(v6), big + got, one - headers_of(v6));
+			/* the last alone says push */
+			assert_int_equal(p[(v6 ? 40 : 20) + 13], j + 1 < c.n ? 0x90 & ~(j ? 0x80 : 0) : 0x18);
+			got += one - headers_of(v6);
+		}
+		assert_int_equal(got, size);
+		/* the first has congestion window reduced, and is not merged; the rest is */
+		segment_merge_begin(&m, pieces[0], segment_cut_size(&c, 0));
+		assert_int_equal(segment_merge_add(&m, pieces[1], segment_cut_size(&c, 1)), false);
+		segment_merge_begin(&m, pieces[1], segment_cut_size(&c, 1));
+		for (size_t j = 2; j < c.n; j++)
+			assert_true(segment_merge_add(&m, pieces[j], segment_cut_size(&c, j)));
+		assert_int_equal(collect(&m), size - 1400);
+		assert_memory_equal(merged + headers_of(v6), big + headers_of(v6) + 1400, payload - 1400);
+		if (c.n == 2) {
+			assert_int_equal(m.header.gso_type, VIRTIO_NET_HDR_GSO_NONE);
+			continue;
+		}
+		assert_int_equal(m.header.gso_size, 1400);
+		assert_int_equal(merged[(v6 ? 40 : 20) + 13], 0x18);
+		/* and once more: what was merged can be cut */
+		assert_int_equal(segment_cut_begin(&c, &m.header, merged, size - 1400), 0);
+		segment_cut_write(&c, 0, pieces[0]);
+		assert_int_equal(tcp_sum(pieces[0], segment_cut_size(&c, 0), v6), 0xffff);
+	}
+}
+
+/* Two packets that follow each other, and what may be changed in the second. */
+static void only_what_belongs_together_is_merged(void **state)
+{
+	static const struct {
+		size_t at;
+		uint8_t bits;
+		bool merges;
+	} v4[] = {
+		{0, 0, true}, {1, 1, false}, {4, 1, true}, {6, 0x40, false}, {8, 1, false}, {9, 1, false}, {12, 1, false},
+		{19, 1, false}, {20, 1, false}, {23, 1, false}, {24, 1, false}, {27, 1, false}, {31, 1, false}, {32, 1, false},
+		{33, 0x08, true}, {33, 0x01, false}, {33, 0x20, false}, {33, 0x80, false}, {35, 1, false}, {38, 1, false},
+		{47, 1, false}, {3, 1, false}, {2, 1, false},
+	};
+	struct virtio_net_hdr h = super_packet(big, false, 4200, 1400);
+	struct segment_merge m;
+	struct segment_cut c;
+	size_t size;
+
+	big[33] &= 0x7f;
+	assert_int_equal(segment_cut_begin(&c, &h, big, headers_of(false) + 4200), 0);
+	segment_cut_write(&c, 0, pieces[0]);
+	size = segment_cut_size(&c, 0);
+	for (size_t i = 0; i < sizeof(v4) / sizeof(v4[0]); i++) {
+		uint32_t sum;
+
+		segment_cut_write(&c, 1, pieces[1]);
+		pieces[1][v4[i].at] ^= v4[i].bits;
+		/* right again, so that it is not the checksum that decides */
+		memset(pieces[1] + 36, 0, 2);
+		sum = ~tcp_sum(pieces[1], size, false);
+		pieces[1][36] = (uint8_t)(sum >> 8);
+		pieces[1][37] = (uint8_t)sum;
+		segment_merge_begin(&m, pieces[0], size);
+		if (segment_merge_add(&m, pieces[1], size) != v4[i].merges)
+			fail_msg("row %zu", i);
+	}
+	/* a wrong checksum, in either */
+	segment_cut_write(&c, 1, pieces[1]);
+	pieces[1][1000] ^= 1;
+	segment_merge_begin(&m, pieces[0], size);
+	assert_false(segment_merge_add(&m, pieces[1], size));
+	segment_merge_begin(&m, pieces[1], size);
+	segment_cut_write(&c, 2, pieces[2]);
+	assert_false(segment_merge_add(&m, pieces[2], size));
+	/* nothing behind a push, nothing longer than the first */
+	segment_cut_write(&c, 1, pieces[1]);
+	segment_merge_begin(&m, pieces[1], size);
+	assert_true(segment_merge_add(&m, pieces[2], size));
+	assert_false(segment_merge_add(&m, pieces[2], size));
+	/* too short to be anything */
+	for (size_t i = 0; i < size; i++) {
+		segment_merge_begin(&m, pieces[0], i);
+		assert_false(segment_merge_add(&m, pieces[1], size));
+		assert_int_equal(collect(&m), i);
+		segment_merge_begin(&m, pieces[0], size);
+		assert_false(segment_merge_add(&m, pieces[1], i));
+	}
+}
+
+static void headers_that_lie_are_refused(void **state)
+{
+	struct virtio_net_hdr right = super_packet(big, false, 5000, 1400), h;
+	size_t size = headers_of(false) + 5000;
+	struct segment_cut c;
+
+	h = right;
+	h.gso_size = 0;
+	assert_int_equal(segment_cut_begin(&c, &h, big, size), -EBADMSG);
+	h = right;
+	h.gso_size = 10;
+	assert_int_equal(segment_cut_begin(&c, &h, big, size), -EMSGSIZE);
+	h = right;
+	h.gso_type = VIRTIO_NET_HDR_GSO_TCPV6;
+	assert_int_equal(segment_cut_begin(&c, &h, big, size), -EBADMSG);
+	h = right;
+	h.gso_type = VIRTIO_NET_HDR_GSO_UDP;
+	assert_int_equal(segment_cut_begin(&c, &h, big, size), -EBADMSG);
+	h = right;
+	h.csum_start = (uint16_t)size;
+	assert_int_equal(segment_cut_begin(&c, &h, big, size), -EBADMSG);
+	for (size_t i = 0; i < 60; i++)
+		assert_int_equal(segment_cut_begin(&c, &right, big, i), -EBADMSG);
+	big[32] = 0x40; /* a TCP header of 16 bytes */
+	assert_int_equal(segment_cut_begin(&c, &right, big, size), -EBADMSG);
+	big[32] = 0xf0; /* of 60: within the packet, so it is believed */
+	assert_int_equal(segment_cut_begin(&c, &right, big, size), 0);
+	big[0] = 0x46;
+	assert_int_equal(segment_cut_begin(&c, &right, big, size), -EBADMSG);
+}
+
+/* UDP, or TCP of one packet: as it is, but for the checksum that the kernel left to us. */
+static void a_single_packet_gets_its_checksum(void **state)
+{
+	struct virtio_net_hdr h = super_packet(big, false, 99, 0);
+	struct segment_cut c;
+
+	h.gso_type = VIRTIO_NET_HDR_GSO_NONE;
+	assert_int_equal(segment_cut_begin(&c, &h, big, headers_of(false) + 99), 0);
+	assert_int_equal(c.n, 1);
+	assert_int_equal(segment_cut_size(&c, 0), headers_of(false) + 99);
+	segment_cut_write(&c, 0, pieces[0]);
+	assert_int_equal(tcp_sum(pieces[0], headers_of(false) + 99, false), 0xffff);
+	h.flags = 0;
+	assert_int_equal(segment_cut_begin(&c, &h, big, headers_of(false) + 99), 0);
+	segment_cut_write(&c, 0, pieces[0]);
+	assert_memory_equal(pieces[0], big, headers_of(false) + 99);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_cut_is_merged_to_the_same),
+		cmocka_unit_test(only_what_belongs_together_is_merged),
+		cmocka_unit_test(headers_that_lie_are_refused),
+		cmocka_unit_test(a_single_packet_gets_its_checksum),
+	};
+
+	return cmocka_run_group_tests_name("wg_segment", tests, NULL, NULL);
+}
