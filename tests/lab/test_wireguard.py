@@ -1,0 +1,320 @@
+# SPDX-License-Identifier: Apache-2.0
+"""src/wg against wireguard-go, which shares no code with it.
+
+    namespace a                                  namespace b
+    lab-wg-peer, ist0 10.9.0.1, fd09::1   ----   wireguard-go, 10.9.0.2, fd09::2
+    a0 192.0.2.1, 2001:db8::1                    b0 192.0.2.2, 2001:db8::2
+"""
+import base64
+import hashlib
+import json
+import os
+import socket
+import subprocess
+import threading
+
+import pytest
+
+from lab.capture import Tap
+from lab.netns import make_namespaces
+from lab.node import build_directory
+from lab.run import Run, command, wait_until
+
+PORT = 51820
+INITIATION = 148
+WIREGUARD, ISTHMUS = 0, 1
+
+
+def key_pair():
+    private = command(["wg", "genkey"]).stdout.strip()
+    return private, command(["wg", "pubkey"], input=private).stdout.strip()
+
+
+def in_hex(key):
+    return base64.b64decode(key).hex()
+
+
+class Ours:
+    """lab-wg-peer in a namespace."""
+
+    def __init__(self, ns, private, public, psk, suite=WIREGUARD, endpoint=None, address="10.9.0.1", address6="fd09::1",
+                 port=PORT):
+        path = os.path.join(build_directory(), "tests", "lab", "lab-wg-peer")
+        self.ns, self.state, self._changed = ns, {}, threading.Condition()
+        self.process = ns.spawn(path, "ist0", in_hex(private), in_hex(public), in_hex(psk), suite, port,
+                                *(endpoint or ()), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+        wait_until(lambda: self.state, 10, "lab-wg-peer")
+        ns.ip(f"""addr add {address}/24 dev ist0
+                  addr add {address6}/64 dev ist0
+                  link set ist0 mtu 1420 up""")
+
+    def _read(self):
+        for line in self.process.stdout:
+            self.state = json.loads(line)
+
+    def tell(self, words):
+        self.process.stdin.write(words + "\n")
+        self.process.stdin.flush()
+
+    def wait(self, timeout=10, **least):
+        wait_until(lambda: all(self.state[k] >= v for k, v in least.items()), timeout, f"{least}")
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(5)
+        self._thread.join()
+        assert self.process.returncode == 0
+
+
+class WireguardGo:
+    def __init__(self, run, ns, private, public, psk, endpoint=None):
+        self.ns, self.public, self.name = ns, public, f"wgo{os.getpid() % 100000}"
+        self.psk = os.path.join(run.directory, "psk")
+        self.private = os.path.join(run.directory, "private")
+        for path, text in ((self.psk, psk), (self.private, private)):
+            with open(path, "w") as f:
+                f.write(text)
+        self.process = ns.spawn("wireguard-go", "-f", self.name, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_until(lambda: os.path.exists(f"/var/run/wireguard/{self.name}.sock"), 10, "wireguard-go")
+        self.wg("set", self.name, "listen-port", PORT, "private-key", self.private)
+        self.add(endpoint)
+        ns.ip(f"""addr add 10.9.0.2/24 dev {self.name}
+                  addr add fd09::2/64 dev {self.name}
+                  link set {self.name} mtu 1420 up""")
+
+    def wg(self, *argv):
+        return self.ns.command("wg", *argv).stdout
+
+    def add(self, endpoint=None):
+        where = ()
+        if endpoint:
+            where = ("endpoint", f"[{endpoint[0]}]:{endpoint[1]}" if ":" in endpoint[0] else f"{endpoint[0]}:{endpoint[1]}")
+        self.wg("set", self.name, "peer", self.public, "preshared-key", self.psk, "allowed-ips", "10.9.0.1/32,fd09::1/128",
+                *where)
+
+    def forget(self):
+        """All its keys go with the peer: the next packet asks for a session."""
+        self.wg("set", self.name, "peer", self.public, "remove")
+
+    def endpoint(self):
+        return self.wg("show", self.name, "endpoints").split("\t")[1].strip()
+
+    def handshake_s(self):
+        return int(self.wg("show", self.name, "latest-handshakes").split("\t")[1])
+
+
+def namespaces(run):
+    a, b = make_namespaces(run, ["a", "b"])
+    command(["ip", "-n", a.full_name, "link", "add", "a0", "type", "veth", "peer", "name", "b0", "netns", b.full_name])
+    for ns, link, last in ((a, "a0", 1), (b, "b0", 2)):
+        ns.ip(f"""addr add 192.0.2.{last}/24 dev {link}
+                  addr add 2001:db8::{last}/64 dev {link}
+                  link set {link} up""")
+    return a, b
+
+
+class Two:
+    """Both ends; whoever knows the other's endpoint can begin."""
+
+    def __init__(self, underlay="4", ours_knows=True, go_knows=True):
+        self.run = Run()
+        try:
+            self.a, self.b = namespaces(self.run)
+            a, b = ("192.0.2.1", "192.0.2.2") if underlay == "4" else ("2001:db8::1", "2001:db8::2")
+            ours, theirs = key_pair(), key_pair()
+            psk = command(["wg", "genpsk"]).stdout.strip()
+            self.a_endpoint, self.public = (a, PORT), ours[1]
+            self.go = WireguardGo(self.run, self.b, theirs[0], ours[1], psk, (a, PORT) if go_knows else None)
+            self.ours = Ours(self.a, ours[0], theirs[1], psk, endpoint=(b, PORT) if ours_knows else None)
+        except BaseException:
+            self.run.close()
+            raise
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        try:
+            if kind is None:
+                self.ours.close()
+        finally:
+            self.run.close()
+
+
+def ping(ns, address, count=3):
+    # Under load a packet takes its time; lost it may not be.
+    out = ns.command("ping", "-n", "-c", count, "-i", "0.05", "-W", "10", address, timeout=60).stdout
+    assert f"{count} received" in out, out
+
+
+def stream(source, target, address, size=4_000_000):
+    """A TCP stream of bytes that say where they belong."""
+    data = hashlib.shake_256(address.encode()).digest(size)
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    got = []
+
+    def receive(listener):
+        connection, _ = listener.accept()
+        with connection:
+            while chunk := connection.recv(1 << 20):
+                got.append(chunk)
+
+    with target.socket(family, socket.SOCK_STREAM) as listener:
+        listener.bind((address, 7000))
+        listener.listen(1)
+        listener.settimeout(60)
+        thread = threading.Thread(target=receive, args=(listener,), daemon=True)
+        thread.start()
+        with source.socket(family, socket.SOCK_STREAM) as s:
+            s.settimeout(60)
+            s.connect((address, 7000))
+            s.sendall(data)
+        thread.join(60)
+    assert b"".join(got) == data
+
+
+@pytest.mark.parametrize("underlay", ["4", "6"])
+def test_we_begin(underlay):
+    with Two(underlay, go_knows=False) as two:
+        ping(two.a, "10.9.0.2")
+        ping(two.a, "fd09::2")
+        stream(two.a, two.b, "10.9.0.2")
+        stream(two.b, two.a, "fd09::1")
+        two.ours.wait(handshakes=1)
+        assert two.go.handshake_s() > 0
+        assert two.ours.state["refused"] == two.ours.state["forged"] == two.ours.state["lost"] == 0
+
+
+@pytest.mark.parametrize("underlay", ["4", "6"])
+def test_they_begin(underlay):
+    with Two(underlay, ours_knows=False) as two:
+        ping(two.b, "10.9.0.1")
+        ping(two.b, "fd09::1")
+        stream(two.b, two.a, "10.9.0.1")
+        stream(two.a, two.b, "fd09::2")
+        two.ours.wait(handshakes=1)
+        assert two.ours.state["forged"] == two.ours.state["lost"] == 0
+
+
+def test_new_sessions_by_both_lose_nothing():
+    """Ours by rekey; theirs because their keys were taken away."""
+    with Two() as two:
+        ping(two.a, "10.9.0.2", 1)
+        pings = two.a.spawn("ping", "-n", "-q", "-c", "150", "-i", "0.02", "-W", "10", "10.9.0.2", stdout=subprocess.PIPE,
+                            text=True)
+        for n in range(20):
+            two.ours.tell("rekey")
+            two.ours.wait(handshakes=2 + n)
+        out, _ = pings.communicate(timeout=60)
+        assert "150 received" in out, out
+        before = two.ours.state["handshakes"]
+        for n in range(3):
+            two.go.forget()
+            two.go.add(two.a_endpoint)
+            ping(two.b, "10.9.0.1")
+            two.ours.wait(handshakes=before + 1 + n)
+        assert two.ours.state["forged"] == two.ours.state["lost"] == 0
+
+
+def test_both_follow_who_moves():
+    with Two() as two:
+        ping(two.a, "10.9.0.2")
+        two.ours.tell("move 40001")
+        ping(two.a, "10.9.0.2")
+        assert two.go.endpoint() == "192.0.2.1:40001"
+        two.go.wg("set", two.go.name, "listen-port", "40002")
+        ping(two.b, "10.9.0.1")
+        two.ours.wait(port=40002)
+        ping(two.a, "10.9.0.2")
+        two.a.ip("addr del 192.0.2.1/24 dev a0\naddr add 192.0.2.77/24 dev a0")
+        ping(two.a, "10.9.0.2")
+        assert two.go.endpoint() == "192.0.2.77:40001"
+        ping(two.b, "10.9.0.1")
+
+
+def first_mac(public, message):
+    key = hashlib.blake2s(b"mac1----" + base64.b64decode(public)).digest()
+    return hashlib.blake2s(message, key=key, digest_size=16).digest()
+
+
+class Flood:
+    """Initiations with a right first MAC and nothing right behind it, as anybody can make them who knows a public key."""
+
+    def __init__(self, ns, public, target, pause=0.05):
+        self.pause = pause
+        self.socket, self.target = ns.socket(socket.AF_INET, socket.SOCK_DGRAM), target
+        body = b"\1\0\0\0" + os.urandom(112)
+        self.message = body + first_mac(public, body) + bytes(16)
+        self.stop, self.thread = threading.Event(), threading.Thread(target=self._send, daemon=True)
+
+    def _send(self):
+        while not self.stop.wait(self.pause):
+            for _ in range(100):
+                self.socket.sendto(self.message, self.target)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop.set()
+        self.thread.join()
+        self.socket.close()
+
+
+def has_second_mac(frame):
+    """Is this an initiation over IPv4 that carries a cookie's MAC?"""
+    message = frame.data[14 + 20 + 8:]
+    return len(message) == INITIATION and message[0] == 1 and message[132:] != bytes(16)
+
+
+def test_they_prove_where_they_are_when_we_are_flooded():
+    with Two(ours_knows=False) as two, Tap({"a0": (two.a, "a0")}, keep=has_second_mac) as tap:
+        with Flood(two.b, two.public, two.a_endpoint) as flood:
+            two.ours.wait(cookie_sent=1)
+            pings = two.b.spawn("ping", "-n", "-q", "-c", "40", "-i", "1", "10.9.0.1", stdout=subprocess.DEVNULL)
+            two.ours.wait(30, handshakes=1)
+            two.run.end(pings)
+            assert flood.thread.is_alive()
+        assert tap.total >= 1
+        ping(two.b, "10.9.0.1")
+
+
+def test_we_prove_where_we_are_when_they_are_flooded():
+    with Two(go_knows=False) as two, Tap({"a0": (two.a, "a0")}, keep=has_second_mac) as tap:
+        public = two.go.wg("show", two.go.name, "public-key").strip()
+
+        def asked_with_a_cookie():
+            two.ours.tell("rekey")
+            return tap.total > 0
+
+        with Flood(two.a, public, ("192.0.2.2", PORT), 0):
+            wait_until(asked_with_a_cookie, 30, "an initiation with a cookie's MAC", 0.1)
+        ping(two.a, "10.9.0.2")
+
+
+def test_our_nodes_with_their_own_suite():
+    """AES-256-GCM, and WireGuard's when one of the two begins with that."""
+    run = Run()
+    try:
+        a, b = namespaces(run)
+        one, other = key_pair(), key_pair()
+        psk = command(["wg", "genpsk"]).stdout.strip()
+        left = Ours(a, one[0], other[1], psk, ISTHMUS, ("192.0.2.2", PORT))
+        right = Ours(b, other[0], one[1], psk, WIREGUARD, None, "10.9.0.2", "fd09::2")
+        ping(a, "10.9.0.2")
+        stream(a, b, "10.9.0.2")
+        stream(b, a, "fd09::1")
+        right.wait(handshakes=1)
+        assert left.state["suite"] == right.state["suite"] == ISTHMUS
+        right.tell("rekey")
+        left.wait(handshakes=2)
+        wait_until(lambda: left.state["suite"] == WIREGUARD, 5)
+        ping(a, "10.9.0.2")
+        assert left.state["lost"] == right.state["lost"] == 0
+        left.close()
+        right.close()
+    finally:
+        run.close()
