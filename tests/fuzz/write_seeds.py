@@ -11,6 +11,7 @@ import struct
 import sys
 
 from bgp_seeds import bgp_evpn, bgp_open, bgp_stream, bgp_update
+from wg_seeds import wg_data, wg_handshake
 
 # ---- netlink ----
 
@@ -281,7 +282,7 @@ def write(folder, inputs):
 def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    for make in (netlink, state, adopt, api, bgp_evpn, bgp_open, bgp_stream, bgp_update):
+    for make in (netlink, state, adopt, api, bgp_evpn, bgp_open, bgp_stream, bgp_update, wg_data, wg_handshake):
         write(os.path.join(sys.argv[1], make.__name__), make())
 
 
