@@ -30,20 +30,25 @@ static void put32(uint8_t *p, uint32_t v)
 	put16(p + 2, v);
 }
 
+static uint64_t add_with_carry(uint64_t a, uint64_t b)
+{
+	a += b;
+	return a + (a < b);
+}
+
 /* The sum of RFC 1071, over words as they lie in memory; to be folded. */
 static uint64_t sum_of(const uint8_t *p, size_t size, uint64_t sum)
 {
-	uint64_t other = 0;
-	uint32_t word;
+	uint64_t other = 0, words[2]; /* two chains of additions, side by side */
 	uint16_t half;
 
-	for (; size >= 8; p += 8, size -= 8) {
-		memcpy(&word, p, 4);
-		sum += word;
-		memcpy(&word, p + 4, 4);
-		other += word;
+	for (; size >= 16; p += 16, size -= 16) {
+		memcpy(words, p, 16);
+		sum = add_with_carry(sum, words[0]);
+		other = add_with_carry(other, words[1]);
 	}
-	sum += other;
+	sum = add_with_carry(sum, other);
+	sum = (sum & UINT32_MAX) + (sum >> 32);
 	for (; size >= 2; p += 2, size -= 2) {
 		memcpy(&half, p, 2);
 		sum += half;
