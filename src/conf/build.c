@@ -146,6 +146,7 @@ static int fill_network(struct build *b, const struct yaml_node *map, struct con
 	n->mode = value_word(map, &schema_network, "mode", CONFIG_MODE_L2);
 	n->encap = value_word(map, &schema_network, "encap", b->config->encap);
 	n->encryption = value_word(map, &schema_network, "encryption", b->config->encryption);
+	n->encryption_own = yaml_get(map, "encryption") != NULL;
 	n->vni = n->mode == CONFIG_MODE_L2 ? value_number(map, &schema_network, "vni") : 0;
 	n->flood = value_word(map, &schema_network, "flood", 0);
 	if (n->mode == CONFIG_MODE_L2)
@@ -166,6 +167,15 @@ static int fill_network(struct build *b, const struct yaml_node *map, struct con
 	return r < 0 ? r : value_addresses(yaml_get(map, "gateway"), &n->gateways, &n->n_gateways);
 }
 
+/* One network more: what is routed in a tenant is encrypted when any of them asks for it. */
+static void count_encryption(struct config_tenant *t, const struct config_network *n)
+{
+	if (!n->encryption_own)
+		t->encryption_inherited = true;
+	else if (n->encryption > t->encryption_own)
+		t->encryption_own = n->encryption;
+}
+
 static int fill_tenants(struct build *b)
 {
 	struct yaml_node *first = build_entries(&b->yamls[0]->root, "tenants");
@@ -180,6 +190,7 @@ static int fill_tenants(struct build *b)
 			continue;
 		t->place = n->key_place;
 		t->vni = value_number(n, &schema_tenant, "vni");
+		t->encryption_inherited = networks == NULL;
 		r = hmap_add(&c->tenant_by_name, t);
 		if (r >= 0)
 			r = build_targets(b, n, &t->import, &t->export);
@@ -189,6 +200,7 @@ static int fill_tenants(struct build *b)
 			if (!m->object)
 				continue;
 			r = fill_network(b, m, t, m->object);
+			count_encryption(t, m->object);
 			if (r >= 0)
 				r = hmap_add(&c->network_by_name, m->object);
 		}
@@ -471,6 +483,7 @@ int build_objects(struct build *b)
 	c->tenant_by_name = SMAP_INIT(struct config_tenant, name);
 	c->network_by_name = SMAP_INIT(struct config_network, full_name);
 	c->port_by_name = SMAP_INIT(struct config_port, name);
+	c->pair_by_sites = HMAP_INIT(struct config_pair, sites);
 	fill_fabric(b);
 	r = fill_sites(b);
 	if (r >= 0)

@@ -89,17 +89,24 @@ void config_free(struct config *c)
 		tenant_fini(&c->tenants[i]);
 	for (size_t i = 0; i < c->n_nodes; i++)
 		node_fini(&c->nodes[i]);
+	for (size_t i = 0; i < c->n_pairs; i++) {
+		free(c->pairs[i].name);
+		free(c->pairs[i].preshared_key_file);
+	}
 	for (size_t i = 0; i < c->n_sites; i++)
 		free(c->sites[i].name);
 	free(c->ports);
 	free(c->runtime);
 	free(c->tenants);
 	free(c->nodes);
+	free(c->pairs);
 	free(c->sites);
+	free(c->preshared_key_file);
 	hmap_fini(&c->node_by_name);
 	hmap_fini(&c->tenant_by_name);
 	hmap_fini(&c->network_by_name);
 	hmap_fini(&c->port_by_name);
+	hmap_fini(&c->pair_by_sites);
 	free(c);
 }
 
@@ -141,7 +148,9 @@ const char *config_encap_name(enum config_encap e)
 
 const char *config_encryption_name(enum config_encryption e)
 {
-	static const char *const names[] = {[CONFIG_ENCRYPTION_NEVER] = "never"};
+	static const char *const names[] = {[CONFIG_ENCRYPTION_NEVER] = "never",
+					    [CONFIG_ENCRYPTION_BETWEEN_SITES] = "between-sites",
+					    [CONFIG_ENCRYPTION_ALWAYS] = "always"};
 
 	static_assert(sizeof(names) / sizeof(names[0]) == CONFIG_ENCRYPTION_MAX, "a name per choice");
 	return names[e];
@@ -153,6 +162,68 @@ const char *config_mesh_name(enum config_mesh m)
 
 	static_assert(sizeof(names) / sizeof(names[0]) == CONFIG_MESH_MAX, "a name per choice");
 	return names[m];
+}
+
+/* ---- encryption ---- */
+
+struct config_pair *config_pair(const struct config *c, const struct config_site *a, const struct config_site *b)
+{
+	const struct config_site *key[] = {a < b ? a : b, a < b ? b : a}; /* sites are in one array, by name */
+
+	return c->n_pairs > 0 ? hmap_get(&c->pair_by_sites, key) : NULL;
+}
+
+static bool encrypts_by(enum config_encryption e, const struct config_node *a, const struct config_node *b)
+{
+	return e == CONFIG_ENCRYPTION_ALWAYS || (e == CONFIG_ENCRYPTION_BETWEEN_SITES && (!b || a->site != b->site));
+}
+
+/* What has no word of its own. */
+static bool encrypts_inherited(const struct config *c, const struct config_node *a, const struct config_node *b)
+{
+	const struct config_pair *p = b ? config_pair(c, a->site, b->site) : NULL;
+
+	return p ? p->encrypts : encrypts_by(c->encryption, a, b);
+}
+
+bool config_encrypts(const struct config *c, const struct config_network *network, const struct config_node *a,
+		     const struct config_node *b)
+{
+	return network->encryption_own ? encrypts_by(network->encryption, a, b) : encrypts_inherited(c, a, b);
+}
+
+bool config_encrypts_tenant(const struct config *c, const struct config_tenant *tenant, const struct config_node *a,
+			    const struct config_node *b)
+{
+	return encrypts_by(tenant->encryption_own, a, b) ||
+	       (tenant->encryption_inherited && encrypts_inherited(c, a, b));
+}
+
+bool config_encrypts_any(const struct config *c, const struct config_node *a, const struct config_node *b)
+{
+	for (size_t i = 0; i < c->n_tenants; i++)
+		if (config_encrypts_tenant(c, &c->tenants[i], a, b))
+			return true;
+	return false;
+}
+
+bool config_key_is_set(const struct config_key *k)
+{
+	static const struct config_key none;
+
+	return !config_key_equal(k, &none);
+}
+
+bool config_key_equal(const struct config_key *a, const struct config_key *b)
+{
+	return memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
+}
+
+const char *config_preshared_key_file(const struct config *c, const struct config_node *a, const struct config_node *b)
+{
+	const struct config_pair *p = config_pair(c, a->site, b->site);
+
+	return p && p->preshared_key_file ? p->preshared_key_file : c->preshared_key_file;
 }
 
 /* ---- BGP ---- */
@@ -307,7 +378,8 @@ static bool addrs_equal(const struct addr *a, size_t n_a, const struct addr *b, 
 static bool node_equal(const struct config_node *a, const struct config_node *b)
 {
 	if (!text_equal(a->name, b->name) || !text_equal(a->site->name, b->site->name) || a->mtu != b->mtu ||
-	    a->foreign != b->foreign || a->n_interfaces != b->n_interfaces || a->n_networks != b->n_networks ||
+	    a->foreign != b->foreign || a->nat != b->nat || !config_key_equal(&a->public_key, &b->public_key) ||
+	    a->n_interfaces != b->n_interfaces || a->n_networks != b->n_networks ||
 	    !addrs_equal(a->underlay, a->n_underlay, b->underlay, b->n_underlay))
 		return false;
 	for (size_t i = 0; i < a->n_interfaces; i++)
@@ -322,7 +394,7 @@ static bool node_equal(const struct config_node *a, const struct config_node *b)
 static bool network_equal(const struct config_network *a, const struct config_network *b)
 {
 	if (!text_equal(a->full_name, b->full_name) || a->mode != b->mode || a->vni != b->vni || a->encap != b->encap ||
-	    a->encryption != b->encryption || a->flood != b->flood ||
+	    a->encryption != b->encryption || a->encryption_own != b->encryption_own || a->flood != b->flood ||
 	    a->storm_limit != b->storm_limit || a->n_subnets != b->n_subnets ||
 	    !addrs_equal(a->gateways, a->n_gateways, b->gateways, b->n_gateways))
 		return false;
@@ -331,6 +403,13 @@ static bool network_equal(const struct config_network *a, const struct config_ne
 		    !addr_equal(&a->subnets[i].addr, &b->subnets[i].addr))
 			return false;
 	return true;
+}
+
+static bool pair_equal(const struct config_pair *a, const struct config_pair *b)
+{
+	return text_equal(a->name, b->name) && text_equal(a->sites[0]->name, b->sites[0]->name) &&
+	       text_equal(a->sites[1]->name, b->sites[1]->name) && a->encrypts == b->encrypts &&
+	       text_equal(a->preshared_key_file, b->preshared_key_file);
 }
 
 static bool tenant_equal(const struct config_tenant *a, const struct config_tenant *b)
@@ -436,13 +515,17 @@ bool config_bgp_equal(const struct config *a, const struct config *b)
 
 bool config_equal(const struct config *a, const struct config *b)
 {
-	if (a->encap != b->encap || a->encryption != b->encryption || a->vxlan_port != b->vxlan_port ||
+	if (a->encap != b->encap || a->encryption != b->encryption || a->wireguard_port != b->wireguard_port ||
+	    !text_equal(a->preshared_key_file, b->preshared_key_file) || a->vxlan_port != b->vxlan_port ||
 	    !mac_equal(&a->gateway_mac, &b->gateway_mac) || a->storm_limit != b->storm_limit ||
-	    a->icmp_limit != b->icmp_limit || a->n_sites != b->n_sites || a->n_nodes != b->n_nodes ||
-	    a->n_tenants != b->n_tenants || config_n_ports(a) != config_n_ports(b))
+	    a->icmp_limit != b->icmp_limit || a->n_sites != b->n_sites || a->n_pairs != b->n_pairs ||
+	    a->n_nodes != b->n_nodes || a->n_tenants != b->n_tenants || config_n_ports(a) != config_n_ports(b))
 		return false;
 	for (size_t i = 0; i < a->n_sites; i++)
 		if (!text_equal(a->sites[i].name, b->sites[i].name))
+			return false;
+	for (size_t i = 0; i < a->n_pairs; i++)
+		if (!pair_equal(&a->pairs[i], &b->pairs[i]))
 			return false;
 	for (size_t i = 0; i < a->n_nodes; i++)
 		if (!node_equal(&a->nodes[i], &b->nodes[i]))

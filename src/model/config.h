@@ -32,8 +32,10 @@ enum config_encap {
 	CONFIG_ENCAP_MAX
 };
 
-enum config_encryption {
+enum config_encryption { /* in order of strictness */
 	CONFIG_ENCRYPTION_NEVER,
+	CONFIG_ENCRYPTION_BETWEEN_SITES,
+	CONFIG_ENCRYPTION_ALWAYS,
 	CONFIG_ENCRYPTION_MAX
 };
 
@@ -67,6 +69,18 @@ struct config_site {
 	struct config_place place;
 };
 
+struct config_key { /* an X25519 public key, which is never zero; zero = none */
+	uint8_t bytes[32];
+};
+
+struct config_pair { /* what holds between the nodes of two sites, or within one */
+	char *name;
+	struct config_place place;
+	struct config_site *sites[2]; /* in the order of their names; twice the same: within it */
+	bool encrypts;
+	char *preshared_key_file; /* absolute path, or NULL: that of the fabric; not looked into here */
+};
+
 struct config_node {
 	char *name;
 	struct config_place place;
@@ -77,6 +91,8 @@ struct config_node {
 	size_t n_interfaces;
 	uint32_t mtu; /* of the underlay; 0 = from the interface and route */
 	bool foreign; /* does not run isthmusd */
+	bool nat;     /* is behind one: keeps its way open, and is found by what it sends */
+	struct config_key public_key; /* zero: nobody can send it anything encrypted */
 	uint32_t router_id; /* BGP identifier, effective; 0 = foreign */
 	struct config_network **networks; /* foreign only: L2 networks it belongs to, beside those of its ports */
 	size_t n_networks;
@@ -95,7 +111,8 @@ struct config_network {
 	struct addr *gateways; /* at most one of each family */
 	size_t n_gateways;
 	enum config_encap encap;           /* effective */
-	enum config_encryption encryption; /* effective */
+	enum config_encryption encryption; /* effective, where no site pair says otherwise */
+	bool encryption_own;               /* the network's own, which goes before site pairs */
 	size_t n_ports;
 	bool flood; /* unknown unicast is flooded */
 	uint32_t storm_limit; /* effective; packets a second from each port, 0 = no limit or l3 */
@@ -108,6 +125,8 @@ struct config_tenant {
 	uint32_t vni; /* the L3 VNI */
 	struct config_network *networks; /* sorted by name */
 	size_t n_networks;
+	enum config_encryption encryption_own; /* the strictest that a network of it has of its own */
+	bool encryption_inherited;             /* a network of it has none of its own, or there is no network */
 	size_t n_ports;
 	struct config_targets import, export; /* of the IP-VRF */
 };
@@ -171,13 +190,17 @@ struct config_bgp {
 struct config {
 	enum config_encap encap;
 	enum config_encryption encryption;
-	uint16_t vxlan_port;    /* default 4789 */
+	uint16_t wireguard_port;  /* default 51820 */
+	char *preshared_key_file; /* absolute path, or NULL; not looked into here */
+	uint16_t vxlan_port;      /* default 4789 */
 	struct mac gateway_mac; /* default 02:69:73:74:68:6d */
 	uint32_t storm_limit;   /* packets a second, 0 = no limit */
 	uint16_t icmp_limit;    /* errors a second, 0 = no limit */
 	struct config_bgp *bgp; /* NULL = static */
 	struct config_site *sites;
 	size_t n_sites;
+	struct config_pair *pairs;
+	size_t n_pairs;
 	struct config_node *nodes;
 	size_t n_nodes;
 	struct config_tenant *tenants;
@@ -186,7 +209,7 @@ struct config {
 	size_t n_ports;
 	struct config_port **runtime; /* sorted by name as well */
 	size_t n_runtime;
-	struct hmap node_by_name, tenant_by_name, network_by_name /* full name */, port_by_name;
+	struct hmap node_by_name, tenant_by_name, network_by_name /* full name */, port_by_name, pair_by_sites;
 };
 
 void config_free(struct config *c);
@@ -195,6 +218,8 @@ struct config_node *config_node(const struct config *c, const char *name);      
 struct config_tenant *config_tenant(const struct config *c, const char *name);   /* or NULL */
 struct config_network *config_network(const struct config *c, const char *full_name); /* "tenant/network", or NULL */
 struct config_port *config_port(const struct config *c, const char *name);       /* or NULL */
+/* What holds between two sites, given in any order; NULL: what the fabric says. */
+struct config_pair *config_pair(const struct config *c, const struct config_site *a, const struct config_site *b);
 
 /* The ports of both kinds in order of their names: for (struct config_walk w = {0}; (p = config_walk(c, &w));) */
 struct config_walk {
@@ -213,6 +238,24 @@ const char *config_mode_name(enum config_mode m);             /* "l2" */
 const char *config_encap_name(enum config_encap e);           /* "vxlan" */
 const char *config_encryption_name(enum config_encryption e); /* "never" */
 const char *config_mesh_name(enum config_mesh m);             /* "auto" */
+
+/*
+ * Who decides what is encrypted, and the only one who does: are packets of a network, or those routed in a tenant,
+ * encrypted between a node and another one?  NULL is a VTEP that no file names (BGP told of it), which counts as of
+ * another site.  By the network's own word, else by that of the two sites, else by the fabric's.  A tenant has one VNI
+ * for all that is routed, so one network that asks for it is enough.  Both ends say the same.
+ */
+bool config_encrypts(const struct config *c, const struct config_network *network, const struct config_node *a,
+		     const struct config_node *b);
+bool config_encrypts_tenant(const struct config *c, const struct config_tenant *tenant, const struct config_node *a,
+			    const struct config_node *b);
+/* Is anything encrypted between the two, so that they have to have a session? */
+bool config_encrypts_any(const struct config *c, const struct config_node *a, const struct config_node *b);
+
+bool config_key_is_set(const struct config_key *k);
+bool config_key_equal(const struct config_key *a, const struct config_key *b);
+/* The file with the preshared key of two nodes, or NULL. */
+const char *config_preshared_key_file(const struct config *c, const struct config_node *a, const struct config_node *b);
 
 /* The automatic mesh: is there one, and does a node peer with the neighbor? */
 bool config_has_mesh(const struct config *c);

@@ -253,6 +253,124 @@ static void entries_are_told_apart_by_key_and_value(void **state)
 		assert_true(seen[i]);
 }
 
+/*
+ * Sites east and west, between which and within which a pair may say something; the third party is a VTEP that no file
+ * names.  Each answer: within the site, between sites, with the one that nobody named.
+ */
+static const struct encryption_row {
+	enum config_encryption fabric;
+	const char *within, *between; /* a site pair's word: "never", "always", or none */
+	const char *network;
+	const char *answer;
+} encryption_rows[] = {
+	{CONFIG_ENCRYPTION_NEVER, NULL, NULL, NULL, "---"},
+	{CONFIG_ENCRYPTION_BETWEEN_SITES, NULL, NULL, NULL, "-xx"},
+	{CONFIG_ENCRYPTION_ALWAYS, NULL, NULL, NULL, "xxx"},
+	{CONFIG_ENCRYPTION_NEVER, NULL, "always", NULL, "-x-"},
+	{CONFIG_ENCRYPTION_NEVER, "always", NULL, NULL, "x--"},
+	{CONFIG_ENCRYPTION_BETWEEN_SITES, NULL, "never", NULL, "--x"},
+	{CONFIG_ENCRYPTION_BETWEEN_SITES, "always", "never", NULL, "x-x"},
+	{CONFIG_ENCRYPTION_ALWAYS, "never", "never", NULL, "--x"},
+	{CONFIG_ENCRYPTION_NEVER, NULL, NULL, "between-sites", "-xx"},
+	{CONFIG_ENCRYPTION_NEVER, NULL, "never", "always", "xxx"},
+	{CONFIG_ENCRYPTION_ALWAYS, "always", "always", "never", "---"},
+	{CONFIG_ENCRYPTION_ALWAYS, "always", "never", "between-sites", "-xx"},
+};
+
+static enum config_encryption encryption_word(const char *word)
+{
+	for (enum config_encryption e = 0; e < CONFIG_ENCRYPTION_MAX; e++)
+		if (strcmp(config_encryption_name(e), word) == 0)
+			return e;
+	fail_msg("%s is no word", word);
+	return 0;
+}
+
+struct encrypted_fabric {
+	struct config_site sites[2];
+	struct config_node nodes[3]; /* east, east, west */
+	struct config_pair pairs[2];
+	struct config_network network;
+	struct config_tenant tenant;
+	struct config config;
+};
+
+static void encrypted_fabric_init(struct encrypted_fabric *f, const struct encryption_row *row)
+{
+	const char *const words[] = {row->within, row->between};
+
+	*f = (struct encrypted_fabric){
+		.sites = {{.name = (char *)"east"}, {.name = (char *)"west"}},
+		.nodes = {{.site = &f->sites[0]}, {.site = &f->sites[0]}, {.site = &f->sites[1]}},
+		.config = {.encryption = row->fabric,
+			   .n_pairs = 2,
+			   .pair_by_sites = HMAP_INIT(struct config_pair, sites)},
+	};
+	for (size_t i = 0; i < 2; i++) {
+		f->pairs[i] = (struct config_pair){.sites = {&f->sites[0], &f->sites[i]},
+						   .encrypts = words[i] && strcmp(words[i], "always") == 0};
+		if (words[i])
+			assert_int_equal(hmap_add(&f->config.pair_by_sites, &f->pairs[i]), 0);
+	}
+	f->network.encryption_own = row->network != NULL;
+	f->network.encryption = row->network ? encryption_word(row->network) : row->fabric;
+	f->tenant.encryption_own = row->network ? f->network.encryption : CONFIG_ENCRYPTION_NEVER;
+	f->tenant.encryption_inherited = !row->network;
+	f->config.tenants = &f->tenant;
+	f->config.n_tenants = 1;
+}
+
+static void network_goes_before_site_pair_and_that_before_fabric(void **state)
+{
+	struct encrypted_fabric f;
+
+	for (size_t i = 0; i < sizeof(encryption_rows) / sizeof(encryption_rows[0]); i++) {
+		const struct encryption_row *row = &encryption_rows[i];
+		const struct config_node *self = &f.nodes[0], *others[] = {&f.nodes[1], &f.nodes[2], NULL};
+
+		encrypted_fabric_init(&f, row);
+		for (size_t k = 0; k < 3; k++) {
+			bool expected = row->answer[k] == 'x';
+
+			assert_int_equal(config_encrypts(&f.config, &f.network, self, others[k]), expected);
+			assert_int_equal(config_encrypts_tenant(&f.config, &f.tenant, self, others[k]), expected);
+			assert_int_equal(config_encrypts_any(&f.config, self, others[k]), expected);
+			if (others[k]) /* the far end says the same */
+				assert_int_equal(config_encrypts(&f.config, &f.network, others[k], self), expected);
+		}
+		hmap_fini(&f.config.pair_by_sites);
+	}
+}
+
+static void tenant_is_encrypted_when_one_of_its_networks_is(void **state)
+{
+	struct encrypted_fabric f;
+
+	encrypted_fabric_init(&f, &encryption_rows[0]);
+	f.tenant.encryption_own = CONFIG_ENCRYPTION_BETWEEN_SITES; /* beside one that inherits "never" */
+	assert_false(config_encrypts_tenant(&f.config, &f.tenant, &f.nodes[0], &f.nodes[1]));
+	assert_true(config_encrypts_tenant(&f.config, &f.tenant, &f.nodes[0], &f.nodes[2]));
+	f.config.encryption = CONFIG_ENCRYPTION_ALWAYS;
+	assert_true(config_encrypts_tenant(&f.config, &f.tenant, &f.nodes[0], &f.nodes[1]));
+	f.tenant.encryption_own = CONFIG_ENCRYPTION_NEVER; /* the same the other way round */
+	assert_true(config_encrypts_tenant(&f.config, &f.tenant, &f.nodes[0], &f.nodes[1]));
+	hmap_fini(&f.config.pair_by_sites);
+}
+
+static void site_pair_has_its_preshared_key_or_that_of_the_fabric(void **state)
+{
+	struct encrypted_fabric f;
+
+	encrypted_fabric_init(&f, &encryption_rows[3]);
+	assert_null(config_preshared_key_file(&f.config, &f.nodes[0], &f.nodes[2]));
+	f.config.preshared_key_file = (char *)"/fabric";
+	assert_string_equal(config_preshared_key_file(&f.config, &f.nodes[0], &f.nodes[2]), "/fabric");
+	f.pairs[1].preshared_key_file = (char *)"/pair";
+	assert_string_equal(config_preshared_key_file(&f.config, &f.nodes[2], &f.nodes[0]), "/pair");
+	assert_string_equal(config_preshared_key_file(&f.config, &f.nodes[0], &f.nodes[1]), "/fabric");
+	hmap_fini(&f.config.pair_by_sites);
+}
+
 static void enumerations_have_names(void **state)
 {
 	assert_string_equal(route_source_name(ROUTE_SOURCE_LOCAL), "local");
@@ -262,6 +380,7 @@ static void enumerations_have_names(void **state)
 	assert_string_equal(config_mode_name(CONFIG_MODE_L3), "l3");
 	assert_string_equal(config_encap_name(CONFIG_ENCAP_VXLAN), "vxlan");
 	assert_string_equal(config_encryption_name(CONFIG_ENCRYPTION_NEVER), "never");
+	assert_string_equal(config_encryption_name(CONFIG_ENCRYPTION_BETWEEN_SITES), "between-sites");
 	config_free(NULL);
 }
 
@@ -277,6 +396,9 @@ int main(void)
 		cmocka_unit_test(both_ends_of_a_session_choose_the_same_addresses),
 		cmocka_unit_test(owners_differ_and_are_never_nobody),
 		cmocka_unit_test(entries_are_told_apart_by_key_and_value),
+		cmocka_unit_test(network_goes_before_site_pair_and_that_before_fabric),
+		cmocka_unit_test(tenant_is_encrypted_when_one_of_its_networks_is),
+		cmocka_unit_test(site_pair_has_its_preshared_key_or_that_of_the_fabric),
 		cmocka_unit_test(enumerations_have_names),
 	};
 
