@@ -67,7 +67,7 @@ const char *build_way_out(const struct build *b, const struct yaml_node *n, cons
 
 /* ---- objects ---- */
 
-static void fill_fabric(struct build *b)
+static int fill_fabric(struct build *b)
 {
 	static const struct yaml_node nothing = {.kind = YAML_MAP};
 	const struct yaml_node *map = yaml_get(&b->yamls[0]->root, "fabric");
@@ -75,11 +75,11 @@ static void fill_fabric(struct build *b)
 
 	map = map ? map : &nothing;
 	c->encap = value_word(map, &schema_fabric, "encap", 0);
-	c->encryption = value_word(map, &schema_fabric, "encryption", 0);
 	c->vxlan_port = (uint16_t)value_number(map, &schema_fabric, "vxlan_port");
 	mac_parse(value_text(map, &schema_fabric, "gateway_mac"), &c->gateway_mac);
 	c->storm_limit = value_number(map, &schema_fabric, "storm_limit");
 	c->icmp_limit = (uint16_t)value_number(map, &schema_fabric, "icmp_limit");
+	return build_fabric_encryption(b, map);
 }
 
 static int fill_sites(struct build *b)
@@ -266,6 +266,7 @@ static int fill_node(struct build *b, const struct yaml_node *map, struct config
 			   "a node is in the networks of its ports; expected this key beside \"foreign: true\" only");
 	r = value_addresses(yaml_get(map, "underlay"), &node->underlay, &node->n_underlay);
 	build_router_id(b, map, node);
+	build_node_encryption(b, map, node);
 	if (r >= 0)
 		r = fill_interfaces(interfaces, node);
 	if (r >= 0)
@@ -484,8 +485,11 @@ int build_objects(struct build *b)
 	c->network_by_name = SMAP_INIT(struct config_network, full_name);
 	c->port_by_name = SMAP_INIT(struct config_port, name);
 	c->pair_by_sites = HMAP_INIT(struct config_pair, sites);
-	fill_fabric(b);
-	r = fill_sites(b);
+	r = fill_fabric(b);
+	if (r >= 0)
+		r = fill_sites(b);
+	if (r >= 0)
+		r = build_pairs(b);
 	if (r >= 0)
 		r = fill_tenants(b);
 	if (r >= 0)

@@ -28,6 +28,9 @@ int build_bgp(struct build *b);     /* when nodes and tenants are built; 0 or -E
 void build_router_id(struct build *b, const struct yaml_node *map, struct config_node *node);
 int build_targets(struct build *b, const struct yaml_node *map, struct config_targets *import,
 		  struct config_targets *export);
+int build_fabric_encryption(struct build *b, const struct yaml_node *map); /* 0 or -ENOMEM */
+void build_node_encryption(struct build *b, const struct yaml_node *map, struct config_node *node);
+int build_pairs(struct build *b);   /* when sites are built; 0 or -ENOMEM */
 int clash_check(struct build *b);   /* 0 or -ENOMEM */
 int clash_native(struct build *b);  /* likewise; of networks without encapsulation */
 void build_fini(struct build *b);

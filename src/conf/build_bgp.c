@@ -66,16 +66,6 @@ int build_targets(struct build *b, const struct yaml_node *map, struct config_ta
 
 /* ---- neighbors ---- */
 
-static int copy_text(const struct yaml_node *map, const char *key, char **out)
-{
-	const struct yaml_node *n = yaml_get(map, key);
-
-	if (!n)
-		return 0;
-	*out = strdup(n->text);
-	return *out ? 0 : -ENOMEM;
-}
-
 static bool is_grant_word(const char *text)
 {
 	return strcmp(text, "all") == 0 || strcmp(text, "none") == 0;
@@ -181,8 +171,8 @@ static int fill_neighbor(struct build *b, const struct yaml_node *map, struct co
 	if (r >= 0)
 		r = fill_grant(b, yaml_get(map, "export"), internal, &n->export);
 	if (r >= 0)
-		r = copy_text(map, "password_file", &n->password_file);
-	return r < 0 ? r : copy_text(map, "description", &n->description);
+		r = value_copy(map, "password_file", &n->password_file);
+	return r < 0 ? r : value_copy(map, "description", &n->description);
 }
 
 int build_bgp(struct build *b)
@@ -203,7 +193,7 @@ int build_bgp(struct build *b)
 	bgp->port = (uint16_t)value_number(map, &schema_bgp, "port");
 	r = value_addresses(yaml_get(map, "reflectors"), &bgp->reflectors, &bgp->n_reflectors);
 	if (r >= 0)
-		r = copy_text(map, "password_file", &bgp->password_file);
+		r = value_copy(map, "password_file", &bgp->password_file);
 	if (r < 0)
 		return r;
 	if (bgp->password_file && bgp->mesh == CONFIG_MESH_NONE && bgp->n_reflectors == 0 &&

@@ -28,6 +28,8 @@ enum claim_kind {
 	/* not owned by one, only counted or remembered */
 	CLAIM_SEEN_TENANT, /* scope: tenant; value: a node that is in it */
 	CLAIM_SEEN_NETWORK, /* scope: network; value: a node that is in it */
+	CLAIM_SEEN_SITE,    /* scope: tenant; value: a site with nodes that are in it and run isthmusd */
+	CLAIM_SEEN_FOREIGN, /* scope: network; value: a site with foreign nodes that are in it */
 	CLAIM_COUNT_NODES, /* scope: network */
 	CLAIM_COUNT_PORTS, /* scope: network; value: node */
 	CLAIM_PEER_SOMEWHERE,  /* value: address of a BGP neighbor of any node */
@@ -58,6 +60,17 @@ void claims_fini(struct claims *all);
 void clash_targets(struct claims *all, const struct yaml_node *map); /* of a tenant or network */
 void clash_router_id(struct claims *all, const struct yaml_node *map, const struct config_node *node);
 int clash_bgp(struct claims *all); /* 0 or -ENOMEM */
+
+/* Who is where, to see in the end whether they could encrypt (clash_encryption.c). */
+struct crowd {
+	struct member **own; /* by tenant */
+	struct member *foreign;
+};
+int clash_crowd_init(struct crowd *crowd, const struct config *c); /* 0 or -ENOMEM */
+void clash_crowd_fini(struct crowd *crowd);
+void clash_crowd_join(struct crowd *crowd, struct claims *all, const struct config_node *node,
+		      const struct config_network *network, const struct yaml_node *reason);
+int clash_encryption(struct build *b, const struct crowd *crowd); /* 0 or -ENOMEM */
 
 /* The claim of that key, claimed now when its owner is `n`; NULL = no memory, which the report knows. */
 struct claim *claim_take(struct claims *all, enum claim_kind kind, const void *scope, const void *value, size_t size,

@@ -21,6 +21,7 @@ struct clash {
 	struct build *b;
 	struct claims claims;
 	struct lonely (*lonely)[2][2]; /* by tenant, [IPv6 only], [foreign] */
+	struct crowd crowd;
 };
 
 /* ---- tenants and networks ---- */
@@ -258,11 +259,15 @@ static void join(struct clash *x, const struct config_node *node, const struct c
 
 	if (c && c->count == 1)
 		check_reach(x, node, network->tenant, reason);
+	if (c && c->count == 1 && !node->foreign)
+		clash_crowd_join(&x->crowd, &x->claims, node, network, reason);
 	if (network->mode != CONFIG_MODE_L2)
 		return; /* nothing is replicated */
 	c = claim_take(&x->claims, CLAIM_SEEN_NETWORK, network, &id, sizeof(id), reason);
 	if (!c || c->count > 1)
 		return;
+	if (node->foreign)
+		clash_crowd_join(&x->crowd, &x->claims, node, network, reason);
 	c = claim_take(&x->claims, CLAIM_COUNT_NODES, network, &id, 0, reason);
 	if (c && c->count == CONFIG_MAX_FLOOD + 1)
 		report_value(
@@ -406,12 +411,13 @@ static void check_port(struct clash *x, const struct yaml_node *map, const struc
 int clash_check(struct build *b)
 {
 	struct clash x = {.b = b, .claims = claims_init(b)};
-	int r;
+	int r = clash_crowd_init(&x.crowd, b->config);
 
 	x.lonely = calloc(b->config->n_tenants + 1, sizeof(*x.lonely));
 	if (!x.lonely)
-		return -ENOMEM;
-	r = check_tenants(&x);
+		r = -ENOMEM;
+	if (r >= 0)
+		r = check_tenants(&x);
 	if (r >= 0) {
 		check_nodes(&x);
 		r = clash_bgp(&x.claims);
@@ -422,7 +428,10 @@ int clash_check(struct build *b)
 	}
 	if (r >= 0)
 		r = clash_native(b);
+	if (r >= 0)
+		r = clash_encryption(b, &x.crowd);
 	claims_fini(&x.claims);
+	clash_crowd_fini(&x.crowd);
 	free(x.lonely);
 	return r;
 }

@@ -63,6 +63,27 @@ static void check_network(struct build *b, const struct yaml_node *map, const st
 			     first->full_name, first->place.line);
 }
 
+/* Packets as they are are in clear text: that has to be what was written. */
+static void check_encryption(struct build *b, const struct yaml_node *map, const struct config_network *n)
+{
+	const struct yaml_node *at = yaml_get(map, "encryption") ? yaml_get(map, "encryption") : place_of(map);
+	const struct config *c = b->config;
+	const char *who = n->encryption_own ? "its own word" : "fabric.encryption";
+	bool asks = n->encryption != CONFIG_ENCRYPTION_NEVER;
+	char pair[CONFIG_NAME_MAX + 16];
+
+	for (size_t i = 0; i < c->n_pairs && !asks && !n->encryption_own; i++) {
+		asks = c->pairs[i].encrypts;
+		snprintf(pair, sizeof(pair), "site_pairs.%s", c->pairs[i].name);
+		who = pair;
+	}
+	if (asks && at && is_native(n))
+		report_value(b->report, at, CONF_NOT_ENCRYPTABLE,
+			     "%s has no encapsulation, and what has none cannot be encrypted, which %s asks for; expected "
+			     "encap: vxlan, or encryption: never",
+			     n->full_name, who);
+}
+
 static int held_compare(const void *a, const void *b)
 {
 	const struct held *x = a, *y = b;
@@ -200,8 +221,10 @@ int clash_native(struct build *b)
 		return 0;
 	for (const struct yaml_node *t = build_entries(&b->yamls[0]->root, "tenants"); t; t = t->next)
 		for (const struct yaml_node *m = build_entries(t, "networks"); t->object && m; m = m->next)
-			if (m->object)
+			if (m->object) {
 				check_network(b, m, m->object, first);
+				check_encryption(b, m, m->object);
+			}
 	r = collect(tenant, &all, &n);
 	if (r < 0)
 		return r;

@@ -6,6 +6,7 @@
 #include "conf/conf.h"
 #include "conf/schema.h"
 #include "conf/yaml.h"
+#include "lib/base64.h"
 #include "lib/cleanup.h"
 #include "lib/text.h"
 #include "model/extended.h"
@@ -161,7 +162,36 @@ static void emit_fabric(FILE *f, const struct config *c)
 	emit_mac(f, &first, "gateway_mac", &c->gateway_mac);
 	emit_fabric_limit(f, &first, "storm_limit", c->storm_limit);
 	emit_fabric_limit(f, &first, "icmp_limit", c->icmp_limit);
+	emit_fabric_limit(f, &first, "wireguard_port", c->wireguard_port);
+	emit_optional(f, &first, "preshared_key_file", c->preshared_key_file);
 	fputs("}\n", f);
+}
+
+static void emit_pair(FILE *f, const struct config_pair *p)
+{
+	bool first = true;
+
+	emit_entry(f, 2, p->name);
+	fputs(" {", f);
+	emit_item(f, &first, "sites", 0, p->sites[0]->name);
+	if (p->sites[1] != p->sites[0])
+		emit_item(f, &first, "sites", 1, p->sites[1]->name);
+	emit_end(f, 1);
+	emit_key(f, &first, "encryption");
+	fputs(p->encrypts ? "always" : "never", f);
+	emit_optional(f, &first, "preshared_key_file", p->preshared_key_file);
+	fputs("}\n", f);
+}
+
+static void emit_public_key(FILE *f, bool *first, const struct config_key *key)
+{
+	char text[BASE64_LENGTH(sizeof(key->bytes)) + 1];
+
+	if (!config_key_is_set(key))
+		return;
+	base64_encode(key->bytes, sizeof(key->bytes), text);
+	emit_key(f, first, "public_key");
+	fprintf(f, "\"%s\"", text);
 }
 
 static void emit_node(FILE *f, const struct config_node *n)
@@ -181,6 +211,8 @@ static void emit_node(FILE *f, const struct config_node *n)
 		fprintf(f, "%u", n->mtu);
 	}
 	emit_true(f, &first, "foreign", n->foreign);
+	emit_public_key(f, &first, &n->public_key);
+	emit_true(f, &first, "nat", n->nat);
 	if (!n->foreign && n->router_id != config_default_router_id(n)) {
 		struct addr a = addr_from_v4_number(n->router_id);
 
@@ -218,7 +250,7 @@ static void emit_network(FILE *f, const struct config *c, const struct config_ne
 		emit_key(f, &first, "encap");
 		fputs(config_encap_name(n->encap), f);
 	}
-	if (n->encryption != c->encryption) {
+	if (n->encryption_own) {
 		emit_key(f, &first, "encryption");
 		fputs(config_encryption_name(n->encryption), f);
 	}
@@ -386,6 +418,9 @@ int conf_emit(const struct config *c, bool runtime_only, FILE *f)
 			emit_entry(f, 2, c->sites[i].name);
 			fputs(" {}\n", f);
 		}
+		fputs(c->n_pairs > 0 ? "site_pairs:\n" : "", f);
+		for (size_t i = 0; i < c->n_pairs; i++)
+			emit_pair(f, &c->pairs[i]);
 		fputs(c->n_nodes > 0 ? "nodes:\n" : "nodes: {}\n", f);
 		for (size_t i = 0; i < c->n_nodes; i++)
 			emit_node(f, &c->nodes[i]);

@@ -19,8 +19,15 @@ static const struct schema_word encaps[] = {
 
 static const struct schema_word encryptions[] = {
 	{"never", "packets cross the underlay in clear text", CONFIG_ENCRYPTION_NEVER},
-	{"between-sites", "", .unsupported = true},
-	{"always", "", .unsupported = true},
+	{"between-sites", "encrypted to nodes of other sites, and never sent to them otherwise",
+	 CONFIG_ENCRYPTION_BETWEEN_SITES},
+	{"always", "encrypted to every other node, and never sent otherwise", CONFIG_ENCRYPTION_ALWAYS},
+	{},
+};
+
+static const struct schema_word pair_encryptions[] = {
+	{"never", "packets cross the underlay in clear text", 0},
+	{"always", "encrypted, and never sent otherwise", 1},
 	{},
 };
 
@@ -88,7 +95,12 @@ static const struct schema_type
 	boolean = {"boolean", "true or false", type_check_boolean, .words = booleans, .bare = true,
 		   .json = "\"type\": \"boolean\""},
 	encap = {"word", "vxlan or none", type_check_word, .words = encaps},
-	encryption = {"word", "never", type_check_word, .words = encryptions},
+	encryption = {"word", "never, between-sites or always", type_check_word, .words = encryptions},
+	pair_encryption = {"word", "never or always", type_check_word, .words = pair_encryptions},
+	public_key = {"public key", "44 characters, as \"isthmus key show\" prints them on the node", type_check_key,
+		      .json = "\"type\": \"string\", \"pattern\": \"^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$\""},
+	key_path = {"path", "the absolute path of a file, such as /etc/isthmus/preshared.key", type_check_path,
+		    .json = "\"type\": \"string\", \"pattern\": \"^/.*[^/]$\""},
 	mode = {"word", "l2 or l3", type_check_word, .words = modes},
 	allow = {"word", "router-advertisement, dhcp-server, tunnel, routing or link-control", type_check_word,
 		 .words = allows},
@@ -148,8 +160,16 @@ enum { OPTIONAL, REQUIRED };
 static const char per_family[] = "one of each address family";
 
 static const struct schema_key fabric_keys[] = {
-	{"encryption", SCHEMA_VALUE, REQUIRED, &encryption, .example = "never",
-	 .meaning = "Whether packets between nodes are encrypted.  Must be written: clear text is a decision."},
+	{"encryption", SCHEMA_VALUE, OPTIONAL, &encryption, .fallback = "between-sites", .example = "always",
+	 .meaning = "Whether packets between nodes are encrypted, where a network or a pair of sites does not say "
+		    "otherwise.  What is to be encrypted and cannot be is dropped.  Clear text has to be written: never."},
+	{"wireguard_port", SCHEMA_VALUE, OPTIONAL, &udp_port, .fallback = "51820", .example = "51820",
+	 .meaning = "The UDP port that encrypted packets go to, the same on every node."},
+	{"preshared_key_file", SCHEMA_VALUE, OPTIONAL, &key_path, .absent = "no preshared key",
+	 .example = "/etc/isthmus/preshared.key",
+	 .meaning = "A file with a secret of 32 bytes in base64, as \"wg genpsk\" makes it, the same on every node.  It is "
+		    "mixed into the keys of every session, so that what is recorded today stays closed to whoever breaks "
+		    "X25519 one day."},
 	{"encap", SCHEMA_VALUE, OPTIONAL, &encap, .fallback = "vxlan", .example = "vxlan",
 	 .meaning = "How packets between nodes are encapsulated, where a network does not say otherwise."},
 	{"vxlan_port", SCHEMA_VALUE, OPTIONAL, &udp_port, .fallback = "4789", .example = "4789",
@@ -174,6 +194,19 @@ const struct schema_map schema_fabric = {"fabric", fabric_keys};
 static const struct schema_key no_keys[] = {{}};
 static const struct schema_map site = {"site", no_keys};
 
+static const struct schema_key pair_keys[] = {
+	{"sites", SCHEMA_LIST, REQUIRED, &site_name, .min_items = 1, .max_items = 2, .max_why = "the two ends",
+	 .example = "[aws, dc]",
+	 .meaning = "The two sites between whose nodes it holds; one alone: between the nodes of that site."},
+	{"encryption", SCHEMA_VALUE, REQUIRED, &pair_encryption, .example = "always",
+	 .meaning = "Whether packets between these nodes are encrypted, where their network does not say otherwise."},
+	{"preshared_key_file", SCHEMA_VALUE, OPTIONAL, &key_path, .absent = "fabric.preshared_key_file",
+	 .example = "/etc/isthmus/aws-dc.key", .meaning = "As fabric.preshared_key_file, for these nodes."},
+	{},
+};
+
+const struct schema_map schema_pair = {"pair of sites", pair_keys};
+
 static const struct schema_key node_keys[] = {
 	{"site", SCHEMA_VALUE, REQUIRED, &site_name, .example = "dc",
 	 .meaning = "The site, one of the table sites, that the node is in."},
@@ -189,6 +222,14 @@ static const struct schema_key node_keys[] = {
 	{"foreign", SCHEMA_VALUE, OPTIONAL, &boolean, .fallback = "false", .example = "true",
 	 .meaning = "True for a member that does not run isthmusd, such as a kernel VXLAN device or a switch.  It "
 		    "bridges only: its ports are in l2 networks."},
+	{"public_key", SCHEMA_VALUE, OPTIONAL, &public_key, .absent = "nothing encrypted is sent to or taken from it",
+	 .example = "\"pTNTykAcM5Ps/XfaJPqTrhbaqnfxtIzR1qtGUX+FLQY=\"",
+	 .meaning = "What the other nodes know it by: isthmus key show prints it there.  The secret part is made when isthmusd "
+		    "starts there for the first time, and never leaves the node."},
+	{"nat", SCHEMA_VALUE, OPTIONAL, &boolean, .fallback = "false", .example = "true",
+	 .meaning = "True for a node that other sites cannot send to until it has sent to them, as it is behind a NAT or a "
+		    "firewall.  It keeps the way open (every 25 seconds), and is sent to where its packets come from.  Only "
+		    "encrypted packets reach it so."},
 	{"router_id", SCHEMA_VALUE, OPTIONAL, &router_id,
 	 .absent = "the IPv4 underlay address, or where there is none a number made from the name", .example = "192.0.2.11",
 	 .meaning = "The BGP identifier of the node, which no other has; it is in the route distinguishers of its routes "
@@ -201,7 +242,7 @@ static const struct schema_key node_keys[] = {
 const struct schema_map schema_node = {
 	"node", node_keys,
 	.json_rules = "\"if\": {\"properties\": {\"foreign\": {\"const\": true}}, \"required\": [\"foreign\"]}, "
-		      "\"then\": {\"properties\": {\"interfaces\": false, \"router_id\": false}}, "
+		      "\"then\": {\"properties\": {\"interfaces\": false, \"router_id\": false, \"public_key\": false, \"nat\": false}}, "
 		      "\"else\": {\"properties\": {\"networks\": false}}",
 };
 
@@ -233,8 +274,10 @@ static const struct schema_key network_keys[] = {
 		    "for them."},
 	{"encap", SCHEMA_VALUE, OPTIONAL, &encap, .absent = "fabric.encap", .example = "vxlan",
 	 .meaning = "How packets of this network are encapsulated."},
-	{"encryption", SCHEMA_VALUE, OPTIONAL, &encryption, .absent = "fabric.encryption", .example = "never",
-	 .meaning = "Whether packets of this network are encrypted."},
+	{"encryption", SCHEMA_VALUE, OPTIONAL, &encryption, .absent = "as site_pairs and fabric.encryption say",
+	 .example = "always",
+	 .meaning = "Whether packets of this network are encrypted.  What is routed in a tenant is encrypted where any of "
+		    "its networks asks for it."},
 	{"flood", SCHEMA_VALUE, OPTIONAL, &boolean, .fallback = "false", .example = "true",
 	 .meaning = "Whether frames to a MAC address that is not in the configuration go to every member, for foreign "
 		    "nodes whose endpoints are not all declared.  l2 networks only."},
@@ -369,9 +412,11 @@ const struct schema_map schema_bgp = {
 
 static const struct schema_key root_keys[] = {
 	{"version", SCHEMA_VALUE, REQUIRED, &version, .example = "1", .meaning = "The version of this format."},
-	{"fabric", SCHEMA_MAP, REQUIRED, .map = &schema_fabric, .meaning = "What holds for all of it."},
+	{"fabric", SCHEMA_MAP, OPTIONAL, .map = &schema_fabric, .meaning = "What holds for all of it."},
 	{"sites", SCHEMA_TABLE, .map = &site,
 	 .meaning = "The clouds and data centres: groups of nodes that reach each other over a network of their own."},
+	{"site_pairs", SCHEMA_TABLE, .map = &schema_pair,
+	 .meaning = "What holds between the nodes of two sites, or within one; the names are for people."},
 	{"nodes", SCHEMA_TABLE, .map = &schema_node,
 	 .meaning = "The machines that run isthmusd, and foreign members of networks."},
 	{"tenants", SCHEMA_TABLE, .map = &schema_tenant,

@@ -13,6 +13,7 @@
 #include "conf/report.h"
 #include "conf/schema.h"
 #include "lib/addr.h"
+#include "lib/base64.h"
 #include "model/config.h"
 #include "model/extended.h"
 
@@ -334,6 +335,39 @@ bool type_check_path(const struct schema_type *t, const char *text, struct schem
 	if (strlen(text) >= PATH_MAX)
 		return fail(p, CONF_BAD_PATH, text, "is longer than 4095 bytes");
 	return is_line(text) ? true : fail(p, CONF_BAD_PATH, text, "has a character that nobody sees");
+}
+
+/* Points of order 8 and less (RFC 7748 6.1): whoever has one shares a secret with everybody. */
+static bool is_low_order(const uint8_t key[static 32])
+{
+	static const uint8_t points[][32] = {
+		{0},
+		{1},
+		{0xe0, 0xeb, 0x7a, 0x7c, 0x3b, 0x41, 0xb8, 0xae, 0x16, 0x56, 0xe3, 0xfa, 0xf1, 0x9f, 0xc4, 0x6a,
+		 0xda, 0x09, 0x8d, 0xeb, 0x9c, 0x32, 0xb1, 0xfd, 0x86, 0x62, 0x05, 0x16, 0x5f, 0x49, 0xb8, 0x00},
+		{0x5f, 0x9c, 0x95, 0xbc, 0xa3, 0x50, 0x8c, 0x24, 0xb1, 0xd0, 0xb1, 0x55, 0x9c, 0x83, 0xef, 0x5b,
+		 0x04, 0x44, 0x5c, 0xc4, 0x58, 0x1c, 0x8e, 0x86, 0xd8, 0x22, 0x4e, 0xdd, 0xd0, 0x9f, 0x11, 0x57},
+	};
+	uint8_t masked[32];
+	bool full = true;
+
+	memcpy(masked, key, sizeof(masked));
+	masked[31] &= 0x7f; /* RFC 7748 5: not looked at */
+	for (size_t i = 0; i < sizeof(points) / sizeof(points[0]); i++)
+		if (memcmp(masked, points[i], sizeof(masked)) == 0)
+			return true;
+	for (size_t i = 1; i < 31; i++)
+		full &= masked[i] == 0xff;
+	return full && masked[31] == 0x7f && masked[0] >= 0xec; /* p - 1, p and p + 1, and what is the same as small numbers */
+}
+
+bool type_check_key(const struct schema_type *t, const char *text, struct schema_problem *p)
+{
+	struct config_key key;
+
+	if (base64_decode(text, strlen(text), key.bytes, sizeof(key.bytes)) < 0)
+		return fail(p, CONF_BAD_KEY, text, "is not 32 bytes in base64");
+	return is_low_order(key.bytes) ? fail(p, CONF_BAD_KEY, text, "is a key that is no secret's") : true;
 }
 
 bool type_check_line(const struct schema_type *t, const char *text, struct schema_problem *p)

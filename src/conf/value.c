@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 const char *value_text(const struct yaml_node *map, const struct schema_map *m, const char *key)
 {
@@ -28,6 +29,16 @@ uint32_t value_word(const struct yaml_node *map, const struct schema_map *m, con
 uint32_t value_limit(const struct yaml_node *map, const struct schema_map *m, const char *key, uint32_t otherwise)
 {
 	return yaml_get(map, key) ? value_number(map, m, key) : otherwise;
+}
+
+int value_copy(const struct yaml_node *map, const char *key, char **out)
+{
+	const struct yaml_node *n = yaml_get(map, key);
+
+	if (!n)
+		return 0;
+	*out = strdup(n->text);
+	return *out ? 0 : -ENOMEM;
 }
 
 size_t value_count(const struct yaml_node *list)

@@ -21,6 +21,7 @@ uint32_t value_word(const struct yaml_node *map, const struct schema_map *m, con
 /* `otherwise` instead of the default; `none` is 0. */
 uint32_t value_limit(const struct yaml_node *map, const struct schema_map *m, const char *key, uint32_t otherwise);
 
+int value_copy(const struct yaml_node *map, const char *key, char **out); /* untouched without it; 0 or -ENOMEM */
 size_t value_count(const struct yaml_node *list);
 int value_addresses(const struct yaml_node *list, struct addr **out, size_t *length); /* 0 or -ENOMEM */
 

@@ -156,7 +156,13 @@ static char *random_fabric(void)
 	if (below(2))
 		fprintf(f, ", encap: vxlan, vxlan_port: %u, gateway_mac: 02:01:02:03:04:%02x", 1 + below(65535),
 			below(256));
-	fprintf(f, "}\nsites: {dc: {}, \"%s\": {}}\nnodes:\n", name);
+	if (below(2))
+		fprintf(f, ", wireguard_port: %u, preshared_key_file: '/a \"b'", 50000 + below(9));
+	fprintf(f, "}\nsites: {dc: {}, \"%s\": {}}\n", name);
+	if (below(2))
+		fprintf(f, "site_pairs: {x: {sites: [\"%s\", dc], encryption: never%s}, '%s': {sites: dc, encryption: never}}\n",
+			name, below(2) ? ", preshared_key_file: /b" : "", name);
+	fprintf(f, "nodes:\n");
 	for (unsigned i = 0; i < n_nodes; i++) {
 		fprintf(f, "  n%u:\n    site: '%s'\n", i, below(2) ? "dc" : name);
 		if (below(2))
@@ -167,6 +173,9 @@ static char *random_fabric(void)
 			fprintf(f, "    mtu: %u\n", 1280 + below(9000));
 		if (i > 0 && below(4) == 0)
 			fprintf(f, "    foreign: true\n");
+		else if (below(2))
+			fprintf(f, "    public_key: \"%c%s\"\n    nat: %s\n", 'a' + (int)i,
+				"TNTykAcM5Ps/XfaJPqTrhbaqnfxtIzR1qtGUX+FLQY=", below(2) ? "true" : "false");
 		else if (below(4) == 0)
 			fprintf(f, "    interfaces: [eth%u, '\"%u\\']\n", i, i);
 		else if (bgp && below(2))
@@ -252,6 +261,38 @@ static struct config *edited(const char *text, const struct edit *e)
 	return loaded(other, NULL);
 }
 
+#define KEY "pTNTykAcM5Ps/XfaJPqTrhbaqnfxtIzR1qtGUX+FLQY="
+#define PAIR "sites: {dc: {}, aws: {}}\nsite_pairs: {p: {sites: [dc, aws], encryption: always, preshared_key_file: /k}}"
+
+/* The same of what stands in a pair of sites. */
+static void every_change_of_a_pair_is_seen(void **state)
+{
+	static const struct edit edits[] = {
+		{"{p: {sites:", "{q: {sites:"},
+		{"[dc, aws]", "[dc]"},
+		{"[dc, aws]", "[aws]"},
+		{"encryption: always", "encryption: never"},
+		{"preshared_key_file: /k", "preshared_key_file: /l"},
+		{", preshared_key_file: /k", ""},
+	};
+	_cleanup_(config) struct config *plain = loaded(GOOD, NULL);
+	_cleanup_(config) struct config *first = edited(GOOD, &(struct edit){"sites: {dc: {}}", PAIR});
+	_cleanup_(free) char *text = NULL;
+	const char *at = strstr(GOOD, "sites: {dc: {}}");
+	_cleanup_(config) struct config *same = NULL;
+
+	assert_false(config_equal(plain, first));
+	assert_true(asprintf(&text, "%.*s%s%s", (int)(at - GOOD), GOOD, PAIR, at + strlen("sites: {dc: {}}")) > 0);
+	for (size_t i = 0; i < sizeof(edits) / sizeof(edits[0]); i++) {
+		_cleanup_(config) struct config *other = edited(text, &edits[i]);
+
+		if (config_equal(first, other) || config_equal(other, first))
+			fail_msg("\"%s\" is not seen", edits[i].new);
+	}
+	same = edited(text, &(struct edit){"[dc, aws]", "[aws, dc]"});
+	assert_true(config_equal(first, same));
+}
+
 static void every_change_is_seen(void **state)
 {
 	static const struct edit edits[] = {
@@ -288,6 +329,16 @@ static void every_change_is_seen(void **state)
 		{", addresses: 10.0.1.11", ""},
 		{"addresses: 10.0.1.11", "addresses: 10.0.1.11, port_security: false"},
 		{"addresses: 10.0.1.11", "addresses: 10.0.1.11, allow: tunnel"},
+		{"{encryption: never}", "{encryption: between-sites}"},
+		{"{encryption: never}", "{encryption: always}"},
+		{"{encryption: never}", "{}"},
+		{"{encryption: never}", "{encryption: never, wireguard_port: 51821}"},
+		{"{encryption: never}", "{encryption: never, preshared_key_file: /k}"},
+		{"sites: {dc: {}}", "sites: {dc: {}}\nsite_pairs: {p: {sites: dc, encryption: never}}"},
+		{"m: {site: dc, underlay: 192.0.2.2}", "m: {site: dc, underlay: 192.0.2.2, nat: true}"},
+		{"m: {site: dc, underlay: 192.0.2.2}", "m: {site: dc, underlay: 192.0.2.2, public_key: \"" KEY "\"}"},
+		{"vni: 2,", "vni: 2, encryption: never,"},
+		{"vni: 2,", "vni: 2, encryption: always,"},
 	};
 	_cleanup_(config) struct config *first = loaded(GOOD, NULL);
 
@@ -400,6 +451,11 @@ static void memory_may_run_out_anywhere(void **state)
 		 "ports: {q: {node: m, interface: q, network: t/l3, mac: 02:00:00:00:00:01, addresses: 10.0.2.11}}\n",
 		 0},
 		{GOOD_BGP, "ports: {}\n", 0},
+		{"version: 1\nfabric: {preshared_key_file: /k}\n" PAIR "\nnodes: {n: {site: dc, underlay: 192.0.2.1, "
+		 "public_key: \"" KEY "\"}, f: {site: dc, underlay: 192.0.2.2, foreign: true, networks: t/l2}}\n" TENANT
+		 "ports:\n" PORT, NULL, 0},
+		{"version: 1\nfabric: {encryption: always}\n" PAIR "\nnodes: {n: {site: dc, underlay: 192.0.2.1}, "
+		 "f: {site: dc, underlay: 192.0.2.2, foreign: true, networks: t/l2}}\n" TENANT "ports:\n" PORT, NULL, -EINVAL},
 		{HEAD TENANT "bgp: {as: 0, reflectors: [192.0.2.1, x], neighbors: {a: {address: 192.0.2.2, remote_as: 1, "
 			     "nodes: [n, n, q], import: [t, t, v], description: \"\"}, b: {}}}\nports: {a: {node: x, network: t/x, mac: 1}, b: {}, b: *c, d: !e {}}\nf: 1\n",
 		 "version: 1", -EINVAL},
@@ -667,6 +723,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(random_fabrics_survive_a_round_trip),
 		cmocka_unit_test(every_change_is_seen),
+		cmocka_unit_test(every_change_of_a_pair_is_seen),
 		cmocka_unit_test(every_change_of_bgp_is_seen),
 		cmocka_unit_test(neighbors_outside_get_nothing_unless_somebody_said_so),
 		cmocka_unit_test(memory_may_run_out_anywhere),
