@@ -17,7 +17,7 @@
 
 #include <linux/types.h>
 
-#define ABI_VERSION 3
+#define ABI_VERSION 4
 
 /* Default capacities (elements); dp may lower or raise them before loading. */
 #define ABI_MAX_PORTS 16384
@@ -50,7 +50,17 @@ struct abi_node {
 	__u32 cut_ifindex;   /* a device that cuts super-packets of UDP and brings them back; 0 = there is none */
 	__u32 native_vrf;    /* the tenant whose packets travel without outer headers; 0 = none */
 	__u32 wires[ABI_WIRES]; /* ifindexes of underlay devices, on which they may; 0 = unused */
+	__u32 secure_ifindex; /* the TAP device of what encrypts, see below; 0 = there is none */
+	__u32 secure_mtu;     /* its MTU: the longest outer IP packet that it takes */
 };
+
+/*
+ * Frames of the TAP device, both ways: Ethernet (addresses mean nothing) | outer IP | UDP | VXLAN | Ethernet | packet.  The
+ * kernel knows nothing of the tunnel: a super-packet's virtio header is the inner one's (TCPV4, TCPV6; gso_size; csum_start
+ * counts from the frame's start to the inner transport header), and its outer lengths are those of the whole, or what 16 bits
+ * hold of them.  What comes in on it was decrypted, and its outer source is an address of the peer that sent it.  A device
+ * of another MTU is not taken for it, as numbers of devices that are gone come again: both fields change with the device.
+ */
 
 /*
  * ---- epoch: ARRAY, one element, __u64: odd while tables are being written, even when they are as they shall be, another
@@ -102,6 +112,7 @@ enum abi_encap {
 enum abi_nexthop_flags {
 	NEXTHOP_PEER = 1 << 0,    /* port is a veth whose peer is in another namespace: bpf_redirect_peer */
 	NEXTHOP_FOREIGN = 1 << 1, /* the node bridges only: routed traffic goes to it by MAC in the network's VNI */
+	NEXTHOP_SECURE = 1 << 2,  /* tunnel: to secure_ifindex, or nowhere */
 };
 
 struct abi_nexthop {
@@ -180,6 +191,7 @@ enum abi_member_flags {
 	MEMBER_L3 = 1 << 0,    /* the VNI is a tenant's L3 VNI: routed */
 	MEMBER_FLOOD = 1 << 1, /* the network floods unknown unicast */
 	MEMBER_FOREIGN = 1 << 2, /* the node bridges only: gateway ARP/ND and routing are done for it */
+	MEMBER_SECURE = 1 << 3,  /* only what was decrypted is taken; without it both are */
 };
 
 struct abi_member {
@@ -262,7 +274,10 @@ struct abi_bucket {
 	X(FLOOD_LIMIT, "flood_limit", "a replication list is longer than one pass can serve")                          \
 	X(STORM_LIMIT, "storm_limit", "more broadcast, multicast and unknown unicast than the port's storm_limit")     \
 	X(NOT_OURS, "not_ours", "the host's own packet towards a workload port")                                       \
-	X(UNDERLAY_SPOOFED, "underlay_spoofed", "packet without tunnel whose source is not routed to an underlay device")
+	X(UNDERLAY_SPOOFED, "underlay_spoofed", "packet without tunnel whose source is not routed to an underlay device") \
+	X(CLEAR_TEXT, "clear_text", "tunnel packet in clear text where encryption is asked")                           \
+	X(NOT_ENCRYPTED, "not_encrypted", "encryption is asked, and there is nothing that does it")                    \
+	X(NOT_TUNNEL, "not_tunnel", "decrypted packet that is no tunnel packet for this node")
 
 enum drop_reason {
 #define X(symbol, name, meaning) DROP_##symbol,

@@ -14,6 +14,7 @@ static __always_inline int bridge(struct __sk_buff *skb, const struct origin *o,
 	struct abi_mac_key key = {.vni = o->vni};
 	struct abi_nexthop *nh;
 	struct abi_mac *mac;
+	__u32 mtu;
 
 	if (p->dst_mac[0] & 1)
 		return flood(skb, o, p);
@@ -35,8 +36,9 @@ static __always_inline int bridge(struct __sk_buff *skb, const struct origin *o,
 		return refuse(skb, o, DROP_PORT_DOWN);
 	if (!o->port) /* split horizon */
 		return refuse(skb, o, DROP_NOT_LOCAL);
-	if (too_big(skb, p, 0, nh->mtu))
-		return answer_too_big(skb, o, p, nh->mtu, true);
+	mtu = nexthop_mtu(nh);
+	if (too_big(skb, p, 0, mtu))
+		return answer_too_big(skb, o, p, mtu, true);
 	return remember(skb, o, p, nh, send_tunnel(skb, o, p, nh, o->vni));
 }
 

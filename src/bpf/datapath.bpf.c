@@ -241,6 +241,7 @@ static __noinline int wire_long(struct __sk_buff *skb)
 	struct origin o = {.direction = FROM_WIRE};
 	struct scratch *scratch = scratch_get();
 	struct abi_member *member;
+	struct abi_node *n = node_get();
 	struct outer *outer;
 	struct packet *p;
 	int reason, verdict;
@@ -249,7 +250,7 @@ static __noinline int wire_long(struct __sk_buff *skb)
 	/* Headers of tunnel packets are linear on every device that we know; look again where they are not. */
 	if ((long)skb->data_end - (long)skb->data < (long)pull && skb->len > (__u32)(skb->data_end - skb->data))
 		bpf_skb_pull_data(skb, skb->len < pull ? skb->len : pull);
-	if (!scratch)
+	if (!scratch || !n)
 		return TC_ACT_UNSPEC;
 	scratch->epoch = epoch_get(); /* before the first table */
 	p = &scratch->packet;
@@ -263,11 +264,14 @@ static __noinline int wire_long(struct __sk_buff *skb)
 		return refuse(skb, &o, DROP_ENCAP_FAILED);
 	if (reason != DROP_NONE)
 		return refuse(skb, &o, reason);
+	o.secure = is_secure(skb, n);
 	key.vni = o.vni;
 	key.source = outer->src;
 	member = bpf_map_lookup_elem(&members, &key);
 	if (!member)
 		return refuse(skb, &o, DROP_UNKNOWN_VTEP);
+	if ((member->flags & MEMBER_SECURE) && !o.secure)
+		return refuse(skb, &o, DROP_CLEAR_TEXT);
 	o.vrf = member->vrf;
 	o.flood = member->flags & MEMBER_FLOOD;
 	o.foreign = member->flags & MEMBER_FOREIGN;
@@ -277,7 +281,7 @@ static __noinline int wire_long(struct __sk_buff *skb)
 	reason = parse_at(skb, outer->v6 ? OVERHEAD6 : OVERHEAD4, p);
 	if (reason != DROP_NONE)
 		return refuse(skb, &o, reason);
-	if (skb->gso_size && p->l4_proto == IPPROTO_UDP && p->ip)
+	if (skb->gso_size && p->l4_proto == IPPROTO_UDP && p->ip && !o.secure /* which has no marks of a tunnel */)
 		return cut(skb, &o);
 	skb->mark = 0;
 	if (decap(skb, p, outer->v6))
@@ -313,6 +317,8 @@ static __noinline int wire_native(struct __sk_buff *skb)
 	struct packet *p;
 	int reason;
 
+	if (n && is_secure(skb, n)) /* for tunnels alone */
+		return refuse(skb, &o, DROP_NOT_TUNNEL);
 	if (!scratch || !n || !n->native_vrf || skb->pkt_type != PACKET_HOST_ || !is_wire(n, skb->ifindex))
 		return TC_ACT_UNSPEC;
 	scratch->epoch = epoch_get(); /* before the first table */

@@ -58,6 +58,12 @@ struct outer6 {
 #define OVERHEAD4 ((__u32)(sizeof(struct outer4) - sizeof(struct ethhdr))) /* 50 */
 #define OVERHEAD6 ((__u32)(sizeof(struct outer6) - sizeof(struct ethhdr))) /* 70 */
 
+/*
+ * For what encrypts: room in front of the frame, which the kernel takes for a longer Ethernet header.  So it marks nothing
+ * as encapsulated, and hands a super-packet over whole, whatever it knows of tunnels on that device; see abi.h.
+ */
+#define ROOM_IN_FRONT 0
+
 #define ENCAP_FLAGS(family)                                                                                            \
 	(BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_##family | BPF_F_ADJ_ROOM_ENCAP_L4_UDP |                   \
 	 BPF_F_ADJ_ROOM_ENCAP_L2_ETH | BPF_F_ADJ_ROOM_ENCAP_L2(sizeof(struct ethhdr)) | BPF_F_ADJ_ROOM_NO_CSUM_RESET)
@@ -72,6 +78,7 @@ struct origin {
 	bool foreign;    /* from the wire: the member only bridges */
 	bool routed;     /* TTL goes down: by address, for what comes from a port or without a tunnel */
 	bool native;     /* from the wire: without a tunnel */
+	bool secure;     /* from the wire: it was decrypted */
 };
 
 static __always_inline int refuse(struct __sk_buff *skb, const struct origin *o, __u32 reason)
@@ -182,6 +189,8 @@ __noinline int make_room(struct __sk_buff *skb, __u32 overhead, __u64 flags, boo
 {
 	__be16 protocol = overhead == OVERHEAD6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP);
 
+	if (flags == ROOM_IN_FRONT)
+		return bpf_skb_change_head(skb, overhead, 0);
 	if (bpf_skb_adjust_room(skb, overhead, BPF_ADJ_ROOM_MAC, flags) == 0)
 		return 0;
 	if (skb->gso_size && !plain)
@@ -215,28 +224,32 @@ __noinline int resize(struct __sk_buff *skb, __u32 size)
 static __always_inline int encap4(struct __sk_buff *skb, const struct abi_nexthop *nh, __u32 vni, __u8 ecn, __be16 sport,
 				  __be16 dport, bool plain)
 {
+	bool secure = nh->flags & NEXTHOP_SECURE;
 	struct outer4 *h;
 
-	if (make_room(skb, OVERHEAD4, ENCAP_FLAGS(IPV4), plain))
+	if (make_room(skb, OVERHEAD4, secure ? ROOM_IN_FRONT : ENCAP_FLAGS(IPV4), plain))
 		return -1;
 	h = (void *)(long)skb->data;
 	if ((void *)(h + 1) > (void *)(long)skb->data_end)
 		return -1;
-	h->inner = h->eth;
+	if (!secure)
+		h->inner = h->eth;
 	return write_outer4(skb, nh, vni, ecn, sport, dport);
 }
 
 static __always_inline int encap6(struct __sk_buff *skb, const struct abi_nexthop *nh, __u32 vni, __u8 ecn, __be16 sport,
 				  __be16 dport, bool plain)
 {
+	bool secure = nh->flags & NEXTHOP_SECURE;
 	struct outer6 *h;
 
-	if (make_room(skb, OVERHEAD6, ENCAP_FLAGS(IPV6), plain))
+	if (make_room(skb, OVERHEAD6, secure ? ROOM_IN_FRONT : ENCAP_FLAGS(IPV6), plain))
 		return -1;
 	h = (void *)(long)skb->data;
 	if ((void *)(h + 1) > (void *)(long)skb->data_end)
 		return -1;
-	h->inner = h->eth;
+	if (!secure)
+		h->inner = h->eth;
 	h->eth.h_proto = bpf_htons(ETH_P_IPV6);
 	h->ip.version = 6;
 	h->ip.priority = 0;
@@ -265,6 +278,7 @@ static __always_inline int encap6(struct __sk_buff *skb, const struct abi_nextho
  */
 #define FLOW_GROUPS 64 /* a power of two */
 #define WAYS 4096      /* of each CPU, likewise: 64 VTEPs in use at a time, if their hashes differ */
+#define SECURE_WAY WAYS /* one more: all that is encrypted goes one way, which is asked for each time */
 
 struct way {
 	__u64 tick;
@@ -277,7 +291,7 @@ struct way {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, WAYS);
+	__uint(max_entries, WAYS + 1);
 	__type(key, __u32);
 	__type(value, struct way);
 } ways SEC(".maps");
@@ -288,12 +302,36 @@ static __always_inline __u32 flow_group(__be16 sport)
 	return bpf_ntohs(sport) & (FLOW_GROUPS - 1);
 }
 
-static __always_inline struct way *way_get(const struct abi_addr *remote, __be16 sport)
+static __always_inline struct way *way_get(const struct abi_nexthop *nh, __be16 sport)
 {
+	const struct abi_addr *remote = &nh->remote;
 	__u32 i = (remote->be32[0] ^ remote->be32[1] ^ remote->be32[2] ^ remote->be32[3]) * 0x9e3779b1U;
 
 	i = ((i >> 8 & ~(FLOW_GROUPS - 1U)) | flow_group(sport)) & (WAYS - 1); /* the group as it is: no entry says which */
+	if (nh->flags & NEXTHOP_SECURE)
+		i = SECURE_WAY;
 	return bpf_map_lookup_elem(&ways, &i);
+}
+
+/* Is it nh's, and of now? */
+static __always_inline bool way_counts(const struct way *w, const struct abi_nexthop *nh)
+{
+	return w->tick == bpf_jiffies64() && addr_equal(&w->remote, &nh->remote);
+}
+
+/*
+ * What encrypts; 0: there is nothing that does.  The daemon may be dead, and the kernel drops what is sent to a device that
+ * is gone without telling; a device that has its number by now has another MTU.
+ */
+static __noinline __u32 secure_device(struct __sk_buff *skb)
+{
+	struct abi_node *n = node_get();
+	__u32 ifindex, mtu = 0;
+
+	if (!n)
+		return 0;
+	ifindex = n->secure_ifindex;
+	return ifindex && bpf_check_mtu(skb, ifindex, &mtu, 0, 0) >= 0 && mtu == n->secure_mtu ? ifindex : 0;
 }
 
 /*
@@ -309,6 +347,10 @@ static __noinline int ask_way(struct __sk_buff *skb, const struct abi_nexthop *n
 	long r;
 
 	w->tick = 0;
+	if (nh->flags & NEXTHOP_SECURE) { /* nobody looks at the MACs */
+		w->ifindex = secure_device(skb);
+		return w->ifindex ? DROP_NONE : DROP_NOT_ENCRYPTED;
+	}
 	if (!scratch)
 		return DROP_NO_UNDERLAY_ROUTE;
 	f = &scratch->fib;
@@ -344,8 +386,7 @@ static __noinline int ask_way(struct __sk_buff *skb, const struct abi_nexthop *n
 static __always_inline int find_way(struct __sk_buff *skb, const struct abi_nexthop *nh, __be16 sport, __be16 dport,
 				    struct way *w)
 {
-	if (w->tick == bpf_jiffies64() && addr_equal(&w->remote, &nh->remote) &&
-	    (skb->gso_size || skb->len <= w->room))
+	if (!(nh->flags & NEXTHOP_SECURE) && way_counts(w, nh) && (skb->gso_size || skb->len <= w->room))
 		return DROP_NONE;
 	return ask_way(skb, nh, sport, dport, w);
 }
@@ -392,6 +433,24 @@ static __always_inline int to_peer(struct __sk_buff *skb, __u32 ifindex)
 	return bpf_redirect_peer(ifindex, 0);
 }
 
+/* From the wire: was it decrypted on this node? */
+static __always_inline bool is_secure(const struct __sk_buff *skb, const struct abi_node *n)
+{
+	return skb->ifindex == n->secure_ifindex;
+}
+
+/* As nh->mtu; where it is encrypted, no more than what does so takes. */
+static __always_inline __u32 nexthop_mtu(const struct abi_nexthop *nh)
+{
+	__u32 overhead = addr_is_v4(&nh->remote) ? OVERHEAD4 : OVERHEAD6, mtu = nh->mtu;
+	struct abi_node *n;
+
+	if (!(nh->flags & NEXTHOP_SECURE))
+		return mtu;
+	n = node_get();
+	return n && n->secure_mtu > overhead && n->secure_mtu - overhead < mtu ? n->secure_mtu - overhead : mtu;
+}
+
 /* One frame into one tunnel. */
 static __noinline int send_tunnel(struct __sk_buff *skb, const struct origin *o, const struct packet *p,
 				       const struct abi_nexthop *nh, __u32 vni)
@@ -399,7 +458,7 @@ static __noinline int send_tunnel(struct __sk_buff *skb, const struct origin *o,
 	struct abi_node *n = node_get();
 	__u8 ecn = p->ip ? p->tos & 3 : 0;
 	__be16 sport = source_port(skb, p);
-	struct way *way = way_get(&nh->remote, sport);
+	struct way *way = way_get(nh, sport);
 	__u32 size = skb->len;
 	int reason, r;
 	bool plain;
@@ -409,7 +468,7 @@ static __noinline int send_tunnel(struct __sk_buff *skb, const struct origin *o,
 	reason = find_way(skb, nh, sport, n->vxlan_port, way);
 	if (reason != DROP_NONE && reason != DROP_NO_NEIGHBOUR)
 		return refuse(skb, o, reason);
-	if (!p->ip && protocol_set(skb, bpf_htons(ETH_P_IP)))
+	if (!p->ip && !(nh->flags & NEXTHOP_SECURE) && protocol_set(skb, bpf_htons(ETH_P_IP)))
 		return refuse(skb, o, DROP_ENCAP_FAILED);
 	/* TCP on top: forwarded by a workload, or ours. */
 	plain = !o->port || p->l4_proto == IPPROTO_TCP;

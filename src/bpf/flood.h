@@ -88,11 +88,11 @@ __noinline int copy_to_tunnel(struct __sk_buff *skb, __u32 id, __u32 vni, __u32 
 	if (!nh || !n || nh->type != NEXTHOP_TUNNEL)
 		return 0;
 	v4 = addr_is_v4(&nh->remote);
-	if (copy_too_big(skb, v4 ? OVERHEAD4 : OVERHEAD6, nh->mtu)) {
+	if (copy_too_big(skb, v4 ? OVERHEAD4 : OVERHEAD6, nexthop_mtu(nh))) {
 		drop(skb, DROP_TOO_BIG, vni, FROM_PORT);
 		return 0;
 	}
-	way = way_get(&nh->remote, sport);
+	way = way_get(nh, sport);
 	if (!way)
 		return 0;
 	reason = find_way(skb, nh, sport, n->vxlan_port, way);

@@ -25,6 +25,7 @@
 #define MISS (-2)  /* no verdict: go the long way */
 
 #define NATIVE_PLACE (1U << 31) /* with the underlay device: no VNI */
+#define SECURE_PLACE (1U << 30) /* with the VNI: it was decrypted */
 
 #define OUTER_WORDS ((OVERHEAD6 + 3) / 4)
 #define MACS_WORDS 3 /* destination and source */
@@ -33,7 +34,7 @@
 struct memo_key {
 	__u64 addr[4]; /* source and destination; IPv4: both in the first */
 	__u32 macs[MACS_WORDS];
-	__u32 place; /* port: its ifindex; wire: the VNI, or without a tunnel the device */
+	__u32 place; /* port: its ifindex; wire: the VNI, or without a tunnel the device, with the bits above */
 	__u32 ports; /* source and destination; from a tunnel 0 */
 	__u8 v6;
 	__u8 proto; /* the transport; from a tunnel 0 */
@@ -46,6 +47,7 @@ enum memo_flags {
 	MEMO_ROUTED = 1 << 2, /* TTL goes down, the MACs are others */
 	MEMO_OUTER6 = 1 << 3,
 	MEMO_NATIVE = 1 << 4, /* out to the underlay as it is */
+	MEMO_SECURE = 1 << 5, /* a tunnel, encrypted: to what does so now */
 };
 
 struct memo {
@@ -238,13 +240,15 @@ static __always_inline int memo_encap4(struct __sk_buff *skb, const struct memo_
 	void *data;
 	__be16 length;
 	__u32 sum;
+	bool secure = m->memo.flags & MEMO_SECURE;
 
-	if (make_room(skb, OVERHEAD4, ENCAP_FLAGS(IPV4), plain))
+	if (make_room(skb, OVERHEAD4, secure ? ROOM_IN_FRONT : ENCAP_FLAGS(IPV4), plain))
 		return -1;
 	data = (void *)(long)skb->data;
 	if (data + sizeof(struct outer4) > (void *)(long)skb->data_end)
 		return -1;
-	header_copy(data + OVERHEAD4, data, ETH_HLEN);
+	if (!secure)
+		header_copy(data + OVERHEAD4, data, ETH_HLEN);
 	header_copy(data, m->outer, OVERHEAD4);
 	length = bpf_htons(skb->len - ETH_HLEN);
 	sum = m->sum + length + bpf_htons(ecn);
@@ -261,13 +265,15 @@ static __always_inline int memo_encap6(struct __sk_buff *skb, const struct memo_
 {
 	void *data;
 	__be16 length;
+	bool secure = m->memo.flags & MEMO_SECURE;
 
-	if (make_room(skb, OVERHEAD6, ENCAP_FLAGS(IPV6), plain))
+	if (make_room(skb, OVERHEAD6, secure ? ROOM_IN_FRONT : ENCAP_FLAGS(IPV6), plain))
 		return -1;
 	data = (void *)(long)skb->data;
 	if (data + sizeof(struct outer6) > (void *)(long)skb->data_end)
 		return -1;
-	header_copy(data + OVERHEAD6, data, ETH_HLEN);
+	if (!secure)
+		header_copy(data + OVERHEAD6, data, ETH_HLEN);
 	header_copy(data, m->outer, OVERHEAD6);
 	length = bpf_htons(skb->len - ETH_HLEN - sizeof(struct ipv6hdr));
 	*(__u8 *)(data + ETH_HLEN + 1) = ecn << 4;
@@ -281,7 +287,7 @@ static __noinline int port_by_memo(struct __sk_buff *skb)
 {
 	void *data = (void *)(long)skb->data, *data_end = (void *)(long)skb->data_end;
 	__u64 now = epoch_get();
-	__u32 place = skb->ifindex, size = skb->len, slot;
+	__u32 place = skb->ifindex, size = skb->len, slot, ifindex;
 	struct memo_port *port;
 	struct memo *m;
 	struct plain f;
@@ -297,8 +303,12 @@ static __noinline int port_by_memo(struct __sk_buff *skb)
 	if (m->epoch != now || !memo_fits(m, &f, data, place, f.ports, f.proto) ||
 	    memo_too_small(skb, m, &f, size - ETH_HLEN))
 		return MISS;
-	if ((m->flags & (MEMO_TUNNEL | MEMO_NATIVE)) && (port->tick != bpf_jiffies64() || port->hash != skb->hash ||
-					 (!skb->gso_size && size > port->room)))
+	if ((m->flags & (MEMO_TUNNEL | MEMO_NATIVE)) &&
+	    (port->hash != skb->hash || (!skb->gso_size && size > port->room) ||
+	     (!(m->flags & MEMO_SECURE) && port->tick != bpf_jiffies64())))
+		return MISS;
+	ifindex = m->flags & MEMO_SECURE ? secure_device(skb) : m->ifindex;
+	if (!ifindex)
 		return MISS;
 	if (m->flags & MEMO_ROUTED) {
 		if (f.ttl <= 1 || decrement_ttl(skb, f.v6))
@@ -314,7 +324,7 @@ static __noinline int port_by_memo(struct __sk_buff *skb)
 	if (r)
 		return drop(skb, DROP_ENCAP_FAILED, m->vni, FROM_PORT);
 	count(COUNTER_ENCAP, size);
-	return bpf_redirect(m->ifindex, 0);
+	return bpf_redirect(ifindex, 0);
 }
 
 /* The outer headers, if they are as parse_outer() wants them: where the inner frame starts and its VNI; else 0. */
@@ -379,13 +389,14 @@ static __noinline int wire_by_memo(struct __sk_buff *skb)
 {
 	void *data = (void *)(long)skb->data, *data_end = (void *)(long)skb->data_end;
 	__u64 now = epoch_get(), flags = BPF_F_ADJ_ROOM_FIXED_GSO;
-	__u32 start, vni, slot;
+	__u32 start, vni, slot, place;
+	struct abi_node *n = node_get();
 	struct memo_outer outer;
 	struct memo_wire *wire;
 	struct memo *m;
 	struct plain f;
 
-	if (!now || skb->vlan_present)
+	if (!now || !n || skb->vlan_present)
 		return MISS;
 	start = outer_read(skb, data, data_end, &outer, &vni);
 	if (!start)
@@ -396,13 +407,14 @@ static __noinline int wire_by_memo(struct __sk_buff *skb)
 		return MISS;
 	if (skb->gso_size && f.proto == IPPROTO_UDP) /* to be cut */
 		return MISS;
-	slot = memo_slot(f.addr, vni, 0);
+	place = is_secure(skb, n) ? SECURE_PLACE | vni : vni;
+	slot = memo_slot(f.addr, place, 0);
 	wire = bpf_map_lookup_elem(&wire_memos, &slot);
 	if (!wire)
 		return MISS;
 	m = &wire->memo;
 	if (m->epoch != now || !outer_fits(&wire->outer, &outer) ||
-	    !memo_fits(m, &f, start == OVERHEAD4 ? data + OVERHEAD4 : data + OVERHEAD6, vni, 0, 0) ||
+	    !memo_fits(m, &f, start == OVERHEAD4 ? data + OVERHEAD4 : data + OVERHEAD6, place, 0, 0) ||
 	    memo_too_small(skb, m, &f, skb->len - start - ETH_HLEN))
 		return MISS;
 	if (f.v6 != outer.v6) {
@@ -483,10 +495,11 @@ static __always_inline int memo_write(struct memo *m, const struct __sk_buff *sk
 	m->flags = (nh->flags & NEXTHOP_PEER ? MEMO_PEER : 0) | (o->routed ? MEMO_ROUTED : 0) |
 		   (nh->type == NEXTHOP_NATIVE ? MEMO_NATIVE : 0);
 	if (start)
-		m->flags |= MEMO_TUNNEL | (start == OVERHEAD6 ? MEMO_OUTER6 : 0);
+		m->flags |= MEMO_TUNNEL | (start == OVERHEAD6 ? MEMO_OUTER6 : 0) |
+			    (nh->flags & NEXTHOP_SECURE ? MEMO_SECURE : 0);
 	else
 		m->ifindex = nh->ifindex;
-	m->mtu = nh->mtu;
+	m->mtu = nexthop_mtu(nh);
 	m->vni = o->vni;
 	m->epoch = scratch->epoch;
 	return 1;
@@ -503,8 +516,8 @@ static __always_inline int port_remember_outer(struct memo_port *port, struct __
 
 	if (data + overhead + ETH_HLEN > (void *)(long)skb->data_end)
 		return 0;
-	way = way_get(&nh->remote, udp->source);
-	if (!way || way->tick != bpf_jiffies64() || !addr_equal(&way->remote, &nh->remote))
+	way = way_get(nh, udp->source);
+	if (!way || (!(nh->flags & NEXTHOP_SECURE) && !way_counts(way, nh)))
 		return 0;
 	header_copy(port->outer, data, overhead);
 #pragma unroll
@@ -512,7 +525,7 @@ static __always_inline int port_remember_outer(struct memo_port *port, struct __
 		sum += i == 5 ? 0 : *(__u16 *)(data + ETH_HLEN + 2 * i);
 	port->sum = sum;
 	port->hash = skb->hash;
-	port->room = way->room;
+	port->room = nh->flags & NEXTHOP_SECURE ? ~0U : way->room;
 	port->tick = way->tick;
 	port->memo.ifindex = way->ifindex;
 	return 1;
@@ -554,7 +567,7 @@ static __noinline int port_remember(struct __sk_buff *skb, const struct origin *
 static __noinline int wire_remember(struct __sk_buff *skb, const struct origin *o, const struct packet *p,
 				    const struct abi_nexthop *nh)
 {
-	__u32 slot, place = o->native ? NATIVE_PLACE | skb->ifindex : o->vni, ports = 0;
+	__u32 slot, place = o->native ? NATIVE_PLACE | skb->ifindex : (o->secure ? SECURE_PLACE : 0) | o->vni, ports = 0;
 	struct scratch *scratch = scratch_get();
 	struct abi_node *n = node_get();
 	struct memo_wire *wire;

@@ -70,7 +70,7 @@ static __always_inline int route(struct __sk_buff *skb, const struct origin *o, 
 	struct abi_prefix *prefix;
 	struct abi_nexthop *nh;
 	struct abi_host *host;
-	__u32 vni = o->vrf, id;
+	__u32 vni = o->vrf, id, mtu;
 
 	if (!n || !p->ip || (p->dst_mac[0] & 1) || addr_is_multicast(&p->dst) || addr_is_unspecified(&p->dst) ||
 	    addr_is_unspecified(&p->src) || (p->v6 && addr_is_link_local(&p->src)))
@@ -104,8 +104,9 @@ static __always_inline int route(struct __sk_buff *skb, const struct origin *o, 
 							    refuse(skb, o, DROP_NO_UNDERLAY_ROUTE);
 	if (!host && (nh->type != NEXTHOP_TUNNEL || (nh->flags & NEXTHOP_FOREIGN))) /* nobody there routes */
 		return refuse(skb, o, DROP_NO_HOST);
-	if (too_big(skb, p, 0, nh->mtu))
-		return answer_too_big(skb, o, p, nh->mtu, false);
+	mtu = nexthop_mtu(nh);
+	if (too_big(skb, p, 0, mtu))
+		return answer_too_big(skb, o, p, mtu, false);
 	if (decrement_ttl(skb, p->v6))
 		return refuse(skb, o, DROP_MALFORMED);
 	count(COUNTER_ROUTED, skb->len);

@@ -8,6 +8,8 @@
 #define WEB_GATEWAY .gateway4 = "10.0.1.1", .gateway6 = "fd00:1::1"
 #define FLO_GATEWAY .gateway4 = "10.0.4.1", .gateway6 = "fd00:4::1"
 #define APP_GATEWAY .gateway4 = "10.0.2.1", .gateway6 = "fd00:2::1"
+#define SAFE_GATEWAY .gateway4 = "10.0.8.1", .gateway6 = "fd00:18::1"
+#define DEEP_GATEWAY .gateway4 = "10.0.9.1", .gateway6 = "fd00:19::1"
 #define GREEN_GATEWAY .gateway4 = "10.7.0.1", .gateway6 = "fd00:7::1"
 #define ALLOW_ALL (PORT_ALLOW_RA | PORT_ALLOW_DHCP | PORT_ALLOW_TUNNEL | PORT_ALLOW_ROUTING | PORT_ALLOW_BPDU)
 
@@ -67,6 +69,22 @@ const struct endpoint endpoints[ENDPOINT_MAX] = {
 		     "10.7.0.25", "fd00:7::25", GREEN_GATEWAY, .mtu = 1500, .peer = true },
 	[GREEN2] = { "green2", 26, NH_PORT + 26, VNI_GREEN, VNI_GREEN, PORT_SECURITY | PORT_L3, "02:00:00:00:07:02",
 		     "10.7.0.26", "fd00:7::26", GREEN_GATEWAY, .mtu = 1300 },
+	[SAFE1] = { "safe1", 27, NH_PORT + 27, VNI_SAFE, VNI_GOLD, PORT_SECURITY, "02:00:00:00:08:01", "10.0.8.27",
+		    "fd00:18::27", SAFE_GATEWAY, .mtu = 1500, .peer = true },
+	[SAFE2] = { "safe2", 28, NH_PORT + 28, VNI_SAFE, VNI_GOLD, PORT_SECURITY, "02:00:00:00:08:02", "10.0.8.28",
+		    "fd00:18::28", SAFE_GATEWAY, .mtu = 1500 },
+	[DEEP1] = { "deep1", 29, NH_PORT + 29, VNI_GOLD, VNI_GOLD, PORT_SECURITY | PORT_L3, "02:00:00:00:09:01",
+		    "10.0.9.29", "fd00:19::29", DEEP_GATEWAY, .mtu = 1500 },
+	[SAFE4] = { "safe4", 0, NH_SAFE4, VNI_SAFE, VNI_GOLD, 0, "02:00:00:00:08:41", "10.0.8.41", "fd00:18::41",
+		    SAFE_GATEWAY },
+	[SAFE6] = { "safe6", 0, NH_SAFE6, VNI_SAFE, VNI_GOLD, 0, "02:00:00:00:08:42", "10.0.8.42", "fd00:18::42",
+		    SAFE_GATEWAY },
+	[DEEP4] = { "deep4", 0, NH_DEEP4, VNI_GOLD, VNI_GOLD, PORT_L3, "02:00:00:00:09:41", "10.0.9.41", "fd00:19::41",
+		    DEEP_GATEWAY },
+	[DEEP6] = { "deep6", 0, NH_DEEP6, VNI_GOLD, VNI_GOLD, PORT_L3, "02:00:00:00:09:42", "10.0.9.42", "fd00:19::42",
+		    DEEP_GATEWAY },
+	[NEAR4] = { "near4", 0, NH_NEAR4, VNI_SAFE, VNI_GOLD, 0, "02:00:00:00:08:43", "10.0.8.43", "fd00:18::43",
+		    SAFE_GATEWAY },
 	[GREEN4] = { "green4", 0, NH_GREEN4, VNI_GREEN, VNI_GREEN, PORT_L3, "02:00:00:00:07:41", "10.7.0.41",
 		     "fd00:7::41", GREEN_GATEWAY },
 	[GREEN6] = { "green6", 0, NH_GREEN6, VNI_GREEN, VNI_GREEN, PORT_L3, "02:00:00:00:07:42", "10.7.0.42",
@@ -90,6 +108,11 @@ static const struct {
 	[NH_FLO6] = { NODE6, SELF6, ROUTER_MAC6, 0, 1430 },
 	[NH_NO_ROUTE] = { NO_ROUTE4, SELF4, ROUTER_MAC4, 0, 1450 },
 	[NH_NO_NEIGHBOUR] = { NO_NEIGHBOUR4, SELF4, ROUTER_MAC4, 0, 1450 },
+	[NH_SAFE4] = { NODE4, SELF4, ROUTER_MAC4, NEXTHOP_SECURE, 1400 }, /* more than the device takes */
+	[NH_SAFE6] = { NODE6, SELF6, ROUTER_MAC6, NEXTHOP_SECURE, 1350 }, /* less */
+	[NH_DEEP4] = { NODE4, SELF4, ROUTER_MAC4, NEXTHOP_SECURE, 1390 },
+	[NH_DEEP6] = { NODE6, SELF6, ROUTER_MAC6, NEXTHOP_SECURE, 1500 },
+	[NH_NEAR4] = { FOREIGN, SELF4, ROUTER_MAC4, 0, 1450 },
 	[NH_GREEN4] = { NODE4, SELF4, ROUTER_MAC4, 0, 1400 }, /* less than the device has */
 	[NH_GREEN6] = { NODE6, SELF6, ROUTER_MAC6, 0, 1500 },
 	[NH_GREEN_LOST] = { NO_ROUTE4, SELF4, ROUTER_MAC4, 0, 1500 },
@@ -106,6 +129,8 @@ static const struct {
 	{ VNI_ANY, VNI_RED, "10.0.5.0", 24 },	{ VNI_ANY, VNI_RED, "fd00:5::", 64 },
 	{ VNI_RED, VNI_RED, "10.0.2.0", 24 },	{ VNI_RED, VNI_RED, "fd00:2::", 64 },
 	{ VNI_BLUE_WEB, VNI_BLUE, "10.0.1.0", 24 }, { VNI_BLUE_WEB, VNI_BLUE, "fd00:1::", 64 },
+	{ VNI_SAFE, VNI_GOLD, "10.0.8.0", 24 },	{ VNI_SAFE, VNI_GOLD, "fd00:18::", 64 },
+	{ VNI_GOLD, VNI_GOLD, "10.0.9.0", 24 },	{ VNI_GOLD, VNI_GOLD, "fd00:19::", 64 },
 	{ VNI_GREEN, VNI_GREEN, "10.7.0.0", 24 }, { VNI_GREEN, VNI_GREEN, "fd00:7::", 64 },
 	{ VNI_RED, VNI_RED, "10.9.0.0", 16, NH_APP4 }, { VNI_RED, VNI_RED, "fd00:9::", 48, NH_APP4 },
 	{ VNI_RED, VNI_RED, "10.9.6.0", 24, NH_APP6 }, { VNI_RED, VNI_RED, "fd00:9:6::", 48, NH_APP6 },
@@ -121,6 +146,8 @@ static const struct {
 	{ VNI_RED, VNI_ANY, "10.0.5.1", 0 },	   { VNI_RED, VNI_ANY, "fd00:5::1", 0 },
 	{ VNI_RED, VNI_RED, "10.0.2.1", HOST_L3 },  { VNI_RED, VNI_RED, "fd00:2::1", HOST_L3 },
 	{ VNI_BLUE, VNI_BLUE_WEB, "10.0.1.1", 0 }, { VNI_BLUE, VNI_BLUE_WEB, "fd00:1::1", 0 },
+	{ VNI_GOLD, VNI_SAFE, "10.0.8.1", 0 },	   { VNI_GOLD, VNI_SAFE, "fd00:18::1", 0 },
+	{ VNI_GOLD, VNI_GOLD, "10.0.9.1", HOST_L3 }, { VNI_GOLD, VNI_GOLD, "fd00:19::1", HOST_L3 },
 	{ VNI_GREEN, VNI_GREEN, "10.7.0.1", HOST_L3 }, { VNI_GREEN, VNI_GREEN, "fd00:7::1", HOST_L3 },
 };
 
@@ -135,6 +162,11 @@ static const struct {
 	{ NODE4, VNI_FLO, VNI_RED, MEMBER_FLOOD },
 	{ FOREIGN, VNI_FLO, VNI_RED, MEMBER_FLOOD | MEMBER_FOREIGN },
 	{ NODE4, VNI_BLUE_WEB, VNI_BLUE, 0 },
+	{ NODE4, VNI_SAFE, VNI_GOLD, MEMBER_SECURE },
+	{ NODE6, VNI_SAFE, VNI_GOLD, MEMBER_SECURE },
+	{ NODE4, VNI_GOLD, VNI_GOLD, MEMBER_L3 | MEMBER_SECURE },
+	{ NODE6, VNI_GOLD, VNI_GOLD, MEMBER_L3 | MEMBER_SECURE },
+	{ FOREIGN, VNI_SAFE, VNI_GOLD, 0 },
 };
 
 /* Replication lists; 0 is a hole. */
@@ -153,6 +185,9 @@ static const struct {
 	{ VNI_ANY, FLOOD_LOCAL, { NH_PORT + 17 }, 1 },
 	{ VNI_BARE, FLOOD_LOCAL, { NH_PORT + 18, NH_PORT + 23 }, 2 },
 	{ VNI_BLUE_WEB, FLOOD_LOCAL, { NH_PORT + 21, NH_PORT + 24 }, 2 },
+	{ VNI_SAFE, FLOOD_LOCAL, { NH_PORT + 27, NH_PORT + 28 }, 2 },
+	{ VNI_SAFE, FLOOD_TUNNEL4, { NH_SAFE4, NH_NEAR4 }, 2 },
+	{ VNI_SAFE, FLOOD_TUNNEL6, { NH_SAFE6 }, 1 },
 };
 
 struct abi_addr addr_of(const char *text)
@@ -273,7 +308,8 @@ static void fill_endpoint(const struct endpoint *e, void (*put)(void *, const ch
 void fabric_fill(void (*put)(void *arg, const char *map, const void *key, const void *value), void *arg)
 {
 	struct abi_node n = { .underlay = { addr_of(SELF4), addr_of(SELF6) }, .vxlan_port = htons(VXLAN_PORT),
-			      .native_vrf = VNI_GREEN, .wires = { IF_UNDERLAY } };
+			      .native_vrf = VNI_GREEN, .wires = { IF_UNDERLAY }, .secure_ifindex = IF_SECURE,
+			      .secure_mtu = SECURE_MTU };
 	struct mac6 gateway = mac_of(GATEWAY_MAC), router = mac_of(ROUTER_MAC);
 	uint32_t zero = 0;
 
@@ -357,8 +393,9 @@ void frame_encap(struct frame *out, uint32_t nexthop, uint32_t vni, const struct
 {
 	const char *remote = tunnels[nexthop].remote;
 	const char *mac = !strcmp(remote, NODE4) ? NODE4_MAC : !strcmp(remote, NODE6) ? NODE6_MAC : FOREIGN_MAC;
+	bool secure = tunnels[nexthop].flags & NEXTHOP_SECURE;
 
-	wrap(out, mac, UNDERLAY_MAC, tunnels[nexthop].local, remote, vni, inner, sport);
+	wrap(out, secure ? NO_MAC : mac, secure ? NO_MAC : UNDERLAY_MAC, tunnels[nexthop].local, remote, vni, inner, sport);
 }
 
 void frame_native(struct frame *out, const char *mac, const struct frame *packet)

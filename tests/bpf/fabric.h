@@ -14,12 +14,16 @@
  *	red/app  l3 5000  10.0.2.0/24 fd00:2::/64  app1 app2                        | app4 app6
  *	green/all l3 7000  10.7.0.0/24 fd00:7::/64  green1 green2  (no encapsulation) | green4 green6 greenlost
  *	blue/web l2 6001  10.0.1.0/24 fd00:1::/64  blue1 blue2
+ *	gold/safe l2 8001 10.0.8.0/24 fd00:18::/64 safe1 safe2                      | safe4 safe6, near4 (not encrypted)
+ *	gold/deep l3 8000 10.0.9.0/24 fd00:19::/64 deep1                            | deep4 deep6
+ *
+ * What gold sends to NODE4 and NODE6 is encrypted by device IF_SECURE, and taken from them only from there.
  *
  * Behind the router of NODE4 lie 10.9.0.0/16 and fd00:9::/48 of red (beyond4), behind that of NODE6 10.9.6.0/24 and
  * fd00:9:6::/48 (beyond6).
  *
  * Left of the bar local ports, right of it endpoints of other nodes: NODE4 (192.0.2.12), NODE6 (2001:db8::13), FOREIGN
- * (192.0.2.14, bridges only), one without an underlay route and one whose next hop does not resolve.
+ * (192.0.2.14, bridges only; for gold it is any node, of the same site), one without an underlay route and one whose next hop does not resolve.
  */
 #ifndef ISTHMUS_TEST_FABRIC_H
 #define ISTHMUS_TEST_FABRIC_H
@@ -30,9 +34,12 @@
 #define VXLAN_PORT 4789
 #define IF_UNDERLAY 10
 #define IF_PORTS 11 /* first */
-#define IF_PORTS_END 27
+#define IF_PORTS_END 30
+#define IF_SECURE IF_PORTS_END /* the last */
+#define IF_END (IF_SECURE + 1)
 #define IF_FAR 100 /* the other end of device n is n + IF_FAR in the far namespace */
 #define UNDERLAY_MTU 1500
+#define SECURE_MTU 1440
 
 #define NODE4 "192.0.2.12"
 #define NODE6 "2001:db8::13"
@@ -53,6 +60,7 @@
 #define NODE4_MAC "02:fe:00:00:00:0c"
 #define NODE6_MAC "02:fe:00:00:00:0d"
 #define FOREIGN_MAC "02:fe:00:00:00:0e"
+#define NO_MAC "00:00:00:00:00:00" /* of what is encrypted: nobody looks at it */
 #define BROADCAST "ff:ff:ff:ff:ff:ff"
 
 enum {
@@ -64,6 +72,8 @@ enum {
 	VNI_BLUE = 6000,
 	VNI_BLUE_WEB = 6001,
 	VNI_GREEN = 7000,
+	VNI_GOLD = 8000,
+	VNI_SAFE = 8001,
 };
 
 enum nexthop_id {
@@ -77,7 +87,12 @@ enum nexthop_id {
 	NH_NO_ROUTE,
 	NH_NO_NEIGHBOUR,
 	NH_DOWN,
-	NH_GREEN4,
+	NH_SAFE4,
+	NH_SAFE6,
+	NH_DEEP4,
+	NH_DEEP6,
+	NH_NEAR4,
+	NH_GREEN4, /* from here on without encapsulation */
 	NH_GREEN6,
 	NH_GREEN_LOST,
 	NH_TUNNELS_END,
@@ -115,6 +130,9 @@ enum endpoint_id {
 	BLUE2,
 	GREEN1,
 	GREEN2,
+	SAFE1,
+	SAFE2,
+	DEEP1,
 	DOWN1,
 	WEB4, /* from here on elsewhere */
 	WEB6,
@@ -129,6 +147,11 @@ enum endpoint_id {
 	GREEN4,    /* behind NODE4 (NODE6 for IPv6), whose MAC is known */
 	GREEN6,    /* behind a router that does not answer */
 	GREENLOST, /* without a route */
+	SAFE4,
+	SAFE6,
+	DEEP4,
+	DEEP6,
+	NEAR4,
 	ENDPOINT_MAX
 };
 
@@ -152,7 +175,7 @@ struct abi_port port_of(enum endpoint_id e);  /* likewise */
  * network) the destination MAC is the gateway's. */
 void frame_between(struct frame *f, enum endpoint_id from, enum endpoint_id to, bool v6, uint8_t proto);
 void frame_udp_between(struct frame *f, enum endpoint_id from, enum endpoint_id to, bool v6, size_t payload);
-/* The frame as it is on the wire: from this node to a tunnel; the source port is taken from *sport. */
+/* The frame as it is on the wire, or before it is encrypted: from this node to a tunnel; with this source port. */
 void frame_encap(struct frame *out, uint32_t nexthop, uint32_t vni, const struct frame *inner, uint16_t sport);
 /* `packet` as it comes from the underlay without a tunnel, from a node of that MAC. */
 void frame_native(struct frame *out, const char *mac, const struct frame *packet);

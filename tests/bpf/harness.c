@@ -52,6 +52,8 @@ int harness_attach(void)
 {
 	int r = attach(IF_UNDERLAY, BPF_TC_INGRESS, HOST_WIRE_INGRESS);
 
+	if (r == 0)
+		r = attach(IF_SECURE, BPF_TC_INGRESS, HOST_WIRE_INGRESS);
 	for (uint32_t i = IF_PORTS; i < IF_PORTS_END && r == 0; i++) {
 		r = attach(i, BPF_TC_INGRESS, HOST_PORT_INGRESS);
 		if (r == 0)
@@ -121,7 +123,7 @@ static int print_libbpf(enum libbpf_print_level level, const char *format, va_li
 	return level == LIBBPF_DEBUG && quiet_print() ? 0 : vfprintf(stderr, format, args);
 }
 
-/* Small tables: a million slots would only cost memory here. */
+/* Small tables: a million slots would only cost memory here.  Those for each CPU are as the programs want them. */
 static int load(bool decap_flags)
 {
 	struct bpf_map *map;
@@ -131,7 +133,8 @@ static int load(bool decap_flags)
 	if (!skeleton)
 		return -1;
 	bpf_object__for_each_map(map, skeleton->obj)
-		if (bpf_map__type(map) != BPF_MAP_TYPE_RINGBUF && bpf_map__max_entries(map) > 4096)
+		if (bpf_map__type(map) != BPF_MAP_TYPE_RINGBUF && bpf_map__type(map) != BPF_MAP_TYPE_PERCPU_ARRAY &&
+		    bpf_map__max_entries(map) > 4096)
 			bpf_map__set_max_entries(map, 4096);
 	skeleton->rodata->have_decap_flags = decap_flags;
 	return datapath__load(skeleton);
@@ -155,6 +158,7 @@ int harness_setup(void **state)
 	room_open();
 	host_init();
 	host_device(IF_UNDERLAY, mac_of(UNDERLAY_MAC).b);
+	host_device_mtu(IF_SECURE, SECURE_MTU);
 	host_set_decap_flags(decap_flags);
 	harness_routes();
 	cpus = libbpf_num_possible_cpus();
@@ -617,7 +621,7 @@ void expect_tunnel(const struct outcome *o, uint32_t nexthop, uint32_t vni, cons
 	expect_no_drop(o);
 	assert_int_equal(o->verdict, VERDICT_REDIRECT);
 	assert_int_equal(o->how, HOST_REDIRECT_EGRESS);
-	assert_int_equal(o->ifindex, IF_UNDERLAY);
+	assert_int_equal(o->ifindex, nexthop_of(nexthop).flags & NEXTHOP_SECURE ? IF_SECURE : IF_UNDERLAY);
 	assert_in_range(sport, 49152, 65535);
 	frame_encap(&want, nexthop, vni, inner, sport);
 	expect_bytes(o, &want);

@@ -112,7 +112,7 @@ void expect_port(const struct outcome *o, enum endpoint_id to, const struct fram
  * mark, where the receiver looks at the type anew.
  */
 void expect_way_to_port(const struct outcome *o, enum endpoint_id to);
-/* Into a tunnel: outer headers exact, inner bytes these. */
+/* Into a tunnel, by the device that encrypts where the next hop asks for it: outer headers exact, inner bytes these. */
 void expect_tunnel(const struct outcome *o, uint32_t nexthop, uint32_t vni, const struct frame *inner);
 /* Turned round: goes out of the port it came from. */
 void expect_answer(const struct outcome *o, enum endpoint_id asker, const struct frame *want);
@@ -131,6 +131,12 @@ static inline void from_port(enum endpoint_id from, const struct frame *in, stru
 static inline void from_wire(const struct frame *in, struct outcome *o)
 {
 	run(HOST_WIRE_INGRESS, IF_UNDERLAY, in, o);
+}
+
+/* As what was decrypted. */
+static inline void from_secure(const struct frame *in, struct outcome *o)
+{
+	run(HOST_WIRE_INGRESS, IF_SECURE, in, o);
 }
 
 #define DATAPATH_TEST(f) cmocka_unit_test_setup(f, harness_reset)

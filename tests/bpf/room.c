@@ -63,6 +63,11 @@ static void ip_batch(const char *commands)
 	}
 }
 
+static int mtu_of(int ifindex)
+{
+	return ifindex == IF_UNDERLAY ? UNDERLAY_MTU : ifindex == IF_SECURE ? SECURE_MTU : PORT_MTU;
+}
+
 static void make_devices(int far)
 {
 	char text[16384];
@@ -71,12 +76,11 @@ static void make_devices(int far)
 
 #define SAY(...) n += (size_t)snprintf(text + n, sizeof(text) - n, __VA_ARGS__)
 	SAY("link set lo up\n");
-	for (int i = IF_UNDERLAY; i < IF_PORTS_END; i++) {
-		const char *kind = i == IF_UNDERLAY ? "u" : "p";
+	for (int i = IF_UNDERLAY; i < IF_END; i++) {
+		const char *kind = i == IF_UNDERLAY ? "u" : i == IF_SECURE ? "s" : "p";
 
 		SAY("link add %s%d index %d mtu %d address %s type veth peer name x%d index %d\n", kind, i, i,
-		    i == IF_UNDERLAY ? UNDERLAY_MTU : PORT_MTU,
-		    i == IF_UNDERLAY ? UNDERLAY_MAC : "02:fd:00:00:00:01", i, i + IF_FAR);
+		    mtu_of(i), i == IF_UNDERLAY ? UNDERLAY_MAC : "02:fd:00:00:00:01", i, i + IF_FAR);
 		SAY("link set x%d netns /proc/%d/fd/%d\n", i, pid, far);
 		SAY("link set %s%d up multicast off\n", kind, i);
 	}
@@ -110,9 +114,8 @@ static void open_far(void)
 	size_t n = 0;
 	int size = 1 << 22;
 
-	for (int i = IF_UNDERLAY; i < IF_PORTS_END; i++)
-		n += (size_t)snprintf(text + n, sizeof(text) - n, "link set x%d up arp off mtu %d\n", i,
-				      i == IF_UNDERLAY ? UNDERLAY_MTU : PORT_MTU);
+	for (int i = IF_UNDERLAY; i < IF_END; i++)
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "link set x%d up arp off mtu %d\n", i, mtu_of(i));
 	ip_batch(text);
 	capture = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, htons(ETH_P_ALL));
 	if (capture < 0)

@@ -5,7 +5,8 @@
  *
  *	node namespace                                far namespace
  *	u0 (10) 192.0.2.1/24 2001:db8::1/64  ------   x10 (110)
- *	p11 .. p24 (no addresses)            ------   x11 (111) ..
+ *	p11 .. p29 (no addresses)            ------   x11 (111) ..
+ *	s30 in the place of what encrypts    ------   x30 (130)
  *
  * The namespaces have no names and end with the process.  Call room_open once; everything after it runs in the node's.
  */

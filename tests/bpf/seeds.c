@@ -66,7 +66,7 @@ static const struct {
 	{ BLUE1, APP1 }, /* blue has no such host */
 	{ WEB1, WEB1 }, { APP1, APP1 }, { WEB1, DOWN1 }, { APP1, DOWN1 }, { APP1, SMALL1 }, { APP1, NOROUTE },
 	{ APP1, BEYOND4 }, { WEB1, BEYOND6 }, { GREEN1, GREEN2 }, { GREEN1, GREEN4 }, { GREEN2, GREEN6 },
-	{ GREEN1, GREENLOST },
+	{ GREEN1, GREENLOST }, { SAFE1, SAFE4 }, { SAFE2, SAFE6 }, { SAFE1, NEAR4 }, { DEEP1, DEEP4 }, { DEEP1, SAFE6 },
 };
 
 /* From another node: who sends, to whom, in which VNI; 0: in no tunnel. */
@@ -74,7 +74,7 @@ static const struct {
 	const char *node;
 	uint32_t vni;
 	enum endpoint_id from, to;
-	bool routed;
+	bool routed, secure; /* decrypted */
 } arrivals[] = {
 	{ NODE4, VNI_WEB, WEB4, WEB1, false },	   { NODE6, VNI_WEB, WEB6, WEB2, false },
 	{ NODE4, VNI_WEB, WEB4, SMALL1, false },   { NODE4, VNI_RED, APP4, APP1, true },
@@ -83,6 +83,9 @@ static const struct {
 	{ NODE4, VNI_BARE, WEB4, BARE1, false },   { NODE6, VNI_FLO, FLO4, FLO1, false },
 	{ NODE4, 0, GREEN4, GREEN1, false },	   { NODE6, 0, GREEN6, GREEN2, false },
 	{ NODE4, 0, GREENLOST, GREEN1, false },	   { NODE4, 0, APP4, APP1, false },
+	{ NODE4, VNI_SAFE, SAFE4, SAFE1, false, true }, { NODE6, VNI_GOLD, DEEP6, DEEP1, true, true },
+	{ NODE6, VNI_SAFE, SAFE6, SAFE2, false, false }, { NODE4, VNI_WEB, WEB4, WEB1, false, true },
+	{ NODE4, 0, GREEN4, GREEN1, false, true },
 };
 
 #define WAYS (sizeof(ways) / sizeof(ways[0]))
@@ -362,7 +365,9 @@ static const struct seed *all_seeds(size_t *length)
 				bool local = way < WAYS;
 
 				s.program = local ? HOST_PORT_INGRESS : HOST_WIRE_INGRESS;
-				s.ifindex = local ? endpoints[ways[way].from].ifindex : IF_UNDERLAY;
+				s.ifindex = local			    ? endpoints[ways[way].from].ifindex :
+					    arrivals[way - WAYS].secure ? IF_SECURE :
+									  IF_UNDERLAY;
 				if (local ? local_shape(&s.frame, ways[way].from, ways[way].to, v6, (enum shape)shape) :
 					    wire_shape(&s.frame, way - WAYS, v6, (enum shape)shape))
 					append(&all, &n, &s);

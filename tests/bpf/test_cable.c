@@ -4,8 +4,8 @@
  * as the host build says.  Runts that BPF_PROG_TEST_RUN refuses come this way too.
  *
  *	far namespace                                   node
- *	x11 .. x24   frames in                =======>  p11 .. p24   port_ingress, port_egress
- *	x10          underlay                 =======>  u10          wire_ingress
+ *	x11 .. x29   frames in                =======>  p11 .. p29   port_ingress, port_egress
+ *	x10, x30     underlay, decrypted      =======>  u10, s30     wire_ingress
  *
  * test_bpf_cable [FRAMES [SEED]]
  */
@@ -86,7 +86,9 @@ static void run_on_host(const struct seed *s, const struct frame *f)
 
 static bool device_takes(const struct seed *s, const struct frame *f)
 {
-	return f->size <= (s->ifindex == IF_UNDERLAY ? UNDERLAY_MTU : PORT_MTU) + 14u &&
+	size_t mtu = s->ifindex == IF_UNDERLAY ? UNDERLAY_MTU : s->ifindex == IF_SECURE ? SECURE_MTU : PORT_MTU;
+
+	return f->size <= mtu + 14 &&
 	       !(is_tagged(f) && f->size < VLAN_LEAST);
 }
 
@@ -162,7 +164,7 @@ static void devices_and_host_agree_on_mutated_frames(void **state)
 		if (what)
 			batch_name(before, i, i + BATCH, what);
 	}
-	fprintf(stderr, "# %lu frames over %d devices\n", sent, IF_PORTS_END - IF_UNDERLAY);
+	fprintf(stderr, "# %lu frames over %d devices\n", sent, IF_END - IF_UNDERLAY);
 }
 
 int main(int argc, char **argv)

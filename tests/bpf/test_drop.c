@@ -268,6 +268,32 @@ static void from_a_source_without_route(void)
 	frame_native(&in, NODE4_MAC, &packet);
 }
 
+static void from_secure_member(void)
+{
+	frame_udp_between(&inner, SAFE4, SAFE1, false, 64);
+	frame_from_wire(&in, NODE4, VNI_SAFE, &inner);
+}
+
+static void nothing_encrypts(void)
+{
+	const uint32_t zero = 0;
+	struct abi_node n;
+
+	memcpy(&n, host_map_get(host_map_find("node"), &zero), sizeof(n));
+	n.secure_ifindex = 0;
+	table_put("node", &zero, &n);
+	frame_udp_between(&in, SAFE1, SAFE4, false, 64);
+}
+
+static void for_the_host(void)
+{
+	frame_begin(&in);
+	frame_eth(&in, mac_of(NO_MAC), mac_of(NO_MAC), TYPE_IP4);
+	frame_ip(&in, NODE4, SELF4, IP_TCP);
+	frame_tcp(&in, 1000, 22);
+	frame_end(&in);
+}
+
 static const struct {
 	enum drop_reason reason;
 	void (*make)(void);
@@ -309,6 +335,9 @@ static const struct {
 	{ DROP_STORM_LIMIT, storm, HOST_PORT_INGRESS, 18, VNI_BARE },
 	{ DROP_NOT_OURS, plain, HOST_PORT_EGRESS, 11, 0 },
 	{ DROP_UNDERLAY_SPOOFED, from_a_source_without_route, HOST_WIRE_INGRESS, IF_UNDERLAY, VNI_GREEN },
+	{ DROP_CLEAR_TEXT, from_secure_member, HOST_WIRE_INGRESS, IF_UNDERLAY, VNI_SAFE },
+	{ DROP_NOT_ENCRYPTED, nothing_encrypts, HOST_PORT_INGRESS, 27, VNI_SAFE },
+	{ DROP_NOT_TUNNEL, for_the_host, HOST_WIRE_INGRESS, IF_SECURE, 0 },
 };
 
 #define ROWS (sizeof(rows) / sizeof(rows[0]))

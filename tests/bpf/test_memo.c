@@ -182,6 +182,7 @@ struct row {
 	bool v6;
 	const char *node; /* from the wire: who sent it */
 	const char *table;
+	bool secure; /* from the wire: it was decrypted */
 };
 
 static const struct row rows[] = {
@@ -197,6 +198,10 @@ static const struct row rows[] = {
 	{"from the wire over IPv6", WEB6, WEB1, false, NODE6, "macs"},
 	{"from the wire, IPv6 in both", WEB6, WEB2, true, NODE6, "macs"},
 	{"from the wire, routed", APP4, APP1, true, NODE4, "hosts"},
+	{"decrypted", SAFE4, SAFE1, false, NODE4, "macs", true},
+	{"decrypted, over IPv6, routed", DEEP6, DEEP1, true, NODE6, "hosts", true},
+	{"encrypted", SAFE1, SAFE4, false, NULL, "macs"},
+	{"encrypted over IPv6, routed", DEEP1, DEEP6, true, NULL, "hosts"},
 };
 
 static void row_frame(const struct row *row, struct seed *s)
@@ -217,7 +222,7 @@ static void row_frame(const struct row *row, struct seed *s)
 		memcpy(inner.data, router.b, 6);
 	}
 	s->program = HOST_WIRE_INGRESS;
-	s->ifindex = IF_UNDERLAY;
+	s->ifindex = row->secure ? IF_SECURE : IF_UNDERLAY;
 	frame_from_wire(&s->frame, row->node, vni, &inner);
 }
 

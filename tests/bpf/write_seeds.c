@@ -25,6 +25,8 @@ static int write_one(const struct seed *s, const struct frame *frame, uint8_t op
 	for (uint8_t e = 0; e < WEB4; e++)
 		if (endpoints[e].ifindex == s->ifindex)
 			head[1] = e;
+	if (s->program == HOST_WIRE_INGRESS)
+		head[1] = s->ifindex == IF_SECURE;
 	if (marked)
 		head[0] = 2;
 	head[1] |= marked;

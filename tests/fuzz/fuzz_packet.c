@@ -3,7 +3,7 @@
  * Frames into the data plane's programs, compiled for the host, with the tables of tests/bpf/fabric.c.
  *
  *	byte 0	program (port_ingress, wire_ingress, port_egress)
- *	byte 1	which local endpoint's port
+ *	byte 1	which local endpoint's port; for wire_ingress, whether it was decrypted
  *	byte 2	1 no members, 2 super-packet, 4 no decapsulation flags, 8 marked as encapsulated already, 16 a priority
  *		tag beside the frame, 32 a VLAN's, 64 only the Ethernet header is linear, 128 odd tables and limits of
  *		one a second, the frame comes twice
@@ -11,8 +11,9 @@
  *
  * Beyond sanitizers, on every frame: nothing reaches a port or a tunnel of another tenant; copies stay in their
  * network; nothing from the wire is delivered unless (outer source, VNI) is a member, or the underlay is the way to its
- * source where its tenant needs no tunnel; what leaves a secured port has that port's addresses; what goes on is whole;
- * every refusal is counted.
+ * source where its tenant needs no tunnel; what gold sends to nodes that it encrypts for goes to what encrypts alone, and
+ * what it takes from them was decrypted; what leaves a secured port has that port's addresses; what goes on is whole; every
+ * refusal is counted.
  */
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -45,6 +46,7 @@ enum {
 struct view {
 	const struct endpoint *from; /* NULL: from the wire */
 	uint32_t vni, vrf;
+	bool decrypted;
 };
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -143,6 +145,7 @@ static void fill(uint8_t options)
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	host_init();
+	host_device_mtu(IF_SECURE, SECURE_MTU);
 	routes();
 	return 0;
 }
@@ -188,7 +191,17 @@ static bool read_ip(const uint8_t *p, size_t size, struct abi_addr *src, struct 
 
 static bool vni_is_of(uint32_t vni, uint32_t vrf)
 {
+	if (vrf == VNI_GOLD)
+		return vni == VNI_GOLD || vni == VNI_SAFE;
 	return vrf == VNI_RED ? vni >= VNI_RED && vni <= VNI_BARE : vni == VNI_BLUE || vni == VNI_BLUE_WEB;
+}
+
+/* Is what this tenant sends to a node encrypted? */
+static bool is_encrypted(uint32_t vrf, const struct abi_addr *node)
+{
+	struct abi_addr near = addr_of(FOREIGN);
+
+	return vrf == VNI_GOLD && memcmp(node, &near, sizeof(near)) != 0;
 }
 
 static bool is_node(const struct abi_addr *a)
@@ -258,10 +271,12 @@ static void check_exit(const struct view *v, uint32_t ifindex, const uint8_t *p,
 			check_sender(v->from, p, size);
 		return;
 	}
-	if (ifindex == IF_UNDERLAY) {
+	if (ifindex == IF_UNDERLAY || ifindex == IF_SECURE) {
 		inner = read_outer(p, size, &src, &dst, &vni);
 		if (!inner)
 			violated("something that is no tunnel packet went to the underlay");
+		if (is_encrypted(v->vrf, &dst) != (ifindex == IF_SECURE))
+			violated("what is to be encrypted went to the underlay, or the other way round");
 		if (!is_node(&dst))
 			violated("a tunnel packet to an address that no next hop has");
 		if (!vni_is_of(vni, v->vrf))
@@ -313,7 +328,7 @@ static bool read_member(const uint8_t *p, size_t size, struct view *v)
 	if (!read_outer(p, size, &k.source, &dst, &k.vni))
 		return false;
 	m = host_map_get(host_map_find("members"), &k);
-	if (!m)
+	if (!m || (is_encrypted(m->vrf, &k.source) && !v->decrypted))
 		return false;
 	v->vni = k.vni;
 	v->vrf = m->vrf;
@@ -325,7 +340,7 @@ static bool read_native(const uint8_t *p, size_t size, struct view *v)
 {
 	struct abi_addr src, dst;
 
-	if (!read_ip(p, size, &src, &dst) || !is_routed(&src))
+	if (v->decrypted || !read_ip(p, size, &src, &dst) || !is_routed(&src))
 		return false;
 	for (enum endpoint_id e = GREEN1; e <= GREEN2; e++) {
 		struct abi_addr own4 = addr_of(endpoints[e].ip4), own6 = addr_of(endpoints[e].ip6);
@@ -398,6 +413,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		v.vrf = v.from->vrf;
 		in.ifindex = v.from->ifindex;
 		in.mark = data[1] & 0x80 ? ABI_MARK : 0;
+	} else if (data[1] & 1) {
+		v.decrypted = true;
+		in.ifindex = IF_SECURE;
 	}
 	in.size = size - HEAD;
 	memcpy(frame, data + HEAD, in.size);

@@ -33,6 +33,7 @@ enum host_program {
 void host_init(void);
 /* The MAC of a device: what comes there for another is not for this node.  All frames are for a device without one. */
 void host_device(uint32_t ifindex, const uint8_t mac[6]);
+void host_device_mtu(uint32_t ifindex, uint32_t mtu); /* what bpf_check_mtu says of it; 0: it is gone, as the others are */
 void host_set_decap_flags(bool have); /* writes the program's read-only constant, as the loader does */
 
 /* ---- map.c ---- */

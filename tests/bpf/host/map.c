@@ -64,7 +64,7 @@ void host_map_register(void *decl, const char *name, uint32_t type, size_t key_s
 				.value_room = round8(value_size),
 				.max = max_elements };
 	if (is_array(m)) {
-		if (m->max > ARRAY_MAX)
+		if (type == BPF_MAP_TYPE_ARRAY && m->max > ARRAY_MAX)
 			m->max = ARRAY_MAX;
 		m->array = calloc(m->max, m->value_room);
 		assert(m->array);

@@ -156,6 +156,29 @@ long bpf_fib_lookup(void *ctx, struct bpf_fib_lookup *params, int plen, __u32 fl
 	return 0;
 }
 
+#define DEVICES_MAX 64
+
+static uint32_t mtus[DEVICES_MAX];
+
+void host_device_mtu(uint32_t ifindex, uint32_t mtu)
+{
+	assert(ifindex < DEVICES_MAX);
+	mtus[ifindex] = mtu;
+}
+
+long bpf_check_mtu(void *ctx, __u32 ifindex, __u32 *mtu_len, __s32 len_diff, __u64 flags)
+{
+	uint32_t size = *mtu_len ? *mtu_len + ETH_HLEN : skb_of(ctx)->ctx.len, mtu;
+
+	if (flags & ~(uint64_t)BPF_MTU_CHK_SEGS || (flags && (len_diff || *mtu_len)))
+		return -EINVAL;
+	if (ifindex >= DEVICES_MAX || !mtus[ifindex])
+		return -ENODEV;
+	mtu = *mtu_len = mtus[ifindex];
+	return size + (uint32_t)len_diff <= mtu + ETH_HLEN || skb_of(ctx)->ctx.gso_size ? BPF_MTU_CHK_RET_SUCCESS :
+											   BPF_MTU_CHK_RET_FRAG_NEEDED;
+}
+
 /* ---- checksums and hashes ---- */
 
 __u32 bpf_get_hash_recalc(struct __sk_buff *ctx)
