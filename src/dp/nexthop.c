@@ -43,7 +43,7 @@ static void encode(const struct fwd_nexthop *n, struct abi_nexthop *out)
 	}
 	out->type = n->type == FWD_NEXTHOP_NATIVE ? NEXTHOP_NATIVE : NEXTHOP_TUNNEL;
 	out->encap = (uint8_t)n->encap;
-	out->flags = n->foreign ? NEXTHOP_FOREIGN : 0;
+	out->flags = (n->foreign ? NEXTHOP_FOREIGN : 0) | (n->secure ? NEXTHOP_SECURE : 0);
 	memcpy(out->router_mac, n->router_mac.bytes, sizeof(out->router_mac));
 	memcpy(&out->remote, &n->remote, sizeof(out->remote));
 	memcpy(&out->local, &n->local, sizeof(out->local));
@@ -64,6 +64,7 @@ static void decode(const struct abi_nexthop *v, struct fwd *out)
 	out->nexthop.type = v->type == NEXTHOP_NATIVE ? FWD_NEXTHOP_NATIVE : FWD_NEXTHOP_TUNNEL;
 	out->nexthop.encap = v->encap;
 	out->nexthop.foreign = v->flags & NEXTHOP_FOREIGN;
+	out->nexthop.secure = v->flags & NEXTHOP_SECURE;
 	memcpy(out->nexthop.router_mac.bytes, v->router_mac, sizeof(v->router_mac));
 	memcpy(&out->nexthop.remote, &v->remote, sizeof(v->remote));
 	memcpy(&out->nexthop.local, &v->local, sizeof(v->local));

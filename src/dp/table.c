@@ -41,7 +41,7 @@ static void member_value(const struct fwd *f, uint32_t nexthop, void *out)
 
 	v->vrf = f->member.vrf;
 	v->flags = (f->member.l3 ? MEMBER_L3 : 0) | (f->member.flood ? MEMBER_FLOOD : 0) |
-		   (f->member.foreign ? MEMBER_FOREIGN : 0);
+		   (f->member.foreign ? MEMBER_FOREIGN : 0) | (f->member.secure ? MEMBER_SECURE : 0);
 }
 
 static void member_decode(const void *k, const void *v, uint64_t owner, struct fwd *out)
@@ -56,6 +56,7 @@ static void member_decode(const void *k, const void *v, uint64_t owner, struct f
 	out->member.l3 = value->flags & MEMBER_L3;
 	out->member.flood = value->flags & MEMBER_FLOOD;
 	out->member.foreign = value->flags & MEMBER_FOREIGN;
+	out->member.secure = value->flags & MEMBER_SECURE;
 }
 
 /* ---- prefixes ---------------------------------------------------------------------------------------------------- */

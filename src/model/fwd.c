@@ -52,8 +52,9 @@ static bool nexthop_equal(const struct fwd *a, const struct fwd *b)
 		return false;
 	if (x->type == FWD_NEXTHOP_PORT)
 		return x->ifindex == y->ifindex && x->peer == y->peer;
-	return x->encap == y->encap && x->foreign == y->foreign && mac_equal(&x->router_mac, &y->router_mac) &&
-	       addr_equal(&x->remote, &y->remote) && addr_equal(&x->local, &y->local);
+	return x->encap == y->encap && x->foreign == y->foreign && x->secure == y->secure &&
+	       mac_equal(&x->router_mac, &y->router_mac) && addr_equal(&x->remote, &y->remote) &&
+	       addr_equal(&x->local, &y->local);
 }
 
 static void nexthop_format(const struct fwd *f, char *out, size_t size)
@@ -67,9 +68,9 @@ static void nexthop_format(const struct fwd *f, char *out, size_t size)
 	else if (n->type == FWD_NEXTHOP_NATIVE)
 		snprintf(out, size, "%016" PRIx64 " native %s mtu %u", n->owner, addr_format(&n->remote, remote), n->mtu);
 	else
-		snprintf(out, size, "%016" PRIx64 " tunnel %s from %s%s router %s mtu %u", n->owner,
+		snprintf(out, size, "%016" PRIx64 " tunnel %s from %s%s%s router %s mtu %u", n->owner,
 			 addr_format(&n->remote, remote), addr_format(&n->local, local), n->foreign ? " foreign" : "",
-			 mac_format(&n->router_mac, mac), n->mtu);
+			 n->secure ? " secure" : "", mac_format(&n->router_mac, mac), n->mtu);
 }
 
 static bool member_same(const struct fwd *a, const struct fwd *b)
@@ -82,7 +83,8 @@ static bool member_equal(const struct fwd *a, const struct fwd *b)
 {
 	const struct fwd_member *x = &a->member, *y = &b->member;
 
-	return x->vrf == y->vrf && x->l3 == y->l3 && x->flood == y->flood && x->foreign == y->foreign;
+	return x->vrf == y->vrf && x->l3 == y->l3 && x->flood == y->flood && x->foreign == y->foreign &&
+	       x->secure == y->secure;
 }
 
 static void member_format(const struct fwd *f, char *out, size_t size)
@@ -90,8 +92,8 @@ static void member_format(const struct fwd *f, char *out, size_t size)
 	const struct fwd_member *m = &f->member;
 	char source[ADDR_TEXT_SIZE];
 
-	snprintf(out, size, "%s vni %u vrf %u%s%s%s", addr_format(&m->source, source), m->vni, m->vrf,
-		 m->l3 ? " l3" : "", m->flood ? " flood" : "", m->foreign ? " foreign" : "");
+	snprintf(out, size, "%s vni %u vrf %u%s%s%s%s", addr_format(&m->source, source), m->vni, m->vrf,
+		 m->l3 ? " l3" : "", m->flood ? " flood" : "", m->foreign ? " foreign" : "", m->secure ? " secure" : "");
 }
 
 static bool prefix_same(const struct fwd *a, const struct fwd *b)
@@ -233,6 +235,22 @@ const char *fwd_format(const struct fwd *f, char *out, size_t size)
 	if (used < size)
 		kinds[f->kind].format(f, out + used, size - used);
 	return out;
+}
+
+/* ---- MTU ---- */
+
+#define MTU_MIN 68u /* RFC 791 3.2: every internet module forwards that much */
+
+uint32_t fwd_tunnel_mtu(uint32_t path_mtu, bool v4, bool secure)
+{
+	uint32_t vxlan = FWD_OVERHEAD_VXLAN(v4), around = secure ? FWD_OVERHEAD_SECURE(v4) : 0, room;
+
+	if (path_mtu < vxlan + around)
+		return MTU_MIN;
+	room = path_mtu - around;
+	if (secure)
+		room -= room % FWD_SECURE_UNIT;
+	return room < vxlan + MTU_MIN ? MTU_MIN : room - vxlan;
 }
 
 /* ---- owners ---- */

@@ -61,6 +61,7 @@ struct fwd_nexthop {
 	/* tunnel, native */
 	enum fwd_encap encap;
 	bool foreign; /* bridges only */
+	bool secure;  /* tunnel: encrypted, or not at all */
 	struct mac router_mac;
 	struct addr remote, local;
 	/* all */
@@ -75,6 +76,7 @@ struct fwd_member {
 	bool l3;      /* the VNI is a tenant's */
 	bool flood;   /* unknown unicast floods */
 	bool foreign; /* the gateway answers for this member too */
+	bool secure;  /* only what was decrypted is taken from it */
 };
 
 struct fwd_prefix {
@@ -142,6 +144,17 @@ bool fwd_equal(const struct fwd *a, const struct fwd *b);
 const char *fwd_kind_name(enum fwd_kind k);
 /* One line for people: "host red 10.0.1.12 via tunnel 198.51.100.21 mac 02:.." Truncates; returns out. */
 const char *fwd_format(const struct fwd *f, char *out, size_t size);
+
+/*
+ * Bytes of headers around an inner layer-3 packet: VXLAN's, from its Ethernet header to the outer IP header; and where it
+ * is encrypted those around that (data header, tag, UDP, IP), by the family of the underlay.
+ */
+#define FWD_OVERHEAD_VXLAN(v4) (14u + 8u + 8u + ((v4) ? 20u : 40u))
+#define FWD_OVERHEAD_SECURE(v4) (16u + 16u + 8u + ((v4) ? 20u : 40u))
+#define FWD_SECURE_UNIT 16u /* what is encrypted is made longer to a multiple of it */
+
+/* Largest inner layer-3 packet that a tunnel takes over a path of that MTU; at least 68 (RFC 791 3.2). */
+uint32_t fwd_tunnel_mtu(uint32_t path_mtu, bool v4, bool secure);
 
 uint64_t fwd_owner_port(const char *port_name);
 /* One per network and remote node, so that a change of the network's encapsulation is one write per node. */

@@ -42,6 +42,15 @@ struct item {
 	TAILQ_ENTRY(item) dirty_link;
 };
 
+/*
+ * What the configuration says of encryption (secure.c), and what it said before the change that is just being eased: of a
+ * node a bit for each kind of network and tenant, of those their kind.
+ */
+struct eased {
+	uint16_t now, before;
+	bool known;
+};
+
 struct node {
 	char *name;
 	uint64_t seen; /* the last load that had it; likewise below */
@@ -50,6 +59,7 @@ struct node {
 	uint32_t mtu; /* 0 = not configured */
 	bool foreign, lists_networks;
 	bool unlisted; /* not of the file: known by its address, for as long as it has offers */
+	struct eased secure;
 	struct mac router_mac;
 	LIST_HEAD(node_presences, presence) presences;
 	LIST_HEAD(node_edges, edge) edges;
@@ -62,6 +72,7 @@ struct tenant {
 	uint64_t seen;
 	uint32_t vni;
 	struct vrf *vrf; /* learn's; or NULL; likewise of a network */
+	struct eased secure;
 	size_t n_networks;
 	size_t n_routed_here; /* routed networks with a port of this node */
 	LIST_HEAD(tenant_networks, network) networks;
@@ -82,6 +93,7 @@ struct network {
 	size_t n_gateways;
 	bool flood;
 	bool native;        /* without encapsulation */
+	struct eased secure;
 	size_t n_here;      /* ports of this node */
 	bool routed_here;   /* counted in tenant->n_routed_here */
 	LIST_HEAD(network_ports, port) ports;
@@ -157,6 +169,8 @@ struct rib {
 	LIST_HEAD(unlisted_nodes, node) unlisted;
 	bool remapped; /* an address went from one node to another, which offers may have to follow */
 	struct node *self;
+	struct eased strangers; /* of a node that is unlisted */
+	bool easing;
 	uint64_t load; /* number of loads */
 	uint16_t icmp_limit; /* of the fabric */
 	TAILQ_HEAD(item_dirty, item) dirty;
@@ -201,6 +215,14 @@ bool node_is_reachable(const struct rib *rib, const struct node *to); /* at that
 
 void resolve(struct rib *rib, struct item *item);
 void claim(struct rib *rib, struct item *item, enum route_source source, const char *origin, const struct fwd *f);
+
+/* secure.c: each touches what is another by it. */
+void secure_load(struct rib *rib, const struct config *c, const struct config_node *self); /* after the nodes were put */
+void secure_put_network(struct rib *rib, struct network *n, const struct config_network *c);
+void secure_put_tenant(struct rib *rib, struct tenant *t, const struct config_tenant *c);
+/* Is that kind sent to the node encrypted; is it taken from it only so? */
+bool secure_out(const struct node *node, const struct eased *kind);
+bool secure_in(const struct node *node, const struct eased *kind);
 
 /* rib.c: the node that a VTEP address is of, one of its own when it is none of the file's.  NULL: out of memory. */
 struct node *node_at(struct rib *rib, const struct addr *vtep);

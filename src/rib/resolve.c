@@ -10,11 +10,6 @@
 #include "rib/state.h"
 
 #define PATH_MTU_DEFAULT 1500u
-#define MTU_MIN 68u /* RFC 791 3.2: every internet module forwards that much */
-
-/* outer IP + UDP 8 + VXLAN 8 + inner Ethernet 14 */
-#define OVERHEAD4 (20u + 8u + 8u + 14u)
-#define OVERHEAD6 (40u + 8u + 8u + 14u)
 
 static const struct addr *own_address(const struct node *self, bool v4)
 {
@@ -67,13 +62,6 @@ bool node_is_reachable(const struct rib *rib, const struct node *to)
 	remote = node_path(rib, to, &local, &mtu);
 	path = remote ? hmap_get(&rib->paths, remote) : NULL;
 	return remote && (!path || !path->known || path->reachable);
-}
-
-static uint32_t tunnel_mtu(uint32_t path_mtu, bool v4)
-{
-	uint32_t overhead = v4 ? OVERHEAD4 : OVERHEAD6;
-
-	return path_mtu < overhead + MTU_MIN ? MTU_MIN : path_mtu - overhead;
 }
 
 void claim(struct rib *rib, struct item *item, enum route_source source, const char *origin, const struct fwd *f)
@@ -132,9 +120,10 @@ static void claim_tunnel(struct rib *rib, struct item *item, const struct node *
 		return;
 	f.nexthop.type = native ? FWD_NEXTHOP_NATIVE : FWD_NEXTHOP_TUNNEL;
 	f.nexthop.encap = native ? FWD_ENCAP_NONE : FWD_ENCAP_VXLAN;
+	f.nexthop.secure &= !native; /* a file that asks for it is refused */
 	f.nexthop.remote = *remote;
 	f.nexthop.local = *local;
-	f.nexthop.mtu = native ? mtu : tunnel_mtu(mtu, addr_is_v4(remote));
+	f.nexthop.mtu = native ? mtu : fwd_tunnel_mtu(mtu, addr_is_v4(remote), f.nexthop.secure);
 	claim(rib, item, ROUTE_SOURCE_CONFIG, node->name, &f);
 }
 
@@ -156,6 +145,13 @@ static const struct edge *announced_edge(const struct rib *rib, const struct pre
 	return found;
 }
 
+/* Its next hop is that of routed traffic too, which is the tenant's. */
+static bool presence_is_secure(const struct presence *p)
+{
+	return secure_out(p->node, &p->network->secure) ||
+	       (network_is_routed(p->network) && secure_out(p->node, &p->network->tenant->secure));
+}
+
 static void resolve_presence(struct rib *rib, struct item *item)
 {
 	struct presence *p = (struct presence *)item;
@@ -173,7 +169,8 @@ static void resolve_presence(struct rib *rib, struct item *item)
 	 * in this very network: that node must take its answers.
 	 */
 	if (l2_here || (in_scope && n->mode == CONFIG_MODE_L2 && foreign)) {
-		struct fwd_member m = {.vni = n->vni, .vrf = n->tenant->vni, .flood = n->flood, .foreign = foreign};
+		struct fwd_member m = {.vni = n->vni, .vrf = n->tenant->vni, .flood = n->flood, .foreign = foreign,
+				       .secure = secure_in(p->node, &n->secure)};
 
 		claim_members(rib, item, p->node->name, p->node, &m);
 	}
@@ -181,6 +178,7 @@ static void resolve_presence(struct rib *rib, struct item *item)
 		claim_tunnel(rib, item, p->node, n->native,
 			     (struct fwd_nexthop){.owner = p->owner,
 						  .foreign = foreign,
+						  .secure = presence_is_secure(p),
 						  .router_mac = routing ? routing->key.router_mac : p->node->router_mac});
 	if (l2_here && (p->n_ports > 0 || p->listed) && node_path(rib, p->node, &local, &mtu)) {
 		struct fwd f = {.kind = FWD_FLOOD, .flood = {.vni = n->vni, .nexthop = p->owner}};
@@ -196,7 +194,8 @@ static void resolve_presence(struct rib *rib, struct item *item)
 static void resolve_edge(struct rib *rib, struct item *item)
 {
 	struct edge *e = (struct edge *)item;
-	struct fwd_member m = {.vni = e->tenant->vni, .vrf = e->tenant->vni, .l3 = true};
+	struct fwd_member m = {.vni = e->tenant->vni, .vrf = e->tenant->vni, .l3 = true,
+			       .secure = secure_in(e->node, &e->tenant->secure)};
 	bool native = tenant_is_native(e->tenant);
 
 	if (e->node == rib->self)
@@ -205,7 +204,8 @@ static void resolve_edge(struct rib *rib, struct item *item)
 		claim_members(rib, item, e->node->name, e->node, &m);
 	if (e->n_offers > 0)
 		claim_tunnel(rib, item, e->node, native,
-			     (struct fwd_nexthop){.owner = e->owner, .router_mac = e->key.router_mac});
+			     (struct fwd_nexthop){.owner = e->owner, .router_mac = e->key.router_mac,
+						  .secure = secure_out(e->node, &e->tenant->secure)});
 }
 
 static void claim_hosts(struct rib *rib, struct port *p, enum route_source source, uint64_t nexthop)

@@ -193,6 +193,7 @@ static void node_rename(struct rib *rib, struct node *n)
 static void node_make_unlisted(struct rib *rib, struct node *n)
 {
 	n->unlisted = n->foreign = true;
+	n->secure = rib->strangers;
 	LIST_INSERT_HEAD(&rib->unlisted, n, of_unlisted);
 }
 
@@ -352,6 +353,7 @@ static struct tenant *tenant_put(struct rib *rib, const struct config_tenant *c)
 		LIST_INIT(&t->edges);
 	}
 	t->seen = rib->load;
+	secure_put_tenant(rib, t, c);
 	if (t->vni != c->vni) {
 		learn_forget_tenant(t);
 		t->vni = c->vni;
@@ -386,6 +388,7 @@ static void network_put(struct rib *rib, struct tenant *t, const struct config_n
 	if (n->native != native)
 		tenant_touch(rib, t); /* what neighbors say of it is held in another way */
 	n->native = native;
+	secure_put_network(rib, n, c);
 	changed |= array_set(rib, (void **)&n->subnets, &n->n_subnets, c->subnets, c->n_subnets, sizeof(*c->subnets));
 	changed |=
 		array_set(rib, (void **)&n->gateways, &n->n_gateways, c->gateways, c->n_gateways, sizeof(*c->gateways));
@@ -517,6 +520,7 @@ void rib_load(struct rib *rib, const struct config *config, const struct config_
 	for (size_t i = 0; i < config->n_nodes; i++)
 		node_put(rib, &config->nodes[i]);
 	rib->self = hmap_get(&rib->nodes, self->name);
+	secure_load(rib, config, self);
 	for (size_t i = 0; i < config->n_tenants; i++) {
 		struct tenant *t = tenant_put(rib, &config->tenants[i]);
 

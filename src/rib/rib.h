@@ -40,6 +40,13 @@ void rib_free(struct rib *rib); /* NULL allowed */
  */
 void rib_load(struct rib *rib, const struct config *config, const struct config_node *self);
 
+/*
+ * Loads while this is on do not change at once what is encrypted, as other nodes learn of it earlier or later: what was or
+ * is to be encrypted is sent so, and clear text is taken from whom it was or is to be.  Off: what was loaded last holds, and
+ * every load at once.  So for a change that loses nothing: on, load, commit; and off, commit when all nodes have it.
+ */
+void rib_ease(struct rib *rib, bool on);
+
 /* One port of the configuration, new or changed; its node and network were loaded before. */
 void rib_port_put(struct rib *rib, const struct config_port *port);
 void rib_port_remove(struct rib *rib, const char *port_name); /* unknown names are ignored */

@@ -105,6 +105,51 @@ static void a_prefix_is_a_subnet_or_leads_to_a_router(void **state)
 	assert_int_equal(datapath_audit(w->dp, SIZE_MAX), 0);
 }
 
+/* What stands in the kernel, and what a reader makes of it. */
+static void expect_encryption(const struct world *w, bool on)
+{
+	struct fwd tunnel = a_tunnel(TUNNEL_OWNER, "198.51.100.21", "192.0.2.11"), member = a_member("198.51.100.21"), got;
+	struct abi_member_key key = {.vni = member.member.vni, .encap = ENCAP_VXLAN};
+	uint32_t id = id_of(w, TUNNEL_OWNER);
+	int nexthops = pinned(w, PIN("nexthops")), members = pinned(w, PIN("members"));
+	struct datapath *reader = open_it(w, true);
+	struct abi_nexthop hop;
+	struct abi_member value;
+
+	memcpy(&key.source, &member.member.source, sizeof(key.source));
+	assert_int_equal(bpf_map_lookup_elem(nexthops, &id, &hop), 0);
+	assert_int_equal(bpf_map_lookup_elem(members, &key, &value), 0);
+	close(nexthops);
+	close(members);
+	assert_int_equal(hop.flags, on ? NEXTHOP_SECURE : 0);
+	assert_int_equal(value.flags, MEMBER_FOREIGN | (on ? MEMBER_SECURE : 0));
+	assert_true(table_get(reader, &tunnel, &got));
+	assert_int_equal(got.nexthop.secure, on);
+	assert_true(table_get(reader, &member, &got));
+	assert_int_equal(got.member.secure, on);
+	datapath_close(reader);
+}
+
+/* Nothing else is touched: who points at the next hop still does. */
+static void encryption_is_one_write_each(void **state)
+{
+	struct world *w = *state;
+	struct fwd tunnel = a_tunnel(TUNNEL_OWNER, "198.51.100.21", "192.0.2.11"), member = a_member("198.51.100.21");
+
+	load_full(w);
+	for (int on = 0; on < 4; on++) {
+		tunnel.nexthop.secure = member.member.secure = on & 1;
+		assert_int_equal(table_put(w->dp, &member), on > 0);
+		assert_int_equal(table_put(w->dp, &tunnel), on > 0);
+		expect_encryption(w, on & 1);
+		assert_int_equal(datapath_audit(w->dp, SIZE_MAX), 0);
+	}
+	close_it(w); /* the next daemon finds it */
+	w->dp = open_it(w, false);
+	assert_int_equal(table_put(w->dp, &tunnel), 0);
+	assert_int_equal(table_put(w->dp, &member), 0);
+}
+
 static void an_unknown_next_hop_is_refused(void **state)
 {
 	struct world *w = *state;
@@ -411,6 +456,7 @@ int main(void)
 		DP_TEST(a_changed_value_is_written_once),
 		DP_TEST(a_next_hop_is_free_when_nothing_points_at_it),
 		DP_TEST(a_prefix_is_a_subnet_or_leads_to_a_router),
+		DP_TEST(encryption_is_one_write_each),
 		DP_TEST(an_unknown_next_hop_is_refused),
 		DP_TEST(a_next_hop_in_use_is_not_removed),
 		DP_TEST(a_waiting_port_keeps_its_number),

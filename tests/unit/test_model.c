@@ -192,10 +192,21 @@ static const struct {
 	 {.kind = FWD_NEXTHOP,
 	  .nexthop = {.owner = 1, .type = FWD_NEXTHOP_TUNNEL, .encap = FWD_ENCAP_VXLAN, .mtu = 1450, .foreign = true}},
 	 .text = "nexthop 0000000000000001 tunnel :: from :: router 00:00:00:00:00:00 mtu 1450"},
+	{{.kind = FWD_NEXTHOP,
+	  .nexthop = {.owner = 1, .type = FWD_NEXTHOP_TUNNEL, .encap = FWD_ENCAP_VXLAN, .mtu = 1390, .secure = true}},
+	 {.kind = FWD_NEXTHOP,
+	  .nexthop = {.owner = 3, .type = FWD_NEXTHOP_TUNNEL, .encap = FWD_ENCAP_VXLAN, .mtu = 1390, .secure = true}},
+	 {.kind = FWD_NEXTHOP,
+	  .nexthop = {.owner = 1, .type = FWD_NEXTHOP_TUNNEL, .encap = FWD_ENCAP_VXLAN, .mtu = 1390}},
+	 .text = "nexthop 0000000000000001 tunnel :: from :: secure router 00:00:00:00:00:00 mtu 1390"},
 	{{.kind = FWD_MEMBER, .member = {.vni = 5, .encap = FWD_ENCAP_VXLAN, .vrf = 4}},
 	 {.kind = FWD_MEMBER, .member = {.vni = 6, .encap = FWD_ENCAP_VXLAN, .vrf = 4}},
 	 {.kind = FWD_MEMBER, .member = {.vni = 5, .encap = FWD_ENCAP_VXLAN, .vrf = 4, .flood = true}},
 	 .text = "member :: vni 5 vrf 4"},
+	{{.kind = FWD_MEMBER, .member = {.vni = 5, .encap = FWD_ENCAP_VXLAN, .vrf = 4, .secure = true}},
+	 {.kind = FWD_MEMBER, .member = {.vni = 6, .encap = FWD_ENCAP_VXLAN, .vrf = 4, .secure = true}},
+	 {.kind = FWD_MEMBER, .member = {.vni = 5, .encap = FWD_ENCAP_VXLAN, .vrf = 4}},
+	 .text = "member :: vni 5 vrf 4 secure"},
 	{{.kind = FWD_PREFIX, .prefix = {.vrf = 4, .prefix = {.length = 64}, .vni = 5}},
 	 {.kind = FWD_PREFIX, .prefix = {.vrf = 4, .prefix = {.length = 65}, .vni = 5}},
 	 {.kind = FWD_PREFIX, .prefix = {.vrf = 4, .prefix = {.length = 64}, .vni = 6}},
@@ -371,6 +382,31 @@ static void site_pair_has_its_preshared_key_or_that_of_the_fabric(void **state)
 	hmap_fini(&f.config.pair_by_sites);
 }
 
+/* Each layer around the inner packet in its place; what is encrypted is a multiple of 16 long. */
+static void tunnel_mtu_leaves_room_for_every_header(void **state)
+{
+	static const struct {
+		uint32_t path;
+		bool v4, secure;
+		uint32_t mtu;
+	} paths[] = {
+		{1500, true, false, 1450}, {1500, false, false, 1430}, {1500, true, true, 1390}, {1500, false, true, 1338},
+		{9000, true, true, 8878},  {1499, true, true, 1374},   {1280, false, true, 1130}, {130, true, false, 80},
+		{117, true, false, 68},	   {60, true, true, 68},       {0, false, true, 68},	  {0, true, false, 68},
+	};
+
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
+		assert_int_equal(fwd_tunnel_mtu(paths[i].path, paths[i].v4, paths[i].secure), paths[i].mtu);
+	for (uint32_t path = 400; path < 9100; path++)
+		for (int v4 = 0; v4 < 2; v4++) {
+			uint32_t payload = fwd_tunnel_mtu(path, v4, true) + FWD_OVERHEAD_VXLAN(v4);
+			uint32_t padded = (payload + 15) / 16 * 16;
+
+			assert_true(padded + FWD_OVERHEAD_SECURE(v4) <= path);
+			assert_true(padded + 16 + FWD_OVERHEAD_SECURE(v4) > path); /* and none is left */
+		}
+}
+
 static void enumerations_have_names(void **state)
 {
 	assert_string_equal(route_source_name(ROUTE_SOURCE_LOCAL), "local");
@@ -399,6 +435,7 @@ int main(void)
 		cmocka_unit_test(network_goes_before_site_pair_and_that_before_fabric),
 		cmocka_unit_test(tenant_is_encrypted_when_one_of_its_networks_is),
 		cmocka_unit_test(site_pair_has_its_preshared_key_or_that_of_the_fabric),
+		cmocka_unit_test(tunnel_mtu_leaves_room_for_every_header),
 		cmocka_unit_test(enumerations_have_names),
 	};
 

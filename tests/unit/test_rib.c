@@ -28,22 +28,25 @@
 struct knobs {
 	struct {
 		bool there, foreign, lists[N_TENANTS * N_NETWORKS];
-		int address, families;
+		int address, families, site;
 		uint32_t mtu;
 	} nodes[N_NODES];
 	struct { bool there; uint32_t vni; } tenants[N_TENANTS];
 	struct {
 		bool there, flood, native, subnet, gateway4, gateway6;
+		unsigned encryption; /* 0: says nothing itself, else the word + 1 */
 		enum config_mode mode;
 		uint32_t vni;
 	} networks[N_TENANTS * N_NETWORKS];
 	struct { bool there; int node, network, address, mac; int n_addresses; uint32_t storm; } ports[N_PORTS];
 	uint16_t icmp;
+	enum config_encryption encryption;
 	struct rib_link links[N_PORTS];
 };
 
 struct fabric {
 	struct config config;
+	struct config_site sites[2];
 	struct config_node nodes[N_NODES];
 	struct addr underlay[N_NODES][2];
 	struct config_network *lists[N_NODES][N_TENANTS * N_NETWORKS];
@@ -86,6 +89,7 @@ static void build_node(struct fabric *f, const struct knobs *k, int i, struct co
 
 	*n = (struct config_node){.name = name_of(f, 0, i, "n%d", i),
 				  .underlay = f->underlay[i],
+				  .site = &f->sites[k->nodes[i].site],
 				  .foreign = k->nodes[i].foreign,
 				  .mtu = k->nodes[i].mtu,
 				  .networks = f->lists[i]};
@@ -106,6 +110,8 @@ static void build_network(struct fabric *f, const struct knobs *k, int t, int i,
 				     .flood = k->networks[at].flood,
 				     .encap = k->networks[at].native && k->networks[at].mode == CONFIG_MODE_L3 ?
 						      CONFIG_ENCAP_NONE : CONFIG_ENCAP_VXLAN,
+				     .encryption_own = k->networks[at].encryption > 0,
+				     .encryption = k->networks[at].encryption > 0 ? k->networks[at].encryption - 1 : 0,
 				     .vni = k->networks[at].mode == CONFIG_MODE_L2 ? k->networks[at].vni : 0,
 				     .subnets = f->subnets[t][i],
 				     .gateways = f->gateways[t][i]};
@@ -125,7 +131,8 @@ static void build(struct fabric *f, const struct knobs *k)
 	struct config_node *nodes[N_NODES] = {};
 
 	memset(f, 0, sizeof(*f));
-	f->config = (struct config){.nodes = f->nodes, .tenants = f->tenants, .ports = f->ports, .icmp_limit = k->icmp};
+	f->config = (struct config){.nodes = f->nodes, .tenants = f->tenants, .ports = f->ports, .icmp_limit = k->icmp,
+				    .encryption = k->encryption};
 	for (int i = 0; i < N_NODES; i++)
 		if (k->nodes[i].there)
 			build_node(f, k, i, nodes[i] = &f->nodes[f->config.n_nodes++]);
@@ -141,6 +148,10 @@ static void build(struct fabric *f, const struct knobs *k)
 				continue;
 			n = &f->networks[t][f->tenants[t].n_networks++];
 			build_network(f, k, t, i, n);
+			if (!n->encryption_own)
+				f->tenants[t].encryption_inherited = true;
+			else if (n->encryption > f->tenants[t].encryption_own)
+				f->tenants[t].encryption_own = n->encryption;
 			networks[t * N_NETWORKS + i] = n;
 		}
 		f->config.n_tenants = (size_t)++to;
@@ -284,6 +295,13 @@ static bool on_lan(const struct fabric *f, const struct config_node *node, const
 	return has_port(f, node, network) || lists(node, network);
 }
 
+static uint32_t tunnel_mtu(uint32_t path, bool v4, bool secure)
+{
+	uint32_t outer = path - (v4 ? 60 : 80); /* the longest multiple of 16 that is not longer */
+
+	return secure ? outer / 16 * 16 - (v4 ? 50 : 70) : path - (v4 ? 50 : 70);
+}
+
 static void expect_members(struct set *s, const struct config_node *node, struct fwd_member m)
 {
 	for (size_t i = 0; i < node->n_underlay; i++) {
@@ -315,6 +333,8 @@ static void expect_network(struct set *s, const struct fabric *f, const struct c
 		const struct config_node *node = &f->nodes[i];
 		uint64_t owner = fwd_owner_tunnel(n->full_name, node->name);
 		const struct addr *local, *remote = config_path(self, node, &local);
+		bool secure = config_encrypts(&f->config, n, self, node),
+		     sent_so = secure || (routed(n) && config_encrypts_tenant(&f->config, n->tenant, self, node));
 		uint32_t mtu = node->mtu == 0				 ? self->mtu
 			       : self->mtu == 0 || node->mtu < self->mtu ? node->mtu
 									 : self->mtu;
@@ -324,14 +344,17 @@ static void expect_network(struct set *s, const struct fabric *f, const struct c
 		if (l2 && (here || node->foreign))
 			expect_members(s, node,
 				       (struct fwd_member){
-					       .vni = vni, .vrf = vrf, .flood = n->flood, .foreign = node->foreign});
+					       .vni = vni, .vrf = vrf, .flood = n->flood, .foreign = node->foreign,
+					       .secure = secure});
 		if (remote && ((here && l2) || has_port(f, node, n))) {
 			struct fwd_nexthop h = {.owner = owner, .type = FWD_NEXTHOP_TUNNEL, .encap = FWD_ENCAP_VXLAN,
-						.foreign = node->foreign, .remote = *remote, .local = *local};
+						.foreign = node->foreign, .secure = sent_so, .remote = *remote,
+						.local = *local};
 
 			config_router_mac(node, &h.router_mac);
-			h.mtu = (mtu ? mtu : 1500) - (addr_is_v4(remote) ? 50 : 70);
+			h.mtu = tunnel_mtu(mtu ? mtu : 1500, addr_is_v4(remote), sent_so);
 			if (n->encap == CONFIG_ENCAP_NONE) {
+				h.secure = false;
 				h.type = FWD_NEXTHOP_NATIVE;
 				h.encap = FWD_ENCAP_NONE;
 				h.mtu = mtu ? mtu : 1500;
@@ -428,7 +451,9 @@ static void expect(struct set *s, const struct fabric *f, const struct knobs *k)
 		for (size_t i = 0; routes_for(f, self, tenant) && i < f->config.n_nodes; i++)
 			if (&f->nodes[i] != self && !f->nodes[i].foreign && routes_for(f, &f->nodes[i], tenant))
 				expect_members(s, &f->nodes[i],
-					       (struct fwd_member){.vni = tenant->vni, .vrf = tenant->vni, .l3 = true});
+					       (struct fwd_member){.vni = tenant->vni, .vrf = tenant->vni, .l3 = true,
+								   .secure = config_encrypts_tenant(&f->config, tenant, self,
+												    &f->nodes[i])});
 	}
 	for (size_t i = 0; i < f->config.n_ports; i++)
 		expect_port(s, f, self, &f->ports[i], &k->links[atoi(f->ports[i].name + 1)]);
@@ -481,7 +506,7 @@ static void knobs_turn(struct knobs *k)
 		 v = pick(N_TENANTS * N_NETWORKS);
 	unsigned n = 1 + pick(N_NODES - 1), m = 1 + pick(N_NODES - 1), t = pick(N_TENANTS);
 
-	switch (pick(30)) {
+	switch (pick(34)) {
 	case 0: case 1: case 2: case 3: k->ports[p].there ^= true; break;
 	case 4: k->ports[p].node = (int)pick(N_NODES); break;
 	case 5: k->ports[p].node = SELF; break;
@@ -508,6 +533,9 @@ static void knobs_turn(struct knobs *k)
 	case 26: k->ports[p].storm = pick(3); break;
 	case 27: k->icmp = (uint16_t)pick(3); break;
 	case 28: case 29: k->networks[w].native ^= true; break;
+	case 30: k->nodes[n].site ^= 1; break;
+	case 31: k->encryption = pick(CONFIG_ENCRYPTION_MAX); break;
+	case 32: case 33: k->networks[w].encryption = pick(1 + CONFIG_ENCRYPTION_MAX); break;
 	}
 	if (pick(3) == 0)
 		k->links[p] = (struct rib_link){.ifindex = pick(3) ? 100 + p : 0,
