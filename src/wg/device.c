@@ -85,6 +85,13 @@ struct peer *device_peer(const struct device *d, const uint8_t public_key[static
 	return hmap_get(&d->peers, public_key);
 }
 
+struct peer *device_any_peer(const struct device *d)
+{
+	size_t i = 0;
+
+	return hmap_next(&d->peers, &i);
+}
+
 /* 5.3 of the paper: what a handshake message has to bring before it is worth the work on it. */
 static bool handshake_is_admitted(struct device *d, const struct endpoint *from, const uint8_t *data, size_t size)
 {

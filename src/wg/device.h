@@ -56,6 +56,16 @@ struct device_ops {
 	 */
 	void (*deliver)(void *arg, struct peer *peer, struct packet *packets, size_t n);
 	void (*event)(void *arg, struct peer *peer, enum peer_event event);
+
+	/*
+	 * For owners that seal and open data in threads of their own, and tell the peer of it (peer_on_sent, peer_on_opened);
+	 * NULL, all three, for those who let peer_seal and device_receive do that.  A session is made before the first
+	 * message of it can come (-ENOMEM: it is given up), begins to be sent with (NULL: with none), and ends: then the
+	 * keypair is the owner's to free, when no thread is at it any more.
+	 */
+	int (*session_made)(void *arg, struct peer *peer, struct keypair *k);
+	void (*session_used)(void *arg, struct peer *peer, struct keypair *k);
+	void (*session_ended)(void *arg, struct peer *peer, struct keypair *k);
 };
 
 struct device_config {
@@ -70,6 +80,7 @@ void device_free(struct device *d); /* NULL allowed */
 
 const uint8_t *device_public_key(const struct device *d);
 struct peer *device_peer(const struct device *d, const uint8_t public_key[static NOISE_KEY_SIZE]); /* or NULL */
+struct peer *device_any_peer(const struct device *d); /* NULL: there is none left */
 
 /*
  * Datagrams that came from one place, one or (by UDP_GRO) many: runs of one session are opened together.  The bytes

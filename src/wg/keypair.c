@@ -3,6 +3,7 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,20 +51,26 @@ static uint64_t sent_of(const struct keypair *k)
 	return __atomic_load_n(&k->sent, __ATOMIC_RELAXED);
 }
 
+/* A thread's time may be of before the session, which another made. */
+static uint64_t age_ms(const struct keypair *k, uint64_t now_ms)
+{
+	return now_ms > k->born_ms ? now_ms - k->born_ms : 0;
+}
+
 bool keypair_is_usable(const struct keypair *k, uint64_t now_ms)
 {
-	return k && now_ms - k->born_ms < REJECT_AFTER_MS && sent_of(k) < REJECT_AFTER_MESSAGES;
+	return k && age_ms(k, now_ms) < REJECT_AFTER_MS && sent_of(k) < REJECT_AFTER_MESSAGES;
 }
 
 bool keypair_wants_next_sending(const struct keypair *k, uint64_t now_ms)
 {
-	return sent_of(k) > REKEY_AFTER_MESSAGES || (k->initiator && now_ms - k->born_ms >= REKEY_AFTER_MS);
+	return sent_of(k) > REKEY_AFTER_MESSAGES || (k->initiator && age_ms(k, now_ms) >= REKEY_AFTER_MS);
 }
 
 bool keypair_wants_next_receiving(struct keypair *k, uint64_t now_ms)
 {
 	if (!k->initiator || k->asked_anew ||
-	    now_ms - k->born_ms < REJECT_AFTER_MS - KEEPALIVE_TIMEOUT_MS - REKEY_TIMEOUT_MS)
+	    age_ms(k, now_ms) < REJECT_AFTER_MS - KEEPALIVE_TIMEOUT_MS - REKEY_TIMEOUT_MS)
 		return false;
 	k->asked_anew = true;
 	return true;
@@ -84,7 +91,7 @@ static uint64_t numbers_take(struct keypair *k, size_t n)
 	return first < REJECT_AFTER_MESSAGES - n ? first : REJECT_AFTER_MESSAGES;
 }
 
-static size_t padded(size_t size, size_t mtu)
+size_t keypair_padded(size_t size, size_t mtu)
 {
 	size_t full = (size + PADDING - 1) / PADDING * PADDING;
 
@@ -96,7 +103,7 @@ static size_t padded(size_t size, size_t mtu)
 static struct aead_packet seal_prepare(const struct keypair *k, struct packet *p, uint64_t counter, size_t mtu)
 {
 	struct packet_data *m = (struct packet_data *)p->data;
-	size_t size = padded(p->size, mtu);
+	size_t size = keypair_padded(p->size, mtu);
 	struct aead_packet a = {.data = m->payload, .size = size};
 	uint64_t wire = htole64(counter);
 
@@ -137,13 +144,25 @@ static enum keypair_verdict open_prepare(const struct keypair *k, const struct p
 {
 	struct packet_data *m = (struct packet_data *)p->data;
 
-	if (now_ms - k->born_ms >= REJECT_AFTER_MS || counter_of(p) >= REJECT_AFTER_MESSAGES)
+	if (age_ms(k, now_ms) >= REJECT_AFTER_MS || counter_of(p) >= REJECT_AFTER_MESSAGES)
 		return KEYPAIR_EXPIRED;
 	if (m->header.suite != k->suite)
 		return KEYPAIR_FORGED;
 	*out = (struct aead_packet){.data = m->payload, .size = p->size - PACKET_DATA_SIZE(0)};
 	aead_nonce(packet_suites[k->suite].aead, counter_of(p), out->nonce);
 	return KEYPAIR_GOOD;
+}
+
+/* A few dozen instructions a packet; a holder that was put to sleep meanwhile gets the processor. */
+static void replay_hold(struct keypair *k)
+{
+	while (__atomic_test_and_set(&k->replay_is_held, __ATOMIC_ACQUIRE))
+		sched_yield();
+}
+
+static void replay_let_go(struct keypair *k)
+{
+	__atomic_clear(&k->replay_is_held, __ATOMIC_RELEASE);
 }
 
 size_t keypair_open(struct keypair *k, struct aead *a, struct packet *packets, size_t n, uint64_t now_ms)
@@ -156,6 +175,7 @@ size_t keypair_open(struct keypair *k, struct aead *a, struct packet *packets, s
 		length += packets[i].verdict == KEYPAIR_GOOD;
 	}
 	aead_open(a, k->receive, batch, length);
+	replay_hold(k);
 	for (size_t i = 0, j = 0; i < n; i++) {
 		struct packet *p = &packets[i];
 
@@ -168,5 +188,6 @@ size_t keypair_open(struct keypair *k, struct aead *a, struct packet *packets, s
 		p->size -= PACKET_DATA_SIZE(0);
 		good += p->verdict == KEYPAIR_GOOD;
 	}
+	replay_let_go(k);
 	return good;
 }

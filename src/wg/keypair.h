@@ -4,7 +4,8 @@
  * batches and in place.
  *
  * A nonce is the counter, and the counter only goes up: batches take their numbers with one atomic addition, so
- * several threads may seal with one keypair.  Opening is for one thread at a time, as it moves the replay window.
+ * several threads may seal with one keypair.  Several may open, too: what they have to share is the replay window, which
+ * each holds for as long as it enters the numbers of its batch.
  * Keys are never written anywhere, and another handshake gives others: that is all it takes for a nonce not to be
  * used twice, over restarts too (doc/encryption.md).
  *
@@ -25,6 +26,8 @@ struct keypair {
 	struct aead_key *send, *receive;
 	uint64_t sent; /* how many: the next counter */
 	struct replay replay;
+	bool replay_is_held; /* by a thread that enters what it opened */
+	void *owner;         /* its owner's, see device.h */
 	uint64_t born_ms;
 	uint32_t local, remote; /* indices: in what comes, in what goes */
 	enum packet_suite suite;
@@ -60,6 +63,8 @@ bool keypair_is_usable(const struct keypair *k, uint64_t now_ms); /* NULL allowe
 /* Is it time for the next, seen from the sender (6.2 of the paper) and from the receiver? */
 bool keypair_wants_next_sending(const struct keypair *k, uint64_t now_ms);
 bool keypair_wants_next_receiving(struct keypair *k, uint64_t now_ms); /* once */
+
+size_t keypair_padded(size_t size, size_t mtu); /* of a payload of `size` */
 
 /*
  * Pads to 16 bytes, but not beyond `mtu`.  `n` is at most KEYPAIR_BATCH.  0; -EKEYEXPIRED: too old or too much sent,

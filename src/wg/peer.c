@@ -15,11 +15,32 @@
 
 #define TAI_EPOCH 0x400000000000000aULL /* TAI64 of 1970, as everybody writes it: without leap seconds since */
 
+/* What is sent with from now on. */
+static void use(struct peer *p, struct keypair *k)
+{
+	const struct device *d = p->device;
+
+	p->current = k;
+	if (d->ops->session_used)
+		d->ops->session_used(d->arg, p, k);
+}
+
+static void end(struct peer *p, struct keypair *k)
+{
+	const struct device *d = p->device;
+
+	if (d->ops->session_ended)
+		d->ops->session_ended(d->arg, p, k);
+	else
+		keypair_free(k);
+}
+
 static void forget_keypair(struct peer *p, struct keypair **k)
 {
-	if (*k)
-		index_remove(&p->device->index, (*k)->local);
-	keypair_free(TAKE_PTR(*k));
+	if (!*k)
+		return;
+	index_remove(&p->device->index, (*k)->local);
+	end(p, TAKE_PTR(*k));
 }
 
 static void forget_handshake(struct peer *p)
@@ -34,8 +55,13 @@ static void forget_all(struct peer *p)
 	forget_handshake(p);
 	forget_keypair(p, &p->previous[0]);
 	forget_keypair(p, &p->previous[1]);
-	forget_keypair(p, &p->current);
 	forget_keypair(p, &p->next);
+	if (p->current) {
+		struct keypair *k = p->current;
+
+		use(p, NULL);
+		forget_keypair(p, &k);
+	}
 }
 
 static void on_erase(void *arg)
@@ -177,6 +203,7 @@ int peer_new(struct device *d, const struct peer_config *config, uint64_t now_ms
 	p->suite = config->suite;
 	p->endpoint = config->endpoint;
 	p->mtu = config->mtu;
+	p->owner = config->owner;
 	memcpy(p->public_key, config->public_key, NOISE_KEY_SIZE);
 	p->secrets = secret_new(sizeof(*p->secrets));
 	r = p->secrets ? noise_identity_agree(d->identity, p->public_key, p->secrets->common) : -ENOMEM;
@@ -199,6 +226,18 @@ int peer_new(struct device *d, const struct peer_config *config, uint64_t now_ms
 	return 0;
 }
 
+void peer_change(struct peer *p, const struct peer_config *config, uint64_t now_ms)
+{
+	p->device->clock.now_ms = now_ms;
+	p->suite = config->suite;
+	p->mtu = config->mtu;
+	memcpy(p->secrets->psk, config->psk, NOISE_KEY_SIZE);
+	if (config->endpoint.port != 0)
+		p->endpoint = config->endpoint;
+	if (p->timers.persistent_s != config->keepalive_s)
+		peer_timers_persist(&p->timers, config->keepalive_s);
+}
+
 void peer_free(struct peer *p)
 {
 	if (!p)
@@ -208,6 +247,11 @@ void peer_free(struct peer *p)
 	peer_timers_fini(&p->timers);
 	secret_free(p->secrets);
 	free(p);
+}
+
+void *peer_owner(const struct peer *p)
+{
+	return p->owner;
 }
 
 const uint8_t *peer_public_key(const struct peer *p)
@@ -230,6 +274,13 @@ bool peer_is_ready(const struct peer *p, uint64_t now_ms)
 	return keypair_is_usable(p->current, now_ms);
 }
 
+static void on_sent(struct peer *p)
+{
+	peer_timers_on_sent(&p->timers, true);
+	if (p->current && keypair_wants_next_sending(p->current, p->device->clock.now_ms))
+		initiate(p, false);
+}
+
 int peer_seal(struct peer *p, struct packet *packets, size_t n, uint64_t now_ms)
 {
 	struct device *d = p->device;
@@ -249,10 +300,14 @@ int peer_seal(struct peer *p, struct packet *packets, size_t n, uint64_t now_ms)
 		return r;
 	p->stats.sent_packets += n;
 	p->stats.sent_bytes += bytes;
-	peer_timers_on_sent(&p->timers, true);
-	if (keypair_wants_next_sending(p->current, now_ms))
-		initiate(p, false);
+	on_sent(p);
 	return 0;
+}
+
+void peer_on_sent(struct peer *p, uint64_t now_ms)
+{
+	p->device->clock.now_ms = now_ms;
+	on_sent(p);
 }
 
 void peer_initiate(struct peer *p, bool now, uint64_t now_ms)
@@ -298,7 +353,7 @@ static void rotate_as_initiator(struct peer *p, struct keypair *k)
 {
 	retire(p, &p->current);
 	retire(p, &p->next);
-	p->current = k;
+	use(p, k);
 }
 
 /* Theirs was answered: not to be used before they have, as the answer may have been lost. */
@@ -312,7 +367,7 @@ static void rotate_as_responder(struct peer *p, struct keypair *k)
 static void rotate_to_next(struct peer *p)
 {
 	retire(p, &p->current);
-	p->current = TAKE_PTR(p->next);
+	use(p, TAKE_PTR(p->next));
 }
 
 /* The keys of a handshake that is through; its index becomes theirs. */
@@ -328,6 +383,11 @@ static int derive(struct peer *p, struct noise *n, bool initiator, uint32_t loca
 	if (r == 0)
 		r = keypair_new(d->tools.aead, suite, forth.bytes, back.bytes, initiator, local, remote,
 				d->clock.now_ms, out);
+	if (r == 0 && d->ops->session_made) {
+		r = d->ops->session_made(d->arg, p, *out);
+		if (r != 0)
+			keypair_free(*out);
+	}
 	if (r == 0)
 		index_get(&d->index, local)->keypair = *out;
 	return r;
@@ -500,6 +560,29 @@ static bool sift(struct device *d, struct packet *packets, size_t n, size_t *n_d
 	return any;
 }
 
+static void on_opened(struct peer *p, struct keypair *k, bool data)
+{
+	peer_timers_on_received(&p->timers, data);
+	if (k == p->next) {
+		rotate_to_next(p);
+		on_established(p);
+	}
+	if (k == p->current && keypair_wants_next_receiving(k, p->device->clock.now_ms))
+		initiate(p, false);
+}
+
+void peer_on_opened(struct peer *p, uint32_t local, const struct endpoint *from, bool data, uint64_t now_ms)
+{
+	struct device *d = p->device;
+	struct index_entry *e = index_get(&d->index, local);
+
+	d->clock.now_ms = now_ms;
+	if (from)
+		on_authenticated(p, from);
+	if (e && e->peer == p && e->keypair) /* else it has ended since */
+		on_opened(p, e->keypair, data);
+}
+
 void peer_on_data(struct device *d, const struct endpoint *from, struct packet *packets, size_t n)
 {
 	struct index_entry *e = entry_of(d, ((const struct packet_data *)packets->data)->receiver);
@@ -515,13 +598,7 @@ void peer_on_data(struct device *d, const struct endpoint *from, struct packet *
 		return;
 	p = e->peer;
 	on_authenticated(p, from);
-	peer_timers_on_received(&p->timers, n > 0);
-	if (k == p->next) {
-		rotate_to_next(p);
-		on_established(p);
-	}
-	if (k == p->current && keypair_wants_next_receiving(k, d->clock.now_ms))
-		initiate(p, false);
+	on_opened(p, k, n > 0);
 	for (size_t i = 0; i < n; i++)
 		p->stats.received_bytes += packets[i].size;
 	p->stats.received_packets += n;

@@ -25,6 +25,7 @@ struct peer_config {
 	struct endpoint endpoint;    /* port 0 = unknown until it talks to us */
 	uint16_t keepalive_s;        /* 0 = none */
 	uint16_t mtu;                /* of payloads: padding does not go beyond it */
+	void *owner;                 /* whatever peer_owner is to give back */
 };
 
 struct peer_stats {
@@ -37,7 +38,13 @@ struct peer_stats {
 /* 0; -EEXIST; -EKEYREJECTED: no proper public key, or our own; -ENOMEM. */
 int peer_new(struct device *d, const struct peer_config *config, uint64_t now_ms, struct peer **out);
 void peer_free(struct peer *p); /* NULL allowed; forgets all its keys */
+/*
+ * Changes what it can without another handshake: psk and suite count from the next one, an endpoint of port 0 leaves the
+ * one that is known.
+ */
+void peer_change(struct peer *p, const struct peer_config *config, uint64_t now_ms);
 
+void *peer_owner(const struct peer *p);
 const uint8_t *peer_public_key(const struct peer *p);
 const struct endpoint *peer_endpoint(const struct peer *p); /* port 0 = unknown */
 void peer_stats(const struct peer *p, struct peer_stats *out);
@@ -49,6 +56,11 @@ bool peer_is_ready(const struct peer *p, uint64_t now_ms); /* can be sent to */
  * keypair_seal.
  */
 int peer_seal(struct peer *p, struct packet *packets, size_t n, uint64_t now_ms);
+
+/* Of threads that seal and open by themselves (device_ops.session_made): they sent data under the current keys; */
+void peer_on_sent(struct peer *p, uint64_t now_ms);
+/* and opened something of the session with that index; `data`: not keepalives alone; `from`: NULL = where it is. */
+void peer_on_opened(struct peer *p, uint32_t local, const struct endpoint *from, bool data, uint64_t now_ms);
 
 /* Asks for a new session, whatever there is; not sooner than REKEY_TIMEOUT_MS after the last time unless `now`. */
 void peer_initiate(struct peer *p, bool now, uint64_t now_ms);

@@ -33,6 +33,7 @@ struct peer_secrets {
 
 struct peer {
 	struct device *device;
+	void *owner;
 	uint8_t public_key[NOISE_KEY_SIZE];
 	struct peer_secrets *secrets;
 	enum packet_suite suite;
