@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { IP4 = 20, IP6 = 40, TCP = 20, TCP_MOST = 60, PROTOCOL_TCP = 6 };
+enum { IP4 = 20, IP6 = 40, TCP = 20, UDP = 8, VXLAN = 8, ETHERNET = 14, PROTOCOL_TCP = 6, PROTOCOL_UDP = 17 };
 enum { FIN = 0x01, PSH = 0x08, ACK = 0x10, CWR = 0x80 };
 
 static uint16_t get16(const uint8_t *p)
@@ -82,22 +82,24 @@ static void ip4_sum(uint8_t *ip)
 	memcpy(ip + 10, &sum, 2);
 }
 
-/* Where TCP begins in a packet without options and extension headers and not in fragments; 0 = it is not such a one. */
-static size_t tcp_offset(const uint8_t *p, size_t size, bool *v6)
+/*
+ * Where that transport begins in a packet without options and extension headers and not in fragments; 0 = it is not
+ * such a one.
+ */
+static size_t transport_offset(const uint8_t *p, size_t size, uint8_t protocol, size_t least, bool *v6)
 {
 	size_t l4;
 
-	if (size >= IP4 && p[0] == 0x45 && p[9] == PROTOCOL_TCP && (get16(p + 6) & 0x3fff) == 0 &&
-	    get16(p + 2) == size) {
+	if (size >= IP4 && p[0] == 0x45 && p[9] == protocol && (get16(p + 6) & 0x3fff) == 0 && get16(p + 2) == size) {
 		*v6 = false;
 		l4 = IP4;
-	} else if (size >= IP6 && p[0] >> 4 == 6 && p[6] == PROTOCOL_TCP && get16(p + 4) + (size_t)IP6 == size) {
+	} else if (size >= IP6 && p[0] >> 4 == 6 && p[6] == protocol && get16(p + 4) + (size_t)IP6 == size) {
 		*v6 = true;
 		l4 = IP6;
 	} else {
 		return 0;
 	}
-	return size >= l4 + TCP ? l4 : 0;
+	return size >= l4 + least ? l4 : 0;
 }
 
 static size_t tcp_size(const uint8_t *tcp)
@@ -105,31 +107,80 @@ static size_t tcp_size(const uint8_t *tcp)
 	return (size_t)(tcp[12] >> 4) * 4;
 }
 
-/* Is the checksum right?  A packet that was damaged before it came to us is not to be made whole by a merge. */
-static bool tcp_is_intact(const uint8_t *p, size_t size, size_t l4, bool v6)
+/* TCP with payload, in the IP packet at s->inner. */
+static bool shape_tcp(struct segment_shape *s, const uint8_t *p, size_t size)
 {
-	return fold(sum_of(p + l4, size - l4, pseudo_sum(p, v6, size - l4))) == 0xffff;
+	size_t l4 = transport_offset(p + s->inner, size - s->inner, PROTOCOL_TCP, TCP, &s->v6);
+
+	s->l4 = s->inner + l4;
+	s->headers = s->l4 + (l4 ? tcp_size(p + s->l4) : 0);
+	return l4 && s->headers >= s->l4 + TCP && s->headers < size;
 }
 
-int segment_cut_begin(struct segment_cut *c, const struct virtio_net_hdr *h, const uint8_t *packet, size_t size)
+/* RFC 7348 5: a VNI and nothing else; RFC 6935: no checksum. */
+static bool shape_vxlan(struct segment_shape *s, const uint8_t *p, size_t size, uint16_t port)
 {
-	uint8_t type = h->gso_type & (uint8_t)~VIRTIO_NET_HDR_GSO_ECN;
+	size_t l4 = transport_offset(p, size, PROTOCOL_UDP, UDP + VXLAN + ETHERNET, &s->outer_v6);
+	const uint8_t *udp = p + l4, *vxlan = udp + UDP;
 
-	*c = (struct segment_cut){.packet = packet, .size = size, .headers = size, .n = 1,
-				  .sum = h->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM,
-				  .sum_start = h->csum_start, .sum_at = (size_t)h->csum_start + h->csum_offset};
+	if (l4 == 0 || get16(udp + 2) != port || get16(udp + 4) != size - l4 || get16(udp + 6) != 0 ||
+	    get32(vxlan) != 0x08000000 || vxlan[7] != 0)
+		return false;
+	s->inner = l4 + UDP + VXLAN + ETHERNET;
+	return shape_tcp(s, p, size) && get16(p + s->inner - 2) == (s->v6 ? 0x86dd : 0x0800);
+}
+
+static bool shape_of(struct segment_shape *s, const uint8_t *p, size_t size, uint16_t vxlan_port)
+{
+	*s = (struct segment_shape){0};
+	return shape_tcp(s, p, size) || (vxlan_port && shape_vxlan(s, p, size, vxlan_port));
+}
+
+/* Any tunnel over UDP, as whoever made the super-packet says where it is. */
+static bool shape_told(struct segment_shape *s, const struct segment_header *h, const uint8_t *p, size_t size)
+{
+	size_t l4;
+
+	*s = (struct segment_shape){0};
+	if (!(h->plain.gso_type & (SEGMENT_TUNNEL4 | SEGMENT_TUNNEL6)))
+		return shape_tcp(s, p, size);
+	l4 = transport_offset(p, size, PROTOCOL_UDP, UDP, &s->outer_v6);
+	s->inner = le16toh(h->inner);
+	return l4 && l4 == le16toh(h->outer_l4) && get16(p + l4 + 4) == size - l4 && get16(p + l4 + 6) == 0 &&
+	       s->inner >= l4 + UDP && s->inner < size && shape_tcp(s, p, size);
+}
+
+static uint8_t gso_type_of(const struct segment_shape *s)
+{
+	uint8_t type = s->v6 ? VIRTIO_NET_HDR_GSO_TCPV6 : VIRTIO_NET_HDR_GSO_TCPV4;
+
+	if (s->inner)
+		type |= s->outer_v6 ? SEGMENT_TUNNEL6 : SEGMENT_TUNNEL4;
+	return type;
+}
+
+/* Is the checksum right?  A packet that was damaged before it came to us is not to be made whole by a merge. */
+static bool tcp_is_intact(const struct segment_shape *s, const uint8_t *p, size_t size)
+{
+	return fold(sum_of(p + s->l4, size - s->l4, pseudo_sum(p + s->inner, s->v6, size - s->l4))) == 0xffff;
+}
+
+int segment_cut_begin(struct segment_cut *c, const struct segment_header *h, const uint8_t *packet, size_t size)
+{
+	uint8_t type = h->plain.gso_type & (uint8_t)~VIRTIO_NET_HDR_GSO_ECN;
+
+	*c = (struct segment_cut){.packet = packet, .size = size, .n = 1,
+				  .sum = h->plain.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM,
+				  .sum_start = h->plain.csum_start,
+				  .sum_at = (size_t)h->plain.csum_start + h->plain.csum_offset};
 	if (c->sum && (c->sum_at + 2 > size || c->sum_start > size))
 		return -EBADMSG;
 	if (type == VIRTIO_NET_HDR_GSO_NONE)
 		return 0;
-	c->l4 = tcp_offset(packet, size, &c->v6);
-	if (c->l4 == 0 || type != (c->v6 ? VIRTIO_NET_HDR_GSO_TCPV6 : VIRTIO_NET_HDR_GSO_TCPV4) || h->gso_size == 0)
+	if (!shape_told(&c->shape, h, packet, size) || type != gso_type_of(&c->shape) || h->plain.gso_size == 0)
 		return -EBADMSG;
-	c->headers = c->l4 + tcp_size(packet + c->l4);
-	c->mss = h->gso_size;
-	if (c->headers < c->l4 + TCP || c->headers >= size)
-		return -EBADMSG;
-	c->n = (size - c->headers + c->mss - 1) / c->mss;
+	c->mss = h->plain.gso_size;
+	c->n = (size - c->shape.headers + c->mss - 1) / c->mss;
 	return c->n <= SEGMENT_MAX ? 0 : -EMSGSIZE;
 }
 
@@ -139,8 +190,31 @@ size_t segment_cut_size(const struct segment_cut *c, size_t i)
 
 	if (c->n == 1)
 		return c->size;
-	left = c->size - c->headers - i * c->mss;
-	return c->headers + (left < c->mss ? left : c->mss);
+	left = c->size - c->shape.headers - i * c->mss;
+	return c->shape.headers + (left < c->mss ? left : c->mss);
+}
+
+/* The length of an IP packet, and of an IPv4 one what follows from it; `more`: added to what tells packets apart. */
+static void put_length(uint8_t *ip, bool v6, size_t size, size_t more)
+{
+	if (v6) {
+		put16(ip + 4, size - IP6);
+		return;
+	}
+	put16(ip + 2, size);
+	put16(ip + 4, get16(ip + 4) + more);
+	ip4_sum(ip);
+}
+
+static void put_lengths(const struct segment_shape *s, uint8_t *p, size_t size, size_t more)
+{
+	size_t outer = s->outer_v6 ? IP6 : IP4;
+
+	put_length(p + s->inner, s->v6, size - s->inner, more);
+	if (s->inner) {
+		put16(p + outer + 4, size - outer);
+		put_length(p, s->outer_v6, size, more);
+	}
 }
 
 static void write_whole(const struct segment_cut *c, uint8_t *out)
@@ -157,118 +231,124 @@ static void write_whole(const struct segment_cut *c, uint8_t *out)
 
 void segment_cut_write(const struct segment_cut *c, size_t i, uint8_t *out)
 {
-	size_t size = segment_cut_size(c, i), payload = size - c->headers;
-	uint8_t *tcp = out + c->l4;
+	const struct segment_shape *s = &c->shape;
+	size_t size = segment_cut_size(c, i);
+	uint8_t *tcp = out + s->l4;
 	uint16_t sum;
 
 	if (c->n == 1) {
 		write_whole(c, out);
 		return;
 	}
-	memcpy(out, c->packet, c->headers);
-	memcpy(out + c->headers, c->packet + c->headers + i * c->mss, payload);
-	if (c->v6) {
-		put16(out + 4, size - IP6);
-	} else {
-		put16(out + 2, size);
-		put16(out + 4, get16(c->packet + 4) + i);
-		ip4_sum(out);
-	}
+	memcpy(out, c->packet, s->headers);
+	memcpy(out + s->headers, c->packet + s->headers + i * c->mss, size - s->headers);
+	put_lengths(s, out, size, i);
 	put32(tcp + 4, get32(tcp + 4) + (uint32_t)(i * c->mss));
 	if (i + 1 < c->n)
 		tcp[13] &= (uint8_t)~(FIN | PSH);
 	if (i > 0)
 		tcp[13] &= (uint8_t)~CWR; /* RFC 3168 6.1.2: once */
 	memset(tcp + 16, 0, 2);
-	sum = (uint16_t)~fold(sum_of(tcp, size - c->l4, pseudo_sum(out, c->v6, size - c->l4)));
+	sum = (uint16_t)~fold(sum_of(tcp, size - s->l4, pseudo_sum(out + s->inner, s->v6, size - s->l4)));
 	memcpy(tcp + 16, &sum, 2);
 }
 
-void segment_merge_begin(struct segment_merge *m, const uint8_t *packet, size_t size)
+void segment_merge_begin(struct segment_merge *m, const uint8_t *packet, size_t size, uint16_t vxlan_port)
 {
-	size_t headers;
+	struct segment_shape *s = &m->shape;
 
-	m->header = (struct virtio_net_hdr){.gso_type = VIRTIO_NET_HDR_GSO_NONE};
+	m->header = (struct segment_header){.plain.gso_type = VIRTIO_NET_HDR_GSO_NONE};
 	m->n = 1;
 	m->closed = true;
 	m->pushed = false;
-	m->l4 = tcp_offset(packet, size, &m->v6);
-	headers = m->l4 + (m->l4 ? tcp_size(packet + m->l4) : 0);
-	m->pieces[0] = (struct iovec){&m->header, sizeof(m->header)};
 	m->pieces[1] = (struct iovec){(void *)packet, size};
 	m->pieces[2] = (struct iovec){(void *)packet, 0};
-	if (m->l4 == 0 || headers < m->l4 + TCP || headers >= size)
+	if (!shape_of(s, packet, size, vxlan_port))
 		return;
-	m->head_size = headers;
-	m->mss = m->payload = size - headers;
-	m->next = get32(packet + m->l4 + 4) + (uint32_t)m->payload;
-	m->pieces[1].iov_len = headers;
-	m->pieces[2] = (struct iovec){(void *)(packet + headers), m->payload};
+	m->mss = m->payload = size - s->headers;
+	m->next = get32(packet + s->l4 + 4) + (uint32_t)m->payload;
+	m->pieces[1].iov_len = s->headers;
+	m->pieces[2] = (struct iovec){(void *)(packet + s->headers), m->payload};
 	/* only plain data is waited on */
-	m->closed = packet[m->l4 + 13] != ACK || !tcp_is_intact(packet, size, m->l4, m->v6);
+	m->closed = packet[s->l4 + 13] != ACK || !tcp_is_intact(s, packet, size);
+}
+
+/* All of two IP headers but length, what tells packets apart, and the checksum of both. */
+static bool ip_is_alike(const uint8_t *p, const uint8_t *q, bool v6)
+{
+	if (v6)
+		return memcmp(p, q, 4) == 0 && memcmp(p + 6, q + 6, 34) == 0;
+	return memcmp(p, q, 2) == 0 && memcmp(p + 6, q + 6, 4) == 0 && memcmp(p + 12, q + 12, 8) == 0;
+}
+
+/* Likewise what is around it: the ports, and from the checksum on that is none. */
+static bool tunnel_is_alike(const struct segment_shape *s, const uint8_t *p, const uint8_t *q, size_t size)
+{
+	size_t udp = s->outer_v6 ? IP6 : IP4;
+
+	return ip_is_alike(p, q, s->outer_v6) && memcmp(p + udp, q + udp, 4) == 0 && get16(p + udp + 4) == size - udp &&
+	       memcmp(p + udp + 6, q + udp + 6, s->inner - udp - 6) == 0;
 }
 
 /* The same flow, and headers that differ in nothing but what a merge makes anew. */
 static bool belongs(const struct segment_merge *m, const uint8_t *p, size_t size)
 {
+	const struct segment_shape *s = &m->shape;
 	const uint8_t *q = m->pieces[1].iov_base;
-	const uint8_t *tcp = p + m->l4, *other = q + m->l4;
+	const uint8_t *tcp = p + s->l4, *other = q + s->l4;
+	struct segment_shape t = {.inner = s->inner};
 	bool v6;
 
-	if (tcp_offset(p, size, &v6) != m->l4 || v6 != m->v6 || m->l4 + tcp_size(tcp) != m->head_size ||
-	    size <= m->head_size || get32(tcp + 4) != m->next)
+	if (size <= s->headers || !shape_tcp(&t, p, size) || t.l4 != s->l4 || t.headers != s->headers || t.v6 != s->v6 ||
+	    get32(tcp + 4) != m->next || !ip_is_alike(p + s->inner, q + s->inner, s->v6))
 		return false;
-	if (v6 ? memcmp(p, q, 4) != 0 || memcmp(p + 6, q + 6, 34) != 0
-	       : memcmp(p, q, 2) != 0 || memcmp(p + 6, q + 6, 4) != 0 || memcmp(p + 12, q + 12, 8) != 0)
+	if (s->inner && (transport_offset(p, size, PROTOCOL_UDP, UDP, &v6) == 0 || v6 != s->outer_v6 ||
+			 !tunnel_is_alike(s, p, q, size)))
 		return false;
 	return memcmp(tcp, other, 4) == 0 && memcmp(tcp + 8, other + 8, 5) == 0 && (tcp[13] & ~PSH) == ACK &&
-	       memcmp(tcp + 14, other + 14, 2) == 0 && memcmp(tcp + 18, other + 18, m->head_size - m->l4 - 18) == 0;
+	       memcmp(tcp + 14, other + 14, 2) == 0 && memcmp(tcp + 18, other + 18, s->headers - s->l4 - 18) == 0;
 }
 
 bool segment_merge_add(struct segment_merge *m, const uint8_t *packet, size_t size)
 {
-	size_t payload = size - m->head_size;
+	const struct segment_shape *s = &m->shape;
+	size_t payload = size - s->headers;
 
 	if (m->closed || m->n == SEGMENT_MAX || !belongs(m, packet, size) || payload > m->mss ||
-	    m->head_size + m->payload + payload > UINT16_MAX || !tcp_is_intact(packet, size, m->l4, m->v6))
+	    s->headers + m->payload + payload > UINT16_MAX || !tcp_is_intact(s, packet, size))
 		return false;
 	m->n++;
 	m->payload += payload;
 	m->next += (uint32_t)payload;
-	m->pieces[m->n + 1] = (struct iovec){(void *)(packet + m->head_size), payload};
-	m->pushed = packet[m->l4 + 13] & PSH;
+	m->pieces[m->n + 1] = (struct iovec){(void *)(packet + s->headers), payload};
+	m->pushed = packet[s->l4 + 13] & PSH;
 	m->closed = payload < m->mss || m->pushed;
 	return true;
 }
 
 size_t segment_merge_end(struct segment_merge *m)
 {
-	size_t size = m->head_size + m->payload;
-	uint8_t *tcp = m->head + m->l4;
+	const struct segment_shape *s = &m->shape;
+	size_t size = s->headers + m->payload;
+	uint8_t *tcp = m->head + s->l4;
 	uint16_t sum;
 
 	if (m->n == 1)
 		return m->pieces[2].iov_len ? 3 : 2;
-	memcpy(m->head, m->pieces[1].iov_base, m->head_size);
+	memcpy(m->head, m->pieces[1].iov_base, s->headers);
 	m->pieces[1].iov_base = m->head;
-	if (m->v6) {
-		put16(m->head + 4, size - IP6);
-	} else {
-		put16(m->head + 2, size);
-		ip4_sum(m->head);
-	}
+	put_lengths(s, m->head, size, 0);
 	if (m->pushed)
 		tcp[13] |= PSH;
 	/* the kernel makes the checksum where it is needed, from the sum of the pseudo-header */
-	sum = fold(pseudo_sum(m->head, m->v6, size - m->l4));
+	sum = fold(pseudo_sum(m->head + s->inner, s->v6, size - s->l4));
 	memcpy(tcp + 16, &sum, 2);
-	m->header = (struct virtio_net_hdr){
-		.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
-		.gso_type = m->v6 ? VIRTIO_NET_HDR_GSO_TCPV6 : VIRTIO_NET_HDR_GSO_TCPV4,
-		.hdr_len = (uint16_t)m->head_size,
-		.gso_size = (uint16_t)m->mss,
-		.csum_start = (uint16_t)m->l4,
-		.csum_offset = 16,
+	m->header = (struct segment_header){
+		.plain = {.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .gso_type = gso_type_of(s),
+			  .hdr_len = (uint16_t)s->headers, .gso_size = (uint16_t)m->mss,
+			  .csum_start = (uint16_t)s->l4, .csum_offset = 16},
+		.outer_l4 = s->inner ? htole16(s->outer_v6 ? IP6 : IP4) : 0,
+		.inner = htole16((uint16_t)s->inner),
 	};
 	return m->n + 2;
 }

@@ -48,8 +48,9 @@ struct tunnel_config {
 	char device[16];                     /* the TAP's name; must not exist */
 	uint16_t port;                       /* UDP, both families */
 	uint8_t private_key[NOISE_KEY_SIZE]; /* wiped by the caller */
-	unsigned workers;                    /* 1 to TUNNEL_WORKERS_MAX */
+	unsigned workers;                    /* 1 to TUNNEL_WORKERS_MAX; about one a processor */
 	uint16_t mtu;                        /* longest payload: see tunnel_mtu */
+	uint16_t vxlan_port;                 /* by which VXLAN is told from other UDP */
 	struct addr local[2];                /* IPv4 and IPv6: the source of what is sent; unspecified = as the kernel routes */
 };
 

@@ -1,14 +1,15 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""One tunnel between two namespaces: bench-tunnel with each AEAD and with none, beside wireguard-go and beside no tunnel.
+"""One tunnel between two namespaces: src/wg/tunnel.h with each AEAD, beside wireguard-go, the kernel's VXLAN and no tunnel.
 
 tunnel.py [SECONDS [CASE ...]]      default: 3 seconds for each figure, all cases; prints one row each
 
-    a: iperf3 -> TUN -> tunnel -> a0 ====== b0 -> tunnel -> TUN -> iperf3: b
+    a: iperf3 -> TAP -> tunnel -> a0 ====== b0 -> tunnel -> TAP -> iperf3: b
 
 `cut`: offloads are off on the wire, so that packets of 1,500 bytes cross it; `whole`: super-packets do.  CPU seconds are those of the
 two tunnel processes, in user space and in the kernel on their behalf; what the kernel does by itself and iperf3 is not in it, so it
-can be compared between tunnels also where other work shares the machine, as throughput cannot.
+can be compared between tunnels also where other work shares the machine, as throughput cannot.  `aes-vxlan` has VXLAN inside, as nodes
+do; WORKERS in the environment says how many threads carry data (2).
 """
 import json
 import os
@@ -19,11 +20,11 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(os.path.dirname(HERE)))
 
 from lab.netns import make_namespaces  # noqa: E402
-from lab.node import build_directory  # noqa: E402
 from lab.run import Run, command, handle_signals, wait_until  # noqa: E402
+from lab.wireguard import PORT, Tunnel, key_pair  # noqa: E402
 
-PORT = 51820
-CASES = ("none", "wireguard-go", "chacha", "aes", "clear")
+CASES = ("none", "vxlan", "wireguard-go", "chacha", "aes", "aes-vxlan")
+INSIDE = {"none": "192.0.2", "vxlan": "10.8.0", "aes-vxlan": "10.8.0"}  # else 10.9.0
 
 
 class Wire:
@@ -36,15 +37,21 @@ class Wire:
             if cut:
                 ns.command("ethtool", "-K", link, "tso", "off", "gso", "off", "tx-udp-segmentation", "off", "gro", "on")
         self.ends = ((self.a, 0, 1, 2), (self.b, 1, 2, 1))
-        self.tunnels = []
+        self.processes = []
 
-    def bench(self, how):
-        path = os.path.join(build_directory(), "tests", "bench", "bench-tunnel")
-        for ns, role, own, other in self.ends:
-            self.tunnels.append(ns.spawn(path, "tun0", how, role, PORT, f"192.0.2.{other}", stdin=subprocess.PIPE,
-                                         stdout=subprocess.PIPE, text=True))
-            wait_until(lambda ns=ns: ns.link("tun0"), 10)
-            ns.ip(f"addr add 10.9.0.{own}/24 dev tun0\nlink set tun0 mtu 1420 txqueuelen 2000 up")
+    def ours(self, suite):
+        keys = [key_pair() for _ in self.ends]
+        tunnels = [Tunnel(ns, key[0], int(os.environ.get("WORKERS", 2)), 1440) for (ns, *_), key in zip(self.ends, keys)]
+        for (ns, role, own, other), t in zip(self.ends, tunnels):
+            ns.ip(f"addr add 10.9.0.{own}/24 dev sec0")
+            t.peer(keys[1 - role][1], [f"10.9.0.{other}"], (f"192.0.2.{other}", PORT), suite)
+        self.processes = [t.process for t in tunnels]
+
+    def vxlan(self, around, mtu):
+        for ns, _, own, other in self.ends:
+            ns.ip(f"""link add vx0 type vxlan id 7 local {around}.{own} remote {around}.{other} dstport 4789 noudpcsum
+                      addr add 10.8.0.{own}/24 dev vx0
+                      link set vx0 mtu {mtu - 50} up""")
 
     def wireguard_go(self):
         private = [command(["wg", "genkey"]).stdout for _ in self.ends]
@@ -53,27 +60,29 @@ class Wire:
             name, path = f"wgb{os.getpid() % 100000}{role}", os.path.join(self.run.directory, f"key{role}")
             with open(path, "w") as f:
                 f.write(key)
-            self.tunnels.append(ns.spawn("wireguard-go", "-f", name, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+            self.processes.append(ns.spawn("wireguard-go", "-f", name, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
             wait_until(lambda name=name: os.path.exists(f"/var/run/wireguard/{name}.sock"), 10)
             ns.command("wg", "set", name, "listen-port", PORT, "private-key", path, "peer", public[1 - role], "endpoint",
                        f"192.0.2.{other}:{PORT}", "allowed-ips", "10.9.0.0/24")
             ns.ip(f"addr add 10.9.0.{own}/24 dev {name}\nlink set {name} mtu 1420 up")
 
+    def start(self, case):
+        if case == "wireguard-go":
+            self.wireguard_go()
+        elif case not in ("none", "vxlan"):
+            self.ours(0 if case == "chacha" else 1)
+        if case == "vxlan":
+            self.vxlan("192.0.2", 1500)
+        elif case == "aes-vxlan":
+            self.vxlan("10.9.0", 1440)
+
     def cpu_s(self):
         """Of the tunnels, so far."""
         total = 0
-        for p in self.tunnels:
+        for p in self.processes:
             with open(f"/proc/{p.pid}/stat") as f:
                 total += sum(map(int, f.read().rpartition(")")[2].split()[11:13]))
         return total / os.sysconf("SC_CLK_TCK")
-
-    def words(self):
-        """What the tunnels say they did."""
-        out = []
-        for p in filter(lambda p: p.stdin, self.tunnels):
-            p.stdin.close()
-            out.append(json.loads(p.stdout.readline()))
-        return out
 
 
 def iperf3(wire, address, seconds, *more):
@@ -95,11 +104,8 @@ def one(case, cut, seconds):
     run = Run()
     try:
         wire = Wire(run, cut)
-        address = "192.0.2.2" if case == "none" else "10.9.0.2"
-        if case == "wireguard-go":
-            wire.wireguard_go()
-        elif case != "none":
-            wire.bench(case)
+        address = INSIDE.get(case, "10.9.0") + ".2"
+        wire.start(case)
         wire.a.command("ping", "-n", "-q", "-c", "3", "-i", "0.1", address)
         row = [case, "cut" if cut else "whole"]
         for streams in (1, 4):
@@ -110,8 +116,6 @@ def one(case, cut, seconds):
         got = end["sum"]["packets"] - end["sum"]["lost_packets"]
         row += [f"{got / end['sum']['seconds'] / 1000:.0f}", f"{cpu / got * 1e6:.2f}", f"{ping_us(wire, address):.0f}"]
         print("\t".join(row), flush=True)
-        for words in wire.words():
-            print("#", case, json.dumps(words), flush=True)
     finally:
         run.close()
 

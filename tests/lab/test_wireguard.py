@@ -5,33 +5,20 @@
     lab-wg-peer, ist0 10.9.0.1, fd09::1   ----   wireguard-go, 10.9.0.2, fd09::2
     a0 192.0.2.1, 2001:db8::1                    b0 192.0.2.2, 2001:db8::2
 """
-import base64
-import hashlib
 import json
 import os
-import socket
 import subprocess
 import threading
 
 import pytest
 
 from lab.capture import Tap
-from lab.netns import make_namespaces
 from lab.node import build_directory
 from lab.run import Run, command, wait_until
+from lab.wireguard import PORT, Flood, WireguardGo, in_hex, key_pair, namespaces, ping, stream
 
-PORT = 51820
 INITIATION = 148
 WIREGUARD, ISTHMUS = 0, 1
-
-
-def key_pair():
-    private = command(["wg", "genkey"]).stdout.strip()
-    return private, command(["wg", "pubkey"], input=private).stdout.strip()
-
-
-def in_hex(key):
-    return base64.b64decode(key).hex()
 
 
 class Ours:
@@ -68,53 +55,6 @@ class Ours:
         assert self.process.returncode == 0
 
 
-class WireguardGo:
-    def __init__(self, run, ns, private, public, psk, endpoint=None):
-        self.ns, self.public, self.name = ns, public, f"wgo{os.getpid() % 100000}"
-        self.psk = os.path.join(run.directory, "psk")
-        self.private = os.path.join(run.directory, "private")
-        for path, text in ((self.psk, psk), (self.private, private)):
-            with open(path, "w") as f:
-                f.write(text)
-        self.process = ns.spawn("wireguard-go", "-f", self.name, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_until(lambda: os.path.exists(f"/var/run/wireguard/{self.name}.sock"), 10, "wireguard-go")
-        self.wg("set", self.name, "listen-port", PORT, "private-key", self.private)
-        self.add(endpoint)
-        ns.ip(f"""addr add 10.9.0.2/24 dev {self.name}
-                  addr add fd09::2/64 dev {self.name}
-                  link set {self.name} mtu 1420 up""")
-
-    def wg(self, *argv):
-        return self.ns.command("wg", *argv).stdout
-
-    def add(self, endpoint=None):
-        where = ()
-        if endpoint:
-            where = ("endpoint", f"[{endpoint[0]}]:{endpoint[1]}" if ":" in endpoint[0] else f"{endpoint[0]}:{endpoint[1]}")
-        self.wg("set", self.name, "peer", self.public, "preshared-key", self.psk, "allowed-ips", "10.9.0.1/32,fd09::1/128",
-                *where)
-
-    def forget(self):
-        """All its keys go with the peer: the next packet asks for a session."""
-        self.wg("set", self.name, "peer", self.public, "remove")
-
-    def endpoint(self):
-        return self.wg("show", self.name, "endpoints").split("\t")[1].strip()
-
-    def handshake_s(self):
-        return int(self.wg("show", self.name, "latest-handshakes").split("\t")[1])
-
-
-def namespaces(run):
-    a, b = make_namespaces(run, ["a", "b"])
-    command(["ip", "-n", a.full_name, "link", "add", "a0", "type", "veth", "peer", "name", "b0", "netns", b.full_name])
-    for ns, link, last in ((a, "a0", 1), (b, "b0", 2)):
-        ns.ip(f"""addr add 192.0.2.{last}/24 dev {link}
-                  addr add 2001:db8::{last}/64 dev {link}
-                  link set {link} up""")
-    return a, b
-
-
 class Two:
     """Both ends; whoever knows the other's endpoint can begin."""
 
@@ -141,38 +81,6 @@ class Two:
                 self.ours.close()
         finally:
             self.run.close()
-
-
-def ping(ns, address, count=3):
-    # Under load a packet takes its time; lost it may not be.
-    out = ns.command("ping", "-n", "-c", count, "-i", "0.05", "-W", "10", address, timeout=60).stdout
-    assert f"{count} received" in out, out
-
-
-def stream(source, target, address, size=4_000_000):
-    """A TCP stream of bytes that say where they belong."""
-    data = hashlib.shake_256(address.encode()).digest(size)
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    got = []
-
-    def receive(listener):
-        connection, _ = listener.accept()
-        with connection:
-            while chunk := connection.recv(1 << 20):
-                got.append(chunk)
-
-    with target.socket(family, socket.SOCK_STREAM) as listener:
-        listener.bind((address, 7000))
-        listener.listen(1)
-        listener.settimeout(60)
-        thread = threading.Thread(target=receive, args=(listener,), daemon=True)
-        thread.start()
-        with source.socket(family, socket.SOCK_STREAM) as s:
-            s.settimeout(60)
-            s.connect((address, 7000))
-            s.sendall(data)
-        thread.join(60)
-    assert b"".join(got) == data
 
 
 @pytest.mark.parametrize("underlay", ["4", "6"])
@@ -232,36 +140,6 @@ def test_both_follow_who_moves():
         ping(two.a, "10.9.0.2")
         assert two.go.endpoint() == "192.0.2.77:40001"
         ping(two.b, "10.9.0.1")
-
-
-def first_mac(public, message):
-    key = hashlib.blake2s(b"mac1----" + base64.b64decode(public)).digest()
-    return hashlib.blake2s(message, key=key, digest_size=16).digest()
-
-
-class Flood:
-    """Initiations with a right first MAC and nothing right behind it, as anybody can make them who knows a public key."""
-
-    def __init__(self, ns, public, target, pause=0.05):
-        self.pause = pause
-        self.socket, self.target = ns.socket(socket.AF_INET, socket.SOCK_DGRAM), target
-        body = b"\1\0\0\0" + os.urandom(112)
-        self.message = body + first_mac(public, body) + bytes(16)
-        self.stop, self.thread = threading.Event(), threading.Thread(target=self._send, daemon=True)
-
-    def _send(self):
-        while not self.stop.wait(self.pause):
-            for _ in range(100):
-                self.socket.sendto(self.message, self.target)
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stop.set()
-        self.thread.join()
-        self.socket.close()
 
 
 def has_second_mac(frame):

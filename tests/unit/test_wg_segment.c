@@ -5,6 +5,7 @@
  */
 #include "hex.h"
 
+#include <endian.h>
 #include <errno.h>
 
 #include "wg/segment.h"
@@ -33,10 +34,37 @@ static size_t headers_of(bool v6)
 	return (v6 ? 40 : 20) + 32; /* with a timestamp option */
 }
 
-/* What a TUN device hands over: a super-packet with the sum of its pseudo-header. */
-static struct virtio_net_hdr super_packet(uint8_t *p, bool v6, size_t payload, uint16_t mss)
+/* What is in front of a packet in VXLAN, by the outer IP: 4, 6 or none. */
+static size_t front_of(int outer)
 {
-	size_t headers = headers_of(v6), l4 = v6 ? 40 : 20, size = headers + payload;
+	return outer ? (outer == 6 ? 40 : 20) + 8 + 8 + 14 : 0;
+}
+
+static void put_front(uint8_t *p, int outer, bool v6, size_t inner)
+{
+	size_t udp = outer == 6 ? 40 : 20, size = front_of(outer) + inner;
+
+	if (outer == 6) {
+		hex("6000000000001140 20010db8000000000000000000000011 20010db8000000000000000000000012", p, 40);
+		p[4] = (uint8_t)((size - 40) >> 8);
+		p[5] = (uint8_t)(size - 40);
+	} else {
+		hex("45000000 00004000 40110000 c0000201 c0000202", p, 20);
+		p[2] = (uint8_t)(size >> 8);
+		p[3] = (uint8_t)size;
+	}
+	hex("c123 12b5 0000 0000 0800000000138900 020000000002 020000000001 0800", p + udp, 30);
+	p[udp + 4] = (uint8_t)((size - udp) >> 8);
+	p[udp + 5] = (uint8_t)(size - udp);
+	if (v6)
+		hex("86dd", p + udp + 28, 2);
+}
+
+/* What a TAP device hands over: a super-packet with the sum of its pseudo-header. */
+static struct segment_header super_packet(uint8_t *at, int outer, bool v6, size_t payload, uint16_t mss)
+{
+	size_t front = front_of(outer), headers = headers_of(v6), l4 = v6 ? 40 : 20, size = headers + payload;
+	uint8_t *p = at + front;
 	uint32_t sum;
 
 	memset(p, 0, headers);
@@ -56,10 +84,19 @@ static struct virtio_net_hdr super_packet(uint8_t *p, bool v6, size_t payload, u
 	sum = slow_sum(NULL, 0, sum + 6 + (uint32_t)(size - l4));
 	p[l4 + 16] = (uint8_t)(sum >> 8);
 	p[l4 + 17] = (uint8_t)sum;
-	return (struct virtio_net_hdr){.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .hdr_len = (uint16_t)headers,
-				       .gso_type = v6 ? VIRTIO_NET_HDR_GSO_TCPV6 : VIRTIO_NET_HDR_GSO_TCPV4,
-				       .gso_size = mss, .csum_start = (uint16_t)l4, .csum_offset = 16};
+	if (outer)
+		put_front(at, outer, v6, size);
+	return (struct segment_header){
+		.plain = {.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .hdr_len = (uint16_t)(front + headers),
+			  .gso_type = (uint8_t)((v6 ? VIRTIO_NET_HDR_GSO_TCPV6 : VIRTIO_NET_HDR_GSO_TCPV4) |
+						(outer ? outer == 6 ? SEGMENT_TUNNEL6 : SEGMENT_TUNNEL4 : 0)),
+			  .gso_size = mss, .csum_start = (uint16_t)(front + l4), .csum_offset = 16},
+		.outer_l4 = outer ? htole16(outer == 6 ? 40 : 20) : 0,
+		.inner = htole16((uint16_t)front),
+	};
 }
+
+#define PORT 4789
 
 static uint8_t big[MOST], pieces[SEGMENT_MAX][2048], merged[MOST];
 
@@ -67,7 +104,6 @@ static size_t collect(struct segment_merge *m)
 {
 	size_t n = segment_merge_end(m), size = 0;
 
-	assert_int_equal(m->pieces[0].iov_len, sizeof(struct virtio_net_hdr));
 	for (size_t i = 1; i < n; i++) {
 		memcpy(merged + size, m->pieces[i].iov_base, m->pieces[i].iov_len);
 		size += m->pieces[i].iov_len;
@@ -75,52 +111,114 @@ static size_t collect(struct segment_merge *m)
 	return size;
 }
 
+/* Whatever is around it has lengths and checksums of its own. */
+static void check_front(const uint8_t *p, int outer, size_t size)
+{
+	size_t udp = outer == 6 ? 40 : 20;
+
+	if (!outer)
+		return;
+	if (outer == 4)
+		assert_int_equal(slow_sum(p, 20, 0), 0xffff);
+	assert_int_equal(p[outer == 4 ? 2 : 4] << 8 | p[outer == 4 ? 3 : 5], outer == 4 ? size : size - 40);
+	assert_int_equal(p[udp + 4] << 8 | p[udp + 5], size - udp);
+	assert_int_equal(p[udp + 6] | p[udp + 7], 0);
+}
+
+static void cut_and_merge(int outer, bool v6, size_t payload)
+{
+	size_t front = front_of(outer), headers = front + headers_of(v6), l4 = front + (v6 ? 40 : 20);
+	struct segment_header h = super_packet(big, outer, v6, payload, 1400);
+	size_t size = headers + payload, got = headers;
+	struct segment_merge m;
+	struct segment_cut c;
+
+	assert_int_equal(segment_cut_begin(&c, &h, big, size), 0);
+	assert_int_equal(c.n, (payload + 1399) / 1400);
+	for (size_t j = 0; j < c.n; j++) {
+		size_t one = segment_cut_size(&c, j);
+		uint8_t *p = pieces[j];
+
+		segment_cut_write(&c, j, p);
+		assert_true(one <= headers + 1400);
+		check_front(p, outer, one);
+		assert_int_equal(tcp_sum(p + front, one - front, v6), 0xffff);
+		if (!v6)
+			assert_int_equal(slow_sum(p + front, 20, 0), 0xffff);
+		assert_memory_equal(p + headers, big + got, one - headers);
+		/* the last alone says push */
+		assert_int_equal(p[l4 + 13], j + 1 < c.n ? 0x90 & ~(j ? 0x80 : 0) : 0x18);
+		got += one - headers;
+	}
+	assert_int_equal(got, size);
+	/* the first has congestion window reduced, and is not merged; the rest is */
+	segment_merge_begin(&m, pieces[0], segment_cut_size(&c, 0), PORT);
+	assert_int_equal(segment_merge_add(&m, pieces[1], segment_cut_size(&c, 1)), false);
+	segment_merge_begin(&m, pieces[1], segment_cut_size(&c, 1), PORT);
+	for (size_t j = 2; j < c.n; j++)
+		assert_true(segment_merge_add(&m, pieces[j], segment_cut_size(&c, j)));
+	assert_int_equal(collect(&m), size - 1400);
+	assert_memory_equal(merged + headers, big + headers + 1400, payload - 1400);
+	if (c.n == 2) {
+		assert_int_equal(m.header.plain.gso_type, VIRTIO_NET_HDR_GSO_NONE);
+		return;
+	}
+	assert_int_equal(m.header.plain.gso_size, 1400);
+	assert_int_equal(m.header.plain.gso_type, h.plain.gso_type);
+	assert_int_equal(m.header.plain.csum_start, l4);
+	assert_int_equal(merged[l4 + 13], 0x18);
+	check_front(merged, outer, size - 1400);
+	/* and once more: what was merged can be cut */
+	assert_int_equal(segment_cut_begin(&c, &m.header, merged, size - 1400), 0);
+	segment_cut_write(&c, 0, pieces[0]);
+	assert_int_equal(tcp_sum(pieces[0] + front, segment_cut_size(&c, 0) - front, v6), 0xffff);
+}
+
 static void what_is_cut_is_merged_to_the_same(void **state)
 {
 	static const size_t payloads[] = {1401, 2000, 2800, 5601, 30000, 64000};
+	static const int outers[] = {0, 4, 6};
 
-	for (size_t i = 0; i < 2 * sizeof(payloads) / sizeof(payloads[0]); i++) {
-		bool v6 = i & 1;
-		size_t payload = payloads[i / 2], size = headers_of(v6) + payload, got = headers_of(v6);
-		struct virtio_net_hdr h = super_packet(big, v6, payload, 1400);
+	for (size_t i = 0; i < sizeof(payloads) / sizeof(payloads[0]); i++)
+		for (size_t j = 0; j < 3; j++) {
+			cut_and_merge(outers[j], false, payloads[i]);
+			cut_and_merge(outers[j], true, payloads[i]);
+		}
+}
+
+/* Each bit of what is around two packets that follow each other: lengths and what is made anew may differ, no more. */
+static void what_is_around_has_to_be_alike(void **state)
+{
+	static const int outers[] = {4, 6};
+
+	for (size_t i = 0; i < 2; i++) {
+		size_t front = front_of(outers[i]), size = front + headers_of(false) + 1400;
+		struct segment_header h = super_packet(big, outers[i], false, 4200, 1400);
 		struct segment_merge m;
 		struct segment_cut c;
 
-		assert_int_equal(segment_cut_begin(&c, &h, big, size), 0);
-		assert_int_equal(c.n, (payload + 1399) / 1400);
-		for (size_t j = 0; j < c.n; j++) {
-			size_t one = segment_cut_size(&c, j);
-			uint8_t *p = pieces[j];
-
-			segment_cut_write(&c, j, p);
-			assert_true(one <= headers_of(v6) + 1400);
-			assert_int_equal(tcp_sum(p, one, v6), 0xffff);
-			if (!v6)
-				assert_int_equal(slow_sum(p, 20, 0), 0xffff);
-			assert_memory_equal(p + headers_of(v6), big + got, one - headers_of(v6));
-			/* the last alone says push */
-			assert_int_equal(p[(v6 ? 40 : 20) + 13], j + 1 < c.n ? 0x90 & ~(j ? 0x80 : 0) : 0x18);
-			got += one - headers_of(v6);
-		}
-		assert_int_equal(got, size);
-		/* the first has congestion window reduced, and is not merged; the rest is */
-		segment_merge_begin(&m, pieces[0], segment_cut_size(&c, 0));
-		assert_int_equal(segment_merge_add(&m, pieces[1], segment_cut_size(&c, 1)), false);
-		segment_merge_begin(&m, pieces[1], segment_cut_size(&c, 1));
-		for (size_t j = 2; j < c.n; j++)
-			assert_true(segment_merge_add(&m, pieces[j], segment_cut_size(&c, j)));
-		assert_int_equal(collect(&m), size - 1400);
-		assert_memory_equal(merged + headers_of(v6), big + headers_of(v6) + 1400, payload - 1400);
-		if (c.n == 2) {
-			assert_int_equal(m.header.gso_type, VIRTIO_NET_HDR_GSO_NONE);
-			continue;
-		}
-		assert_int_equal(m.header.gso_size, 1400);
-		assert_int_equal(merged[(v6 ? 40 : 20) + 13], 0x18);
-		/* and once more: what was merged can be cut */
-		assert_int_equal(segment_cut_begin(&c, &m.header, merged, size - 1400), 0);
+		big[front + 33] &= 0x7f;
+		assert_int_equal(segment_cut_begin(&c, &h, big, front + headers_of(false) + 4200), 0);
 		segment_cut_write(&c, 0, pieces[0]);
-		assert_int_equal(tcp_sum(pieces[0], segment_cut_size(&c, 0), v6), 0xffff);
+		for (size_t bit = 0; bit < 8 * front; bit++) {
+			size_t at = bit / 8;
+			bool made = outers[i] == 4 && (at == 4 || at == 5 || at == 10 || at == 11);
+
+			segment_cut_write(&c, 1, pieces[1]);
+			pieces[1][at] ^= (uint8_t)(1 << bit % 8);
+			segment_merge_begin(&m, pieces[0], size, PORT);
+			if (segment_merge_add(&m, pieces[1], size) != made)
+				fail_msg("outer IPv%d, byte %zu", outers[i], at);
+		}
+		segment_cut_write(&c, 1, pieces[1]);
+		segment_merge_begin(&m, pieces[0], size, PORT);
+		assert_true(segment_merge_add(&m, pieces[1], size));
+		/* another port, or nobody who takes super-packets in tunnels */
+		segment_merge_begin(&m, pieces[0], size, PORT + 1);
+		assert_false(segment_merge_add(&m, pieces[1], size));
+		segment_merge_begin(&m, pieces[0], size, 0);
+		assert_false(segment_merge_add(&m, pieces[1], size));
+		assert_int_equal(collect(&m), size);
 	}
 }
 
@@ -137,7 +235,7 @@ static void only_what_belongs_together_is_merged(void **state)
 		{33, 0x08, true}, {33, 0x01, false}, {33, 0x20, false}, {33, 0x80, false}, {35, 1, false}, {38, 1, false},
 		{47, 1, false}, {3, 1, false}, {2, 1, false},
 	};
-	struct virtio_net_hdr h = super_packet(big, false, 4200, 1400);
+	struct segment_header h = super_packet(big, 0, false, 4200, 1400);
 	struct segment_merge m;
 	struct segment_cut c;
 	size_t size;
@@ -156,53 +254,81 @@ static void only_what_belongs_together_is_merged(void **state)
 		sum = ~tcp_sum(pieces[1], size, false);
 		pieces[1][36] = (uint8_t)(sum >> 8);
 		pieces[1][37] = (uint8_t)sum;
-		segment_merge_begin(&m, pieces[0], size);
+		segment_merge_begin(&m, pieces[0], size, PORT);
 		if (segment_merge_add(&m, pieces[1], size) != v4[i].merges)
 			fail_msg("row %zu", i);
 	}
 	/* a wrong checksum, in either */
 	segment_cut_write(&c, 1, pieces[1]);
 	pieces[1][1000] ^= 1;
-	segment_merge_begin(&m, pieces[0], size);
+	segment_merge_begin(&m, pieces[0], size, PORT);
 	assert_false(segment_merge_add(&m, pieces[1], size));
-	segment_merge_begin(&m, pieces[1], size);
+	segment_merge_begin(&m, pieces[1], size, PORT);
 	segment_cut_write(&c, 2, pieces[2]);
 	assert_false(segment_merge_add(&m, pieces[2], size));
 	/* nothing behind a push, nothing longer than the first */
 	segment_cut_write(&c, 1, pieces[1]);
-	segment_merge_begin(&m, pieces[1], size);
+	segment_merge_begin(&m, pieces[1], size, PORT);
 	assert_true(segment_merge_add(&m, pieces[2], size));
 	assert_false(segment_merge_add(&m, pieces[2], size));
 	/* too short to be anything */
 	for (size_t i = 0; i < size; i++) {
-		segment_merge_begin(&m, pieces[0], i);
+		segment_merge_begin(&m, pieces[0], i, PORT);
 		assert_false(segment_merge_add(&m, pieces[1], size));
 		assert_int_equal(collect(&m), i);
-		segment_merge_begin(&m, pieces[0], size);
+		segment_merge_begin(&m, pieces[0], size, PORT);
 		assert_false(segment_merge_add(&m, pieces[1], i));
 	}
 }
 
+/* Of the tunnel, too: where it is said to be there has to be one. */
+static void tunnels_that_lie_are_refused(void **state)
+{
+	struct segment_header right = super_packet(big, 4, false, 5000, 1400), h;
+	size_t size = front_of(4) + headers_of(false) + 5000;
+	struct segment_cut c;
+
+	assert_int_equal(segment_cut_begin(&c, &right, big, size), 0);
+	h = right;
+	h.outer_l4 = htole16(24);
+	assert_int_equal(segment_cut_begin(&c, &h, big, size), -EBADMSG);
+	for (uint32_t inner = 0; inner <= UINT16_MAX; inner++) {
+		h = right;
+		h.inner = htole16((uint16_t)inner);
+		assert_int_equal(segment_cut_begin(&c, &h, big, size), inner == front_of(4) ? 0 : -EBADMSG);
+	}
+	h = right;
+	h.plain.gso_type ^= SEGMENT_TUNNEL4 | SEGMENT_TUNNEL6;
+	assert_int_equal(segment_cut_begin(&c, &h, big, size), -EBADMSG);
+	h = right;
+	h.plain.gso_type ^= SEGMENT_TUNNEL4; /* bare TCP: it is UDP */
+	assert_int_equal(segment_cut_begin(&c, &h, big, size), -EBADMSG);
+	for (size_t i = 0; i < front_of(4) + 60; i++)
+		assert_int_equal(segment_cut_begin(&c, &right, big, i), -EBADMSG);
+	big[26] = 1; /* a checksum of the outer UDP, which nobody would make anew */
+	assert_int_equal(segment_cut_begin(&c, &right, big, size), -EBADMSG);
+}
+
 static void headers_that_lie_are_refused(void **state)
 {
-	struct virtio_net_hdr right = super_packet(big, false, 5000, 1400), h;
+	struct segment_header right = super_packet(big, 0, false, 5000, 1400), h;
 	size_t size = headers_of(false) + 5000;
 	struct segment_cut c;
 
 	h = right;
-	h.gso_size = 0;
+	h.plain.gso_size = 0;
 	assert_int_equal(segment_cut_begin(&c, &h, big, size), -EBADMSG);
 	h = right;
-	h.gso_size = 10;
+	h.plain.gso_size = 10;
 	assert_int_equal(segment_cut_begin(&c, &h, big, size), -EMSGSIZE);
 	h = right;
-	h.gso_type = VIRTIO_NET_HDR_GSO_TCPV6;
+	h.plain.gso_type = VIRTIO_NET_HDR_GSO_TCPV6;
 	assert_int_equal(segment_cut_begin(&c, &h, big, size), -EBADMSG);
 	h = right;
-	h.gso_type = VIRTIO_NET_HDR_GSO_UDP;
+	h.plain.gso_type = VIRTIO_NET_HDR_GSO_UDP;
 	assert_int_equal(segment_cut_begin(&c, &h, big, size), -EBADMSG);
 	h = right;
-	h.csum_start = (uint16_t)size;
+	h.plain.csum_start = (uint16_t)size;
 	assert_int_equal(segment_cut_begin(&c, &h, big, size), -EBADMSG);
 	for (size_t i = 0; i < 60; i++)
 		assert_int_equal(segment_cut_begin(&c, &right, big, i), -EBADMSG);
@@ -217,16 +343,16 @@ static void headers_that_lie_are_refused(void **state)
 /* UDP, or TCP of one packet: as it is, but for the checksum that the kernel left to us. */
 static void a_single_packet_gets_its_checksum(void **state)
 {
-	struct virtio_net_hdr h = super_packet(big, false, 99, 0);
+	struct segment_header h = super_packet(big, 0, false, 99, 0);
 	struct segment_cut c;
 
-	h.gso_type = VIRTIO_NET_HDR_GSO_NONE;
+	h.plain.gso_type = VIRTIO_NET_HDR_GSO_NONE;
 	assert_int_equal(segment_cut_begin(&c, &h, big, headers_of(false) + 99), 0);
 	assert_int_equal(c.n, 1);
 	assert_int_equal(segment_cut_size(&c, 0), headers_of(false) + 99);
 	segment_cut_write(&c, 0, pieces[0]);
 	assert_int_equal(tcp_sum(pieces[0], headers_of(false) + 99, false), 0xffff);
-	h.flags = 0;
+	h.plain.flags = 0;
 	assert_int_equal(segment_cut_begin(&c, &h, big, headers_of(false) + 99), 0);
 	segment_cut_write(&c, 0, pieces[0]);
 	assert_memory_equal(pieces[0], big, headers_of(false) + 99);
@@ -237,7 +363,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_cut_is_merged_to_the_same),
 		cmocka_unit_test(only_what_belongs_together_is_merged),
+		cmocka_unit_test(what_is_around_has_to_be_alike),
 		cmocka_unit_test(headers_that_lie_are_refused),
+		cmocka_unit_test(tunnels_that_lie_are_refused),
 		cmocka_unit_test(a_single_packet_gets_its_checksum),
 	};
 

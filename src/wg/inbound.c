@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <string.h>
+
+#include "wg/udp.h"
+#include "wg/worker.h"
+
+#define AHEAD 32 /* reads before the other direction has its turn */
+
+static void write_merged(struct worker *w, struct link *l)
+{
+	if (w->merging && tap_write(&w->plane->tap, w->queue, &w->merge) != 0)
+		worker_drop(w, l, TUNNEL_TAP_FAILED, w->merge.n);
+	w->merging = false;
+}
+
+/* Is the packet's source an address of that link?  A peer may speak for itself alone. */
+static bool source_is_of(struct worker *w, const struct link *l, const uint8_t *packet)
+{
+	const struct link_address *a;
+	struct addr source;
+
+	if (packet[0] >> 4 == 4)
+		source = addr_from_v4(packet + 12);
+	else
+		memcpy(source.bytes, packet + 8, sizeof(source.bytes));
+	if (w->source_link == l && addr_equal(&w->source, &source))
+		return true;
+	a = lookup_get(&w->plane->addresses, &source);
+	if (!a || a->link != l)
+		return false;
+	w->source = source;
+	w->source_link = l;
+	return true;
+}
+
+static void deliver(struct worker *w, struct link *l, const struct packet *packets, size_t n)
+{
+	size_t bytes = 0, good = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const uint8_t *packet = packets[i].data + sizeof(struct packet_data);
+		size_t size = packet_inner_size(packet, packets[i].size);
+
+		if (size == 0) {
+			worker_drop(w, l, TUNNEL_BAD_INNER, 1);
+			continue;
+		}
+		if (!source_is_of(w, l, packet)) {
+			worker_drop(w, l, TUNNEL_WRONG_SOURCE, 1);
+			continue;
+		}
+		good++;
+		bytes += size;
+		if (w->merging && segment_merge_add(&w->merge, packet, size))
+			continue;
+		write_merged(w, l);
+		segment_merge_begin(&w->merge, packet, size, w->plane->tap.tunnels ? w->plane->vxlan_port : 0);
+		w->merging = true;
+	}
+	write_merged(w, l);
+	counter_add(&l->counters.received_packets, good);
+	counter_add(&l->counters.received_bytes, bytes);
+}
+
+static const int verdict_drops[] = {
+	[KEYPAIR_EXPIRED] = DEVICE_EXPIRED,
+	[KEYPAIR_FORGED] = DEVICE_FORGED,
+	[KEYPAIR_REPLAYED] = DEVICE_REPLAYED,
+};
+
+/* Counts what is not good, and leaves of the good what is data. */
+static size_t sift(struct worker *w, struct link *l, struct packet *packets, size_t n)
+{
+	size_t length = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (packets[i].verdict != KEYPAIR_GOOD)
+			worker_drop(w, l, verdict_drops[packets[i].verdict], 1);
+		else if (packets[i].size > 0) /* else a keepalive */
+			packets[length++] = packets[i];
+	return length;
+}
+
+/* Messages of one receiver index. */
+static void open_run(struct worker *w, const struct endpoint *from, struct packet *packets, size_t n)
+{
+	uint32_t local;
+	struct session *s;
+
+	memcpy(&local, ((const struct packet_data *)packets->data)->receiver, sizeof(local));
+	s = lookup_get(&w->plane->sessions, &local);
+	if (!s) {
+		worker_drop(w, NULL, DEVICE_UNKNOWN_INDEX, n);
+		return;
+	}
+	if (keypair_open(s->keypair, w->aead, packets, n, w->now_ms) == 0) {
+		sift(w, s->link, packets, n);
+		return;
+	}
+	n = sift(w, s->link, packets, n);
+	link_on_opened(s->link, s, from, n > 0);
+	deliver(w, s->link, packets, n);
+}
+
+/* For the protocol thread, when the kernel has put it behind data. */
+static void put_aside(struct worker *w, const struct endpoint *from, const struct packet *p)
+{
+	struct plane *plane = w->plane;
+	bool put;
+
+	if (packet_kind(p->data, p->size) == PACKET_NONE) {
+		worker_drop(w, NULL, DEVICE_MALFORMED, 1);
+		return;
+	}
+	pthread_mutex_lock(&plane->inbox_lock);
+	put = plane->n_inbox < INBOX;
+	if (put) {
+		struct inbox_message *m = &plane->inbox[plane->n_inbox++];
+
+		m->from = *from;
+		m->size = p->size; /* of none that is no data it is more: packet_kind has seen to that */
+		memcpy(m->data, p->data, p->size);
+	}
+	pthread_mutex_unlock(&plane->inbox_lock);
+	if (put)
+		plane_wake(plane);
+	else
+		worker_drop(w, NULL, TUNNEL_BUSY, 1);
+}
+
+static bool is_of(const struct packet *p, const struct packet *first)
+{
+	return packet_kind(p->data, p->size) == PACKET_DATA &&
+	       memcmp(((const struct packet_data *)p->data)->receiver,
+		      ((const struct packet_data *)first->data)->receiver, 4) == 0;
+}
+
+static void take(struct worker *w, const struct endpoint *from, struct packet *packets, size_t n, worker_other_fn other,
+		 void *arg)
+{
+	for (size_t i = 0, run; i < n; i += run) {
+		run = 1;
+		if (packet_kind(packets[i].data, packets[i].size) == PACKET_DATA) {
+			while (i + run < n && is_of(&packets[i + run], &packets[i]))
+				run++;
+			open_run(w, from, packets + i, run);
+		} else if (other) {
+			other(arg, from, &packets[i]);
+		} else {
+			put_aside(w, from, &packets[i]);
+		}
+	}
+}
+
+void worker_inbound(struct worker *w, worker_other_fn other, void *arg)
+{
+	struct packet batch[KEYPAIR_BATCH];
+	struct endpoint from;
+	size_t each;
+
+	/* of a link that is gone the memory may be another's by now */
+	w->source_link = NULL;
+	for (int turn = 0; turn < AHEAD; turn++) {
+		int size = udp_receive(w->udp, w->in, sizeof(w->in), &each, &from);
+		size_t at = 0, left, n;
+
+		if (size < 0)
+			return;
+		for (left = (size_t)size; left > 0;) {
+			for (n = 0; n < KEYPAIR_BATCH && left > 0; n++) {
+				size_t one = left < each ? left : each;
+
+				batch[n] = (struct packet){.data = w->in + at, .size = one};
+				at += one;
+				left -= one;
+			}
+			take(w, &from, batch, n, other, arg);
+		}
+	}
+}

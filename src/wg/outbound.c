@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <string.h>
+
+#include "wg/udp.h"
+#include "wg/worker.h"
+
+#define AHEAD 32 /* reads before the other direction has its turn */
+
+static struct session *session_of(const struct link *l)
+{
+	return __atomic_load_n(&l->session, __ATOMIC_ACQUIRE);
+}
+
+static const struct addr *source_for(const struct plane *p, const struct endpoint *to)
+{
+	return &p->local[addr_is_v4(&to->addr) ? 0 : 1];
+}
+
+static void send_run(struct worker *w, const struct endpoint *to, size_t first, size_t n, size_t each)
+{
+	struct packet *last = &w->batch[first + n - 1];
+	uint8_t *data = w->batch[first].data;
+	size_t size = (size_t)(last->data - data) + last->size;
+
+	if (udp_send(w->udp, to, source_for(w->plane, to), data, size, each) != 0)
+		worker_drop(w, w->link, TUNNEL_SEND_FAILED, n);
+}
+
+/* The messages lie one behind the other; a run ends with a shorter one, or before a longer. */
+static void send_batch(struct worker *w)
+{
+	struct endpoint to = link_endpoint(w->link);
+	size_t start = 0, bytes = 0;
+
+	for (size_t i = 0; i < w->n_batch; i++) {
+		size_t each = w->batch[start].size, size = w->batch[i].size;
+		bool last;
+
+		bytes += size;
+		last = i + 1 == w->n_batch || size < each || w->batch[i + 1].size > each ||
+		       bytes + w->batch[i + 1].size > UDP_RUN_MAX;
+		if (!last)
+			continue;
+		send_run(w, &to, start, i + 1 - start, each);
+		start = i + 1;
+		bytes = 0;
+	}
+}
+
+static void flush(struct worker *w)
+{
+	struct link *l = w->link;
+	size_t n = w->n_batch;
+	struct session *s;
+	int r;
+
+	if (n == 0)
+		return;
+	s = session_of(l);
+	r = s ? keypair_seal(s->keypair, w->aead, w->batch, n, w->mtu, w->now_ms) : -EKEYEXPIRED;
+	if (r == 0) {
+		send_batch(w);
+		counter_add(&l->counters.sent_packets, n);
+		counter_add(&l->counters.sent_bytes, w->batch_bytes);
+		link_note(l, LINK_SENT);
+	} else {
+		worker_drop(w, l, r == -EKEYEXPIRED ? TUNNEL_NO_SESSION : TUNNEL_SEAL_FAILED, n);
+	}
+	w->n_batch = w->at = w->batch_bytes = 0;
+}
+
+static size_t room_for(const struct worker *w, size_t size)
+{
+	return PACKET_DATA_SIZE(keypair_padded(size, w->mtu));
+}
+
+static void put_packets(struct worker *w, struct link *l, const struct segment_cut *c)
+{
+	size_t most = c->n * room_for(w, segment_cut_size(c, 0));
+
+	if (w->link != l || w->n_batch + c->n > KEYPAIR_BATCH || w->at + most > WORKER_OUT)
+		flush(w);
+	w->link = l;
+	for (size_t i = 0; i < c->n; i++) {
+		struct packet *p = &w->batch[w->n_batch++];
+		size_t size = segment_cut_size(c, i);
+
+		*p = (struct packet){.data = w->out + w->at, .size = size};
+		segment_cut_write(c, i, p->data + sizeof(struct packet_data));
+		w->at += room_for(w, size); /* the next message begins where this one ends */
+		w->batch_bytes += size;
+	}
+	if (c->n > 1)
+		flush(w);
+}
+
+static void seal(struct worker *w, struct link *l, const struct segment_header *h, const uint8_t *packet, size_t size)
+{
+	struct segment_cut c;
+
+	if (segment_cut_begin(&c, h, packet, size) != 0)
+		worker_drop(w, l, TUNNEL_BAD_OFFLOAD, 1);
+	else if (segment_cut_size(&c, 0) > w->mtu)
+		worker_drop(w, l, TUNNEL_TOO_BIG, c.n);
+	else
+		put_packets(w, l, &c);
+}
+
+static struct link *link_of(struct worker *w, const uint8_t *packet, size_t size)
+{
+	const struct link_address *a;
+	struct addr to;
+
+	if (packet[0] >> 4 == 4 && size >= 20) {
+		to = addr_from_v4(packet + 16);
+	} else if (packet[0] >> 4 == 6 && size >= 40) {
+		memcpy(to.bytes, packet + 24, sizeof(to.bytes));
+	} else {
+		worker_drop(w, NULL, TUNNEL_NOT_IP, 1);
+		return NULL;
+	}
+	a = lookup_get(&w->plane->addresses, &to);
+	if (!a)
+		worker_drop(w, NULL, TUNNEL_NO_PEER, 1);
+	return a ? a->link : NULL;
+}
+
+static bool link_is_ready(const struct worker *w, const struct link *l)
+{
+	const struct session *s = session_of(l);
+
+	return s && keypair_is_usable(s->keypair, w->now_ms);
+}
+
+static void forward(struct worker *w, const struct tap_frame *f)
+{
+	struct link *l = link_of(w, f->packet, f->size);
+
+	if (!l)
+		return;
+	if (link_is_ready(w, l)) {
+		if (w->stash.used > 0 && __atomic_load_n(&l->waiting, __ATOMIC_RELAXED) > 0)
+			worker_outbound_waiting(w); /* theirs is the first turn */
+		seal(w, l, &f->header, f->packet, f->size);
+		return;
+	}
+	if (!stash_add(&w->stash, l, &f->header, f->packet, f->size, w->now_ms))
+		worker_drop(w, l, TUNNEL_WAITING_FULL, 1);
+	link_note(l, LINK_WANTED);
+}
+
+static bool try_waiting(void *arg, const struct stash_packet *p)
+{
+	struct worker *w = arg;
+
+	if (__atomic_load_n(&p->link->gone, __ATOMIC_RELAXED) || w->now_ms - p->since_ms >= STASH_AGE_MS ||
+	    __atomic_load_n(&p->link->rounds, __ATOMIC_RELAXED) != p->rounds) {
+		worker_drop(w, p->link, TUNNEL_NO_SESSION, 1);
+		return true;
+	}
+	if (!link_is_ready(w, p->link))
+		return false;
+	seal(w, p->link, &p->header, p->packet, p->size);
+	return true;
+}
+
+void worker_outbound_waiting(struct worker *w)
+{
+	stash_visit(&w->stash, try_waiting, w);
+	flush(w); /* a link that is gone is not held on to */
+}
+
+int worker_outbound(struct worker *w)
+{
+	int r = 0;
+
+	for (int turn = 0; turn < AHEAD; turn++) {
+		r = tap_read(&w->plane->tap, w->queue, &w->frame);
+		if (r == 0)
+			forward(w, &w->frame);
+		else if (r == -EPROTO)
+			worker_drop(w, NULL, TUNNEL_NOT_IP, 1);
+		else
+			break;
+	}
+	flush(w);
+	return r == -EBADFD ? r : 0;
+}

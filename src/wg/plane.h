@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * plane.h - what the workers of a tunnel and its protocol thread share; private to them (worker.h, tunnel.c).
+ *
+ * A link is the half of a peer that packets see: which session to send with, where to, and what happened since the
+ * protocol thread looked last (its notes).  Workers find links by address and sessions by receiver index in tables that
+ * they read without a lock; whatever goes out of a table lives on until no worker can be at it (grace.h).  What is
+ * written by several threads is written by atomic operations; a note costs one read where it stands already.
+ */
+#ifndef ISTHMUS_WG_PLANE_H
+#define ISTHMUS_WG_PLANE_H
+
+#include <pthread.h>
+
+#include "wg/grace.h"
+#include "wg/lookup.h"
+#include "wg/tap.h"
+#include "wg/tunnel.h"
+
+enum link_note {
+	LINK_SENT = 1 << 0,      /* data */
+	LINK_RECEIVED = 1 << 1,  /* data */
+	LINK_HEARD = 1 << 2,     /* something else */
+	LINK_WANTED = 1 << 3,    /* there is something to send, and no session */
+	LINK_CONFIRMED = 1 << 4, /* the first of a session that the peer began: `confirmed` */
+	LINK_MOVED = 1 << 5,     /* it came from elsewhere: `from`, which is its endpoint now */
+};
+#define LINK_URGENT (LINK_WANTED | LINK_CONFIRMED | LINK_MOVED)
+
+struct plane;
+struct link;
+
+struct session {
+	struct grace_node retired;
+	uint32_t local;
+	struct keypair *keypair;
+	struct link *link;
+	bool unheard; /* the peer began it, and nothing of it has come yet */
+};
+
+struct link_address {
+	struct grace_node retired;
+	struct addr addr;
+	struct link *link;
+};
+
+struct link_counters {
+	uint64_t sent_packets, sent_bytes, received_packets, received_bytes;
+	uint64_t drops[TUNNEL_DROP_MAX];
+};
+
+struct link {
+	struct grace_node retired;
+	struct plane *plane;
+	struct session *session; /* to send with; NULL = none */
+	uint32_t endpoint_turn;  /* odd while `endpoint` is being written */
+	uint64_t endpoint[3];
+	uint32_t rounds; /* what waits since an earlier one is dropped */
+	uint32_t waiting; /* packets, with all workers */
+	bool gone;        /* removed: nothing waits for it any more */
+
+	unsigned notes;
+	struct link *next_noted;
+	uint32_t heard; /* the session that something came of last */
+	bool news_are_held; /* and writing the endpoint: a few instructions, and rarely */
+	struct endpoint from;
+	uint32_t confirmed;
+	struct link_counters counters;
+
+	/* under plane.lock */
+	uint8_t public_key[NOISE_KEY_SIZE];
+	struct peer *peer;
+	struct link_address *addresses[TUNNEL_ADDRESSES_MAX];
+	size_t n_addresses;
+	struct endpoint given; /* the endpoint that was set last */
+	unsigned events;
+	struct link *next_event;
+};
+
+/* A handshake message that the kernel put behind data. */
+struct inbox_message {
+	struct endpoint from;
+	size_t size;
+	uint8_t data[sizeof(struct packet_initiation)];
+};
+#define INBOX 16
+
+struct plane {
+	pthread_mutex_t lock; /* of the protocol: device, links, tables' writer */
+	struct grace grace;
+	struct lookup sessions, addresses;
+	struct tap tap;
+	struct addr local[2];
+	uint16_t mtu, vxlan_port;
+	bool stop, lost; /* the threads are to end; the TAP is gone */
+
+	struct link *noted;
+	bool attentive; /* the protocol thread will look by itself */
+	int wake;       /* eventfd: the protocol thread's */
+
+	pthread_mutex_t inbox_lock;
+	struct inbox_message inbox[INBOX];
+	size_t n_inbox;
+};
+
+void plane_wake(const struct plane *p);
+uint64_t plane_now_ms(void);
+
+void link_note(struct link *l, unsigned notes);
+/* Something of a session was opened, that came from there; `data`: not only keepalives. */
+void link_on_opened(struct link *l, struct session *s, const struct endpoint *from, bool data);
+struct endpoint link_endpoint(const struct link *l);
+void link_set_endpoint(struct link *l, const struct endpoint *e);
+/* What there is of news, and there is none after it. */
+void link_take_news(struct link *l, struct endpoint *from, uint32_t *confirmed);
+
+static inline void counter_add(uint64_t *counter, uint64_t n)
+{
+	__atomic_fetch_add(counter, n, __ATOMIC_RELAXED);
+}
+
+static inline uint64_t counter_get(const uint64_t *counter)
+{
+	return __atomic_load_n(counter, __ATOMIC_RELAXED);
+}
+
+#endif

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "wg/protocol.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/timer.h"
+#include "wg/udp.h"
+
+#define ATTENTION_MS 100 /* how often notes are taken while there are any: timers are of seconds */
+#define REAP_MS 10
+
+static struct worker *own(struct tunnel *t)
+{
+	return t->workers[t->n_workers];
+}
+
+void protocol_wake_workers(struct tunnel *t)
+{
+	for (unsigned i = 0; i < t->n_workers; i++)
+		worker_wake(t->workers[i]);
+}
+
+static void tell(struct tunnel *t)
+{
+	uint64_t one = 1;
+
+	while (write(t->event, &one, sizeof(one)) < 0 && errno == EINTR)
+		;
+}
+
+static void add_event(struct tunnel *t, struct link *l, unsigned kind)
+{
+	if (l->events == 0) {
+		l->next_event = t->eventful;
+		t->eventful = l;
+	}
+	l->events |= kind;
+	tell(t);
+}
+
+void protocol_forget_events(struct tunnel *t, struct link *l)
+{
+	for (struct link **at = &t->eventful; *at; at = &(*at)->next_event)
+		if (*at == l) {
+			*at = l->next_event;
+			break;
+		}
+	l->events = 0;
+}
+
+static void on_send(void *arg, const struct endpoint *to, const uint8_t *data, size_t size)
+{
+	struct tunnel *t = arg;
+	const struct addr *from = &t->plane.local[addr_is_v4(&to->addr) ? 0 : 1];
+
+	if (udp_send(own(t)->udp, to, from, (uint8_t *)data, size, size) != 0)
+		worker_drop(own(t), NULL, TUNNEL_SEND_FAILED, 1);
+}
+
+static void on_event(void *arg, struct peer *peer, enum peer_event event)
+{
+	struct link *l = peer_owner(peer);
+	struct tunnel *t = arg;
+
+	switch (event) {
+	case PEER_READY:
+		if (__atomic_load_n(&l->waiting, __ATOMIC_SEQ_CST) > 0)
+			protocol_wake_workers(t);
+		add_event(t, l, TUNNEL_PEER_UP);
+		break;
+	case PEER_MOVED:
+		link_set_endpoint(l, peer_endpoint(peer));
+		add_event(t, l, TUNNEL_PEER_MOVED);
+		break;
+	case PEER_GONE:
+	case PEER_ERASED:
+		__atomic_fetch_add(&l->rounds, 1, __ATOMIC_RELAXED);
+		if (__atomic_load_n(&l->waiting, __ATOMIC_SEQ_CST) > 0)
+			protocol_wake_workers(t);
+		add_event(t, l, TUNNEL_PEER_DOWN);
+		break;
+	}
+}
+
+static int on_session_made(void *arg, struct peer *peer, struct keypair *k)
+{
+	struct tunnel *t = arg;
+	struct session *s = calloc(1, sizeof(*s));
+	int r;
+
+	if (!s)
+		return -ENOMEM;
+	*s = (struct session){.local = k->local, .keypair = k, .link = peer_owner(peer), .unheard = !k->initiator};
+	k->owner = s;
+	r = lookup_add(&t->plane.sessions, s);
+	if (r != 0)
+		free(s);
+	return r;
+}
+
+static void on_session_used(void *arg, struct peer *peer, struct keypair *k)
+{
+	struct link *l = peer_owner(peer);
+
+	__atomic_store_n(&l->session, k ? k->owner : NULL, __ATOMIC_RELEASE);
+}
+
+static void session_free(struct grace_node *node)
+{
+	struct session *s = (struct session *)((char *)node - offsetof(struct session, retired));
+
+	keypair_free(s->keypair);
+	free(s);
+}
+
+static void on_session_ended(void *arg, struct peer *peer, struct keypair *k)
+{
+	struct session *s = k->owner;
+	struct tunnel *t = arg;
+
+	lookup_remove(&t->plane.sessions, &s->local);
+	grace_retire(&t->plane.grace, &s->retired, session_free);
+}
+
+const struct device_ops protocol_ops = {
+	.send = on_send,
+	.event = on_event,
+	.session_made = on_session_made,
+	.session_used = on_session_used,
+	.session_ended = on_session_ended,
+};
+
+static void take_notes_of(struct link *l, unsigned notes, uint64_t now_ms)
+{
+	struct endpoint from = {.port = 0};
+	uint32_t confirmed, heard = __atomic_load_n(&l->heard, __ATOMIC_RELAXED);
+
+	if (!l->peer) /* removed since */
+		return;
+	if (notes & (LINK_CONFIRMED | LINK_MOVED))
+		link_take_news(l, &from, &confirmed);
+	if (notes & LINK_CONFIRMED)
+		peer_on_opened(l->peer, confirmed, NULL, false, now_ms);
+	if (notes & (LINK_RECEIVED | LINK_HEARD | LINK_MOVED))
+		peer_on_opened(l->peer, heard, from.port ? &from : NULL, notes & LINK_RECEIVED, now_ms);
+	if (notes & LINK_SENT)
+		peer_on_sent(l->peer, now_ms);
+	if (notes & LINK_WANTED)
+		peer_initiate(l->peer, false, now_ms);
+}
+
+static bool take_notes(struct tunnel *t)
+{
+	struct link *l = __atomic_exchange_n(&t->plane.noted, NULL, __ATOMIC_SEQ_CST), *next;
+	uint64_t now_ms = plane_now_ms();
+	bool any = l;
+
+	for (; l; l = next) {
+		next = __atomic_load_n(&l->next_noted, __ATOMIC_RELAXED); /* from the exchange on it may be in the list again */
+		take_notes_of(l, __atomic_exchange_n(&l->notes, 0, __ATOMIC_SEQ_CST), now_ms);
+	}
+	return any;
+}
+
+/*
+ * While there are notes they are looked for every ATTENTION_MS, and nobody has to wake us for one that can wait.  Who
+ * writes one when we have just stopped sees that, or we see the note.
+ */
+static void attend(struct tunnel *t)
+{
+	bool any = take_notes(t);
+
+	__atomic_store_n(&t->plane.attentive, any, __ATOMIC_SEQ_CST);
+	if (!any && __atomic_load_n(&t->plane.noted, __ATOMIC_SEQ_CST))
+		__atomic_store_n(&t->plane.attentive, true, __ATOMIC_SEQ_CST);
+}
+
+static void on_message(void *arg, const struct endpoint *from, struct packet *p)
+{
+	struct tunnel *t = arg;
+
+	pthread_mutex_lock(&t->plane.lock);
+	device_receive(t->device, from, p, 1, plane_now_ms());
+	pthread_mutex_unlock(&t->plane.lock);
+}
+
+static void take_inbox(struct tunnel *t)
+{
+	struct inbox_message messages[INBOX];
+	struct plane *p = &t->plane;
+	size_t n;
+
+	pthread_mutex_lock(&p->inbox_lock);
+	n = p->n_inbox;
+	memcpy(messages, p->inbox, n * sizeof(messages[0]));
+	p->n_inbox = 0;
+	pthread_mutex_unlock(&p->inbox_lock);
+	for (size_t i = 0; i < n; i++) {
+		struct packet m = {.data = messages[i].data, .size = messages[i].size};
+
+		on_message(t, &messages[i].from, &m);
+	}
+}
+
+/* Returns for how long there is nothing to do. */
+static int work(struct tunnel *t)
+{
+	struct plane *p = &t->plane;
+	uint64_t now_ms = plane_now_ms(), next_ms, unused;
+	int wait = -1;
+
+	pthread_mutex_lock(&p->lock);
+	/* Notes of what is freed below were left before, as whoever leaves them is at it. */
+	unused = grace_poll(&p->grace);
+	attend(t);
+	device_tick(t->device, now_ms);
+	if (grace_reap(&p->grace, unused))
+		wait = REAP_MS;
+	else if (p->attentive)
+		wait = ATTENTION_MS;
+	next_ms = device_next_ms(t->device);
+	if (p->lost && !t->lost_is_told) {
+		t->lost_is_told = true;
+		tell(t);
+	}
+	pthread_mutex_unlock(&p->lock);
+	if (next_ms <= now_ms)
+		return 0;
+	if (next_ms != TIMER_NEVER && (wait < 0 || next_ms - now_ms < (uint64_t)wait))
+		wait = next_ms - now_ms < 60000 ? (int)(next_ms - now_ms) : 60000;
+	return wait;
+}
+
+void *protocol_run(void *arg)
+{
+	struct tunnel *t = arg;
+	struct plane *p = &t->plane;
+	struct worker *w = own(t);
+	struct pollfd fds[] = {{p->wake, POLLIN, 0}, {w->udp, POLLIN, 0}};
+	uint64_t count;
+
+	while (!__atomic_load_n(&p->stop, __ATOMIC_ACQUIRE)) {
+		poll(fds, 2, work(t));
+		if (fds[0].revents && read(p->wake, &count, sizeof(count)) > 0)
+			take_inbox(t);
+		if (!fds[1].revents)
+			continue;
+		grace_online(&p->grace, w->number);
+		w->now_ms = plane_now_ms();
+		worker_inbound(w, on_message, t);
+		grace_offline(&p->grace, w->number);
+	}
+	return NULL;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * protocol.h - the protocol thread of a tunnel: struct tunnel, its device, and what passes between it and the workers;
+ * private to tunnel.c and protocol.c.
+ *
+ * The thread reads what is no data from a socket of its own, runs the timers, takes the workers' notes, and frees what
+ * nobody is at any more.  The control loop's calls (tunnel.h) work on the same device under plane.lock, which is held
+ * for one handshake message at a time.
+ */
+#ifndef ISTHMUS_WG_PROTOCOL_H
+#define ISTHMUS_WG_PROTOCOL_H
+
+#include "wg/worker.h"
+
+struct tunnel {
+	struct plane plane;
+	struct device *device;
+	struct worker *workers[TUNNEL_WORKERS_MAX + 1]; /* the last is the protocol thread's: it has a socket, but no queue */
+	unsigned n_workers;                             /* without it */
+	pthread_t threads[TUNNEL_WORKERS_MAX + 1];
+	unsigned n_threads;
+	int sockets[TUNNEL_WORKERS_MAX + 1];
+	unsigned n_sockets;
+	struct link *eventful; /* that have events, in no order */
+	bool lost_is_told, lost_is_taken;
+	int event; /* eventfd: the control loop's */
+};
+
+extern const struct device_ops protocol_ops; /* arg: the tunnel; under plane.lock, as all below but protocol_run */
+
+void *protocol_run(void *tunnel); /* a thread's; until plane.stop */
+
+void protocol_wake_workers(struct tunnel *t);
+void protocol_forget_events(struct tunnel *t, struct link *l);
+
+#endif

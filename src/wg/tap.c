@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "wg/tap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_ether.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+
+#define QUEUE_FRAMES 2000 /* that wait in a queue, before a sender is told to */
+#define PLAIN_SIZE sizeof(struct virtio_net_hdr)
+
+/* linux/if_tun.h of 6.17 */
+#define OFFLOAD_TUNNEL 0x80
+
+static int device_ioctl(const struct tap *t, unsigned long request, struct ifreq *r)
+{
+	_cleanup_(fd) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -errno;
+	snprintf(r->ifr_name, sizeof(r->ifr_name), "%s", t->name);
+	return ioctl(fd, request, r) == 0 ? 0 : -errno;
+}
+
+int tap_mtu_set(const struct tap *t, uint16_t mtu)
+{
+	struct ifreq r = {.ifr_mtu = mtu};
+
+	return device_ioctl(t, SIOCSIFMTU, &r);
+}
+
+/* The node's own stack has nothing to say there; it may not have IPv6 at all. */
+static void keep_quiet(const struct tap *t)
+{
+	char path[96];
+	_cleanup_(fd) int fd = -1;
+
+	snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/disable_ipv6", t->name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd >= 0 && write(fd, "1", 1) < 0)
+		return;
+}
+
+static int bring_up(struct tap *t, uint16_t mtu)
+{
+	struct ifreq r = {.ifr_qlen = QUEUE_FRAMES};
+	int e = tap_mtu_set(t, mtu);
+
+	if (e == 0)
+		e = device_ioctl(t, SIOCSIFTXQLEN, &r);
+	if (e == 0)
+		e = device_ioctl(t, SIOCGIFINDEX, &r);
+	if (e != 0)
+		return e;
+	t->ifindex = (unsigned)r.ifr_ifindex;
+	r = (struct ifreq){0};
+	e = device_ioctl(t, SIOCGIFHWADDR, &r);
+	if (e != 0)
+		return e;
+	memcpy(t->mac, r.ifr_hwaddr.sa_data, sizeof(t->mac));
+	keep_quiet(t);
+	r = (struct ifreq){.ifr_flags = IFF_UP | IFF_NOARP};
+	return device_ioctl(t, SIOCSIFFLAGS, &r);
+}
+
+static int queue_open(struct tap *t, bool first)
+{
+	struct ifreq r = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE};
+	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC), e;
+
+	if (fd < 0)
+		return -errno;
+	t->queues[t->n_queues++] = fd;
+	if (first)
+		r.ifr_flags |= (short)IFF_TUN_EXCL; /* a device that is there is somebody else's */
+	snprintf(r.ifr_name, sizeof(r.ifr_name), "%s", t->name);
+	if (ioctl(fd, TUNSETIFF, &r) == 0)
+		return 0;
+	e = errno;
+	return e == EBUSY ? -EEXIST : -e;
+}
+
+/* What super-packets the kernel may hand over; it takes the same. */
+static int set_offloads(struct tap *t)
+{
+	unsigned plain = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
+	int fd = t->queues[0], size = sizeof(struct segment_header);
+
+	t->tunnels = ioctl(fd, TUNSETVNETHDRSZ, &size) == 0 && ioctl(fd, TUNSETOFFLOAD, plain | OFFLOAD_TUNNEL) == 0;
+	if (!t->tunnels) {
+		size = PLAIN_SIZE;
+		if (ioctl(fd, TUNSETVNETHDRSZ, &size) != 0 || ioctl(fd, TUNSETOFFLOAD, plain) != 0)
+			return -errno;
+	}
+	t->header_size = (size_t)size;
+	return 0;
+}
+
+int tap_open(struct tap *t, const char *name, unsigned queues, uint16_t mtu)
+{
+	int r = 0;
+
+	*t = (struct tap){.n_queues = 0};
+	snprintf(t->name, sizeof(t->name), "%s", name);
+	for (unsigned i = 0; i < queues && r == 0; i++)
+		r = queue_open(t, i == 0);
+	if (r == 0)
+		r = set_offloads(t);
+	if (r == 0)
+		r = bring_up(t, mtu);
+	if (r != 0)
+		tap_close(t);
+	return r;
+}
+
+void tap_close(struct tap *t)
+{
+	while (t->n_queues > 0)
+		close(t->queues[--t->n_queues]);
+}
+
+/* From the frame to the packet in it. */
+static void shift(struct segment_header *h, int by)
+{
+	h->plain.csum_start = (uint16_t)(h->plain.csum_start + by);
+	h->plain.hdr_len = (uint16_t)(h->plain.hdr_len + by);
+	h->outer_l4 = htole16((uint16_t)(le16toh(h->outer_l4) + by));
+	h->inner = htole16((uint16_t)(le16toh(h->inner) + by));
+}
+
+int tap_read(const struct tap *t, int queue, struct tap_frame *f)
+{
+	size_t front = t->header_size + TAP_ETHERNET;
+	ssize_t size = read(queue, f->bytes, sizeof(f->bytes));
+	uint16_t type;
+
+	if (size < 0)
+		return -errno;
+	if ((size_t)size <= front)
+		return -EPROTO;
+	f->header = (struct segment_header){0};
+	memcpy(&f->header, f->bytes, t->header_size);
+	shift(&f->header, -TAP_ETHERNET);
+	f->packet = f->bytes + front;
+	f->size = (size_t)size - front;
+	memcpy(&type, f->packet - sizeof(type), sizeof(type));
+	return type == htobe16(ETH_P_IP) || type == htobe16(ETH_P_IPV6) ? 0 : -EPROTO;
+}
+
+int tap_write(const struct tap *t, int queue, struct segment_merge *m)
+{
+	uint8_t front[sizeof(struct segment_header) + TAP_ETHERNET] = {0}, *ethernet = front + t->header_size;
+	size_t n = segment_merge_end(m);
+	const uint8_t *packet = m->pieces[1].iov_base;
+	uint16_t type = htobe16(packet[0] >> 4 == 6 ? ETH_P_IPV6 : ETH_P_IP);
+
+	if (m->header.plain.gso_type != VIRTIO_NET_HDR_GSO_NONE)
+		shift(&m->header, TAP_ETHERNET);
+	memcpy(front, &m->header, t->header_size);
+	memcpy(ethernet, t->mac, 6); /* to this node, from nobody */
+	memcpy(ethernet + 12, &type, sizeof(type));
+	m->pieces[0] = (struct iovec){front, t->header_size + TAP_ETHERNET};
+	return writev(queue, m->pieces, (int)n) >= 0 ? 0 : -errno;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tap.h - a TAP device with a queue for each worker, and super-packets both ways.
+ *
+ * Frames have struct segment_header in front of them, or its first ten bytes on kernels before 6.17, which hand over
+ * and take super-packets of TCP, but none inside of a tunnel.  Which queue a frame comes from the kernel decides by the
+ * hash of its flow (for VXLAN: the outer source port), so a flow stays in order.  The device lives as long as its
+ * queues are open.
+ *
+ * Call order: tap_open; tap_read and tap_write, each queue's by one thread at a time (writing by any); tap_close.
+ */
+#ifndef ISTHMUS_WG_TAP_H
+#define ISTHMUS_WG_TAP_H
+
+#include "wg/segment.h"
+
+#define TAP_QUEUES_MAX 16
+#define TAP_PACKET_MAX 65535
+#define TAP_ETHERNET 14
+
+struct tap {
+	char name[16];
+	int queues[TAP_QUEUES_MAX];
+	unsigned n_queues;
+	unsigned ifindex;
+	size_t header_size; /* of struct segment_header that this kernel knows */
+	bool tunnels;       /* super-packets in tunnels */
+	uint8_t mac[6];
+};
+
+/* A frame, in the place where it is read to. */
+struct tap_frame {
+	struct segment_header header;
+	uint8_t *packet; /* behind the Ethernet header, in `bytes` */
+	size_t size;
+	uint8_t bytes[sizeof(struct segment_header) + TAP_ETHERNET + TAP_PACKET_MAX];
+};
+
+/* 0; -EEXIST; -ENOENT: no /dev/net/tun; -EPERM; another errno. */
+int tap_open(struct tap *t, const char *name, unsigned queues, uint16_t mtu);
+void tap_close(struct tap *t);
+int tap_mtu_set(const struct tap *t, uint16_t mtu);
+
+/*
+ * 0; -EAGAIN: no more; -EPROTO: one that is no IP packet, and was taken out; -EBADFD: the device is gone; another errno,
+ * and nothing was read.
+ */
+int tap_read(const struct tap *t, int queue, struct tap_frame *f);
+/* What a merge has become.  0 or -errno: it is lost. */
+int tap_write(const struct tap *t, int queue, struct segment_merge *m);
+
+#endif

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "wg/udp.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/filter.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "wg/packet.h"
+
+/* linux/udp.h, of which netinet/udp.h lacks them */
+enum { OPTION_SEGMENT = 103, OPTION_GRO = 104 };
+
+#define BUFFER (8 << 20)
+#define WAIT_MS 5 /* for a socket whose buffer is full, before what is in hand is dropped */
+
+struct control {
+	union {
+		uint8_t bytes[CMSG_SPACE(sizeof(uint16_t)) + CMSG_SPACE(sizeof(struct in6_pktinfo))];
+		struct cmsghdr align;
+	};
+};
+
+/* The offsets count from the UDP payload. */
+static int steer(int fd, unsigned n)
+{
+	uint32_t last = n - 1;
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, offsetof(struct packet_data, header)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_DATA, 1, 0),
+		BPF_STMT(BPF_RET | BPF_K, last),
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, offsetof(struct packet_data, receiver)),
+		BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, last),
+		BPF_STMT(BPF_RET | BPF_A, 0),
+	};
+	struct sock_fprog program = {sizeof(code) / sizeof(code[0]), code};
+
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof(program)) == 0 ? 0 : -errno;
+}
+
+/* Beyond what the administrator allows sockets where we may. */
+static void set_buffer(int fd, int force, int plain)
+{
+	int size = BUFFER;
+
+	if (setsockopt(fd, SOL_SOCKET, force, &size, sizeof(size)) != 0)
+		setsockopt(fd, SOL_SOCKET, plain, &size, sizeof(size));
+}
+
+static int one_open(uint16_t port, int *out)
+{
+	struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+	_cleanup_(fd) int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int on = 1, off = 0, fragments = IP_PMTUDISC_DONT;
+
+	/* What is too long for a link on the way is cut there, as with any WireGuard: a wrong MTU costs speed alone. */
+	if (fd < 0 || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)) != 0 ||
+	    setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &fragments, sizeof(fragments)) != 0 ||
+	    setsockopt(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &fragments, sizeof(fragments)) != 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0 ||
+	    setsockopt(fd, IPPROTO_UDP, OPTION_GRO, &on, sizeof(on)) != 0)
+		return -errno;
+	set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF);
+	set_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF);
+	if (bind(fd, (struct sockaddr *)&a, sizeof(a)) != 0)
+		return -errno;
+	*out = TAKE_FD(fd);
+	return 0;
+}
+
+/* Sockets of one user may share a port by SO_REUSEPORT: is somebody there already? */
+static int probe(uint16_t port)
+{
+	struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+	_cleanup_(fd) int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int off = 0;
+
+	if (fd < 0 || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)) != 0 ||
+	    bind(fd, (struct sockaddr *)&a, sizeof(a)) != 0)
+		return -errno;
+	return 0;
+}
+
+int udp_open(uint16_t port, unsigned n, int *fds)
+{
+	unsigned i = 0;
+	int r = probe(port);
+
+	while (r == 0 && i < n) {
+		r = one_open(port, &fds[i]);
+		i += r == 0;
+	}
+	if (r == 0)
+		r = steer(fds[0], n);
+	while (r != 0 && i > 0)
+		close(fds[--i]);
+	return r;
+}
+
+static struct sockaddr_in6 socket_address(const struct endpoint *e)
+{
+	struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_port = htons(e->port)};
+
+	memcpy(&a.sin6_addr, e->addr.bytes, sizeof(a.sin6_addr));
+	return a;
+}
+
+static struct cmsghdr *put_control(struct msghdr *m, struct cmsghdr *c, int level, int type, const void *data, size_t size)
+{
+	c = c ? CMSG_NXTHDR(m, c) : CMSG_FIRSTHDR(m);
+	c->cmsg_level = level;
+	c->cmsg_type = type;
+	c->cmsg_len = CMSG_LEN(size);
+	memcpy(CMSG_DATA(c), data, size);
+	return c;
+}
+
+/* An IPv4 source goes by the same option, in its mapped form. */
+static void set_control(struct msghdr *m, struct control *control, const struct addr *from, uint16_t segment)
+{
+	struct in6_pktinfo info = {.ipi6_ifindex = 0};
+	struct cmsghdr *c = NULL;
+	size_t size = 0;
+
+	*control = (struct control){.bytes = {0}};
+	m->msg_control = control->bytes;
+	m->msg_controllen = sizeof(control->bytes);
+	if (segment) {
+		c = put_control(m, c, IPPROTO_UDP, OPTION_SEGMENT, &segment, sizeof(segment));
+		size += CMSG_SPACE(sizeof(segment));
+	}
+	if (!addr_is_unspecified(from)) {
+		memcpy(&info.ipi6_addr, from->bytes, sizeof(info.ipi6_addr));
+		put_control(m, c, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof(info));
+		size += CMSG_SPACE(sizeof(info));
+	}
+	m->msg_controllen = size;
+}
+
+static int send_once(int fd, const struct msghdr *m)
+{
+	for (int turn = 0; sendmsg(fd, m, 0) < 0; turn++) {
+		struct pollfd p = {fd, POLLOUT, 0};
+
+		if (errno == EINTR)
+			continue;
+		if (errno != EAGAIN || turn > 0)
+			return -errno;
+		poll(&p, 1, WAIT_MS);
+	}
+	return 0;
+}
+
+int udp_send(int fd, const struct endpoint *to, const struct addr *from, uint8_t *data, size_t size, size_t each)
+{
+	struct sockaddr_in6 a = socket_address(to);
+	struct iovec v = {data, size};
+	struct msghdr m = {.msg_name = &a, .msg_namelen = sizeof(a), .msg_iov = &v, .msg_iovlen = 1};
+	struct control control;
+	int r;
+
+	set_control(&m, &control, from, size > each ? (uint16_t)each : 0);
+	r = send_once(fd, &m);
+	if (size <= each || (r != -EINVAL && r != -EMSGSIZE && r != -EIO))
+		return r;
+	/* the device, or a link shorter than we were told, cannot take them together */
+	set_control(&m, &control, from, 0);
+	r = 0;
+	for (size_t at = 0, one; at < size && r == 0; at += one) {
+		one = size - at < each ? size - at : each;
+		v = (struct iovec){data + at, one};
+		r = send_once(fd, &m);
+	}
+	return r;
+}
+
+static size_t gro_size(struct msghdr *m, size_t size)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
+		int each;
+
+		if (c->cmsg_level != IPPROTO_UDP || c->cmsg_type != OPTION_GRO)
+			continue;
+		memcpy(&each, CMSG_DATA(c), sizeof(each));
+		return each > 0 ? (size_t)each : size;
+	}
+	return size;
+}
+
+int udp_receive(int fd, uint8_t *data, size_t size, size_t *each, struct endpoint *from)
+{
+	struct sockaddr_in6 a = {.sin6_family = AF_INET6};
+	struct iovec v = {data, size};
+	struct control control;
+	struct msghdr m = {.msg_name = &a, .msg_namelen = sizeof(a), .msg_iov = &v, .msg_iovlen = 1,
+			   .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)};
+	ssize_t got = recvmsg(fd, &m, 0);
+
+	if (got < 0)
+		return -errno;
+	*each = gro_size(&m, (size_t)got);
+	memcpy(from->addr.bytes, &a.sin6_addr, sizeof(from->addr.bytes));
+	from->port = ntohs(a.sin6_port);
+	return (int)got;
+}

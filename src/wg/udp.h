@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * udp.h - sockets on one UDP port for both families, with runs of datagrams both ways (UDP_SEGMENT, UDP_GRO).
+ *
+ * The sockets share the port (SO_REUSEPORT), and a filter tells the kernel which of them a datagram is for: data by the
+ * receiver index in it, so that one session is one socket's; all else is the last socket's.  The kernel may have
+ * put a handshake message behind data of the same sender, so whoever reads looks at each.
+ *
+ * Call order: udp_open; udp_send, udp_receive, any thread; close each.
+ */
+#ifndef ISTHMUS_WG_UDP_H
+#define ISTHMUS_WG_UDP_H
+
+#include "wg/endpoint.h"
+
+#define UDP_RUN_MAX 65507 /* bytes that one UDP_SEGMENT takes */
+#define UDP_DATAGRAM_MAX 65535
+
+/* n - 1 for data, the last for all else.  0; -EADDRINUSE; another errno. */
+int udp_open(uint16_t port, unsigned n, int *fds);
+
+/*
+ * Datagrams of `each` bytes, one behind the other, the last may be shorter; at most UDP_RUN_MAX and 64.  `from`: the
+ * source; unspecified = as the kernel routes.  0; -errno: some are lost.
+ */
+int udp_send(int fd, const struct endpoint *to, const struct addr *from, uint8_t *data, size_t size, size_t each);
+/* Returns how many bytes, of datagrams of `each`, the last may be shorter; -EAGAIN; -errno. */
+int udp_receive(int fd, uint8_t *data, size_t size, size_t *each, struct endpoint *from);
+
+#endif

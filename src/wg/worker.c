@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "wg/worker.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define WAITING_MS 1000 /* how often what waits too long is looked for */
+
+int worker_init(struct worker *w, struct plane *plane, unsigned number, int queue, int udp)
+{
+	int r;
+
+	w->plane = plane;
+	w->number = number;
+	w->queue = queue;
+	w->udp = udp;
+	w->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (w->wake < 0)
+		return -errno;
+	w->out = malloc(WORKER_OUT);
+	if (!w->out)
+		return -ENOMEM;
+	r = stash_init(&w->stash);
+	return r != 0 ? r : aead_new(&w->aead);
+}
+
+void worker_fini(struct worker *w)
+{
+	if (!w->plane)
+		return;
+	stash_fini(&w->stash);
+	aead_free(w->aead);
+	free(w->out);
+	if (w->wake >= 0)
+		close(w->wake);
+}
+
+void worker_wake(const struct worker *w)
+{
+	uint64_t one = 1;
+
+	while (write(w->wake, &one, sizeof(one)) < 0 && errno == EINTR)
+		;
+}
+
+/* The device was taken away; what comes for it is counted on. */
+static void on_lost(struct worker *w, struct pollfd *tap)
+{
+	tap->fd = -1;
+	__atomic_store_n(&w->plane->lost, true, __ATOMIC_RELEASE);
+	plane_wake(w->plane);
+}
+
+void worker_run(struct worker *w)
+{
+	struct pollfd fds[] = {{w->wake, POLLIN, 0}, {w->udp, POLLIN, 0}, {w->queue, POLLIN, 0}};
+	struct plane *p = w->plane;
+	uint64_t count;
+
+	while (!__atomic_load_n(&p->stop, __ATOMIC_ACQUIRE)) {
+		poll(fds, 3, w->stash.used > 0 ? WAITING_MS : -1);
+		grace_online(&p->grace, w->number);
+		w->now_ms = plane_now_ms();
+		w->mtu = __atomic_load_n(&p->mtu, __ATOMIC_RELAXED);
+		if (fds[0].revents && read(w->wake, &count, sizeof(count)) < 0 && errno != EAGAIN)
+			fds[0].fd = -1;
+		if (w->stash.used > 0)
+			worker_outbound_waiting(w);
+		if (fds[1].revents)
+			worker_inbound(w, NULL, NULL);
+		if (fds[2].revents && worker_outbound(w) != 0)
+			on_lost(w, &fds[2]);
+		grace_offline(&p->grace, w->number);
+	}
+}

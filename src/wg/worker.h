@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * worker.h - one thread's way of data through a tunnel, both directions.
+ *
+ *     outbound: TAP queue -> link by outer destination -> cut -> seal, up to 64 a call -> UDP_SEGMENT
+ *     inbound:  UDP_GRO -> session by receiver index -> open, up to 64 a call -> source check -> merge -> TAP queue
+ *
+ * Memory is taken when it is made; on the way there is none taken and no lock waited for, but the few dozen
+ * instructions a packet for which a session's replay window is held.  Packets without a session wait in its
+ * stash.
+ *
+ * Call order: worker_init; then on its thread worker_run, or, for the thread that has the protocol as well,
+ * worker_inbound within grace_online and grace_offline; worker_fini when the thread has ended.
+ */
+#ifndef ISTHMUS_WG_WORKER_H
+#define ISTHMUS_WG_WORKER_H
+
+#include "wg/plane.h"
+#include "wg/stash.h"
+
+#define WORKER_OUT (256 << 10) /* messages in the making: those of one super-packet, with all headers, and some more */
+
+struct worker {
+	struct plane *plane;
+	unsigned number; /* as reader of plane.grace */
+	int queue, udp, wake; /* wake: an eventfd */
+	struct aead *aead;
+	uint64_t now_ms; /* of this turn, as is the MTU */
+	uint16_t mtu;
+	uint64_t drops[TUNNEL_DROP_MAX];
+	struct stash stash;
+
+	/* outbound: what waits to be sealed, for one link, one message behind the other */
+	struct link *link;
+	struct packet batch[KEYPAIR_BATCH];
+	size_t n_batch, at, batch_bytes;
+	uint8_t *out;
+	struct tap_frame frame;
+
+	/* inbound */
+	struct segment_merge merge;
+	bool merging;
+	struct addr source; /* of source_link, as was found last */
+	const struct link *source_link;
+	uint8_t in[65536];
+};
+
+int worker_init(struct worker *w, struct plane *plane, unsigned number, int queue, int udp); /* 0, -ENOMEM, -errno */
+void worker_fini(struct worker *w); /* one of zeroes is allowed */
+
+void worker_run(struct worker *w); /* until plane.stop */
+void worker_wake(const struct worker *w); /* any thread */
+
+/* What can be read now, some of it.  -EBADFD: the device is gone; else 0. */
+int worker_outbound(struct worker *w);
+void worker_outbound_waiting(struct worker *w); /* whose session has come, or will not */
+/*
+ * `other`: for messages that are no data, where the worker may handle them; NULL: they go to plane.inbox.
+ */
+typedef void (*worker_other_fn)(void *arg, const struct endpoint *from, struct packet *p);
+void worker_inbound(struct worker *w, worker_other_fn other, void *arg);
+
+/* `l`: NULL = not known whose. */
+static inline void worker_drop(struct worker *w, struct link *l, int drop, size_t n)
+{
+	counter_add(&w->drops[drop], n);
+	if (l)
+		counter_add(&l->counters.drops[drop], n);
+}
+
+#endif
