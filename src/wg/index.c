@@ -34,15 +34,19 @@ static int grow(struct index *t)
 	return 0;
 }
 
-int index_add(struct index *t, struct peer *peer, uint32_t *out)
+/* A place is taken from the low 24 bits. */
+#define MOST (1U << 23)
+
+int index_add(struct index *t, struct peer *peer, uint8_t high, uint32_t *out)
 {
 	uint32_t index;
 
-	if (2 * t->length >= t->size && grow(t) != 0)
+	if (t->length >= MOST || (2 * t->length >= t->size && grow(t) != 0))
 		return -ENOMEM;
 	do { /* half of the places are free: two attempts on average */
 		if (RAND_bytes((unsigned char *)&index, sizeof(index)) != 1)
 			return -ENOMEM;
+		((uint8_t *)&index)[INDEX_HIGH_AT] = high;
 	} while (place_of(t, index)->peer);
 	*place_of(t, index) = (struct index_entry){.peer = peer, .index = index};
 	t->length++;

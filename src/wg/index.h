@@ -2,8 +2,9 @@
 /*
  * index.h - the table of receiver indices: which peer and which keypair (or handshake) a message is for.
  *
- * An index is 32 random bits, of which the low ones are its place in the table: looking one up is one access, and
- * growing moves every entry to a place of its own.  It goes over the wire as it lies in memory.  Keypairs and peers
+ * An index is 24 random bits, of which the low ones are its place in the table: looking one up is one access, and
+ * growing moves every entry to a place of its own.  The high byte is the peer's: by it sockets are told apart (udp.h), so
+ * that all sessions of a peer are one thread's to open, and no packet overtakes another when there is a new one.  It goes over the wire as it lies in memory.  Keypairs and peers
  * are borrowed. One thread.
  */
 #ifndef ISTHMUS_WG_INDEX_H
@@ -11,6 +12,8 @@
 
 #include <stddef.h>
 #include <stdint.h>
+
+#define INDEX_HIGH_AT 3 /* where the high byte is, in an index on the wire */
 
 struct peer;
 struct keypair;
@@ -28,7 +31,7 @@ struct index {
 
 void index_fini(struct index *t);
 
-int index_add(struct index *t, struct peer *peer, uint32_t *out); /* 0 or -ENOMEM */
+int index_add(struct index *t, struct peer *peer, uint8_t high, uint32_t *out); /* 0 or -ENOMEM */
 struct index_entry *index_get(const struct index *t, uint32_t index); /* or NULL */
 void index_remove(struct index *t, uint32_t index); /* one that is not there is allowed */
 

@@ -120,7 +120,7 @@ static int initiation_write(struct peer *p, struct packet_initiation *m)
 	r = noise_write_first(p->handshake, p->public_key, p->secrets->common, ephemeral.bytes, p->sent_time,
 			      TIMESTAMP_SIZE, m->noise);
 	if (r == 0)
-		r = index_add(&d->index, p, &p->handshake_index);
+		r = index_add(&d->index, p, p->high, &p->handshake_index);
 	if (r != 0)
 		return r;
 	m->header = packet_header(PACKET_INITIATION, p->suite);
@@ -204,6 +204,7 @@ int peer_new(struct device *d, const struct peer_config *config, uint64_t now_ms
 	p->endpoint = config->endpoint;
 	p->mtu = config->mtu;
 	p->owner = config->owner;
+	p->high = d->next_high++;
 	memcpy(p->public_key, config->public_key, NOISE_KEY_SIZE);
 	p->secrets = secret_new(sizeof(*p->secrets));
 	r = p->secrets ? noise_identity_agree(d->identity, p->public_key, p->secrets->common) : -ENOMEM;
@@ -437,7 +438,7 @@ static int response_write(struct peer *p, struct noise *n, const struct packet_i
 		return -ENOMEM;
 	r = noise_write_second(n, p->secrets->psk, ephemeral.bytes, NULL, 0, out->noise);
 	if (r == 0)
-		r = index_add(&d->index, p, &local);
+		r = index_add(&d->index, p, p->high, &local);
 	if (r != 0)
 		return r;
 	out->header = packet_header(PACKET_RESPONSE, (enum packet_suite)m->header.suite);

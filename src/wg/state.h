@@ -21,6 +21,7 @@ struct device {
 	struct hmap peers; /* by public key */
 	struct peer_clock clock;
 	uint64_t wall_ns; /* at 0 ms of the clock */
+	uint8_t next_high; /* of indices, for the peer that is made next */
 	const struct device_ops *ops;
 	void *arg;
 	uint64_t drops[DEVICE_DROP_MAX];
@@ -39,6 +40,7 @@ struct peer {
 	enum packet_suite suite;
 	struct endpoint endpoint;
 	uint16_t mtu;
+	uint8_t high; /* of its indices */
 	struct cookie_jar jar;
 	struct peer_timers timers;
 

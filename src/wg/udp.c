@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "wg/index.h"
 #include "wg/packet.h"
 
 /* linux/udp.h, of which netinet/udp.h lacks them */
@@ -34,7 +35,7 @@ static int steer(int fd, unsigned n)
 		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, offsetof(struct packet_data, header)),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_DATA, 1, 0),
 		BPF_STMT(BPF_RET | BPF_K, last),
-		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, offsetof(struct packet_data, receiver)),
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, offsetof(struct packet_data, receiver) + INDEX_HIGH_AT),
 		BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, last),
 		BPF_STMT(BPF_RET | BPF_A, 0),
 	};

@@ -3,7 +3,7 @@
  * udp.h - sockets on one UDP port for both families, with runs of datagrams both ways (UDP_SEGMENT, UDP_GRO).
  *
  * The sockets share the port (SO_REUSEPORT), and a filter tells the kernel which of them a datagram is for: data by the
- * receiver index in it, so that one session is one socket's; all else is the last socket's.  The kernel may have
+ * high byte of the receiver index in it, which is the peer's (index.h); all else is the last socket's.  The kernel may have
  * put a handshake message behind data of the same sender, so whoever reads looks at each.
  *
  * Call order: udp_open; udp_send, udp_receive, any thread; close each.
