@@ -28,37 +28,36 @@ static const void *key_of(const struct lookup *l, const void *item)
 	return (const char *)item + l->key_offset;
 }
 
-/* The key's place, or where it would go; NULL: neither, as there is no table.  A table is never full. */
-static void **place_of(const struct lookup *l, struct lookup_slots *s, const void *key)
+/*
+ * The item with that key, or NULL; `place`: its place, or where it would go.  The item is looked at once: while another
+ * thread reads it, a place may become another's.  A table is never full.
+ */
+static void *find(const struct lookup *l, struct lookup_slots *s, const void *key, void ***place)
 {
 	void **unused = NULL;
 	uint64_t i;
 
-	if (!s)
-		return NULL;
 	for (i = hash_seeded(key, l->key_size);; i++) {
-		void **place = &s->items[i & (s->size - 1)];
-		void *item = __atomic_load_n(place, __ATOMIC_ACQUIRE);
+		void **at = &s->items[i & (s->size - 1)];
+		void *item = __atomic_load_n(at, __ATOMIC_ACQUIRE);
 
-		if (!item)
-			return unused ? unused : place;
-		if (item == REMOVED)
-			unused = unused ? unused : place;
-		else if (memcmp(key_of(l, item), key, l->key_size) == 0)
-			return place;
+		if (item == REMOVED) {
+			unused = unused ? unused : at;
+			continue;
+		}
+		if (item && memcmp(key_of(l, item), key, l->key_size) != 0)
+			continue;
+		*place = item || !unused ? at : unused;
+		return item;
 	}
-}
-
-static void *item_at(void **place)
-{
-	void *item = place ? __atomic_load_n(place, __ATOMIC_ACQUIRE) : NULL;
-
-	return item == REMOVED ? NULL : item;
 }
 
 void *lookup_get(const struct lookup *l, const void *key)
 {
-	return item_at(place_of(l, __atomic_load_n(&l->slots, __ATOMIC_ACQUIRE), key));
+	struct lookup_slots *s = __atomic_load_n(&l->slots, __ATOMIC_ACQUIRE);
+	void **place;
+
+	return s ? find(l, s, key, &place) : NULL;
 }
 
 static void slots_free(struct grace_node *node)
@@ -71,6 +70,7 @@ static int make_room(struct lookup *l)
 {
 	struct lookup_slots *old = l->slots, *s;
 	size_t size = SMALLEST;
+	void **place;
 
 	if (old && 2 * (l->used + 1) <= old->size)
 		return 0;
@@ -81,8 +81,10 @@ static int make_room(struct lookup *l)
 		return -ENOMEM;
 	s->size = size;
 	for (size_t i = 0; old && i < old->size; i++)
-		if (old->items[i] && old->items[i] != REMOVED)
-			*place_of(l, s, key_of(l, old->items[i])) = old->items[i];
+		if (old->items[i] && old->items[i] != REMOVED) {
+			find(l, s, key_of(l, old->items[i]), &place);
+			*place = old->items[i];
+		}
 	__atomic_store_n(&l->slots, s, __ATOMIC_RELEASE);
 	l->used = l->length;
 	if (old)
@@ -100,7 +102,7 @@ int lookup_add(struct lookup *l, void *item)
 	r = make_room(l);
 	if (r != 0)
 		return r;
-	place = place_of(l, l->slots, key_of(l, item));
+	find(l, l->slots, key_of(l, item), &place);
 	l->used += *place == NULL;
 	l->length++;
 	__atomic_store_n(place, item, __ATOMIC_RELEASE);
@@ -109,8 +111,8 @@ int lookup_add(struct lookup *l, void *item)
 
 void *lookup_remove(struct lookup *l, const void *key)
 {
-	void **place = place_of(l, l->slots, key);
-	void *item = item_at(place);
+	void **place;
+	void *item = l->slots ? find(l, l->slots, key, &place) : NULL;
 
 	if (!item)
 		return NULL;
