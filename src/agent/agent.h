@@ -32,7 +32,7 @@ struct agent_options {
 	const char *config_path; /* default /etc/isthmus/isthmus.yaml */
 	const char *node;        /* default: the host's name */
 	const char *run_dir;     /* default /run/isthmus: socket isthmus.sock, isthmusd.json */
-	const char *state_dir;   /* default /var/lib/isthmus: fabric.yaml (last applied), ports.yaml (run-time ports) */
+	const char *state_dir;   /* default /var/lib/isthmus: fabric.yaml (last applied), ports.yaml (run-time ports), private.key */
 	const char *bpf_dir;     /* default /sys/fs/bpf/isthmus */
 	size_t config_max;       /* bytes that a configuration may have; 0 = CONF_TEXT_MAX */
 	bool offline;

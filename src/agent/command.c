@@ -12,6 +12,7 @@
 #include "agent/bgp.h"
 #include "agent/bgp_view.h"
 #include "agent/doctor.h"
+#include "agent/key.h"
 #include "agent/port.h"
 #include "agent/view.h"
 #include "api/json.h"
@@ -162,6 +163,35 @@ static void handle_version(void *arg, const struct api_request *request, struct 
 	json_put_string(&j, "version", ISTHMUS_VERSION);
 	json_put_uint(&j, "abi", ABI_VERSION);
 	json_put_string(&j, "kernel", kernel.release);
+	json_object_close(&j);
+	api_reply_json(reply, &j);
+}
+
+static void handle_key(void *arg, const struct api_request *request, struct api_reply *reply)
+{
+	const struct agent *a = arg;
+	_cleanup_(free) char *why = NULL;
+	struct config_key key;
+	char text[KEY_TEXT_SIZE];
+	struct json j = {0};
+	int r = key_public(a->options.state_dir, &key, &why);
+
+	if (r == -ENOENT) {
+		api_reply_error(reply, 404, "IST-4043",
+				"it is made when isthmusd starts for the first time: systemctl start isthmusd", NULL,
+				"this node has no key yet");
+		return;
+	}
+	if (r < 0) {
+		api_reply_error(reply, 500, "IST-5000",
+				"bring the file back; or remove it, start isthmusd again, and change nodes.*.public_key", NULL,
+				"%s", why ? why : strerror(-r));
+		return;
+	}
+	view_begin(&j, "Key");
+	json_put_string(&j, "name", a->options.node);
+	json_put_string(&j, "publicKey", key_format(&key, text));
+	json_put_bool(&j, "configured", a->self && config_key_equal(&a->self->public_key, &key));
 	json_object_close(&j);
 	api_reply_json(reply, &j);
 }
@@ -468,6 +498,7 @@ static void handle_schema(void *arg, const struct api_request *request, struct a
 static const struct api_route routes[] = {
 	{"GET", "/v1/status", "How the node is", NULL, false, "Status", handle_status},
 	{"GET", "/v1/version", "The node, and versions of daemon, data plane and kernel", NULL, false, "Version", handle_version},
+	{"GET", "/v1/key", "This node's public key", NULL, false, "Key", handle_key},
 	{"GET", "/v1/doctor", "Prerequisites and faults of this host", NULL, false, "DoctorReport", handle_doctor},
 	{"GET", "/v1/sites", "All sites", "stream all", false, "SiteList", view_list_handle},
 	{"GET", "/v1/sites/{name}", "One site", NULL, false, "Site", view_name_handle},

@@ -30,6 +30,12 @@ static const struct api_field node_fields[] = {
 	{"path", "#Path?", "how this node sends to it"},
 	{0},
 };
+static const struct api_field key_fields[] = {
+	{"name", "string", "this node"},
+	{"publicKey", "string", "for nodes.*.public_key"},
+	{"configured", "boolean", "the configuration has it"},
+	{0},
+};
 static const struct api_field tenant_fields[] = {
 	{"name", "string", "unique name"},
 	{"vni", "integer", "its L3 VNI"},
@@ -45,7 +51,7 @@ static const struct api_field network_fields[] = {
 	{"subnets", "string[]", "prefixes"},
 	{"gateway", "string[]", "anycast gateway addresses"},
 	{"encap", "string", "encapsulation"},
-	{"encryption", "string", "never"},
+	{"encryption", "string", "never, between-sites, or always; site_pairs may say otherwise"},
 	{"flood", "boolean", "unknown unicast is flooded"},
 	{"stormLimit", "integer?", "frames replicated a second from each port, null = no limit"},
 	{"ports", "integer", "number of ports in it, on all nodes"},
@@ -274,6 +280,7 @@ const struct api_kind view_kinds[] = {
 	{"Site", "A cloud or data centre.", site_fields},
 	{"Path", "How this node sends to another.", path_fields, true},
 	{"Node", "A machine of the fabric.", node_fields},
+	{"Key", "This node's public key.", key_fields},
 	{"Tenant", "An isolated routing domain.", tenant_fields},
 	{"Network", "A network of a tenant.", network_fields},
 	{"Port", "Where a workload attaches.", port_fields},

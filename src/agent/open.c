@@ -14,6 +14,7 @@
 #include "agent/bgp.h"
 #include "agent/command.h"
 #include "agent/increment.h"
+#include "agent/key.h"
 #include "agent/sandbox.h"
 #include "agent/snapshot.h"
 #include "agent/state.h"
@@ -144,6 +145,17 @@ static void open_devices(struct agent *a, const struct config *c)
 		a->state->merge_port = c->vxlan_port;
 }
 
+/* Before the configuration is looked at, which may be what keeps the daemon from starting: it needs the public part. */
+static void make_key(struct agent *a)
+{
+	int r = key_make(a->options.state_dir);
+
+	if (r > 0)
+		log_info("a private key was made in %s; isthmus key show prints the public one", a->options.state_dir);
+	else if (r < 0)
+		log_error("%s/" KEY_FILE " cannot be made: %s; nothing can be encrypted", a->options.state_dir, strerror(-r));
+}
+
 static int open_running(struct agent *a)
 {
 	struct loaded loaded = {0};
@@ -151,6 +163,7 @@ static int open_running(struct agent *a)
 
 	if (r < 0)
 		return r;
+	make_key(a);
 	r = load_choose(&a->options, &loaded);
 	if (r < 0)
 		return r;
@@ -248,6 +261,8 @@ int agent_open(const struct agent_options *options, struct loop *loop, struct ag
 	a->state->quota = QUOTA_NONE;
 	wire_init(a->wire);
 	r = copy_options(a, options);
+	if (r == 0 && secret_start(KEY_HEAP_SIZE) == -ENOMEM)
+		r = -ENOMEM;
 	if (r == 0)
 		r = options->offline ? open_offline(a) : open_running(a);
 	if (r < 0)

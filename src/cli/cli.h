@@ -179,6 +179,7 @@ int run_apply(const struct call *call);
 int run_diff(const struct call *call);
 int run_port_add(const struct call *call);
 int run_port_del(const struct call *call);
+int run_key_show(const struct call *call);
 int run_bgp_summary(const struct call *call);
 int run_bgp_neighbors(const struct call *call);
 int run_bgp_routes(const struct call *call);

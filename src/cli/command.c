@@ -94,6 +94,11 @@ const struct command commands[] = {
 	 .examples = {{"what would happen?", "isthmus port del web9 --dry-run"},
 		      {"in a script", "isthmus port del web9 --yes"}},
 	 .outputs = OUTPUT_OBJECT, .mutates = true, .run = run_port_del},
+	{"key show", "Show this node's public key.",
+	 "It stands in the configuration of all nodes, as nodes.*.public_key.  The private part is made when isthmusd starts for "
+	 "the first time, and never leaves the node.  Works without the daemon, as root.",
+	 .examples = {{"for the configuration", "isthmus key show"}, {"for a program", "isthmus key show -o json"}},
+	 .outputs = OUTPUT_OBJECT, .run = run_key_show},
 	{"bgp summary", "Show the BGP sessions of this node.",
 	 "One line each for every family that it is configured with, as routers show it: State/PfxRcd is the number of routes "
 	 "that came where the session is established, NoNeg where the neighbor does not have the family, else the state.",

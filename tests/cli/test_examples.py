@@ -11,7 +11,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 def commands(cli):
     """The leaves of the command table, as completion knows them."""
     for word in cli.ok("__complete", "").split():
-        rest = cli.ok("__complete", word, "").split() if word in ("port", "bgp") else []
+        rest = cli.ok("__complete", word, "").split() if word in ("port", "bgp", "key") else []
         yield from ([f"{word} {r}" for r in rest] or [word])
 
 

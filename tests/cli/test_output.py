@@ -112,7 +112,7 @@ def test_objects_have_exactly_the_fields_of_their_schemas(cli):
     for kind in KINDS:
         for line in cli.ok("get", kind, "-o", "jsonl").splitlines():
             check(json.loads(line))
-    for argv in (["status"], ["drops"], ["doctor"], ["version"], ["diff", "isthmus.yaml"], ["check", "isthmus.yaml"]):
+    for argv in (["status"], ["drops"], ["doctor"], ["version"], ["key", "show"], ["diff", "isthmus.yaml"], ["check", "isthmus.yaml"]):
         check(json.loads(cli.ok(*argv, "-o", "json")))
     for argv in (["neighbors"], ["routes"], ["advertised", "aws1"], ["why", "10.0.1.11"]):
         for line in cli.ok("bgp", *argv, "-o", "jsonl").splitlines():

@@ -17,7 +17,7 @@ MATRIX = {
     "dp": (("lib", "model"), ("bpf/bpf.h", "bpf/libbpf.h", "bpf/btf.h")),
     "kern": (("lib", "model"), ("libmnl/libmnl.h",)),
     "api": (("lib", "model"), ("microhttpd.h", "jansson.h")),
-    "agent": (("lib", "model", "conf", "bgp", "rib", "dp", "kern", "api"), ("cap-ng.h", "seccomp.h", "systemd/sd-daemon.h")),
+    "agent": (("lib", "model", "conf", "bgp", "rib", "wg", "dp", "kern", "api"), ("cap-ng.h", "seccomp.h", "systemd/sd-daemon.h")),
     "cli": (("lib", "model", "conf"), ("curl/curl.h", "jansson.h", "libsmartcols/libsmartcols.h", "libsmartcols.h", "yaml.h")),
 }
 ABI = {"bpf/abi.h"}  # the layout shared with the kernel programs
