@@ -148,6 +148,18 @@ static __always_inline __be16 source_port(const struct __sk_buff *skb, const str
 	return bpf_htons(SOURCE_PORT_MIN | ((hash ^ hash >> 16) & 0x3fff));
 }
 
+/* Word by word, and a half one at the end; `size` is a constant. */
+static __always_inline void header_copy(void *to, const void *from, __u32 size)
+{
+	__u32 *words = to;
+
+#pragma unroll
+	for (__u32 i = 0; i < size / 4; i++)
+		words[i] = ((const __u32 *)from)[i];
+	if (size & 2)
+		*(__u16 *)(to + (size & ~3U)) = *(const __u16 *)(from + (size & ~3U));
+}
+
 /* The outer headers; room for them is there and the inner Ethernet header in its place.  0 or -1. */
 static __always_inline int write_outer4(struct __sk_buff *skb, const struct abi_nexthop *nh, __u32 vni, __u8 ecn,
 					__be16 sport, __be16 dport)
@@ -233,7 +245,7 @@ static __always_inline int encap4(struct __sk_buff *skb, const struct abi_nextho
 	if ((void *)(h + 1) > (void *)(long)skb->data_end)
 		return -1;
 	if (!secure)
-		h->inner = h->eth;
+		header_copy(&h->inner, &h->eth, sizeof(h->inner));
 	return write_outer4(skb, nh, vni, ecn, sport, dport);
 }
 
@@ -249,7 +261,7 @@ static __always_inline int encap6(struct __sk_buff *skb, const struct abi_nextho
 	if ((void *)(h + 1) > (void *)(long)skb->data_end)
 		return -1;
 	if (!secure)
-		h->inner = h->eth;
+		header_copy(&h->inner, &h->eth, sizeof(h->inner));
 	h->eth.h_proto = bpf_htons(ETH_P_IPV6);
 	h->ip.version = 6;
 	h->ip.priority = 0;
@@ -259,8 +271,8 @@ static __always_inline int encap6(struct __sk_buff *skb, const struct abi_nextho
 	h->ip.payload_len = bpf_htons(skb->len - sizeof(struct ethhdr) - sizeof(struct ipv6hdr));
 	h->ip.nexthdr = IPPROTO_UDP;
 	h->ip.hop_limit = OUTER_TTL;
-	__builtin_memcpy(&h->ip.saddr, &nh->local, 16);
-	__builtin_memcpy(&h->ip.daddr, &nh->remote, 16);
+	header_copy(&h->ip.saddr, &nh->local, 16);
+	header_copy(&h->ip.daddr, &nh->remote, 16);
 	h->udp.source = sport;
 	h->udp.dest = dport;
 	h->udp.len = h->ip.payload_len;
@@ -321,17 +333,19 @@ static __always_inline bool way_counts(const struct way *w, const struct abi_nex
 
 /*
  * What encrypts; 0: there is nothing that does.  The daemon may be dead, and the kernel drops what is sent to a device that
- * is gone without telling; a device that has its number by now has another MTU.
+ * is gone without telling; a device that has its number by now has another MTU.  w is SECURE_WAY.
  */
-static __noinline __u32 secure_device(struct __sk_buff *skb)
+static __always_inline __u32 secure_device(struct __sk_buff *skb, struct way *w)
 {
 	struct abi_node *n = node_get();
-	__u32 ifindex, mtu = 0;
 
 	if (!n)
 		return 0;
-	ifindex = n->secure_ifindex;
-	return ifindex && bpf_check_mtu(skb, ifindex, &mtu, 0, 0) >= 0 && mtu == n->secure_mtu ? ifindex : 0;
+	w->ifindex = n->secure_ifindex;
+	w->room = 0; /* in: no length; out: the MTU */
+	if (!w->ifindex || bpf_check_mtu(skb, w->ifindex, &w->room, 0, 0) < 0 || w->room != n->secure_mtu)
+		return 0;
+	return w->ifindex;
 }
 
 /*
@@ -347,10 +361,8 @@ static __noinline int ask_way(struct __sk_buff *skb, const struct abi_nexthop *n
 	long r;
 
 	w->tick = 0;
-	if (nh->flags & NEXTHOP_SECURE) { /* nobody looks at the MACs */
-		w->ifindex = secure_device(skb);
-		return w->ifindex ? DROP_NONE : DROP_NOT_ENCRYPTED;
-	}
+	if (nh->flags & NEXTHOP_SECURE) /* nobody looks at the MACs */
+		return secure_device(skb, w) ? DROP_NONE : DROP_NOT_ENCRYPTED;
 	if (!scratch)
 		return DROP_NO_UNDERLAY_ROUTE;
 	f = &scratch->fib;

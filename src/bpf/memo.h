@@ -116,17 +116,6 @@ static __always_inline __u32 memo_slot(const __u64 addr[4], __u32 place, __u32 p
 	return h >> 40 & (MEMOS - 1);
 }
 
-static __always_inline void header_copy(void *to, const void *from, __u32 size)
-{
-	__u32 *words = to;
-
-#pragma unroll
-	for (__u32 i = 0; i < size / 4; i++)
-		words[i] = ((const __u32 *)from)[i];
-	if (size & 2)
-		*(__u16 *)(to + (size & ~3U)) = *(const __u16 *)(from + (size & ~3U));
-}
-
 /* ---- the short way: reading ---------------------------------------------------------------------------------------- */
 
 /* What a packet is that a memo may fit: Ethernet, an IP header without options, TCP or UDP, all of it there. */
@@ -282,6 +271,14 @@ static __always_inline int memo_encap6(struct __sk_buff *skb, const struct memo_
 	return 0;
 }
 
+static __noinline __u32 secure_now(struct __sk_buff *skb)
+{
+	__u32 i = SECURE_WAY;
+	struct way *w = bpf_map_lookup_elem(&ways, &i);
+
+	return w ? secure_device(skb, w) : 0;
+}
+
 /* A frame of a port.  The verdict, or MISS and nothing was touched. */
 static __noinline int port_by_memo(struct __sk_buff *skb)
 {
@@ -307,7 +304,7 @@ static __noinline int port_by_memo(struct __sk_buff *skb)
 	    (port->hash != skb->hash || (!skb->gso_size && size > port->room) ||
 	     (!(m->flags & MEMO_SECURE) && port->tick != bpf_jiffies64())))
 		return MISS;
-	ifindex = m->flags & MEMO_SECURE ? secure_device(skb) : m->ifindex;
+	ifindex = m->flags & MEMO_SECURE ? secure_now(skb) : m->ifindex;
 	if (!ifindex)
 		return MISS;
 	if (m->flags & MEMO_ROUTED) {

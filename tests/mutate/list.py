@@ -79,15 +79,15 @@ MUTANTS = [
     Mutant(
         "secure_another_device",
         "src/bpf/encap.h",
-        " >= 0 && mtu == n->secure_mtu ? ifindex : 0",
-        " >= 0 ? ifindex : 0",
+        " || w->room != n->secure_mtu)",
+        ")",
         "what is to be encrypted leaves by whatever device has the number by now",
         ["bpf secure"],
     ),
     Mutant(
         "secure_remembered",
         "src/bpf/memo.h",
-        "ifindex = m->flags & MEMO_SECURE ? secure_device(skb) : m->ifindex;",
+        "ifindex = m->flags & MEMO_SECURE ? secure_now(skb) : m->ifindex;",
         "ifindex = m->ifindex;",
         "known flows are sent to a device that is gone, and nobody counts them",
         ["bpf secure"],
