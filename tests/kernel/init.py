@@ -33,6 +33,7 @@ def prepare():
     mount("tmpfs", "/dev/shm")
     mount("bpf", "/sys/fs/bpf")
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    subprocess.run(["modprobe", "tun"], check=True)  # nobody else makes /dev/net/tun
 
 
 def report(out, name, passed, output=""):
