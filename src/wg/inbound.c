@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "wg/udp.h"
 #include "wg/worker.h"
 
 #define AHEAD 32 /* reads before the other direction has its turn */
@@ -162,7 +161,7 @@ void worker_inbound(struct worker *w, worker_other_fn other, void *arg)
 	/* of a link that is gone the memory may be another's by now */
 	w->source_link = NULL;
 	for (int turn = 0; turn < AHEAD; turn++) {
-		int size = udp_receive(w->udp, w->in, sizeof(w->in), &each, &from);
+		int size = udp_receive(&w->udp, w->in, sizeof(w->in), &each, &from);
 		size_t at = 0, left, n;
 
 		if (size < 0)

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "wg/udp.h"
 #include "wg/worker.h"
 
 #define AHEAD 32 /* reads before the other direction has its turn */
@@ -23,7 +22,7 @@ static void send_run(struct worker *w, const struct endpoint *to, size_t first, 
 	uint8_t *data = w->batch[first].data;
 	size_t size = (size_t)(last->data - data) + last->size;
 
-	if (udp_send(w->udp, to, source_for(w->plane, to), data, size, each) != 0)
+	if (udp_send(&w->udp, to, source_for(w->plane, to), data, size, each) != 0)
 		worker_drop(w, w->link, TUNNEL_SEND_FAILED, n);
 }
 

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "lib/timer.h"
-#include "wg/udp.h"
 
 #define ATTENTION_MS 100 /* how often notes are taken while there are any: timers are of seconds */
 #define REAP_MS 10
@@ -57,7 +56,7 @@ static void on_send(void *arg, const struct endpoint *to, const uint8_t *data, s
 	struct tunnel *t = arg;
 	const struct addr *from = &t->plane.local[addr_is_v4(&to->addr) ? 0 : 1];
 
-	if (udp_send(own(t)->udp, to, from, (uint8_t *)data, size, size) != 0)
+	if (udp_send(&own(t)->udp, to, from, (uint8_t *)data, size, size) != 0)
 		worker_drop(own(t), NULL, TUNNEL_SEND_FAILED, 1);
 }
 
@@ -240,7 +239,7 @@ void *protocol_run(void *arg)
 	struct tunnel *t = arg;
 	struct plane *p = &t->plane;
 	struct worker *w = own(t);
-	struct pollfd fds[] = {{p->wake, POLLIN, 0}, {w->udp, POLLIN, 0}};
+	struct pollfd fds[] = {{p->wake, POLLIN, 0}, {w->udp.fd, POLLIN, 0}};
 	uint64_t count;
 
 	while (!__atomic_load_n(&p->stop, __ATOMIC_ACQUIRE)) {

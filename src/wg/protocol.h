@@ -19,7 +19,7 @@ struct tunnel {
 	unsigned n_workers;                             /* without it */
 	pthread_t threads[TUNNEL_WORKERS_MAX + 1];
 	unsigned n_threads;
-	int sockets[TUNNEL_WORKERS_MAX + 1];
+	struct udp sockets[TUNNEL_WORKERS_MAX + 1];
 	unsigned n_sockets;
 	struct link *eventful; /* that have events, in no order */
 	bool lost_is_told, lost_is_taken;

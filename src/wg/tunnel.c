@@ -11,7 +11,6 @@
 
 #include "wg/protocol.h"
 #include "wg/secret.h"
-#include "wg/udp.h"
 
 #define IP4 20
 #define IP6 40
@@ -98,7 +97,7 @@ static int make_workers(struct tunnel *t)
 		if (!t->workers[i])
 			return -ENOMEM;
 		t->workers[i]->wake = -1;
-		r = worker_init(t->workers[i], &t->plane, i, queue, t->sockets[i]);
+		r = worker_init(t->workers[i], &t->plane, i, queue, &t->sockets[i]);
 		if (r != 0)
 			return r;
 	}
@@ -245,7 +244,7 @@ void tunnel_free(struct tunnel *t)
 		free(t->workers[i]);
 	tap_close(&t->plane.tap);
 	while (t->n_sockets > 0)
-		close(t->sockets[--t->n_sockets]);
+		close(t->sockets[--t->n_sockets].fd);
 	if (t->plane.wake >= 0)
 		close(t->plane.wake);
 	if (t->event >= 0)

@@ -9,14 +9,14 @@
 
 #define WAITING_MS 1000 /* how often what waits too long is looked for */
 
-int worker_init(struct worker *w, struct plane *plane, unsigned number, int queue, int udp)
+int worker_init(struct worker *w, struct plane *plane, unsigned number, int queue, const struct udp *udp)
 {
 	int r;
 
 	w->plane = plane;
 	w->number = number;
 	w->queue = queue;
-	w->udp = udp;
+	w->udp = *udp;
 	w->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (w->wake < 0)
 		return -errno;
@@ -56,7 +56,7 @@ static void on_lost(struct worker *w, struct pollfd *tap)
 
 void worker_run(struct worker *w)
 {
-	struct pollfd fds[] = {{w->wake, POLLIN, 0}, {w->udp, POLLIN, 0}, {w->queue, POLLIN, 0}};
+	struct pollfd fds[] = {{w->wake, POLLIN, 0}, {w->udp.fd, POLLIN, 0}, {w->queue, POLLIN, 0}};
 	struct plane *p = w->plane;
 	uint64_t count;
 

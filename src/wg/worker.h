@@ -17,13 +17,15 @@
 
 #include "wg/plane.h"
 #include "wg/stash.h"
+#include "wg/udp.h"
 
 #define WORKER_OUT (256 << 10) /* messages in the making: those of one super-packet, with all headers, and some more */
 
 struct worker {
 	struct plane *plane;
 	unsigned number; /* as reader of plane.grace */
-	int queue, udp, wake; /* wake: an eventfd */
+	int queue, wake; /* wake: an eventfd */
+	struct udp udp;
 	struct aead *aead;
 	uint64_t now_ms; /* of this turn, as is the MTU */
 	uint16_t mtu;
@@ -45,7 +47,7 @@ struct worker {
 	uint8_t in[65536];
 };
 
-int worker_init(struct worker *w, struct plane *plane, unsigned number, int queue, int udp); /* 0, -ENOMEM, -errno */
+int worker_init(struct worker *w, struct plane *plane, unsigned number, int queue, const struct udp *udp); /* 0, -ENOMEM, -errno */
 void worker_fini(struct worker *w); /* one of zeroes is allowed */
 
 void worker_run(struct worker *w); /* until plane.stop */

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Seeds of the two targets of src/wg: what they do step by step, as fuzz_wg_handshake.c and fuzz_wg_data.c number it."""
+"""Seeds of the targets of src/wg: what they do step by step, as fuzz_wg_handshake.c, fuzz_wg_data.c and fuzz_wg_segment.c number it."""
 import struct
 
 LEFT, RIGHT = 0, 0x80
@@ -77,3 +77,56 @@ def wg_data():
         for start in (b"\4\0\0\0", b"\4\1\0\0", b"\4\0\0\0" + bytes(4) + b"\xff" * 8, b"\x45\0\0\x14", b"\x45\0\0\x60", b"\x60\0\0\0\0\x08",
                       b"\x60\0\0\0\xff\0", b"\x45\0\0\x01"):
             yield head + bytes([FORGE, 48]) + start.ljust(48, b"\0") + bytes([FORGE, 4]) + start[:4]
+
+
+NO_VXLAN, SPOILED, GIVEN = 1, 2, 4
+TCP4, TCP6, TUNNEL4, TUNNEL6 = 1, 4, 0x20, 0x40
+
+
+def checksum(data):
+    total = sum(struct.unpack(f">{len(data) // 2}H", data[:len(data) // 2 * 2])) + (data[-1] << 8 if len(data) % 2 else 0)
+    while total >> 16:
+        total = (total & 0xffff) + (total >> 16)
+    return total
+
+
+def ip(v6, protocol, payload):
+    if v6:
+        return struct.pack(">IHBB", 6 << 28, len(payload), protocol, 64) + bytes(15) + b"\1" + bytes(15) + b"\2" + payload
+    header = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(payload), 0, 0x4000, 64, protocol, 0) + b"\x0a\0\0\1\x0a\0\0\2"
+    return header[:10] + struct.pack(">H", ~checksum(header) & 0xffff) + header[12:] + payload
+
+
+def tcp(v6, sequence, payload, flags=0x10, whole=True):
+    """`whole`: with its checksum; else with the sum of the pseudo-header, as super-packets have it."""
+    segment = struct.pack(">HHIIBBHHH", 80, 5000, sequence, 7, 0x50, flags, 500, 0, 0) + payload
+    addresses = (bytes(15) + b"\1" + bytes(15) + b"\2") if v6 else b"\x0a\0\0\1\x0a\0\0\2"
+    pseudo = addresses + struct.pack(">HH", 6, len(segment))
+    total = ~checksum(pseudo + segment) & 0xffff if whole else checksum(pseudo)
+    return ip(v6, 6, segment[:16] + struct.pack(">H", total) + segment[18:])
+
+
+def vxlan(outer6, inner6, packet):
+    frame = bytes(12) + (b"\x86\xdd" if inner6 else b"\x08\0") + packet
+    return ip(outer6, 17, struct.pack(">HHHH", 50000, 4789, 16 + len(frame), 0) + b"\x08\0\0\0\0\0\7\0" + frame)
+
+
+def wg_segment():
+    how = (0, NO_VXLAN, SPOILED)
+    for outer in (None, False, True):
+        for v6 in (False, True):
+            around = (lambda p: p) if outer is None else (lambda p, o=outer, i=v6: vxlan(o, i, p))
+            front = 0 if outer is None else (40 if outer else 20) + 30
+            kind = (TCP6 if v6 else TCP4) | (0 if outer is None else TUNNEL6 if outer else TUNNEL4)
+            start = front + (40 if v6 else 20)
+            header = struct.pack(">BBHHHHH", 1, kind, 100, start, 16, 0 if outer is None else 40 if outer else 20, front)
+            for h in how:
+                for flags in (0x10, 0x18, 0x91):
+                    for length in (80, 100, 101, 450):
+                        yield bytes([h, 2, start + 4, 1]) + header + around(tcp(v6, 1, bytes(length), flags, False))
+            packets = [around(tcp(v6, 1 + 100 * i, bytes([i]) * (60 if i == 4 else 100))) for i in range(5)]
+            for h in how:
+                yield bytes([GIVEN | h, 2, start + 4, 1]) + b"".join(struct.pack(">H", len(p)) + p for p in packets)
+            yield bytes([GIVEN, 0, 0, 0]) + b"".join(struct.pack(">H", len(p)) + p for p in reversed(packets))
+    yield bytes([0, 0, 0, 0]) + struct.pack(">BBHHHHH", 1, 0, 0, 20, 6, 0, 0) + ip(False, 17, bytes(20))
+    yield bytes([0, 0, 0, 0]) + struct.pack(">BBHHHHH", 1, 0, 0, 20, 60, 0, 0) + ip(False, 17, bytes(20))
