@@ -14,7 +14,8 @@
  *
  * Call order: secret_start (secret.h; tunnel_secret_size says how much), tunnel_new, tunnel_peer_set for each peer, then
  * any; tunnel_free.  All of it is for one thread, the control loop's; none waits for a packet or a peer.  tunnel_new
- * needs CAP_NET_ADMIN and /dev/net/tun, nothing after it does.  The threads block all signals.
+ * needs CAP_NET_ADMIN and /dev/net/tun, tunnel_mtu_set the former.  The threads block all signals; what they ask of the
+ * kernel is poll, read, write, writev, sendmsg, recvmsg, the clock, futexes, sched_yield, memory and random bytes.
  */
 #ifndef ISTHMUS_WG_TUNNEL_H
 #define ISTHMUS_WG_TUNNEL_H
