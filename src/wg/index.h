@@ -3,9 +3,9 @@
  * index.h - the table of receiver indices: which peer and which keypair (or handshake) a message is for.
  *
  * An index is 24 random bits, of which the low ones are its place in the table: looking one up is one access, and
- * growing moves every entry to a place of its own.  The high byte is the peer's: by it sockets are told apart (udp.h), so
- * that all sessions of a peer are one thread's to open, and no packet overtakes another when there is a new one.  It goes over the wire as it lies in memory.  Keypairs and peers
- * are borrowed. One thread.
+ * growing moves every entry to a place of its own.  The high byte is the peer's: by it sockets are told apart (udp.h),
+ * so that all sessions of a peer are one thread's to open, and no packet overtakes another when there is a new one.  It
+ * goes over the wire as it lies in memory.  Keypairs and peers are borrowed. One thread.
  */
 #ifndef ISTHMUS_WG_INDEX_H
 #define ISTHMUS_WG_INDEX_H

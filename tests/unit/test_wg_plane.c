@@ -122,6 +122,43 @@ static void a_table_agrees_with_a_list(void **state)
 	grace_fini(&g);
 }
 
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+
+static bool no_memory;
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return no_memory ? NULL : __real_calloc(n, size);
+}
+
+static void a_table_that_cannot_grow_stays_as_it_is(void **state)
+{
+	static struct thing things[9];
+	struct lookup l;
+	struct grace g;
+
+	grace_init(&g, 1);
+	lookup_init(&l, &g, offsetof(struct thing, key), sizeof(uint32_t));
+	no_memory = true;
+	assert_int_equal(lookup_add(&l, &things[0]), -ENOMEM);
+	no_memory = false;
+	for (uint32_t k = 0; k < 8; k++) {
+		things[k].key = k;
+		assert_int_equal(lookup_add(&l, &things[k]), 0);
+	}
+	things[8].key = 8;
+	no_memory = true;
+	assert_int_equal(lookup_add(&l, &things[8]), -ENOMEM);
+	no_memory = false;
+	assert_int_equal(l.length, 8);
+	for (uint32_t k = 0; k < 8; k++)
+		assert_ptr_equal(lookup_get(&l, &k), &things[k]);
+	assert_int_equal(lookup_add(&l, &things[8]), 0);
+	grace_fini(&g);
+	lookup_fini(&l);
+}
+
 /* Readers look for keys that are always there and for some that come and go, while the table grows and is made anew. */
 struct churn {
 	struct lookup table;
@@ -472,6 +509,7 @@ int main(void)
 		cmocka_unit_test(what_is_retired_waits_for_every_reader),
 		cmocka_unit_test(what_is_not_ready_is_retired_again),
 		cmocka_unit_test(a_table_agrees_with_a_list),
+		cmocka_unit_test(a_table_that_cannot_grow_stays_as_it_is),
 		cmocka_unit_test(readers_see_a_table_that_changes_whole),
 		cmocka_unit_test(a_note_is_left_once_and_wakes_when_it_has_to),
 		cmocka_unit_test(what_was_opened_is_told),

@@ -186,6 +186,27 @@ static void what_is_cut_is_merged_to_the_same(void **state)
 		}
 }
 
+/* Also where the pieces are odd, short, or longer than what a processor adds up at once. */
+static void checksums_are_right_at_every_size(void **state)
+{
+	for (uint16_t mss = 1; mss < 300; mss++) {
+		size_t payload = 3U * mss + mss / 2 + 1, size = front_of(4) + headers_of(false) + payload;
+		struct segment_header h = super_packet(big + 1, 4, false, payload, mss);
+		struct segment_cut c;
+
+		assert_int_equal(segment_cut_begin(&c, &h, big + 1, size), 0);
+		for (size_t i = 0; i < c.n; i++) {
+			size_t one = segment_cut_size(&c, i);
+
+			segment_cut_write(&c, i, pieces[0] + i);
+			assert_int_equal(tcp_sum(pieces[0] + i + front_of(4), one - front_of(4), false), 0xffff);
+			assert_memory_equal(pieces[0] + i + one - (one - front_of(4) - headers_of(false)),
+					    big + 1 + front_of(4) + headers_of(false) + i * mss,
+					    one - front_of(4) - headers_of(false));
+		}
+	}
+}
+
 /* Each bit of what is around two packets that follow each other: lengths and what is made anew may differ, no more. */
 static void what_is_around_has_to_be_alike(void **state)
 {
@@ -362,6 +383,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_cut_is_merged_to_the_same),
+		cmocka_unit_test(checksums_are_right_at_every_size),
 		cmocka_unit_test(only_what_belongs_together_is_merged),
 		cmocka_unit_test(what_is_around_has_to_be_alike),
 		cmocka_unit_test(headers_that_lie_are_refused),
