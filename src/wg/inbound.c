@@ -54,7 +54,7 @@ static void deliver(struct worker *w, struct link *l, const struct packet *packe
 		if (w->merging && segment_merge_add(&w->merge, packet, size))
 			continue;
 		write_merged(w, l);
-		segment_merge_begin(&w->merge, packet, size, w->plane->tap.tunnels ? w->plane->vxlan_port : 0);
+		segment_merge_begin(&w->merge, packet, size, w->plane->vxlan_port);
 		w->merging = true;
 	}
 	write_merged(w, l);

@@ -207,14 +207,25 @@ static bool shape_of(struct segment_shape *s, const uint8_t *p, size_t size, uin
 	return shape_tcp(s, p, size) || (vxlan_port && shape_vxlan(s, p, size, vxlan_port));
 }
 
-/* Any tunnel over UDP, as whoever made the super-packet says where it is. */
+/* VXLAN by any port: it is TCP inside, as nothing else is a super-packet of TCP. */
+static bool shape_untold(struct segment_shape *s, const uint8_t *p, size_t size)
+{
+	size_t l4 = transport_offset(p, size, PROTOCOL_UDP, UDP, &s->outer_v6);
+
+	return l4 && shape_vxlan(s, p, size, get16(p + l4 + 2));
+}
+
+/*
+ * Any tunnel over UDP, as whoever made the super-packet says where it is; or VXLAN that the header says nothing of: what BPF
+ * writes in front of a frame the kernel takes for a part of Ethernet's.
+ */
 static bool shape_told(struct segment_shape *s, const struct segment_header *h, const uint8_t *p, size_t size)
 {
 	size_t l4;
 
 	*s = (struct segment_shape){0};
-	if (!(h->plain.gso_type & (SEGMENT_TUNNEL4 | SEGMENT_TUNNEL6)))
-		return shape_tcp(s, p, size);
+	if (!(h->plain.gso_type & SEGMENT_TUNNELS))
+		return shape_tcp(s, p, size) || shape_untold(s, p, size);
 	l4 = transport_offset(p, size, PROTOCOL_UDP, UDP, &s->outer_v6);
 	s->inner = le16toh(h->inner);
 	return l4 && l4 == le16toh(h->outer_l4) && get16(p + l4 + 4) == size - l4 && get16(p + l4 + 6) == 0 &&
@@ -236,9 +247,23 @@ static bool tcp_is_intact(const struct segment_shape *s, const uint8_t *p, size_
 	return fold(sum_of(p + s->l4, size - s->l4, pseudo_sum(p + s->inner, s->v6, size - s->l4))) == 0xffff;
 }
 
+/*
+ * What the kernel has cut itself (UDP) of a frame with something in front of it has that in front of each piece, with the
+ * lengths of the whole.  Where the UDP header is; 0: all is as it says.
+ */
+static size_t stale_front(const uint8_t *p, size_t size)
+{
+	size_t udp = size >= IP6 + UDP && p[0] >> 4 == 6 && p[6] == PROTOCOL_UDP ? IP6 :
+		     size >= IP4 + UDP && p[0] == 0x45 && p[9] == PROTOCOL_UDP && (get16(p + 6) & 0x3fff) == 0 ? IP4 : 0;
+
+	if (!udp || get16(p + udp + 6) != 0) /* no checksum, as VXLAN has none */
+		return 0;
+	return get16(p + udp + 4) > size - udp ? udp : 0;
+}
+
 int segment_cut_begin(struct segment_cut *c, const struct segment_header *h, const uint8_t *packet, size_t size)
 {
-	uint8_t type = h->plain.gso_type & (uint8_t)~VIRTIO_NET_HDR_GSO_ECN;
+	uint8_t type = h->plain.gso_type & (uint8_t)~VIRTIO_NET_HDR_GSO_ECN, told = type & SEGMENT_TUNNELS;
 
 	*c = (struct segment_cut){.packet = packet, .size = size, .n = 1,
 				  .sum = h->plain.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM,
@@ -246,9 +271,13 @@ int segment_cut_begin(struct segment_cut *c, const struct segment_header *h, con
 				  .sum_at = (size_t)h->plain.csum_start + h->plain.csum_offset};
 	if (c->sum && (c->sum_at + 2 > size || c->sum_start > size))
 		return -EBADMSG;
-	if (type == VIRTIO_NET_HDR_GSO_NONE)
+	if (type == VIRTIO_NET_HDR_GSO_NONE) {
+		c->stale = stale_front(packet, size);
 		return 0;
-	if (!shape_told(&c->shape, h, packet, size) || type != gso_type_of(&c->shape) || h->plain.gso_size == 0)
+	}
+	if (!shape_told(&c->shape, h, packet, size) ||
+	    (type ^ told) != (gso_type_of(&c->shape) & ~SEGMENT_TUNNELS) ||
+	    (told && type != gso_type_of(&c->shape)) || h->plain.gso_size == 0)
 		return -EBADMSG;
 	c->mss = h->plain.gso_size;
 	c->n = (size - c->shape.headers + c->mss - 1) / c->mss;
@@ -293,6 +322,10 @@ static void write_whole(const struct segment_cut *c, uint8_t *out)
 	uint16_t sum;
 
 	memcpy(out, c->packet, c->size);
+	if (c->stale) {
+		put16(out + c->stale + 4, c->size - c->stale);
+		put_length(out, c->stale == IP6, c->size, 0);
+	}
 	if (!c->sum)
 		return;
 	/* the field holds the sum of the pseudo-header */

@@ -34,7 +34,11 @@ struct segment_header {
 };
 static_assert(sizeof(struct segment_header) == 24, "the kernel's layout");
 
-enum { SEGMENT_TUNNEL4 = 0x20, SEGMENT_TUNNEL6 = 0x40 }; /* in gso_type, by the outer IP */
+enum { /* in gso_type, by the outer IP */
+	SEGMENT_TUNNEL4 = 0x20,
+	SEGMENT_TUNNEL6 = 0x40,
+	SEGMENT_TUNNELS = SEGMENT_TUNNEL4 | SEGMENT_TUNNEL6,
+};
 
 struct segment_shape {
 	size_t inner;       /* where the IP header before TCP begins; 0 = there is no tunnel */
@@ -50,6 +54,7 @@ struct segment_cut {
 	size_t n; /* packets that come of it; 1: as it is */
 	bool sum; /* the checksum is to be made */
 	size_t sum_start, sum_at;
+	size_t stale; /* where a UDP header is that has, as the IP header, the length of a larger one; 0 = there is none */
 };
 
 /*

@@ -162,6 +162,8 @@ int tap_write(const struct tap *t, int queue, struct segment_merge *m)
 	const uint8_t *packet = m->pieces[1].iov_base;
 	uint16_t type = htobe16(packet[0] >> 4 == 6 ? ETH_P_IPV6 : ETH_P_IP);
 
+	if (!t->tunnels) /* the kernel has nothing to do with them: BPF takes them off */
+		m->header.plain.gso_type &= (uint8_t)~SEGMENT_TUNNELS;
 	if (m->header.plain.gso_type != VIRTIO_NET_HDR_GSO_NONE)
 		shift(&m->header, TAP_ETHERNET);
 	memcpy(front, &m->header, t->header_size);

@@ -2,8 +2,9 @@
 /*
  * tap.h - a TAP device with a queue for each worker, and super-packets both ways.
  *
- * Frames have struct segment_header in front of them, or its first ten bytes on kernels before 6.17, which hand over
- * and take super-packets of TCP, but none inside of a tunnel.  Which queue a frame comes from the kernel decides by the
+ * Frames have struct segment_header in front of them, or its first ten bytes on kernels before 6.17, which know of no
+ * tunnels.  What BPF puts in front of a frame no kernel takes for one: its super-packets come, and are written on those
+ * kernels, as TCP whose checksum begins that much later.  Which queue a frame comes from the kernel decides by the
  * hash of its flow (for VXLAN: the outer source port), so a flow stays in order.  The device lives as long as its
  * queues are open.
  *
@@ -24,7 +25,7 @@ struct tap {
 	unsigned n_queues;
 	unsigned ifindex;
 	size_t header_size; /* of struct segment_header that this kernel knows */
-	bool tunnels;       /* super-packets in tunnels */
+	bool tunnels;       /* the header says where they are */
 	uint8_t mac[6];
 };
 

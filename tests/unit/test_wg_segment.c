@@ -243,6 +243,62 @@ static void what_is_around_has_to_be_alike(void **state)
 	}
 }
 
+/* As BPF puts it in front of a frame: the kernel, and so the header, knows nothing of it. */
+static void what_is_around_need_not_be_told(void **state)
+{
+	static const int outers[] = {4, 6};
+
+	for (size_t i = 0; i < 2; i++) {
+		for (int v6 = 0; v6 < 2; v6++) {
+			size_t size = front_of(outers[i]) + headers_of(v6) + 30000;
+			struct segment_header told = super_packet(big, outers[i], v6, 30000, 1400), untold = told;
+			struct segment_cut a, b;
+
+			untold.plain.gso_type &= (uint8_t)~SEGMENT_TUNNELS;
+			untold.outer_l4 = untold.inner = 0;
+			assert_int_equal(segment_cut_begin(&a, &told, big, size), 0);
+			assert_int_equal(segment_cut_begin(&b, &untold, big, size), 0);
+			assert_int_equal(a.n, b.n);
+			for (size_t k = 0; k < a.n; k++) {
+				segment_cut_write(&a, k, pieces[0]);
+				segment_cut_write(&b, k, pieces[1]);
+				assert_int_equal(segment_cut_size(&a, k), segment_cut_size(&b, k));
+				assert_memory_equal(pieces[0], pieces[1], segment_cut_size(&a, k));
+			}
+		}
+	}
+}
+
+/* What the kernel has cut has in front what stood in front of the whole. */
+static void lengths_of_a_larger_one_are_mended(void **state)
+{
+	static const int outers[] = {4, 6};
+
+	for (size_t i = 0; i < 2; i++) {
+		size_t size = front_of(outers[i]) + headers_of(false) + 900, udp = outers[i] == 6 ? 40 : 20;
+		struct segment_header h = super_packet(big, outers[i], false, 900, 0);
+		struct segment_cut c;
+
+		h.plain = (struct virtio_net_hdr){.gso_type = VIRTIO_NET_HDR_GSO_NONE};
+		memcpy(merged, big, size);
+		put_front(big, outers[i], false, 20000);
+		assert_int_equal(segment_cut_begin(&c, &h, big, size), 0);
+		assert_int_equal(c.n, 1);
+		segment_cut_write(&c, 0, pieces[0]);
+		check_front(pieces[0], outers[i], size);
+		assert_memory_equal(pieces[0] + udp + 8, merged + udp + 8, size - udp - 8);
+		/* one that is right stays so, to the last bit; and so does what is too short to say */
+		segment_cut_begin(&c, &h, merged, size);
+		segment_cut_write(&c, 0, pieces[0]);
+		assert_memory_equal(pieces[0], merged, size);
+		for (size_t k = 0; k < udp + 8; k++) {
+			assert_int_equal(segment_cut_begin(&c, &h, big, k), 0);
+			segment_cut_write(&c, 0, pieces[0]);
+			assert_memory_equal(pieces[0], big, k);
+		}
+	}
+}
+
 /* Two packets that follow each other, and what may be changed in the second. */
 static void only_what_belongs_together_is_merged(void **state)
 {
@@ -322,8 +378,15 @@ static void tunnels_that_lie_are_refused(void **state)
 	h.plain.gso_type ^= SEGMENT_TUNNEL4 | SEGMENT_TUNNEL6;
 	assert_int_equal(segment_cut_begin(&c, &h, big, size), -EBADMSG);
 	h = right;
-	h.plain.gso_type ^= SEGMENT_TUNNEL4; /* bare TCP: it is UDP */
+	h.plain.gso_type = VIRTIO_NET_HDR_GSO_TCPV6; /* and nothing of a tunnel */
 	assert_int_equal(segment_cut_begin(&c, &h, big, size), -EBADMSG);
+	h.plain.gso_type = VIRTIO_NET_HDR_GSO_TCPV4;
+	assert_int_equal(segment_cut_begin(&c, &h, big, size), 0);
+	for (size_t i = 0; i < front_of(4) + 60; i++)
+		assert_int_equal(segment_cut_begin(&c, &h, big, i), -EBADMSG);
+	big[28] = 0x0c; /* another tunnel */
+	assert_int_equal(segment_cut_begin(&c, &h, big, size), -EBADMSG);
+	big[28] = 0x08;
 	for (size_t i = 0; i < front_of(4) + 60; i++)
 		assert_int_equal(segment_cut_begin(&c, &right, big, i), -EBADMSG);
 	big[26] = 1; /* a checksum of the outer UDP, which nobody would make anew */
@@ -386,6 +449,8 @@ int main(void)
 		cmocka_unit_test(checksums_are_right_at_every_size),
 		cmocka_unit_test(only_what_belongs_together_is_merged),
 		cmocka_unit_test(what_is_around_has_to_be_alike),
+		cmocka_unit_test(what_is_around_need_not_be_told),
+		cmocka_unit_test(lengths_of_a_larger_one_are_mended),
 		cmocka_unit_test(headers_that_lie_are_refused),
 		cmocka_unit_test(tunnels_that_lie_are_refused),
 		cmocka_unit_test(a_single_packet_gets_its_checksum),
