@@ -20,6 +20,7 @@
 
 /* Only a test that fails waits so long. */
 #define PATIENCE_MS 5000
+#define GSO_UDP_L4 5 /* linux/virtio_net.h of 6.2 */
 #define PORT_MTU 9000 /* a frame of more than a page is the only one that a packet socket splits */
 
 static int capture = -1, far_ns = -1, node_ns = -1;
@@ -240,14 +241,16 @@ static void send_with_head(uint32_t far_ifindex, struct virtio_net_hdr *head, co
 /* The kernel gets the segment size and what is left to sum up in a header before the frame. */
 static void send_super(uint32_t far_ifindex, const uint8_t *data, size_t size, uint16_t gso_size)
 {
-	bool v6 = data[12] == 0x86;
+	bool v6 = data[12] == 0x86, udp = data[v6 ? 20 : 23] == IP_UDP;
 	struct virtio_net_hdr head = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
-				       .gso_type = v6 ? VIRTIO_NET_HDR_GSO_TCPV6 : VIRTIO_NET_HDR_GSO_TCPV4,
-				       .hdr_len = v6 ? 74 : 54,
+				       .gso_type = udp	? GSO_UDP_L4 :
+						   v6	? VIRTIO_NET_HDR_GSO_TCPV6 :
+							  VIRTIO_NET_HDR_GSO_TCPV4,
 				       .gso_size = gso_size,
 				       .csum_start = v6 ? 54 : 34,
-				       .csum_offset = 16 };
+				       .csum_offset = udp ? 6 : 16 };
 
+	head.hdr_len = (uint16_t)(head.csum_start + (udp ? 8 : 20));
 	send_with_head(far_ifindex, &head, data, size);
 }
 

@@ -28,7 +28,10 @@ size_t room_arrivals(struct arrival *out, size_t max, size_t expect);
 /* As if the far side had sent it: the frame comes in at the node's end of device `ifindex`. */
 void room_send(uint32_t ifindex, const uint8_t *data, size_t size);
 
-/* The same for a TCP super-packet that becomes segments of gso_size; `far_name`: a device of the far side. */
+/*
+ * The same for a super-packet that becomes segments of gso_size: TCP, or UDP from Linux 6.2 on; `far_name`: a device of the
+ * far side.
+ */
 void room_send_super(uint32_t ifindex, const uint8_t *data, size_t size, uint16_t gso_size);
 void room_send_super_by(const char *far_name, const uint8_t *data, size_t size, uint16_t gso_size);
 /* A frame of more than a page whose linear part ends behind the Ethernet header. */
