@@ -11,7 +11,7 @@ import threading
 
 from lab.netns import make_namespaces
 from lab.node import build_directory
-from lab.run import command, wait_until
+from lab.run import Run, command, wait_until
 
 PORT = 51820
 
@@ -77,13 +77,14 @@ class Tunnel:
 
     UP, DOWN, MOVED, LOST = 1, 2, 4, 8
 
-    def __init__(self, ns, private, workers=2, mtu=1420, port=PORT):
+    def __init__(self, ns, private, workers=2, mtu=1420, port=PORT, peers=8):
         path = os.path.join(build_directory(), "tests", "lab", "lab-wg-tunnel")
         self.ns, self.events, self._answers = ns, [], queue.Queue()
-        self.process = ns.spawn(path, "sec0", in_hex(private), port, workers, mtu, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process = ns.spawn(path, "sec0", in_hex(private), port, workers, mtu, peers, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
-        self.ifindex = self._answers.get(timeout=30)["ifindex"]
+        first = self._answers.get(timeout=30)
+        self.ifindex, self.public = first["ifindex"], base64.b64encode(bytes.fromhex(first["public"])).decode()
 
     def _read(self):
         for line in self.process.stdout:
@@ -104,6 +105,11 @@ class Tunnel:
     def status(self, public):
         return self.ask("status", in_hex(public))
 
+    def speak_ipv6(self):
+        """The TAP does not by itself; here the kernel stands in for BPF."""
+        with self.ns, open("/proc/sys/net/ipv6/conf/sec0/disable_ipv6", "w") as f:
+            f.write("0")
+
     def drops(self):
         """Those that there were."""
         return {name: n for name, n in self.ask("drops")["drops"].items() if n}
@@ -112,6 +118,72 @@ class Tunnel:
         self.process.stdin.close()
         assert self.process.wait(10) == 0
         self._thread.join()
+
+
+VXLAN = 50  # bytes around a frame, over IPv4
+
+
+class Tunnels:
+    """Two of them.  What BPF does with a node's traffic the kernel's own routing and VXLAN device do here.
+
+        namespace a                                            namespace b
+        vx0 10.8.0.1, fd08::1     VXLAN, as BPF puts it on     vx0 10.8.0.2, fd08::2
+        sec0 10.9.0.1, fd09::1    the tunnel's TAP             sec0 10.9.0.2, fd09::2
+        a0 192.0.2.1, 2001:db8::1  --------------------------  b0 192.0.2.2, 2001:db8::2
+    """
+
+    def __init__(self, underlay="4", workers=2, know=True, suite="best"):
+        self.run = Run()
+        try:
+            self.a, self.b = self.ns = namespaces(self.run)
+            self.private = [base64.b64encode(os.urandom(32)).decode() for _ in self.ns]
+            self.endpoints = [("192.0.2.1", PORT), ("192.0.2.2", PORT)] if underlay == "4" else [("2001:db8::1", PORT), ("2001:db8::2", PORT)]
+            self.tunnels, self.suite = [Tunnel(ns, key, workers) for ns, key in zip(self.ns, self.private)], suite
+            self.keys = [t.public for t in self.tunnels]
+            for i in (0, 1):
+                self.address(i)
+                if know:
+                    self.introduce(i)
+        except BaseException:
+            self.run.close()
+            raise
+
+    def address(self, i, mtu=1420):
+        self.tunnels[i].speak_ipv6()
+        self.ns[i].ip(f"""addr add 10.9.0.{1 + i}/24 dev sec0
+                          addr add fd09::{1 + i}/64 dev sec0 nodad
+                          link add vx0 type vxlan id 7 local 10.9.0.{1 + i} remote 10.9.0.{2 - i} dstport 4789 noudpcsum
+                          addr add 10.8.0.{1 + i}/24 dev vx0
+                          addr add fd08::{1 + i}/64 dev vx0 nodad
+                          link set vx0 mtu {mtu - VXLAN} up""")
+
+    def introduce(self, to, endpoint=True):
+        """Tells one of the other."""
+        other = 1 - to
+        assert self.tunnels[to].peer(self.keys[other], [f"10.9.0.{1 + other}", f"fd09::{1 + other}"], self.endpoints[other] if endpoint else None,
+                                     self.suite) == 0
+
+    def status(self, of):
+        """Of the other one, as it says."""
+        return self.tunnels[of].status(self.keys[1 - of])
+
+    def ready(self):
+        wait_until(lambda: all(self.status(i)["ready"] for i in (0, 1)), 15, "sessions")
+
+    def lost(self):
+        """All drops but those of what the kernel's IPv6 says to everybody by itself."""
+        return [{k: v for k, v in t.drops().items() if k not in ("no_peer", "unknown_peer")} for t in self.tunnels]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        try:
+            if kind is None:
+                for t in self.tunnels:
+                    t.close()
+        finally:
+            self.run.close()
 
 
 def ping(ns, address, count=3):

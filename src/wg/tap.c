@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_ether.h>
+#include <linux/if_link.h>
 #include <linux/if_tun.h>
+#include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,7 +16,7 @@
 
 #include "lib/cleanup.h"
 
-#define QUEUE_FRAMES 2000 /* that wait in a queue, before a sender is told to */
+#define QUEUE_FRAMES 1000 /* that wait in a queue, before a sender is told to */
 #define PLAIN_SIZE sizeof(struct virtio_net_hdr)
 
 /* linux/if_tun.h of 6.17 */
@@ -108,7 +110,7 @@ int tap_open(struct tap *t, const char *name, unsigned queues, uint16_t mtu)
 {
 	int r = 0;
 
-	*t = (struct tap){.n_queues = 0};
+	*t = (struct tap){.stats = -1};
 	snprintf(t->name, sizeof(t->name), "%s", name);
 	for (unsigned i = 0; i < queues && r == 0; i++)
 		r = queue_open(t, i == 0);
@@ -116,6 +118,10 @@ int tap_open(struct tap *t, const char *name, unsigned queues, uint16_t mtu)
 		r = set_offloads(t);
 	if (r == 0)
 		r = bring_up(t, mtu);
+	if (r == 0) {
+		t->stats = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+		r = t->stats >= 0 ? 0 : -errno;
+	}
 	if (r != 0)
 		tap_close(t);
 	return r;
@@ -125,6 +131,44 @@ void tap_close(struct tap *t)
 {
 	while (t->n_queues > 0)
 		close(t->queues[--t->n_queues]);
+	if (t->stats >= 0)
+		close(t->stats);
+	t->stats = -1;
+}
+
+/* RTM_GETLINK of one device, and its answer. */
+struct link_message {
+	struct nlmsghdr header;
+	struct ifinfomsg info;
+	uint8_t attributes[8192];
+};
+
+static uint64_t dropped_of(struct link_message *m, size_t size)
+{
+	struct rtnl_link_stats64 stats;
+
+	if (!NLMSG_OK(&m->header, size) || m->header.nlmsg_type != RTM_NEWLINK)
+		return 0;
+	size = m->header.nlmsg_len - NLMSG_LENGTH(sizeof(m->info));
+	for (struct rtattr *a = (struct rtattr *)m->attributes; RTA_OK(a, size); a = RTA_NEXT(a, size)) {
+		if (a->rta_type != IFLA_STATS64 || RTA_PAYLOAD(a) < offsetof(struct rtnl_link_stats64, multicast))
+			continue;
+		memcpy(&stats, RTA_DATA(a), offsetof(struct rtnl_link_stats64, multicast));
+		return stats.tx_dropped;
+	}
+	return 0;
+}
+
+uint64_t tap_dropped(const struct tap *t)
+{
+	struct link_message m = {
+		.header = {.nlmsg_len = NLMSG_LENGTH(sizeof(m.info)), .nlmsg_type = RTM_GETLINK, .nlmsg_flags = NLM_F_REQUEST},
+		.info = {.ifi_family = AF_UNSPEC, .ifi_index = (int)t->ifindex},
+	};
+	ssize_t size = send(t->stats, &m, m.header.nlmsg_len, 0);
+
+	size = size < 0 ? size : recv(t->stats, &m, sizeof(m), 0);
+	return size < 0 ? 0 : dropped_of(&m, (size_t)size);
 }
 
 /* From the frame to the packet in it. */

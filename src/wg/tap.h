@@ -23,6 +23,7 @@ struct tap {
 	char name[16];
 	int queues[TAP_QUEUES_MAX];
 	unsigned n_queues;
+	int stats; /* a netlink socket */
 	unsigned ifindex;
 	size_t header_size; /* of struct segment_header that this kernel knows */
 	bool tunnels;       /* the header says where they are */
@@ -41,6 +42,7 @@ struct tap_frame {
 int tap_open(struct tap *t, const char *name, unsigned queues, uint16_t mtu);
 void tap_close(struct tap *t);
 int tap_mtu_set(const struct tap *t, uint16_t mtu);
+uint64_t tap_dropped(const struct tap *t); /* by the kernel, as nobody read them in time */
 
 /*
  * 0; -EAGAIN: no more; -EPROTO: one that is no IP packet, and was taken out; -EBADFD: the device is gone; another errno,

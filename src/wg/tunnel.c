@@ -29,6 +29,8 @@ static const char *const drop_names[] = {
 	[TUNNEL_WRONG_SOURCE] = "wrong_source",
 	[TUNNEL_TAP_FAILED] = "tap_failed",
 	[TUNNEL_BUSY] = "busy",
+	[TUNNEL_TAP_FULL] = "tap_full",
+	[TUNNEL_SOCKET_FULL] = "socket_full",
 };
 static_assert(sizeof(drop_names) / sizeof(drop_names[0]) == TUNNEL_DROP_MAX, "every drop has a name");
 
@@ -162,7 +164,7 @@ int tunnel_new(const struct tunnel_config *config, struct tunnel **out)
 	if (!t)
 		return -ENOMEM;
 	t->n_workers = config->workers;
-	t->plane.wake = t->event = -1;
+	t->plane.wake = t->event = t->plane.tap.stats = -1;
 	r = make(t, config);
 	if (r != 0)
 		tunnel_free(t);
@@ -509,5 +511,8 @@ void tunnel_drops(struct tunnel *t, uint64_t out[static TUNNEL_DROP_MAX])
 		for (unsigned j = 0; j <= t->n_workers; j++)
 			out[i] += counter_get(&t->workers[j]->drops[i]);
 	}
+	out[TUNNEL_TAP_FULL] = tap_dropped(&t->plane.tap);
+	for (unsigned i = 0; i < t->n_sockets; i++)
+		out[TUNNEL_SOCKET_FULL] += udp_dropped(&t->sockets[i]);
 	pthread_mutex_unlock(&t->plane.lock);
 }

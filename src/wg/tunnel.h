@@ -41,6 +41,8 @@ enum tunnel_drop {
 	TUNNEL_WRONG_SOURCE,  /* from a peer: its outer source is not an address of it */
 	TUNNEL_TAP_FAILED,    /* the device is down or gone */
 	TUNNEL_BUSY,          /* handshake messages faster than they can be looked at */
+	TUNNEL_TAP_FULL,      /* by the kernel: the workers did not keep up with what is to be sent, */
+	TUNNEL_SOCKET_FULL,   /* or with what came */
 	TUNNEL_DROP_MAX
 };
 const char *tunnel_drop_name(int drop); /* those of enum device_drop too */

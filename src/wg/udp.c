@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/filter.h>
+#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <string.h>
@@ -272,4 +273,12 @@ int udp_receive(const struct udp *u, uint8_t *data, size_t size, size_t *each, s
 	*each = gro_size(&m, (size_t)got);
 	*from = endpoint_of(&a);
 	return (int)got;
+}
+
+uint64_t udp_dropped(const struct udp *u)
+{
+	uint32_t info[SK_MEMINFO_VARS] = {0};
+	socklen_t size = sizeof(info);
+
+	return getsockopt(u->fd, SOL_SOCKET, SO_MEMINFO, info, &size) == 0 ? info[SK_MEMINFO_DROPS] : 0;
 }

@@ -31,5 +31,6 @@ int udp_open(uint16_t port, unsigned n, struct udp *out);
 int udp_send(const struct udp *u, const struct endpoint *to, const struct addr *from, uint8_t *data, size_t size, size_t each);
 /* Returns how many bytes, of datagrams of `each`, the last may be shorter; -EAGAIN; -errno. */
 int udp_receive(const struct udp *u, uint8_t *data, size_t size, size_t *each, struct endpoint *from);
+uint64_t udp_dropped(const struct udp *u); /* by the kernel, as the socket was full */
 
 #endif

@@ -40,11 +40,10 @@ class Wire:
         self.processes = []
 
     def ours(self, suite):
-        keys = [key_pair() for _ in self.ends]
-        tunnels = [Tunnel(ns, key[0], int(os.environ.get("WORKERS", 2)), 1440) for (ns, *_), key in zip(self.ends, keys)]
+        tunnels = [Tunnel(ns, key_pair()[0], int(os.environ.get("WORKERS", 2)), 1440) for ns, *_ in self.ends]
         for (ns, role, own, other), t in zip(self.ends, tunnels):
             ns.ip(f"addr add 10.9.0.{own}/24 dev sec0")
-            t.peer(keys[1 - role][1], [f"10.9.0.{other}"], (f"192.0.2.{other}", PORT), suite)
+            t.peer(tunnels[1 - role].public, [f"10.9.0.{other}"], (f"192.0.2.{other}", PORT), suite)
         self.processes = [t.process for t in tunnels]
 
     def vxlan(self, around, mtu):

@@ -175,7 +175,7 @@ def add_tests(archive, tests):
     for t in unit_tests(tests):
         archive.program(t["cmd"][0], inside(t["cmd"][0]))
         plan["programs"].append({"name": t["name"], "argv": [inside(t["cmd"][0]), *t["cmd"][1:]], "env": t["env"]})
-    for path in ("src/agent/isthmusd", "src/cli/isthmus"):
+    for path in ("src/agent/isthmusd", "src/cli/isthmus", "tests/lab/lab-wg-tunnel"):
         archive.program(os.path.join(BUILD, path), "/isthmus/build/" + path)
     for folder in ("lab", "tests", "examples"):
         archive.tree(os.path.join(ROOT, folder), "/isthmus/" + folder, skip={"__pycache__", "corpus", ".pytest_cache"})

@@ -13,6 +13,7 @@ from lab import packet
 from lab.fabric import Fabric
 from lab.room import Lab
 from lab.run import wait_until
+from lab.wireguard import Tunnels, ping, stream
 
 WEB, APP = ["10.0.1.0/24", "fd00:1::/64"], ["10.0.2.0/24", "fd00:2::/64"]
 
@@ -127,3 +128,14 @@ def test_the_data_plane_forwards_without_its_daemon_and_is_taken_over(lab):
     node.wait_up()
     assert node.bpf_ids() == programs
     lab.host("w1").ping(lab.host("w2").ip6, count=3, timeout=5)
+
+
+@pytest.mark.parametrize("underlay", ["4", "6"])
+def test_an_encrypted_tunnel_carries_every_byte(underlay):
+    """Here the kernel hands over no super-packets in VXLAN."""
+    with Tunnels(underlay) as two:
+        two.ready()
+        for last in ("10.9.0.2", "fd09::2", "10.8.0.2", "fd08::2"):
+            ping(two.a, last)
+            stream(two.a, two.b, last, 2 << 20)
+        assert two.lost() == [{}, {}]

@@ -1,14 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""src/wg/tunnel.h: the threads, the TAP device and the sockets that run the protocol; two of them, and one beside wireguard-go.
-
-    namespace a                                            namespace b
-    vx0 10.8.0.1, fd08::1     VXLAN, as BPF puts it on     vx0 10.8.0.2, fd08::2
-    sec0 10.9.0.1, fd09::1    the tunnel's TAP             sec0 10.9.0.2, fd09::2
-    a0 192.0.2.1, 2001:db8::1  --------------------------  b0 192.0.2.2, 2001:db8::2
-
-What BPF does with a node's traffic the kernel's own routing and VXLAN device do here.
-"""
+"""src/wg/tunnel.h: the threads, the TAP device and the sockets that run the protocol; two of them (lab/wireguard.py), and one beside
+wireguard-go."""
 import os
+import re
 import signal
 import socket
 import struct
@@ -21,72 +15,14 @@ import pytest
 from lab.capture import Tap
 from lab.node import build_directory
 from lab.run import Run, command, wait_until
-from lab.wireguard import PORT, Flood, Tunnel, WireguardGo, in_hex, key_pair, namespaces, ping, stream
+from lab.wireguard import PORT, Flood, Tunnel, Tunnels, WireguardGo, in_hex, key_pair, namespaces, ping, stream
 
-VXLAN = 50  # bytes around a frame, over IPv4
 WIREGUARD, ISTHMUS = 0, 1
-
-
-def address(ns, last, mtu=1420):
-    """The TAP does not speak IPv6 by itself; here the kernel stands in for BPF."""
-    ns.command("sysctl", "-qw", "net.ipv6.conf.sec0.disable_ipv6=0")
-    ns.ip(f"""addr add 10.9.0.{last}/24 dev sec0
-              addr add fd09::{last}/64 dev sec0 nodad
-              link add vx0 type vxlan id 7 local 10.9.0.{last} remote 10.9.0.{3 - last} dstport 4789 noudpcsum
-              addr add 10.8.0.{last}/24 dev vx0
-              addr add fd08::{last}/64 dev vx0 nodad
-              link set vx0 mtu {mtu - VXLAN} up""")
-
-
-class Two:
-    def __init__(self, underlay="4", workers=2, know=True, suite="best"):
-        self.run = Run()
-        try:
-            self.a, self.b = namespaces(self.run)
-            self.keys = [key_pair(), key_pair()]
-            self.endpoints = [("192.0.2.1", PORT), ("192.0.2.2", PORT)] if underlay == "4" else [("2001:db8::1", PORT), ("2001:db8::2", PORT)]
-            self.tunnels, self.suite = [Tunnel(ns, key[0], workers) for ns, key in zip((self.a, self.b), self.keys)], suite
-            address(self.a, 1)
-            address(self.b, 2)
-            if know:
-                self.introduce(0)
-                self.introduce(1)
-        except BaseException:
-            self.run.close()
-            raise
-
-    def introduce(self, to, endpoint=True):
-        """Tells one of the other."""
-        other = 1 - to
-        assert self.tunnels[to].peer(self.keys[other][1], [f"10.9.0.{1 + other}", f"fd09::{1 + other}"], self.endpoints[other] if endpoint else None,
-                                     self.suite) == 0
-
-    def status(self, of):
-        """Of the other one, as it says."""
-        return self.tunnels[of].status(self.keys[1 - of][1])
-
-    def ready(self):
-        wait_until(lambda: all(self.status(i)["ready"] for i in (0, 1)), 15, "sessions")
-
-    def lost(self):
-        """All drops but those of what the kernel's IPv6 says to everybody by itself."""
-        return [{k: v for k, v in t.drops().items() if k not in ("no_peer", "unknown_peer")} for t in self.tunnels]
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, *_):
-        try:
-            if kind is None:
-                for t in self.tunnels:
-                    t.close()
-        finally:
-            self.run.close()
 
 
 @pytest.mark.parametrize("underlay,workers", [("4", 1), ("4", 4), ("6", 2)])
 def test_everything_crosses_and_nothing_in_clear(underlay, workers):
-    with Two(underlay, workers) as two, Tap({"a0": (two.a, "a0")}, keep=not_encrypted) as tap:
+    with Tunnels(underlay, workers) as two, Tap({"a0": (two.a, "a0")}, keep=not_encrypted) as tap:
         two.ready()
         for last in ("10.9.0.2", "fd09::2", "10.8.0.2", "fd08::2"):
             ping(two.a, last)
@@ -109,7 +45,7 @@ def not_encrypted(frame):
 
 
 def test_the_check_for_clear_text_sees_it():
-    with Two() as two, Tap({"a0": (two.a, "a0")}, keep=not_encrypted) as tap:
+    with Tunnels() as two, Tap({"a0": (two.a, "a0")}, keep=not_encrypted) as tap:
         ping(two.a, "192.0.2.2", 1)
         wait_until(lambda: tap.total > 0, 5, "a frame in clear text")
 
@@ -123,7 +59,7 @@ def test_wireguard_go_is_a_peer_like_any(ours_know):
         psk = command(["wg", "genpsk"]).stdout.strip()
         go = WireguardGo(run, b, theirs[0], ours[1], psk, None if ours_know else ("192.0.2.1", PORT))
         tunnel = Tunnel(a, ours[0])
-        a.command("sysctl", "-qw", "net.ipv6.conf.sec0.disable_ipv6=0")
+        tunnel.speak_ipv6()
         a.ip("addr add 10.9.0.1/24 dev sec0\naddr add fd09::1/64 dev sec0 nodad")
         assert tunnel.peer(theirs[1], ["10.9.0.2", "fd09::2"], ("192.0.2.2", PORT) if ours_know else None, WIREGUARD, psk) == 0
         ping(a if ours_know else b, "10.9.0.2" if ours_know else "10.9.0.1")
@@ -146,7 +82,7 @@ def test_wireguard_go_is_a_peer_like_any(ours_know):
 
 
 def test_what_waits_for_a_session_arrives_in_order():
-    with Two(know=False) as two:
+    with Tunnels(know=False) as two:
         two.introduce(0)  # nobody answers yet
         with two.b.socket(socket.AF_INET, socket.SOCK_DGRAM) as s, two.a.socket(socket.AF_INET, socket.SOCK_DGRAM) as c:
             s.bind(("10.9.0.2", 7000))
@@ -160,7 +96,7 @@ def test_what_waits_for_a_session_arrives_in_order():
 
 
 def test_who_does_not_answer_is_waited_for_with_bounds():
-    with Two(know=False) as two:
+    with Tunnels(know=False) as two:
         two.introduce(0)
         with two.a.socket(socket.AF_INET, socket.SOCK_DGRAM) as c:
             for _ in range(100):
@@ -168,12 +104,12 @@ def test_who_does_not_answer_is_waited_for_with_bounds():
         wait_until(lambda: two.status(0)["drops"]["waiting_full"] >= 36, 10, "no more than that waits")
         waited = 100 - two.status(0)["drops"]["waiting_full"]
         assert 0 < waited <= 64
-        assert two.tunnels[0].ask("remove", in_hex(two.keys[1][1]))["result"] == 0
+        assert two.tunnels[0].ask("remove", in_hex(two.keys[1]))["result"] == 0
         wait_until(lambda: two.tunnels[0].drops().get("no_session", 0) >= waited, 10, "what waited is dropped")
 
 
 def test_nobody_speaks_for_another():
-    with Two() as two:
+    with Tunnels() as two:
         two.ready()
         two.a.ip("addr add 10.9.0.77/24 dev sec0")
         two.a.command("ping", "-n", "-c", "3", "-i", "0.05", "-W", "1", "-I", "10.9.0.77", "10.9.0.2", check=False)
@@ -184,9 +120,9 @@ def test_nobody_speaks_for_another():
 
 
 def test_addresses_and_peers_change_in_place():
-    with Two() as two:
+    with Tunnels() as two:
         two.ready()
-        key, endpoint = two.keys[1][1], two.endpoints[1]
+        key, endpoint = two.keys[1], two.endpoints[1]
         assert two.tunnels[0].peer(key, ["10.9.0.3"], endpoint) == 0
         assert two.a.command("ping", "-n", "-c", "1", "-W", "0.3", "10.9.0.2", check=False).returncode != 0
         assert two.tunnels[0].peer(key, ["10.9.0.2", "10.9.0.3"], endpoint) == 0
@@ -201,11 +137,11 @@ def test_addresses_and_peers_change_in_place():
 
 
 def test_new_sessions_under_load_lose_nothing():
-    with Two(workers=4) as two:
+    with Tunnels(workers=4) as two:
         two.ready()
         flows = [Flow(two, port) for port in range(7000, 7008)]
         for n in range(100):
-            two.tunnels[n % 2].ask("rekey", in_hex(two.keys[1 - n % 2][1]))
+            two.tunnels[n % 2].ask("rekey", in_hex(two.keys[1 - n % 2]))
             time.sleep(0.025)  # two asked for within 20 ms are one
         for flow in flows:
             flow.stop()
@@ -252,11 +188,11 @@ class Flow:
 
 def test_a_flood_of_handshakes_leaves_sessions_alone():
     """Row E6, small: forged initiations with a right first MAC."""
-    with Two(know=False) as two:
+    with Tunnels(know=False) as two:
         two.introduce(0)
         two.introduce(1, endpoint=False)
         two.ready()
-        with Flood(two.a, two.keys[1][1], two.endpoints[1], 0.005) as flood:
+        with Flood(two.a, two.keys[1], two.endpoints[1], 0.005) as flood:
             wait_until(lambda: two.tunnels[1].drops().get("cookie_sent", 0) > 0, 20, "load")
             ping(two.a, "10.9.0.2", 50)
             stream(two.b, two.a, "10.8.0.1")
@@ -264,8 +200,40 @@ def test_a_flood_of_handshakes_leaves_sessions_alone():
         assert two.status(1)["handshakes"] == 1
 
 
+def test_a_thousand_peers():
+    """They all begin at once, each from an address of its own; what do they cost, and what does one more packet?"""
+    run, n = Run(), 1000
+    try:
+        a, b = namespaces(run)
+        b.ip("route add local 10.77.0.0/16 dev lo")
+        a.ip("route add 10.77.0.0/16 via 192.0.2.2")
+        tunnel = Tunnel(a, key_pair()[0], peers=n)
+        path = os.path.join(build_directory(), "tests", "lab", "lab-wg-many")
+        many = b.spawn(path, n, in_hex(tunnel.public), "192.0.2.1", PORT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        keys = [many.stdout.readline().strip() for _ in range(n)]
+        before = resident_kb(tunnel.process.pid)
+        for i, key in enumerate(keys):
+            assert tunnel.ask("peer", key, "0" * 64, "best", 0, f"10.9.{i >> 8}.{i & 255}")["result"] == 0
+        idle = resident_kb(tunnel.process.pid) - before
+        assert idle <= 4 * n
+        many.stdin.write("go\n")
+        many.stdin.flush()
+        assert int(many.stdout.readline()) <= 10000  # milliseconds
+        assert all(tunnel.ask("status", key)["handshakes"] == 1 for key in keys[::100])
+        assert resident_kb(tunnel.process.pid) - before <= 16 * n
+        assert many.wait(30) == 0
+        tunnel.close()
+    finally:
+        run.close()
+
+
+def resident_kb(pid):
+    with open(f"/proc/{pid}/status") as f:
+        return int(re.search(r"VmRSS:\s+(\d+)", f.read())[1])
+
+
 def test_with_the_process_dead_there_is_no_way():
-    with Two() as two, Tap({"a0": (two.a, "a0")}, keep=not_encrypted) as tap:
+    with Tunnels() as two, Tap({"a0": (two.a, "a0")}, keep=not_encrypted) as tap:
         two.ready()
         pings = two.a.spawn("ping", "-n", "-q", "-i", "0.01", "10.8.0.2", stdout=subprocess.DEVNULL)
         two.tunnels[0].process.send_signal(signal.SIGKILL)
@@ -273,23 +241,42 @@ def test_with_the_process_dead_there_is_no_way():
         time.sleep(0.3)  # pings go on
         two.run.end(pings)
         assert tap.total == 0
-        two.tunnels[0] = Tunnel(two.a, two.keys[0][0])
+        two.tunnels[0] = Tunnel(two.a, two.private[0])
         two.a.ip("link del vx0")
-        address(two.a, 1)
+        two.address(0)
         two.introduce(0)
         ping(two.a, "10.8.0.2")
 
 
 def test_a_device_that_is_taken_away_is_told_of():
-    with Two() as two:
+    with Tunnels() as two:
         two.ready()
         two.a.ip("link del sec0")
         wait_until(lambda: Tunnel.LOST in two.tunnels[0].events, 5, "the event")
         assert two.status(0)["result"] == 0  # it lives, and asks and answers
 
 
+def test_what_the_kernel_drops_is_counted():
+    """Nobody reads for a while: first what is to be sent, then what came."""
+    with Tunnels() as two:
+        two.ready()
+        with two.a.socket(socket.AF_INET, socket.SOCK_DGRAM) as c:
+            two.tunnels[0].process.send_signal(signal.SIGSTOP)
+            for _ in range(5000):
+                c.sendto(bytes(1000), ("10.9.0.2", 7000))
+            two.tunnels[0].process.send_signal(signal.SIGCONT)
+            assert two.tunnels[0].drops()["tap_full"] > 0
+            two.tunnels[1].process.send_signal(signal.SIGSTOP)
+            while two.status(0)["sent"] < 30000:
+                for _ in range(500):
+                    c.sendto(bytes(1000), ("10.9.0.2", 7000))
+            two.tunnels[1].process.send_signal(signal.SIGCONT)
+            assert two.tunnels[1].drops()["socket_full"] > 0
+        ping(two.a, "10.9.0.2")
+
+
 def test_what_is_too_long_is_counted():
-    with Two() as two:
+    with Tunnels() as two:
         two.ready()
         assert two.tunnels[0].ask("mtu", 1300)["result"] == 0
         two.a.ip("link set sec0 mtu 1420")  # whoever does not know
@@ -299,7 +286,7 @@ def test_what_is_too_long_is_counted():
 
 
 def test_a_link_shorter_than_told_costs_no_packet():
-    with Two() as two:
+    with Tunnels() as two:
         two.ready()
         for ns, link in ((two.a, "a0"), (two.b, "b0")):
             ns.ip(f"link set {link} mtu 1400")
@@ -309,14 +296,14 @@ def test_a_link_shorter_than_told_costs_no_packet():
 
 
 def test_a_port_or_device_that_is_taken_is_refused():
-    with Two() as two:
+    with Tunnels() as two:
         for words, error in ((("sec1", PORT), "in use"), (("sec0", 51999), "exists")):
             assert error in refusal(two, *words)
 
 
 def refusal(two, device, port):
     path = os.path.join(build_directory(), "tests", "lab", "lab-wg-tunnel")
-    p = two.a.spawn(path, device, in_hex(two.keys[0][0]), port, 1, 1420, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    p = two.a.spawn(path, device, in_hex(two.private[0]), port, 1, 1420, 1, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     _, words = p.communicate(timeout=10)
     assert p.returncode == 1
     return words

@@ -2,9 +2,10 @@
 /*
  * wg_tunnel.c - src/wg/tunnel.h by hand, for test_tunnel.py and tests/bench/tunnel.py.
  *
- * lab-wg-tunnel DEVICE PRIVATE PORT WORKERS MTU      keys in hexadecimal
+ * lab-wg-tunnel DEVICE PRIVATE PORT WORKERS MTU PEERS      keys in hexadecimal
  *
- * Standard input, one command a line; each is answered by a line of JSON, and so is each event:
+ * Its first line says the device's index and the public key.  Standard input, one command a line; each is answered by a
+ * line of JSON, and so is each event:
  *
  *     peer PUBLIC PSK 0|1|best KEEPALIVE ADDRESS[,ADDRESS...] [ENDPOINT PORT]
  *     remove PUBLIC | rekey PUBLIC | status PUBLIC | drops | mtu N
@@ -141,8 +142,8 @@ int main(int argc, char **argv)
 	struct tunnel *t;
 	int r;
 
-	if (argc != 6) {
-		fprintf(stderr, "usage: lab-wg-tunnel DEVICE PRIVATE PORT WORKERS MTU\n");
+	if (argc != 7) {
+		fprintf(stderr, "usage: lab-wg-tunnel DEVICE PRIVATE PORT WORKERS MTU PEERS\n");
 		return 2;
 	}
 	setvbuf(stdin, NULL, _IONBF, 0); /* so that poll sees what was not read */
@@ -151,12 +152,15 @@ int main(int argc, char **argv)
 	c.port = (uint16_t)atoi(argv[3]);
 	c.workers = (unsigned)atoi(argv[4]);
 	c.mtu = (uint16_t)atoi(argv[5]);
-	r = secret_start(tunnel_secret_size(8));
+	r = secret_start(tunnel_secret_size((size_t)atoi(argv[6])));
 	if (r == 0)
 		r = tunnel_new(&c, &t);
 	if (r != 0)
 		die("tunnel", r);
-	printf("{\"ifindex\": %u}\n", tunnel_ifindex(t));
+	printf("{\"ifindex\": %u, \"public\": \"", tunnel_ifindex(t));
+	for (size_t i = 0; i < NOISE_KEY_SIZE; i++)
+		printf("%02x", tunnel_public_key(t)[i]);
+	printf("\"}\n");
 	fflush(stdout);
 	loop(t);
 	tunnel_free(t);
