@@ -66,7 +66,7 @@ void device_free(struct device *d)
 	for (size_t i = 0; (p = hmap_next(&d->peers, &i));)
 		peer_free(p);
 	hmap_fini(&d->peers);
-	index_fini(&d->index);
+	indices_fini(&d->index);
 	timers_fini(&d->clock.heap);
 	limiter_free(d->limiter);
 	cookie_checker_fini(&d->checker);

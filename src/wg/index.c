@@ -7,20 +7,20 @@
 
 #define SMALLEST 64
 
-static struct index_entry *place_of(const struct index *t, uint32_t index)
+static struct index_entry *place_of(const struct indices *t, uint32_t index)
 {
 	return &t->entries[index & (t->size - 1)];
 }
 
-void index_fini(struct index *t)
+void indices_fini(struct indices *t)
 {
 	free(t->entries);
 	*t = (struct index){NULL};
 }
 
-static int grow(struct index *t)
+static int grow(struct indices *t)
 {
-	struct index bigger = {.size = t->size ? 2 * t->size : SMALLEST, .length = t->length};
+	struct indices bigger = {.size = t->size ? 2 * t->size : SMALLEST, .length = t->length};
 
 	bigger.entries = calloc(bigger.size, sizeof(*bigger.entries));
 	if (!bigger.entries)
@@ -37,7 +37,7 @@ static int grow(struct index *t)
 /* A place is taken from the low 24 bits. */
 #define MOST (1U << 23)
 
-int index_add(struct index *t, struct peer *peer, uint8_t high, uint32_t *out)
+int indices_add(struct indices *t, struct peer *peer, uint8_t high, uint32_t *out)
 {
 	uint32_t index;
 
@@ -54,16 +54,16 @@ int index_add(struct index *t, struct peer *peer, uint8_t high, uint32_t *out)
 	return 0;
 }
 
-struct index_entry *index_get(const struct index *t, uint32_t index)
+struct index_entry *indices_get(const struct indices *t, uint32_t index)
 {
 	struct index_entry *e = t->size > 0 ? place_of(t, index) : NULL;
 
 	return e && e->peer && e->index == index ? e : NULL;
 }
 
-void index_remove(struct index *t, uint32_t index)
+void indices_remove(struct indices *t, uint32_t index)
 {
-	struct index_entry *e = index_get(t, index);
+	struct index_entry *e = indices_get(t, index);
 
 	if (!e)
 		return;

@@ -24,15 +24,15 @@ struct index_entry {
 	uint32_t index;
 };
 
-struct index {
+struct indices {
 	struct index_entry *entries;
 	size_t size, length; /* places, a power of two; taken */
 };
 
-void index_fini(struct index *t);
+void indices_fini(struct indices *t);
 
-int index_add(struct index *t, struct peer *peer, uint8_t high, uint32_t *out); /* 0 or -ENOMEM */
-struct index_entry *index_get(const struct index *t, uint32_t index); /* or NULL */
-void index_remove(struct index *t, uint32_t index); /* one that is not there is allowed */
+int indices_add(struct indices *t, struct peer *peer, uint8_t high, uint32_t *out); /* 0 or -ENOMEM */
+struct index_entry *indices_get(const struct indices *t, uint32_t index); /* or NULL */
+void indices_remove(struct indices *t, uint32_t index); /* one that is not there is allowed */
 
 #endif

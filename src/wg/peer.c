@@ -39,14 +39,14 @@ static void forget_keypair(struct peer *p, struct keypair **k)
 {
 	if (!*k)
 		return;
-	index_remove(&p->device->index, (*k)->local);
+	indices_remove(&p->device->index, (*k)->local);
 	end(p, TAKE_PTR(*k));
 }
 
 static void forget_handshake(struct peer *p)
 {
 	if (p->handshake)
-		index_remove(&p->device->index, p->handshake_index);
+		indices_remove(&p->device->index, p->handshake_index);
 	noise_free(TAKE_PTR(p->handshake));
 }
 
@@ -120,14 +120,14 @@ static int initiation_write(struct peer *p, struct packet_initiation *m)
 	r = noise_write_first(p->handshake, p->public_key, p->secrets->common, ephemeral.bytes, p->sent_time,
 			      TIMESTAMP_SIZE, m->noise);
 	if (r == 0)
-		r = index_add(&d->index, p, p->high, &p->handshake_index);
+		r = indices_add(&d->index, p, p->high, &p->handshake_index);
 	if (r != 0)
 		return r;
 	m->header = packet_header(PACKET_INITIATION, p->suite);
 	memcpy(m->sender, &p->handshake_index, sizeof(m->sender));
 	r = cookie_sign(&p->jar, d->tools.hash, (uint8_t *)m, sizeof(*m), d->clock.now_ms);
 	if (r != 0)
-		index_remove(&d->index, p->handshake_index);
+		indices_remove(&d->index, p->handshake_index);
 	return r;
 }
 
@@ -390,7 +390,7 @@ static int derive(struct peer *p, struct noise *n, bool initiator, uint32_t loca
 			keypair_free(*out);
 	}
 	if (r == 0)
-		index_get(&d->index, local)->keypair = *out;
+		indices_get(&d->index, local)->keypair = *out;
 	return r;
 }
 
@@ -438,7 +438,7 @@ static int response_write(struct peer *p, struct noise *n, const struct packet_i
 		return -ENOMEM;
 	r = noise_write_second(n, p->secrets->psk, ephemeral.bytes, NULL, 0, out->noise);
 	if (r == 0)
-		r = index_add(&d->index, p, p->high, &local);
+		r = indices_add(&d->index, p, p->high, &local);
 	if (r != 0)
 		return r;
 	out->header = packet_header(PACKET_RESPONSE, (enum packet_suite)m->header.suite);
@@ -449,7 +449,7 @@ static int response_write(struct peer *p, struct noise *n, const struct packet_i
 	if (r == 0)
 		r = derive(p, n, false, local, remote, &k);
 	if (r != 0)
-		index_remove(&d->index, local);
+		indices_remove(&d->index, local);
 	else
 		rotate_as_responder(p, k);
 	return r;
@@ -487,7 +487,7 @@ static struct index_entry *entry_of(struct device *d, const uint8_t receiver[sta
 	uint32_t index;
 
 	memcpy(&index, receiver, sizeof(index));
-	return index_get(&d->index, index);
+	return indices_get(&d->index, index);
 }
 
 void peer_on_response(struct device *d, const struct endpoint *from, const struct packet_response *m)
@@ -575,7 +575,7 @@ static void on_opened(struct peer *p, struct keypair *k, bool data)
 void peer_on_opened(struct peer *p, uint32_t local, const struct endpoint *from, bool data, uint64_t now_ms)
 {
 	struct device *d = p->device;
-	struct index_entry *e = index_get(&d->index, local);
+	struct index_entry *e = indices_get(&d->index, local);
 
 	d->clock.now_ms = now_ms;
 	if (from)

@@ -17,7 +17,7 @@ struct device {
 	struct noise_identity *identity;
 	struct cookie_checker checker;
 	struct limiter *limiter;
-	struct index index;
+	struct indices index;
 	struct hmap peers; /* by public key */
 	struct peer_clock clock;
 	uint64_t wall_ns; /* at 0 ms of the clock */
