@@ -15,7 +15,7 @@ static struct index_entry *place_of(const struct indices *t, uint32_t index)
 void indices_fini(struct indices *t)
 {
 	free(t->entries);
-	*t = (struct index){NULL};
+	*t = (struct indices){NULL};
 }
 
 static int grow(struct indices *t)
