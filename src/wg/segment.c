@@ -90,6 +90,7 @@ WIDE static uint64_t copy_steps(uint8_t *out, const uint8_t *p, size_t size, uin
 static uint64_t sum_plain(const uint8_t *p, size_t size, uint64_t sum)
 {
 	uint64_t other = 0, words[2]; /* two chains of additions, side by side */
+	uint32_t word;
 	uint16_t half;
 
 	for (; size >= 16; p += 16, size -= 16) {
@@ -98,12 +99,23 @@ static uint64_t sum_plain(const uint8_t *p, size_t size, uint64_t sum)
 		other = add_with_carry(other, words[1]);
 	}
 	sum = add_with_carry(sum, other);
+	if (size & 8) {
+		memcpy(words, p, 8);
+		sum = add_with_carry(sum, words[0]);
+		p += 8;
+	}
 	sum = (sum & UINT32_MAX) + (sum >> 32);
-	for (; size >= 2; p += 2, size -= 2) {
+	if (size & 4) {
+		memcpy(&word, p, 4);
+		sum += word;
+		p += 4;
+	}
+	if (size & 2) {
 		memcpy(&half, p, 2);
 		sum += half;
+		p += 2;
 	}
-	if (size)
+	if (size & 1)
 		sum += htole16(*p);
 	return sum;
 }
