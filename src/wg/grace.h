@@ -27,14 +27,14 @@ struct grace_node {
 
 struct grace_reader {
 	uint64_t seen; /* the epoch at the beginning of its turn; 0 = offline */
-	uint64_t apart[7]; /* a line of its own */
+	uint64_t apart[7]; /* no two in one line of the cache */
 };
 
 struct grace {
 	uint64_t epoch;
 	unsigned n_readers;
 	struct grace_node *first, **last;
-	struct grace_reader readers[GRACE_READERS_MAX] __attribute__((aligned(64)));
+	struct grace_reader readers[GRACE_READERS_MAX];
 };
 
 void grace_init(struct grace *g, unsigned n_readers);
