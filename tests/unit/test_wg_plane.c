@@ -354,8 +354,9 @@ static void packets_wait_in_order_and_within_bounds(void **state)
 	assert_int_equal(stash_init(&s), 0);
 	for (uint8_t i = 0; i < 100; i++) {
 		struct link *l = i % 3 ? &a : &b;
+		uint8_t packet[8] = {i};
 
-		assert_int_equal(stash_add(&s, l, &h, &i, 1 + i % 8, 0), l == &b || i < 96);
+		assert_int_equal(stash_add(&s, l, &h, packet, 1 + i % 8, 0), l == &b || i < 96);
 	}
 	assert_int_equal(a.waiting, STASH_PER_LINK);
 	assert_int_equal(b.waiting, 34);
