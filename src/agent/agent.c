@@ -265,7 +265,8 @@ static void check_underlay(struct agent *a)
 	bool any = false;
 
 	for (size_t i = 0; i < WIRE_INTERFACES; i++)
-		any |= a->wire->attached[i] && !kern_cut_brings(a->kern, a->wire->attached[i]);
+		any |= a->wire->attached[i] && a->wire->attached[i] != a->wire->secure_ifindex &&
+		       !kern_cut_brings(a->kern, a->wire->attached[i]);
 	if (!any) {
 		agent_degrade(a, REASON_UNDERLAY, "no interface to receive tunnels on: %s is on none",
 			      addr_format(&a->self->underlay[0], address));

@@ -25,6 +25,7 @@ struct agent_state;
 struct bgp;
 struct ports;
 struct rib;
+struct secure;
 struct server;
 struct wire;
 
@@ -66,7 +67,7 @@ struct agent {
 	uint64_t repairs;          /* drift found and mended */
 	char *unboxed;             /* what the sandbox lacks, for people; NULL = nothing */
 	char *wide;                /* a directory as /etc that the sandbox leaves readable; NULL = none */
-	char *degraded[16];        /* reasons, NULL-terminated: "the configuration file is broken: ..." */
+	char *degraded[20];        /* reasons, NULL-terminated: "the configuration file is broken: ..." */
 	struct abi_event events[AGENT_EVENTS]; /* newest drops, ring */
 	uint64_t n_events;
 	struct {
@@ -76,6 +77,7 @@ struct agent {
 	struct ports *ports;       /* this node's, see port.h */
 	struct wire *wire;         /* underlay, see wire.h */
 	struct bgp *bgp;           /* see bgp.h; NULL = offline */
+	struct secure *secure;     /* see secure.h; NULL = offline */
 	struct agent_state *state; /* the agent's own, see state.h */
 };
 

@@ -10,6 +10,7 @@
 #include "agent/bgp.h"
 #include "agent/handover.h"
 #include "agent/increment.h"
+#include "agent/secure.h"
 #include "agent/snapshot.h"
 #include "agent/state.h"
 #include "lib/cleanup.h"
@@ -102,6 +103,8 @@ static int transact(struct agent *a, struct config *next, struct config_node *se
 
 	if (r < 0)
 		return r;
+	if (!dry_run)
+		secure_prepare(a->secure, next, self);
 	r = make_plan(a, next, self, ports, &plan, why);
 	if (r == 0 && out)
 		r = describe(a, &plan, next, ports, &steps);
@@ -114,6 +117,8 @@ static int transact(struct agent *a, struct config *next, struct config_node *se
 	}
 	if (r < 0) {
 		agent_plan_fini(&steps);
+		if (!dry_run)
+			secure_configure(a->secure);
 		return r;
 	}
 	if (out)
@@ -130,6 +135,7 @@ static int transact(struct agent *a, struct config *next, struct config_node *se
 		increment_prepare(a); /* now, not when the next port is added */
 		a->applied_ms = loop_now_ms(a->loop);
 		bgp_configure(a->bgp);
+		secure_configure(a->secure);
 		agent_settle(a);
 	}
 	return (int)plan.length;

@@ -8,6 +8,7 @@
 
 #include "agent/bgp.h"
 #include "agent/increment.h"
+#include "agent/secure.h"
 #include "agent/state.h"
 #include "rib/rib.h"
 
@@ -172,6 +173,7 @@ void agent_audit(struct agent *a)
 	merge(a);
 	cut(a);
 	bgp_check(a->bgp);
+	secure_check(a->secure);
 	a->state->turn++;
 	if (a->state->turn % 2) /* the rest once a second */
 		return;

@@ -14,6 +14,7 @@
 #include "agent/doctor.h"
 #include "agent/key.h"
 #include "agent/port.h"
+#include "agent/secure.h"
 #include "agent/view.h"
 #include "api/json.h"
 #include "lib/cleanup.h"
@@ -113,6 +114,21 @@ static const char *own_name(const struct agent *a)
 	return a->self ? a->self->name : a->options.node;
 }
 
+static void put_tunnels(struct json *j, const struct agent *a)
+{
+	size_t asked, down;
+
+	if (secure_count(a->secure, &asked, &down)) {
+		json_put_uint(j, "tunnels", asked);
+		json_put_uint(j, "tunnelsDown", down);
+		return;
+	}
+	json_key(j, "tunnels");
+	json_null(j);
+	json_key(j, "tunnelsDown");
+	json_null(j);
+}
+
 static void handle_status(void *arg, const struct api_request *request, struct api_reply *reply)
 {
 	const struct agent *a = arg;
@@ -146,6 +162,7 @@ static void handle_status(void *arg, const struct api_request *request, struct a
 	json_put_uint(&j, "remoteNodes", c ? c->n_nodes - (a->self ? 1 : 0) : 0);
 	json_put_uint(&j, "endpoints", c ? config_n_ports(c) : 0);
 	put_bgp(&j, a);
+	put_tunnels(&j, a);
 	json_put_uint(&j, "drops", total_drops(a));
 	json_put_uint(&j, "repairs", a->repairs);
 	json_object_close(&j);
@@ -174,7 +191,7 @@ static void handle_key(void *arg, const struct api_request *request, struct api_
 	struct config_key key;
 	char text[KEY_TEXT_SIZE];
 	struct json j = {0};
-	int r = key_public(a->options.state_dir, &key, &why);
+	int r = secure_public_key(a->secure, &key) ? 0 : key_public(a->options.state_dir, &key, &why);
 
 	if (r == -ENOENT) {
 		api_reply_error(reply, 404, "IST-4043",
@@ -504,6 +521,8 @@ static const struct api_route routes[] = {
 	{"GET", "/v1/sites/{name}", "One site", NULL, false, "Site", view_name_handle},
 	{"GET", "/v1/nodes", "All nodes", "stream all", false, "NodeList", view_list_handle},
 	{"GET", "/v1/nodes/{name}", "One node", NULL, false, "Node", view_name_handle},
+	{"GET", "/v1/tunnels", "Encryption to other nodes", "stream all", false, "TunnelList", view_list_handle},
+	{"GET", "/v1/tunnels/{name}", "Encryption to one node", NULL, false, "Tunnel", view_name_handle},
 	{"GET", "/v1/tenants", "All tenants", "stream all", false, "TenantList", view_list_handle},
 	{"GET", "/v1/tenants/{name}", "One tenant", NULL, false, "Tenant", view_name_handle},
 	{"GET", "/v1/networks", "All networks", "stream all", false, "NetworkList", view_list_handle},

@@ -134,6 +134,7 @@ enum doctor_state doctor_run(const struct agent *a, doctor_report_fn report, voi
 	run_all(&x, doctor_underlay_checks);
 	run_all(&x, doctor_port_checks);
 	run_all(&x, doctor_bgp_checks);
+	run_all(&x, doctor_secure_checks);
 	config_free(own);
 	return x.worst;
 }

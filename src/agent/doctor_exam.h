@@ -51,5 +51,6 @@ extern const struct doctor_check doctor_host_checks[];    /* doctor_host.c; the 
 extern const struct doctor_check doctor_underlay_checks[]; /* doctor_underlay.c */
 extern const struct doctor_check doctor_port_checks[];    /* doctor_port.c */
 extern const struct doctor_check doctor_bgp_checks[];     /* doctor_bgp.c */
+extern const struct doctor_check doctor_secure_checks[];  /* doctor_secure.c */
 
 #endif

@@ -7,9 +7,7 @@
 #include <sys/socket.h>
 
 #include "agent/doctor_exam.h"
-
-#define OVERHEAD_V4 50 /* IPv4 20, UDP 8, VXLAN 8, Ethernet 14 */
-#define OVERHEAD_V6 70
+#include "model/fwd.h"
 
 typedef void (*port_fn)(struct exam *x, const struct config_port *p, const struct link *link);
 
@@ -220,15 +218,15 @@ static void find_narrowest(struct exam *x)
 		const struct config_node *n = &x->config->nodes[i];
 		const struct addr *local = NULL, *remote = n == x->self ? NULL : config_path(x->self, n, &local);
 		struct kern_path path;
-		uint32_t mtu, overhead;
+		uint32_t mtu, inner;
 
 		if (!remote || kern_path(x->a->kern, remote, local, &path) < 0)
 			continue;
-		overhead = addr_is_v4(remote) ? OVERHEAD_V4 : OVERHEAD_V6;
 		mtu = n->mtu && n->mtu < path.mtu ? n->mtu : path.mtu;
-		if (mtu <= overhead || (x->narrowest && mtu - overhead >= x->inner_mtu))
+		inner = fwd_tunnel_mtu(mtu, addr_is_v4(remote), config_encrypts_any(x->config, x->self, n));
+		if (x->narrowest && inner >= x->inner_mtu)
 			continue;
-		x->inner_mtu = mtu - overhead;
+		x->inner_mtu = inner;
 		x->narrowest = n;
 	}
 }

@@ -9,12 +9,12 @@
 #include <unistd.h>
 
 #include "agent/doctor_exam.h"
+#include "agent/secure.h"
 #include "kern/feature.h"
 #include "lib/cleanup.h"
+#include "model/fwd.h"
 
 #define INNER_MTU_MIN 1280 /* RFC 8200 5: what IPv6 needs */
-#define OVERHEAD_V4 50     /* IPv4 20, UDP 8, VXLAN 8, Ethernet 14 */
-#define OVERHEAD_V6 70
 
 /* The links that tunnels arrive on: those with an own underlay address, and those that the configuration names. */
 static size_t underlay_links(const struct exam *x, const struct link *out[static 16])
@@ -175,21 +175,21 @@ static void check_mtu(struct exam *x)
 	for (size_t i = 0; i < x->config->n_nodes; i++) {
 		const struct config_node *n = &x->config->nodes[i];
 		const struct addr *local = NULL, *remote = n == x->self ? NULL : config_path(x->self, n, &local);
-		uint32_t overhead, mtu;
 		struct kern_path path;
+		uint32_t inner, mtu;
 		const struct link *link;
 
 		if (!remote || kern_path(x->a->kern, remote, local, &path) < 0)
 			continue;
-		overhead = addr_is_v4(remote) ? OVERHEAD_V4 : OVERHEAD_V6;
 		mtu = n->mtu && n->mtu < path.mtu ? n->mtu : path.mtu;
-		if (mtu >= INNER_MTU_MIN + overhead)
+		inner = fwd_tunnel_mtu(mtu, addr_is_v4(remote), config_encrypts_any(x->config, x->self, n));
+		if (inner >= INNER_MTU_MIN)
 			continue;
 		link = kern_link_by_index(x->a->kern, path.ifindex);
 		snprintf(fix, sizeof(fix), "ip link set %s mtu 1500 (and look at nodes.%s.mtu and the route's mtu)",
 			 link ? link->name : "DEVICE", n->name);
 		found(x, DOCTOR_FAIL, fix, "the path to node %s carries %u bytes, %u inside: IPv6 needs %d inside",
-		      n->name, mtu, mtu > overhead ? mtu - overhead : 0, INNER_MTU_MIN);
+		      n->name, mtu, inner, INNER_MTU_MIN);
 	}
 }
 
@@ -263,22 +263,32 @@ static void check_udp(struct exam *x)
  * Programs of this node come before netfilter, except in a netdev chain on egress; but rules of one host are rules of
  * all.
  */
+struct rule_search {
+	struct exam *x;
+	uint16_t port;
+};
+
 static void on_rule(void *arg, const struct kern_rule *rule)
 {
-	struct exam *x = arg;
+	const struct rule_search *s = arg;
 	char fix[400];
 
 	snprintf(fix, sizeof(fix), "nft delete rule %s %s %s handle %llu", rule->family, rule->table, rule->chain,
 		 (unsigned long long)rule->handle);
-	found(x, DOCTOR_WARN, fix,
+	found(s->x, DOCTOR_WARN, fix,
 	      "a firewall rule in %s %s %s drops UDP port %u; see that no node and no cloud firewall does",
-	      rule->family, rule->table, rule->chain, x->config ? x->config->vxlan_port : 4789);
+	      rule->family, rule->table, rule->chain, s->port);
 }
 
 static void check_firewall(struct exam *x)
 {
-	if (kern_rules_dropping((uint16_t)(x->config ? x->config->vxlan_port : 4789), on_rule, x) < 0)
+	struct rule_search vxlan = {x, x->config ? x->config->vxlan_port : 4789},
+			   wireguard = {x, x->config ? x->config->wireguard_port : 51820};
+
+	if (kern_rules_dropping(vxlan.port, on_rule, &vxlan) < 0)
 		skip(x);
+	else if (secure_has_tunnel(x->a->secure))
+		kern_rules_dropping(wireguard.port, on_rule, &wireguard);
 }
 
 /* ---- speed ---- */

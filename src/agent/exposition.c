@@ -12,6 +12,7 @@
 
 #include "agent/bgp.h"
 #include "agent/port.h"
+#include "agent/secure_view.h"
 #include "agent/view.h"
 #include "api/metrics.h"
 #include "lib/cleanup.h"
@@ -250,6 +251,7 @@ void view_metrics_handle(void *arg, const struct api_request *request, struct ap
 		expose_bgp(&m, a->bgp);
 		expose_sessions(&m, a->bgp);
 	}
+	view_expose_secure(&m, a);
 	single(&m, "isthmus_config_generation", METRICS_GAUGE, NULL, "Configurations applied since the daemon started.",
 	       (double)a->generation);
 	single(&m, "isthmus_config_applied_timestamp_seconds", METRICS_GAUGE, "seconds",

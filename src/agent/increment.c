@@ -333,6 +333,7 @@ static int emit_part(const struct config *c, const struct named *nodes, const st
 	part.nodes = some_nodes;
 	part.tenants = some_tenants;
 	part.n_sites = part.n_nodes = part.n_tenants = part.n_ports = part.n_runtime = 0;
+	part.n_pairs = 0; /* no new pair of nodes, see is_free */
 	for (size_t i = 0; i < nodes->length; i++) {
 		struct config_node *node = &some_nodes[part.n_nodes++];
 		size_t k = 0;

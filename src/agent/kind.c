@@ -18,6 +18,19 @@ static const struct api_field path_fields[] = {
 	{"mtu", "integer?", "of the path, bytes of outer packet"},
 	{0},
 };
+static const struct api_field ledger_fields[] = {
+	{"path", "integer", "largest packet on the underlay"},
+	{"outerIp", "integer", "header around what is encrypted; 0 here and below: nothing is"},
+	{"outerUdp", "integer", "header"},
+	{"wireguard", "integer", "header and tag"},
+	{"padding", "integer", "what is encrypted has a length that is a multiple of 16"},
+	{"ip", "integer", "header of the tunnel packet"},
+	{"udp", "integer", "header"},
+	{"vxlan", "integer", "header"},
+	{"ethernet", "integer", "header inside"},
+	{"inner", "integer", "largest packet of a workload"},
+	{0},
+};
 static const struct api_field node_fields[] = {
 	{"name", "string", "unique name"},
 	{"site", "string", "the site it is in"},
@@ -28,6 +41,35 @@ static const struct api_field node_fields[] = {
 	{"ports", "integer", "number of its ports"},
 	{"state", "string", "self, reachable, no-route, or no-common-family"},
 	{"path", "#Path?", "how this node sends to it"},
+	{"publicKey", "string?", "what the others know it by"},
+	{"nat", "boolean", "other sites cannot send to it until it has sent to them"},
+	{"encrypted", "boolean", "something between this node and it is encrypted"},
+	{"ledger", "#MtuLedger?", "where the bytes of the path go, of what is encrypted if anything is"},
+	{0},
+};
+static const struct api_field tunnel_drop_fields[] = {
+	{"name", "string", "of the reason"},
+	{"packets", "integer", ""},
+	{0},
+};
+static const struct api_field tunnel_fields[] = {
+	{"name", "string", "the node at the other end"},
+	{"site", "string", "the site it is in"},
+	{"publicKey", "string?", "of it"},
+	{"encrypted", "boolean", "something between the two is encrypted"},
+	{"state", "string", "up, idle (a session is made for the next packet), or down"},
+	{"reason", "string?", "why it is down"},
+	{"endpoint", "string?", "where it is now: address and UDP port"},
+	{"lastHandshakeSeconds", "integer?", "how long ago the last session was made, null = never"},
+	{"suite", "string?", "of that session, by its name in the Noise framework"},
+	{"mtu", "integer?", "largest packet of a workload"},
+	{"handshakes", "integer", "sessions made"},
+	{"rxPackets", "integer", "opened"},
+	{"rxBytes", "integer", "opened"},
+	{"txPackets", "integer", "sealed"},
+	{"txBytes", "integer", "sealed"},
+	{"drops", "integer", "packets to and from it that were dropped"},
+	{"dropsByName", "#TunnelDrop[]", "reasons that were met"},
 	{0},
 };
 static const struct api_field key_fields[] = {
@@ -244,6 +286,8 @@ static const struct api_field status_fields[] = {
 	{"endpoints", "integer", "ports on all nodes"},
 	{"bgpSessions", "integer?", "configured, null = no BGP"},
 	{"bgpEstablished", "integer?", "of them"},
+	{"tunnels", "integer?", "nodes that something is encrypted to, null = there are none"},
+	{"tunnelsDown", "integer?", "of them those that it does not reach"},
 	{"drops", "integer", "packets, all reasons"},
 	{"repairs", "integer", "drift found and mended"},
 	{0},
@@ -279,7 +323,10 @@ static const struct api_field version_fields[] = {
 const struct api_kind view_kinds[] = {
 	{"Site", "A cloud or data centre.", site_fields},
 	{"Path", "How this node sends to another.", path_fields, true},
+	{"MtuLedger", "Where the bytes of a path go, from outside.", ledger_fields, true},
 	{"Node", "A machine of the fabric.", node_fields},
+	{"TunnelDrop", "A reason to drop packets of a tunnel.", tunnel_drop_fields, true},
+	{"Tunnel", "Encryption to another node.", tunnel_fields},
 	{"Key", "This node's public key.", key_fields},
 	{"Tenant", "An isolated routing domain.", tenant_fields},
 	{"Network", "A network of a tenant.", network_fields},

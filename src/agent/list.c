@@ -6,6 +6,7 @@
 
 #include "agent/bgp.h"
 #include "agent/pieces.h"
+#include "agent/secure_view.h"
 #include "agent/view.h"
 #include "lib/cleanup.h"
 #include "lib/text.h"
@@ -81,6 +82,16 @@ static enum step emit_node(const struct walk *w, const void *object, size_t sub,
 	if (sub)
 		return STEP_DONE;
 	view_node(j, w->a, object);
+	return STEP_WROTE;
+}
+
+static enum step emit_tunnel(const struct walk *w, const void *object, size_t sub, struct json *j)
+{
+	if (sub)
+		return STEP_DONE;
+	if (!view_has_tunnel(w->a, object))
+		return STEP_SKIPPED;
+	view_tunnel(j, w->a, object);
 	return STEP_WROTE;
 }
 
@@ -197,6 +208,16 @@ static bool find_node(const struct agent *a, const char *name, struct json *j)
 	return n;
 }
 
+static bool find_tunnel(const struct agent *a, const char *name, struct json *j)
+{
+	const struct config_node *n = config_node(a->config, name);
+
+	if (!n || !view_has_tunnel(a, n))
+		return false;
+	view_tunnel(j, a, n);
+	return true;
+}
+
 static bool find_tenant(const struct agent *a, const char *name, struct json *j)
 {
 	const struct config_tenant *t = config_tenant(a->config, name);
@@ -261,6 +282,7 @@ static bool parse_mac(struct filter *f, const char *name)
 static const struct view_list lists[] = {
 	{"sites", "SiteList", {{BASE_SITES, emit_site}}, find_site, NULL},
 	{"nodes", "NodeList", {{BASE_NODES, emit_node}}, find_node, NULL},
+	{"tunnels", "TunnelList", {{BASE_NODES, emit_tunnel}}, find_tunnel, NULL},
 	{"tenants", "TenantList", {{BASE_TENANTS, emit_tenant}}, find_tenant, NULL},
 	{"networks", "NetworkList", {{BASE_TENANTS, emit_network}}, find_network, NULL},
 	{"ports", "PortList", {{BASE_PORTS, emit_port}}, find_port, NULL},

@@ -16,6 +16,7 @@
 #include "agent/increment.h"
 #include "agent/key.h"
 #include "agent/sandbox.h"
+#include "agent/secure.h"
 #include "agent/snapshot.h"
 #include "agent/state.h"
 #include "api/server.h"
@@ -172,6 +173,8 @@ static int open_running(struct agent *a)
 		r = rib_new(&a->rib);
 	if (r == 0)
 		r = bgp_new(a, &a->bgp);
+	if (r == 0)
+		r = secure_new(a, 2 * loaded.config->n_nodes, &a->secure);
 	if (r == 0 && (r = kern_fib_enable(a->kern)) < 0)
 		log_error("lo cannot be made to forward: %s; is /proc/sys writable?", strerror(-r));
 	if (r >= 0)
@@ -190,6 +193,7 @@ static int open_running(struct agent *a)
 	quota_open(&a->state->quota);
 	enter_sandbox(a);
 	agent_look_at_paths(a);
+	secure_start(a->secure);
 	return 0;
 }
 
@@ -261,7 +265,7 @@ int agent_open(const struct agent_options *options, struct loop *loop, struct ag
 	a->state->quota = QUOTA_NONE;
 	wire_init(a->wire);
 	r = copy_options(a, options);
-	if (r == 0 && secret_start(KEY_HEAP_SIZE) == -ENOMEM)
+	if (r == 0 && options->offline && secret_start(KEY_HEAP_SIZE) == -ENOMEM)
 		r = -ENOMEM;
 	if (r == 0)
 		r = options->offline ? open_offline(a) : open_running(a);
@@ -277,6 +281,7 @@ void agent_close(struct agent *a)
 		return;
 	bgp_stop(a->bgp, "the daemon ends");
 	bgp_free(a->bgp);
+	secure_free(a->secure);
 	server_close(a->server);
 	if (a->state) {
 		loop_io_remove(a->loop, a->state->kern_io);

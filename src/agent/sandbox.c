@@ -108,7 +108,7 @@ static int allow_bgp(int ruleset, const struct ruleset *handled, uint16_t port)
 /* What is not there needs no rule: nobody can make it any more. */
 static int allow(int ruleset, const struct ruleset *handled, const char *path, uint64_t access)
 {
-	enum { ON_FILES = READ | WRITE | FS_TRUNCATE };
+	enum { ON_FILES = READ | WRITE | FS_TRUNCATE | FS_IOCTL_DEV };
 	struct landlock_path_beneath_attr rule = {.allowed_access = access & handled->handled_fs};
 	_cleanup_(fd) int fd = open(path, O_PATH | O_CLOEXEC);
 	struct stat st;
@@ -212,6 +212,7 @@ static int enter_files(const struct sandbox_paths *paths, const char **hint)
 		{"/proc", READ | LIST},
 		{"/proc/sys/net", READ | WRITE},
 		{"/sys/devices/system/cpu", READ}, /* how many there are */
+		{"/dev/net/tun", READ | WRITE | FS_IOCTL_DEV},
 		{"/sys/kernel/security/lockdown", READ},
 	};
 	long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);

@@ -5,13 +5,13 @@
  *
  * sandbox_enter once, when everything is open that takes more rights (directories made, a BPF file system mounted,
  * programs loaded, the socket bound) and before the first event of the loop is looked at.  There is no way back.  It
- * holds for the calling thread, and the daemon has no other.  The paths are looked up now: a directory that is replaced
+ * holds for the calling thread and those that it makes from then on, and the daemon has no other.  The paths are looked up now: a directory that is replaced
  * by another of the same name later is out of reach until the next start.
  *
  * What remains: CAP_BPF, CAP_NET_ADMIN and CAP_NET_BIND_SERVICE; reading and writing the state directory, the BPF file
  * system that the pins are on (unless they are at its top) and /proc/sys/net, reading the configuration's directory and
- * /proc, removing from the run directory; netlink, BPF maps, TCP on BGP's port.  No programs are loaded or run, no processes
- * made, no other socket than netlink's, those of BGP and datagrams to the service manager.
+ * /proc, removing from the run directory; netlink, BPF maps, TCP on BGP's port, UDP, a TAP device, threads.  No programs are
+ * loaded or run, no processes made, no other socket than netlink's, those of BGP, UDP and datagrams to the service manager.
  */
 #ifndef ISTHMUS_SANDBOX_H
 #define ISTHMUS_SANDBOX_H

@@ -31,6 +31,9 @@ enum reason { /* why the node is degraded, in order of weight; one text each */
 	REASON_PATH,     /* nodes that cannot be reached */
 	REASON_BGP,      /* nobody can connect to it */
 	REASON_SESSIONS, /* BGP sessions that are down for long */
+	REASON_KEY,      /* the node's private key */
+	REASON_SECURE,   /* nothing can be encrypted */
+	REASON_PEERS,    /* nodes that get nothing of what is to be encrypted */
 	REASON_STATE_DIR, /* cannot be written */
 	REASON_QUOTA,    /* descriptors or memory run out */
 	REASON_SANDBOX,   /* not entered, or not all of it */

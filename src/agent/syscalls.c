@@ -5,10 +5,13 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <linux/bpf.h>
+#include <linux/if_tun.h>
 #include <linux/netlink.h>
 #include <linux/sockios.h>
 #include <seccomp.h>
+#include <sched.h>
 #include <stddef.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -43,9 +46,11 @@ static const int allowed[] = {
 	SCMP_SYS(sendto), SCMP_SYS(setsockopt), SCMP_SYS(shutdown),
 	/* waiting and time */
 	SCMP_SYS(clock_getres), SCMP_SYS(clock_gettime), SCMP_SYS(clock_nanosleep), SCMP_SYS(epoll_create1),
-	SCMP_SYS(epoll_ctl), SCMP_SYS(epoll_pwait), SCMP_SYS(epoll_wait), SCMP_SYS(futex), SCMP_SYS(gettimeofday),
+	SCMP_SYS(epoll_ctl), SCMP_SYS(epoll_pwait), SCMP_SYS(epoll_wait), SCMP_SYS(eventfd2), SCMP_SYS(futex), SCMP_SYS(gettimeofday),
 	SCMP_SYS(nanosleep), SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(restart_syscall), SCMP_SYS(sched_yield),
 	SCMP_SYS(time),
+	/* a thread begins with these */
+	SCMP_SYS(rseq), SCMP_SYS(set_robust_list),
 	/* this process */
 	SCMP_SYS(exit), SCMP_SYS(exit_group), SCMP_SYS(getegid), SCMP_SYS(geteuid), SCMP_SYS(getgid), SCMP_SYS(getpid),
 	SCMP_SYS(getppid), SCMP_SYS(getrandom), SCMP_SYS(getrlimit), SCMP_SYS(getrusage), SCMP_SYS(gettid),
@@ -61,6 +66,10 @@ static const int allowed[] = {
 #define ARGUMENTS_MAX 3
 
 #define STREAM {1, SCMP_CMP_MASKED_EQ, (unsigned)~(SOCK_CLOEXEC | SOCK_NONBLOCK), SOCK_STREAM}
+#define DATAGRAM {1, SCMP_CMP_MASKED_EQ, (unsigned)~(SOCK_CLOEXEC | SOCK_NONBLOCK), SOCK_DGRAM}
+
+#define NAMESPACES                                                                                                     \
+	(CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUSER | CLONE_NEWUTS)
 
 static const struct row {
 	int call;
@@ -77,11 +86,21 @@ static const struct row {
 	{SCMP_SYS(socket), 2, {{0, SCMP_CMP_EQ, AF_NETLINK}, {2, SCMP_CMP_EQ, NETLINK_ROUTE}}},
 	{SCMP_SYS(socket), 2, {{0, SCMP_CMP_EQ, AF_NETLINK}, {2, SCMP_CMP_EQ, NETLINK_NETFILTER}}},
 	/* To the service manager, and for ioctls of devices; the socket of clients is there already. */
-	{SCMP_SYS(socket), 2, {{0, SCMP_CMP_EQ, AF_UNIX},
-			       {1, SCMP_CMP_MASKED_EQ, (unsigned)~(SOCK_CLOEXEC | SOCK_NONBLOCK), SOCK_DGRAM}}},
+	{SCMP_SYS(socket), 2, {{0, SCMP_CMP_EQ, AF_UNIX}, DATAGRAM}},
 	/* BGP; Landlock says to which port. */
 	{SCMP_SYS(socket), 3, {{0, SCMP_CMP_EQ, AF_INET}, STREAM, {2, SCMP_CMP_EQ, IPPROTO_TCP}}},
 	{SCMP_SYS(socket), 3, {{0, SCMP_CMP_EQ, AF_INET6}, STREAM, {2, SCMP_CMP_EQ, IPPROTO_TCP}}},
+	/* Encryption: UDP, and for ioctls of its device; threads of this process, and neither processes nor namespaces. */
+	{SCMP_SYS(socket), 3, {{0, SCMP_CMP_EQ, AF_INET}, DATAGRAM, {2, SCMP_CMP_EQ, 0}}},
+	{SCMP_SYS(socket), 3, {{0, SCMP_CMP_EQ, AF_INET6}, DATAGRAM, {2, SCMP_CMP_EQ, 0}}},
+	{SCMP_SYS(clone), 1, {{0, SCMP_CMP_MASKED_EQ, CLONE_THREAD | NAMESPACES, CLONE_THREAD}}},
+	{SCMP_SYS(ioctl), 1, {{1, SCMP_CMP_EQ, TUNSETIFF}}},
+	{SCMP_SYS(ioctl), 1, {{1, SCMP_CMP_EQ, TUNSETOFFLOAD}}},
+	{SCMP_SYS(ioctl), 1, {{1, SCMP_CMP_EQ, TUNSETVNETHDRSZ}}},
+	{SCMP_SYS(ioctl), 1, {{1, SCMP_CMP_EQ, SIOCGIFHWADDR}}},
+	{SCMP_SYS(ioctl), 1, {{1, SCMP_CMP_EQ, SIOCSIFFLAGS}}},
+	{SCMP_SYS(ioctl), 1, {{1, SCMP_CMP_EQ, SIOCSIFMTU}}},
+	{SCMP_SYS(ioctl), 1, {{1, SCMP_CMP_EQ, SIOCSIFTXQLEN}}},
 	/* An owner of a descriptor gets signals of its choice, with no capability if root made it so: none is named. */
 	{SCMP_SYS(fcntl), 1, {{1, SCMP_CMP_EQ, F_DUPFD_CLOEXEC}}},
 	{SCMP_SYS(fcntl), 1, {{1, SCMP_CMP_EQ, F_GETFD}}},
@@ -149,6 +168,9 @@ static int add_rows(scmp_filter_ctx filter)
 		if (r < 0)
 			return r;
 	}
+	/* Its arguments are in memory, where no row can look: the C library makes threads by clone then. */
+	if (seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0) < 0)
+		return -EINVAL;
 	/* abort() signals its own process */
 	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
 				SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/key.h"
 #include "agent/port.h"
+#include "agent/secure_view.h"
 #include "agent/view.h"
 
 #include "model/route.h"
@@ -148,6 +150,8 @@ static void put_path(struct json *j, const struct agent *a, const struct config_
 
 void view_node(struct json *j, const struct agent *a, const struct config_node *n)
 {
+	char key[KEY_TEXT_SIZE];
+
 	view_begin(j, "Node");
 	json_put_string(j, "name", n->name);
 	json_put_string(j, "site", n->site->name);
@@ -161,6 +165,10 @@ void view_node(struct json *j, const struct agent *a, const struct config_node *
 	json_array_close(j);
 	json_put_uint(j, "ports", n->n_ports);
 	put_path(j, a, n);
+	json_put_string(j, "publicKey", config_key_is_set(&n->public_key) ? key_format(&n->public_key, key) : NULL);
+	json_put_bool(j, "nat", n->nat);
+	json_put_bool(j, "encrypted", a->self && n != a->self && config_encrypts_any(a->config, a->self, n));
+	view_put_ledger(j, a, n);
 	json_object_close(j);
 }
 

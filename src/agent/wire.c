@@ -198,6 +198,10 @@ static void node_of(const struct wire *w, const struct kern *kern, const struct 
 
 	*out = (struct abi_node){.vxlan_port = htons(c->vxlan_port), .icmp_limit = c->icmp_limit,
 				 .cut_ifindex = kern_cut_ifindex(kern)};
+	if (kern_link_by_index(kern, w->secure_ifindex)) {
+		out->secure_ifindex = w->secure_ifindex;
+		out->secure_mtu = w->secure_mtu;
+	}
 	for (size_t i = 0; i < self->n_underlay && i < 2; i++)
 		memcpy(out->underlay[i].bytes, self->underlay[i].bytes, sizeof(out->underlay[i].bytes));
 	config_router_mac(self, &router_mac);
@@ -216,6 +220,7 @@ void wire_plan(const struct wire *w, const struct kern *kern, const struct confi
 	struct abi_node node;
 
 	want(&wanted, kern_link_by_name(kern, KERN_CUT_IN));
+	want(&wanted, kern_link_by_index(kern, w->secure_ifindex));
 	want_all(w, kern, self, true, &wanted);
 	node_of(w, kern, c, self, &node);
 	if (!w->node_known || memcmp(&node, &w->node, sizeof(node)) != 0)

@@ -31,6 +31,7 @@ struct wire {
 	uint32_t attached[WIRE_INTERFACES]; /* ifindexes, 0 = free */
 	struct abi_node node;               /* as last planned */
 	bool node_known;
+	uint32_t secure_ifindex, secure_mtu; /* the device of the tunnel that encrypts, see secure.h; 0 = there is none */
 };
 
 struct wire_path {

@@ -28,7 +28,7 @@ const struct command commands[] = {
 		      {"for a monitor", "isthmus status --brief"}},
 	 .outputs = OUTPUT_OBJECT, .run = run_status},
 	{"get", "List objects, or show one.",
-	 "Kinds: nodes, sites, tenants, networks, ports, macs, hosts, routes, drops, all.  Singular and "
+	 "Kinds: nodes, sites, tunnels, tenants, networks, ports, macs, hosts, routes, drops, all.  Singular and "
 	 "shortened names do as well.  \"get all -o yaml\" prints the effective configuration, which \"apply "
 	 "-\" takes back.  macs, hosts and routes are those that this node forwards to; --all adds the rest of"
 	 " the fabric.",
@@ -42,7 +42,8 @@ const struct command commands[] = {
 	{"describe", "Show everything about one object.", NULL,
 	 .arguments = {{"KIND", "kind of object", WORD_KIND}, {"NAME", "which one", WORD_NAME}},
 	 .examples = {{"why is this port not up?", "isthmus describe port web1"},
-		      {"a network of a tenant", "isthmus describe network red/web"}},
+		      {"a network of a tenant", "isthmus describe network red/web"},
+		      {"where the bytes of a path go", "isthmus describe node aws1"}},
 	 .outputs = OUTPUT_OBJECT, .run = run_describe},
 	{"drops", "Show why packets were dropped.",
 	 "Reasons with their counters, and the latest sampled packets.  Every packet that Isthmus drops is "

@@ -277,6 +277,15 @@ static void print_sessions(const json_t *s)
 		       n_established < n ? " (isthmus bgp neighbors says why)" : "");
 }
 
+static void print_tunnels(const json_t *s)
+{
+	long long n = number_at(s, "tunnels"), n_down = number_at(s, "tunnelsDown");
+
+	if (json_is_integer(json_object_get(s, "tunnels")))
+		printf("Encrypted: to %lld nodes, %lld not reached%s\n", n, n_down,
+		       n_down > 0 ? " (isthmus get tunnels says why)" : "");
+}
+
 static void print_status(const struct call *call, const json_t *s)
 {
 	const json_t *ports = json_object_get(s, "ports"), *reason;
@@ -300,6 +309,7 @@ static void print_status(const struct call *call, const json_t *s)
 	       number_at(ports, "up"), number_at(ports, "waiting"), number_at(ports, "down"),
 	       number_at(ports, "failed"), number_at(ports, "remote"));
 	print_sessions(s);
+	print_tunnels(s);
 	printf("Applied:   generation %lld, %lld repairs\n", number_at(s, "generation"), number_at(s, "repairs"));
 	printf("Drops:     %lld packets%s\n", number_at(s, "drops"),
 	       number_at(s, "drops") ? " (isthmus drops says why)" : "");

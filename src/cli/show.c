@@ -18,9 +18,29 @@ static const struct column node_columns[] = {
 	{"STATE", "state"},
 	{"PORTS", "ports", false, true},
 	{"FOREIGN", "foreign", true},
+	{"ENCRYPTED", "encrypted", true},
 	{"INTERFACE", "path.interface", true},
 	{"MTU", "path.mtu", true, true},
 	{"NETWORKS", "networks", true},
+	{0},
+};
+static const struct column tunnel_columns[] = {
+	{"NODE", "name"},
+	{"STATE", "state"},
+	{"ENDPOINT", "endpoint"},
+	{"HANDSHAKE", "lastHandshakeSeconds", false, true},
+	{"MTU", "mtu", false, true},
+	{"RX-BYTES", "rxBytes", false, true},
+	{"TX-BYTES", "txBytes", false, true},
+	{"SESSIONS", "handshakes", false, true},
+	{"DROPS", "drops", false, true},
+	{"REASON", "reason"},
+	{"SITE", "site", true},
+	{"ENCRYPTED", "encrypted", true},
+	{"RX-PACKETS", "rxPackets", true, true},
+	{"TX-PACKETS", "txPackets", true, true},
+	{"SUITE", "suite", true},
+	{"PUBLIC-KEY", "publicKey", true},
 	{0},
 };
 static const struct column tenant_columns[] = {
@@ -99,6 +119,7 @@ static const struct column drop_columns[] = {
 const struct kind kinds[] = {
 	{"sites", "site", "", site_columns},
 	{"nodes", "node", "no", node_columns},
+	{"tunnels", "tunnel", "", tunnel_columns},
 	{"tenants", "tenant", "vrf vrfs", tenant_columns},
 	{"networks", "network", "net nets", network_columns},
 	{"ports", "port", "po", port_columns},
@@ -146,7 +167,7 @@ const struct kind *kind_by_word(const char *word, bool quiet)
 		snprintf(hint, sizeof(hint), "did you mean \"%s\"?", near);
 	else
 		snprintf(hint, sizeof(hint),
-			 "kinds: sites, nodes, tenants, networks, ports, macs, hosts, routes, drops, all");
+			 "kinds: sites, nodes, tunnels, tenants, networks, ports, macs, hosts, routes, drops, all");
 	fail(ERROR_ARGUMENT, hint, matches ? "\"%s\" could be several kinds" : "unknown kind \"%s\"", word);
 	return NULL;
 }
@@ -274,7 +295,7 @@ static const char *color_of(const char *text)
 		const char *text, *color;
 	} colors[] = {
 		{"up", "green"},       {"ok", "green"},    {"reachable", "green"},      {"self", "green"},
-		{"waiting", "yellow"}, {"warn", "yellow"}, {"no-route", "red"},         {"down", "red"},
+		{"idle", "green"},     {"waiting", "yellow"}, {"warn", "yellow"}, {"no-route", "red"},         {"down", "red"},
 		{"failed", "red"},     {"fail", "red"},    {"no-common-family", "red"},
 	};
 
@@ -312,6 +333,27 @@ void show_free(struct show *s)
 
 /* ---- one object ---- */
 
+/* Of a list of objects, a line for each with its values. */
+static void items(const json_t *list, int indent, FILE *f)
+{
+	const char *key;
+	json_t *item, *v;
+	size_t i;
+
+	json_array_foreach((json_t *)list, i, item) {
+		const char *joint = "";
+
+		fprintf(f, "%*s", indent, "");
+		json_object_foreach(item, key, v) {
+			_cleanup_(free) char *text = show_value(item, key);
+
+			fprintf(f, "%s%s", joint, text);
+			joint = "  ";
+		}
+		fputc('\n', f);
+	}
+}
+
 static void fields(const json_t *object, int indent, FILE *f)
 {
 	int width = 0;
@@ -328,6 +370,11 @@ static void fields(const json_t *object, int indent, FILE *f)
 		if (json_is_object(v)) {
 			fprintf(f, "%*s%s:\n", indent, "", key);
 			fields(v, indent + 2, f);
+			continue;
+		}
+		if (json_is_object(json_array_get(v, 0))) {
+			fprintf(f, "%*s%s:\n", indent, "", key);
+			items(v, indent + 2, f);
 			continue;
 		}
 		_cleanup_(free) char *text = show_value(object, key);

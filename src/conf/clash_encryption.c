@@ -54,8 +54,8 @@ void clash_crowd_join(struct crowd *crowd, struct claims *all, const struct conf
 }
 
 /* Who asks for it, for people. */
-static const char *asker(const struct config *c, const struct config_network *n, const struct config_pair *pair, char *out,
-			 size_t size)
+static const char *asker(const struct config *c, const struct config_network *n, const struct config_pair *pair,
+			 char *out, size_t size)
 {
 	if (n->encryption_own)
 		snprintf(out, size, "%s (line %u), by its encryption,", n->full_name, n->place.line);
@@ -165,7 +165,8 @@ static bool is_known(const struct build *b)
 {
 	const struct yaml_node *fabric = yaml_get(&b->yamls[0]->root, "fabric");
 
-	return !b->yamls[0]->root.broken && b->config->pair_by_sites.length == b->config->n_pairs && build_is_whole(&b->yamls[0]->root, "site_pairs") &&
+	return !b->yamls[0]->root.broken && b->config->pair_by_sites.length == b->config->n_pairs &&
+	       build_is_whole(&b->yamls[0]->root, "site_pairs") &&
 	       (!fabric || !build_has_key(fabric, "encryption") || yaml_get(fabric, "encryption"));
 }
 

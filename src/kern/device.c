@@ -60,7 +60,7 @@ static int link_make(struct kern *k, const char *name, uint16_t port)
 	return rtnl_request(&k->asking, h, NULL, NULL);
 }
 
-static int link_up(struct kern *k, const char *name)
+int kern_link_up(struct kern *k, const char *name)
 {
 	char buffer[REQUEST_SIZE] __attribute__((aligned(4)));
 
@@ -83,8 +83,7 @@ static void on_link(void *arg, const struct rtnl_message *m)
 		links_put(&k->links, &m->link, &held);
 }
 
-/* Into the table now; what the kernel will tell of it is then nothing new. */
-static int link_learn(struct kern *k, const char *name)
+int kern_link_learn(struct kern *k, const char *name)
 {
 	char buffer[REQUEST_SIZE] __attribute__((aligned(4)));
 
@@ -152,7 +151,7 @@ int kern_merge_enable(struct kern *k, uint16_t port)
 		return r;
 	r = kern_port_guard(k, name);
 	if (r >= 0)
-		r = link_up(k, name);
+		r = kern_link_up(k, name);
 	if (r < 0)
 		link_remove(k, name);
 	return r < 0 ? r : 1;
@@ -207,7 +206,7 @@ static int pair_ready(struct kern *k)
 	if (r >= 0)
 		r = guard_pair(k);
 	for (size_t i = 0; i < 2 && r >= 0; i++)
-		r = link_up(k, pair[i]);
+		r = kern_link_up(k, pair[i]);
 	return r < 0 ? r : 1;
 }
 
@@ -251,9 +250,9 @@ int kern_cut_enable(struct kern *k)
 		link_remove(k, CUT_OUT);
 		return r;
 	}
-	r = link_learn(k, CUT_OUT);
+	r = kern_link_learn(k, CUT_OUT);
 	if (r >= 0)
-		r = link_learn(k, KERN_CUT_IN);
+		r = kern_link_learn(k, KERN_CUT_IN);
 	return r < 0 ? r : 1;
 }
 

@@ -47,6 +47,7 @@ static int write_own_memory(void) { return open_as("/proc/self/mem", O_RDWR); }
 static int write_uevent(void) { return open_as("/sys/class/net/lo/uevent", O_WRONLY); }
 static int read_sys(void) { return open_as("/sys/class/net/lo/mtu", O_RDONLY); }
 static int open_null(void) { return open_as("/dev/null", O_RDWR); }
+static int open_tun(void) { return open_as("/dev/net/tun", O_RDWR); }
 
 static int of_parent(const char *name)
 {
@@ -122,6 +123,7 @@ static void files_elsewhere_are_out_of_reach(void **state)
 		{"write to /sys", write_uevent, EACCES},
 		{"read /sys", read_sys, EACCES, true}, /* shows another namespace's interfaces */
 		{"open a device", open_null, EACCES},
+		{"open the device that makes TAP devices", open_tun, 0},
 	};
 
 	TRY_ALL(attempts);
@@ -453,7 +455,7 @@ static int enter_without_landlock(void)
 	if (r != -ENOSYS || !missing || strncmp(missing, "Landlock (", 10) != 0 || strstr(missing, "seccomp") ||
 	    strstr(missing, "capabilities"))
 		return ODD;
-	if (socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0) >= 0 || errno != EPERM || read_passwd() != 0)
+	if (socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) >= 0 || errno != EPERM || read_passwd() != 0)
 		return ODD;
 	execl("/bin/true", "true", NULL); /* ends it */
 	return ODD;

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * secure_state.h - what secure.c (the tunnel) and secure_peer.c (who is at its other ends) share; nobody else needs it.
+ * Control thread.
+ */
+#ifndef ISTHMUS_AGENT_SECURE_STATE_H
+#define ISTHMUS_AGENT_SECURE_STATE_H
+
+#include "agent/secure.h"
+
+/* One node with a key. */
+struct peer_entry {
+	struct config_key key;
+	uint64_t round;
+	char *node;         /* for people */
+	char *problem;      /* why the tunnel does not have it, or NULL */
+	bool held, up;      /* by the tunnel; has been ready since it was last given up */
+	bool asked;         /* something is to be encrypted between the two */
+	bool called;        /* it is for us to begin, as we know where it is */
+	uint64_t silent_ms; /* since when it has not answered */
+};
+
+struct secure {
+	struct agent *agent;
+	struct tunnel *tunnel;
+	struct loop_io *io;
+	struct hmap peers; /* struct peer_entry by key */
+	uint64_t round, retry_ms, ease_ms; /* until when; 0 = no change is being eased */
+	bool started, keyed, exposed; /* keys may be swapped out */
+	struct config_key public_key;
+	uint16_t port, vxlan_port, mtu; /* of the tunnel */
+	struct addr local[2];
+	char *keyless;      /* nodes that are to get something encrypted, and have no key in the configuration */
+	size_t n_keyless;
+	char *failure;      /* why there is no tunnel */
+	char *key_problem;  /* of the node's own key, or NULL */
+};
+
+/* As the configuration says: those of it set, and then all others forgotten. */
+void secure_peers_set(struct secure *s, const struct config *c, const struct config_node *self);
+void secure_peers_forget(struct secure *s, bool all);
+void secure_peers_find_keyless(struct secure *s); /* nodes without a key that are to get something encrypted */
+bool secure_is_peer(const struct config_node *self, const struct config_node *node);
+void secure_peer_event(struct secure *s, const struct tunnel_event *event);
+void secure_peers_check(struct secure *s); /* degraded, or not any more */
+
+#endif

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * secure_view.c - keys and tunnels as JSON and metrics.  Public keys only: there is no way from here to a secret one.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "agent/key.h"
+#include "agent/secure.h"
+#include "agent/secure_view.h"
+#include "api/metrics.h"
+#include "lib/cleanup.h"
+#include "model/fwd.h"
+#include "wg/packet.h"
+
+static void put_null(struct json *j, const char *key)
+{
+	json_key(j, key);
+	json_null(j);
+}
+
+/* ---- tunnels ---- */
+
+bool view_has_tunnel(const struct agent *a, const struct config_node *n)
+{
+	return a->self && n != a->self && !n->foreign &&
+	       (config_key_is_set(&n->public_key) || config_encrypts_any(a->config, a->self, n));
+}
+
+static const char *state_of(const struct tunnel_peer_status *status, const char *problem)
+{
+	return status && status->ready ? "up" : problem ? "down" : "idle";
+}
+
+static void put_endpoint(struct json *j, const struct endpoint *e)
+{
+	char text[ADDR_TEXT_SIZE];
+
+	if (e->port == 0) {
+		put_null(j, "endpoint");
+		return;
+	}
+	json_key(j, "endpoint");
+	json_format(j, addr_is_v4(&e->addr) ? "%s:%u" : "[%s]:%u", addr_format(&e->addr, text), e->port);
+}
+
+static void put_session(struct json *j, const struct agent *a, const struct peer_stats *s)
+{
+	uint64_t now = loop_now_ms(a->loop);
+
+	if (s->established_ms == 0) {
+		put_null(j, "lastHandshakeSeconds");
+		put_null(j, "suite");
+		return;
+	}
+	json_put_uint(j, "lastHandshakeSeconds", now > s->established_ms ? (now - s->established_ms) / 1000 : 0);
+	json_put_string(j, "suite", packet_suites[s->suite].name);
+}
+
+static void put_drops(struct json *j, const uint64_t drops[static TUNNEL_DROP_MAX])
+{
+	uint64_t total = 0;
+
+	for (int d = 0; d < TUNNEL_DROP_MAX; d++)
+		total += drops[d];
+	json_put_uint(j, "drops", total);
+	json_key(j, "dropsByName");
+	json_array_open(j);
+	for (int d = 0; d < TUNNEL_DROP_MAX; d++) {
+		if (drops[d] == 0)
+			continue;
+		json_object_open(j);
+		json_put_string(j, "name", tunnel_drop_name(d));
+		json_put_uint(j, "packets", drops[d]);
+		json_object_close(j);
+	}
+	json_array_close(j);
+}
+
+static void put_mtu(struct json *j, const struct agent *a, const struct config_node *n)
+{
+	struct view_ledger l;
+
+	if (view_ledger(a, n, &l))
+		json_put_uint(j, "mtu", l.inner);
+	else
+		put_null(j, "mtu");
+}
+
+void view_tunnel(struct json *j, const struct agent *a, const struct config_node *n)
+{
+	static const struct tunnel_peer_status nothing;
+	const char *problem = a->options.offline ? "the daemon is not running" : secure_problem(a->secure, n);
+	struct tunnel_peer_status status;
+	bool held = secure_status(a->secure, n, &status);
+	const struct tunnel_peer_status *s = held ? &status : &nothing;
+	char key[KEY_TEXT_SIZE];
+
+	view_begin(j, "Tunnel");
+	json_put_string(j, "name", n->name);
+	json_put_string(j, "site", n->site->name);
+	json_put_string(j, "publicKey", config_key_is_set(&n->public_key) ? key_format(&n->public_key, key) : NULL);
+	json_put_bool(j, "encrypted", config_encrypts_any(a->config, a->self, n));
+	json_put_string(j, "state", state_of(held ? s : NULL, problem));
+	json_put_string(j, "reason", problem);
+	put_endpoint(j, &s->endpoint);
+	put_session(j, a, &s->stats);
+	put_mtu(j, a, n);
+	json_put_uint(j, "handshakes", s->stats.handshakes);
+	json_put_uint(j, "rxPackets", s->stats.received_packets);
+	json_put_uint(j, "rxBytes", s->stats.received_bytes);
+	json_put_uint(j, "txPackets", s->stats.sent_packets);
+	json_put_uint(j, "txBytes", s->stats.sent_bytes);
+	put_drops(j, s->drops);
+	json_object_close(j);
+}
+
+/* ---- where the bytes of a path go ---- */
+
+bool view_ledger(const struct agent *a, const struct config_node *n, struct view_ledger *out)
+{
+	const struct addr *local, *remote = a->self && n != a->self ? config_path(a->self, n, &local) : NULL;
+	struct view_ledger l = {.udp = 8, .vxlan = 8, .ethernet = 14};
+	struct kern_path path;
+	bool secure;
+
+	if (!remote || !a->kern || kern_path(a->kern, remote, local, &path) < 0)
+		return false;
+	l.path = n->mtu && n->mtu < path.mtu ? n->mtu : path.mtu;
+	l.ip = addr_is_v4(remote) ? 20 : 40;
+	secure = config_encrypts_any(a->config, a->self, n);
+	if (secure) {
+		uint32_t outside = FWD_OVERHEAD_SECURE(addr_is_v4(remote));
+
+		l.outer_ip = l.ip;
+		l.outer_udp = 8;
+		l.wireguard = outside - l.outer_ip - l.outer_udp;
+		l.padding = l.path > outside ? (l.path - outside) % FWD_SECURE_UNIT : 0;
+	}
+	l.inner = fwd_tunnel_mtu(l.path, addr_is_v4(remote), secure);
+	*out = l;
+	return true;
+}
+
+void view_put_ledger(struct json *j, const struct agent *a, const struct config_node *n)
+{
+	struct view_ledger l;
+
+	if (n->foreign || !view_ledger(a, n, &l)) {
+		put_null(j, "ledger");
+		return;
+	}
+	json_key(j, "ledger");
+	json_object_open(j);
+	json_put_uint(j, "path", l.path);
+	json_put_uint(j, "outerIp", l.outer_ip);
+	json_put_uint(j, "outerUdp", l.outer_udp);
+	json_put_uint(j, "wireguard", l.wireguard);
+	json_put_uint(j, "padding", l.padding);
+	json_put_uint(j, "ip", l.ip);
+	json_put_uint(j, "udp", l.udp);
+	json_put_uint(j, "vxlan", l.vxlan);
+	json_put_uint(j, "ethernet", l.ethernet);
+	json_put_uint(j, "inner", l.inner);
+	json_object_close(j);
+}
+
+/* ---- metrics: a handful for each node with a key, and the reasons to drop ---- */
+
+struct tunnel_sample {
+	const char *node;
+	struct tunnel_peer_status status;
+};
+
+static double boot_to_wall_s(void)
+{
+	struct timespec wall, boot;
+
+	clock_gettime(CLOCK_REALTIME, &wall);
+	clock_gettime(CLOCK_BOOTTIME, &boot);
+	return (double)(wall.tv_sec - boot.tv_sec) + (double)(wall.tv_nsec - boot.tv_nsec) / 1e9;
+}
+
+static void of_node(struct metrics *m, const struct tunnel_sample *s, const char *direction, double value)
+{
+	metrics_sample(m, (struct metrics_label[]){{"node", s->node}, {direction ? "direction" : NULL, direction}, {0}}, value);
+}
+
+static void expose_sessions(struct metrics *m, const struct tunnel_sample *samples, size_t n)
+{
+	metrics_family(m, "isthmus_tunnel_up", METRICS_GAUGE, NULL, "1 while there is a session with the node.");
+	for (size_t i = 0; i < n; i++)
+		of_node(m, &samples[i], NULL, samples[i].status.ready);
+	metrics_family(m, "isthmus_tunnel_handshakes", METRICS_COUNTER, NULL, "Sessions made with the node.");
+	for (size_t i = 0; i < n; i++)
+		of_node(m, &samples[i], NULL, (double)samples[i].status.stats.handshakes);
+	metrics_family(m, "isthmus_tunnel_last_handshake_timestamp_seconds", METRICS_GAUGE, "seconds",
+		       "When the last session with the node was made; 0 = none was.");
+	for (size_t i = 0; i < n; i++) {
+		uint64_t at = samples[i].status.stats.established_ms;
+
+		of_node(m, &samples[i], NULL, at ? boot_to_wall_s() + (double)at / 1000 : 0);
+	}
+}
+
+static void expose_traffic(struct metrics *m, const struct tunnel_sample *samples, size_t n)
+{
+	metrics_family(m, "isthmus_tunnel_packets", METRICS_COUNTER, NULL, "Packets encrypted to and decrypted from the node.");
+	for (size_t i = 0; i < n; i++) {
+		of_node(m, &samples[i], "received", (double)samples[i].status.stats.received_packets);
+		of_node(m, &samples[i], "sent", (double)samples[i].status.stats.sent_packets);
+	}
+	metrics_family(m, "isthmus_tunnel_bytes", METRICS_COUNTER, "bytes", "Bytes of these packets.");
+	for (size_t i = 0; i < n; i++) {
+		of_node(m, &samples[i], "received", (double)samples[i].status.stats.received_bytes);
+		of_node(m, &samples[i], "sent", (double)samples[i].status.stats.sent_bytes);
+	}
+}
+
+void view_expose_secure(struct metrics *m, const struct agent *a)
+{
+	size_t length = a->config ? a->config->n_nodes : 0, n = 0;
+	_cleanup_(free) struct tunnel_sample *samples = NULL;
+	uint64_t drops[TUNNEL_DROP_MAX] = {0};
+
+	if (!secure_has_tunnel(a->secure))
+		return;
+	samples = calloc(length + 1, sizeof(*samples));
+	m->failed |= !samples;
+	for (size_t i = 0; samples && i < length; i++) {
+		samples[n].node = a->config->nodes[i].name;
+		n += secure_status(a->secure, &a->config->nodes[i], &samples[n].status);
+	}
+	if (n > 0) {
+		expose_sessions(m, samples, n);
+		expose_traffic(m, samples, n);
+	}
+	secure_drops(a->secure, drops);
+	metrics_family(m, "isthmus_tunnel_drops", METRICS_COUNTER, NULL,
+		       "Packets and handshakes dropped by what encrypts, by reason (see `isthmus describe tunnel`).");
+	for (int d = 0; d < TUNNEL_DROP_MAX; d++)
+		metrics_sample(m, (struct metrics_label[]){{"reason", tunnel_drop_name(d)}, {0}}, (double)drops[d]);
+}

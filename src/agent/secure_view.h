@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * secure_view.h - what of encryption is shown; a part of view.h.  Control thread.
+ */
+#ifndef ISTHMUS_AGENT_SECURE_VIEW_H
+#define ISTHMUS_AGENT_SECURE_VIEW_H
+
+#include "agent/view.h"
+
+/* Is there, or should there be, a tunnel from this node to that one? */
+bool view_has_tunnel(const struct agent *a, const struct config_node *n);
+void view_tunnel(struct json *j, const struct agent *a, const struct config_node *n);
+
+/* Where the bytes of a path to another node go, from outside; those of encryption are 0 where nothing is encrypted. */
+struct view_ledger {
+	uint32_t path, outer_ip, outer_udp, wireguard, padding, ip, udp, vxlan, ethernet, inner;
+};
+bool view_ledger(const struct agent *a, const struct config_node *n, struct view_ledger *out); /* false: no path */
+void view_put_ledger(struct json *j, const struct agent *a, const struct config_node *n);      /* key and value */
+
+struct metrics;
+void view_expose_secure(struct metrics *m, const struct agent *a);
+
+#endif

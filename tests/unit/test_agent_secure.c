@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Encryption as the configuration asks for it: key, tunnel, peers, and what the data plane is told. */
+#include "agent_rig.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/key.h"
+#include "agent/secure.h"
+#include "agent/snapshot.h"
+#include "agent/wire.h"
+#include "lib/cleanup.h"
+
+#define OTHER "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo="
+
+/* The configuration of the rig with other words in it; `self` and `other` are keys, or NULL. */
+static const char *with(const char *fabric, const char *self, const char *other)
+{
+	static char text[8192];
+	const char *at = strstr(base, "tenants:");
+	char keys[2][80] = {"", ""};
+
+	for (int i = 0; i < 2; i++)
+		if (i ? other : self)
+			snprintf(keys[i], sizeof(keys[i]), ", public_key: \"%s\"", i ? other : self);
+	snprintf(text, sizeof(text),
+		 "version: 1\nfabric: {%s}\nsites: {dc: {}, aws: {}}\nnodes:\n"
+		 "  dc1: {site: dc, underlay: 192.0.2.11%s}\n  aws1: {site: aws, underlay: 192.0.2.21%s}\n%s",
+		 fabric, keys[0], keys[1], at);
+	return text;
+}
+
+static const char *own_key(const struct rig *g)
+{
+	static char text[KEY_TEXT_SIZE];
+	_cleanup_(free) char *why = NULL;
+	struct config_key key;
+
+	assert_int_equal(key_make(g->options.state_dir) < 0, 0);
+	secret_start(KEY_HEAP_SIZE);
+	assert_int_equal(key_public(g->options.state_dir, &key, &why), 0);
+	return key_format(&key, text);
+}
+
+static bool has_reason(struct rig *g, const char *part)
+{
+	for (size_t i = 0; g->agent->degraded[i]; i++)
+		if (strstr(g->agent->degraded[i], part))
+			return true;
+	return false;
+}
+
+static const char *awaited;
+static bool is_told(struct rig *g) { return has_reason(g, awaited); }
+static bool is_not_told(struct rig *g) { return !has_reason(g, awaited); }
+
+static bool wait_told(struct rig *g, const char *part)
+{
+	awaited = part;
+	return wait_until(g, is_told);
+}
+
+/* The data plane names the device that is there, with its MTU, and our program is on it. */
+static bool device_is_whole(struct rig *g)
+{
+	unsigned ifindex = if_nametoindex(SECURE_DEVICE);
+
+	return ifindex && g->agent->wire->node.secure_ifindex == ifindex &&
+	       g->agent->wire->node.secure_mtu == tunnel_mtu(1500, false) &&
+	       run("tc filter show dev " SECURE_DEVICE " ingress | grep -q wire_ingress") == 0;
+}
+
+static bool device_is_gone(struct rig *g)
+{
+	return !if_nametoindex(SECURE_DEVICE) && g->agent->wire->node.secure_ifindex == 0;
+}
+
+static bool is_up_as_it_was(struct rig *g)
+{
+	return run("ip link show " SECURE_DEVICE " | grep -q 'UP.*mtu 1440'") == 0;
+}
+
+static void without_keys_there_is_no_tunnel(void **state)
+{
+	struct rig *g = *state;
+
+	assert_int_equal(start(g), 0);
+	assert_true(device_is_gone(g));
+	assert_int_equal(apply(g, with("encryption: always", NULL, NULL), "", false).r, 0);
+	assert_true(device_is_gone(g));
+	assert_true(wait_told(g, "nodes without a public_key in the configuration: aws1"));
+	assert_true(wait_told(g, own_key(g))); /* what to put there */
+}
+
+static void keys_alone_make_one(void **state)
+{
+	struct rig *g = *state;
+
+	write_config(g, with("encryption: never", own_key(g), OTHER), "");
+	assert_int_equal(start(g), 0);
+	assert_true(wait_until(g, device_is_whole));
+	assert_int_equal(run("ip link show " SECURE_DEVICE " | grep -q 'mtu 1440.*state U'"), 0);
+	assert_int_equal(run("test $(cat /proc/sys/net/ipv6/conf/" SECURE_DEVICE "/disable_ipv6) = 1"), 0);
+	assert_false(has_reason(g, "encrypt"));
+	assert_int_equal(apply(g, with("encryption: never", own_key(g), NULL), "", false).r, 0);
+	assert_true(wait_until(g, device_is_gone));
+	assert_int_equal(apply(g, with("encryption: never", own_key(g), OTHER), "", false).r, 0);
+	assert_true(wait_until(g, device_is_whole));
+}
+
+static void dry_run_makes_none(void **state)
+{
+	struct rig *g = *state;
+
+	assert_int_equal(start(g), 0);
+	assert_int_equal(apply(g, with("encryption: always", own_key(g), OTHER), "", true).r, 0);
+	assert_true(device_is_gone(g));
+}
+
+static void device_that_somebody_removed_is_back(void **state)
+{
+	struct rig *g = *state;
+	unsigned before;
+
+	write_config(g, with("encryption: always", own_key(g), OTHER), "");
+	assert_int_equal(start(g), 0);
+	assert_true(wait_until(g, device_is_whole));
+	before = if_nametoindex(SECURE_DEVICE);
+	assert_int_equal(run("ip link delete " SECURE_DEVICE), 0);
+	assert_true(wait_until(g, device_is_whole));
+	assert_int_not_equal(if_nametoindex(SECURE_DEVICE), before);
+}
+
+static void device_that_somebody_changed_is_as_it_was(void **state)
+{
+	struct rig *g = *state;
+
+	write_config(g, with("encryption: always", own_key(g), OTHER), "");
+	assert_int_equal(start(g), 0);
+	assert_true(wait_until(g, device_is_whole));
+	assert_int_equal(run("ip link set " SECURE_DEVICE " down mtu 1400"), 0);
+	assert_true(wait_until(g, is_up_as_it_was));
+	assert_int_equal(g->agent->repairs, 1);
+}
+
+static void another_port_or_address_makes_another_tunnel(void **state)
+{
+	struct rig *g = *state;
+
+	write_config(g, with("encryption: never", own_key(g), OTHER), "");
+	assert_int_equal(start(g), 0);
+	assert_true(wait_until(g, device_is_whole));
+	assert_int_equal(run("ss -uln | grep -q ':51820 '"), 0);
+	assert_int_equal(apply(g, with("encryption: never, wireguard_port: 51999", own_key(g), OTHER), "", false).r, 0);
+	assert_true(wait_until(g, device_is_whole));
+	assert_int_equal(run("ss -uln | grep -q ':51999 '"), 0);
+	assert_int_not_equal(run("ss -uln | grep -q ':51820 '"), 0);
+}
+
+static void taken_port_is_told_and_tried_again(void **state)
+{
+	struct rig *g = *state;
+
+	write_config(g, with("encryption: always, wireguard_port: 4790", own_key(g), OTHER), "");
+	assert_int_equal(run("ip link add taken type vxlan id 1 dstport 4790 && ip link set taken up"), 0);
+	assert_int_equal(start(g), 0);
+	assert_true(wait_told(g, "nothing can be encrypted: UDP port 4790 is taken"));
+	assert_int_equal(run("ip link delete taken"), 0);
+	assert_true(wait_until(g, device_is_whole));
+	awaited = "nothing can be encrypted";
+	assert_true(wait_until(g, is_not_told));
+}
+
+static void key_of_another_is_told(void **state)
+{
+	struct rig *g = *state;
+
+	write_config(g, with("encryption: always", "4Zd0VvxBwUNQmyb0bU1VC0LDN0Q9cHMHWRyqkUsE8B8=", OTHER), "");
+	assert_int_equal(start(g), 0);
+	assert_true(wait_told(g, "nodes.dc1.public_key is not the key of this node"));
+	assert_true(has_reason(g, own_key(g)));
+	assert_int_equal(apply(g, with("encryption: always", NULL, OTHER), "", false).r, 0);
+	assert_true(wait_told(g, "nodes.dc1 has no public_key in the configuration"));
+}
+
+static void broken_key_encrypts_nothing(void **state)
+{
+	struct rig *g = *state;
+
+	write_config(g, with("encryption: always", OTHER, "4Zd0VvxBwUNQmyb0bU1VC0LDN0Q9cHMHWRyqkUsE8B8="), "");
+	assert_int_equal(file_replace(g->options.state_dir, KEY_FILE, "x\n", 2), 0);
+	assert_int_equal(start(g), 0);
+	assert_true(wait_told(g, KEY_FILE ": a key is 32 bytes in base64"));
+	assert_true(device_is_gone(g));
+}
+
+static const struct config_node *aws1(struct rig *g)
+{
+	return config_node(g->agent->config, "aws1");
+}
+
+/* Rather nothing than one with less than was asked for. */
+static void without_its_preshared_key_there_is_no_peer(void **state)
+{
+	struct tunnel_peer_status status;
+	struct rig *g = *state;
+	char fabric[256];
+
+	snprintf(fabric, sizeof(fabric), "encryption: always, preshared_key_file: %s/psk", g->options.state_dir);
+	write_config(g, with(fabric, own_key(g), OTHER), "");
+	assert_int_equal(start(g), 0);
+	assert_true(wait_told(g, "aws1 (its preshared key cannot be used"));
+	assert_true(device_is_whole(g));
+	assert_false(secure_status(g->agent->secure, aws1(g), &status));
+	assert_int_equal(file_replace(g->options.state_dir, "psk", OTHER "\n", strlen(OTHER) + 1), 0);
+	assert_int_equal(apply(g, with(fabric, own_key(g), OTHER), "", false).r, 0);
+	assert_true(secure_status(g->agent->secure, aws1(g), &status));
+	assert_int_equal(status.endpoint.port, 51820);
+	assert_int_equal(file_remove(g->options.state_dir, "psk"), 0);
+}
+
+/* ---- time ---- */
+
+static uint64_t skipped_ms;
+
+static uint64_t later(void *arg)
+{
+	return now_ms() + skipped_ms;
+}
+
+static void pass_time(struct rig *g, uint64_t ms)
+{
+	skipped_ms += ms;
+	loop_set_clock(g->loop, later, NULL);
+	loop_step(g->loop, 0);
+}
+
+static void node_that_does_not_answer_is_named(void **state)
+{
+	struct rig *g = *state;
+
+	write_config(g, with("encryption: between-sites", own_key(g), OTHER), "");
+	assert_int_equal(start(g), 0);
+	assert_true(wait_until(g, device_is_whole));
+	assert_null(secure_problem(g->agent->secure, aws1(g)));
+	pass_time(g, 11000);
+	assert_true(wait_told(g, "does not reach 1 node: aws1 (does not answer)"));
+	assert_string_equal(secure_problem(g->agent->secure, aws1(g)), "it does not answer");
+}
+
+struct secrecy {
+	bool out, in; /* next hops ask for it, members take nothing else */
+};
+
+static struct secrecy secrecy(struct rig *g)
+{
+	struct held h = look(g);
+	struct secrecy s = {true, true};
+
+	for (size_t i = 0; i < h.length; i++) {
+		const struct fwd *f = &h.items[i];
+
+		if (f->kind == FWD_NEXTHOP && f->nexthop.type == FWD_NEXTHOP_TUNNEL)
+			s.out &= f->nexthop.secure;
+		if (f->kind == FWD_MEMBER)
+			s.in &= f->member.secure;
+	}
+	return s;
+}
+
+static bool is_strict(struct rig *g) { return secrecy(g).in; }
+static bool is_clear(struct rig *g) { return !secrecy(g).out; }
+
+/* Nodes learn of it one by one. */
+static void change_is_eased(void **state)
+{
+	struct rig *g = *state;
+
+	plug("web1");
+	write_config(g, with("encryption: never", own_key(g), OTHER), "");
+	assert_int_equal(start(g), 0);
+	assert_true(wait_until(g, web1_is_up));
+	assert_true(is_clear(g) && !is_strict(g));
+	assert_int_equal(apply(g, with("encryption: always", own_key(g), OTHER), "", false).r, 0);
+	assert_true(secrecy(g).out && !is_strict(g));
+	pass_time(g, 31000);
+	assert_true(wait_until(g, is_strict));
+	assert_true(secrecy(g).out);
+	assert_int_equal(apply(g, with("encryption: never", own_key(g), OTHER), "", false).r, 0);
+	assert_true(secrecy(g).out && !is_strict(g));
+	pass_time(g, 31000);
+	assert_true(wait_until(g, is_clear));
+}
+
+/* A restart is no change. */
+static void start_is_strict_at_once(void **state)
+{
+	struct rig *g = *state;
+
+	plug("web1");
+	write_config(g, with("encryption: always", own_key(g), OTHER), "");
+	assert_int_equal(start(g), 0);
+	assert_true(secrecy(g).out && secrecy(g).in);
+	stop(g);
+	assert_int_equal(if_nametoindex(SECURE_DEVICE), 0);
+	assert_int_equal(start(g), 0);
+	assert_true(secrecy(g).out && secrecy(g).in);
+	assert_true(wait_until(g, device_is_whole));
+}
+
+/* What is read for a port at run time is a part of the configuration, in which a pair of sites may lack one. */
+static void port_is_added_beside_pairs_of_sites(void **state)
+{
+	struct rig *g = *state;
+	char text[9000];
+	const char *all = with("encryption: always", own_key(g), OTHER), *at = strstr(all, "nodes:");
+
+	snprintf(text, sizeof(text), "%.*ssite_pairs: {p: {sites: [dc, aws], encryption: never}}\n%s", (int)(at - all), all, at);
+	write_config(g, text, "");
+	assert_int_equal(start(g), 0);
+	assert_int_equal(port_add(g, web4, false).r, 0);
+	assert_non_null(config_port(g->agent->config, "web4"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		AGENT_TEST(without_keys_there_is_no_tunnel),
+		AGENT_TEST(keys_alone_make_one),
+		AGENT_TEST(dry_run_makes_none),
+		AGENT_TEST(device_that_somebody_removed_is_back),
+		AGENT_TEST(device_that_somebody_changed_is_as_it_was),
+		AGENT_TEST(another_port_or_address_makes_another_tunnel),
+		AGENT_TEST(taken_port_is_told_and_tried_again),
+		AGENT_TEST(key_of_another_is_told),
+		AGENT_TEST(broken_key_encrypts_nothing),
+		AGENT_TEST(without_its_preshared_key_there_is_no_peer),
+		AGENT_TEST(node_that_does_not_answer_is_named),
+		AGENT_TEST(change_is_eased),
+		AGENT_TEST(start_is_strict_at_once),
+		AGENT_TEST(port_is_added_beside_pairs_of_sites),
+	};
+
+	return cmocka_run_group_tests_name("agent_secure", tests, NULL, NULL);
+}
