@@ -88,7 +88,7 @@ MUTANTS = [
         "secure_remembered",
         "src/bpf/memo.h",
         "ifindex = m->flags & MEMO_SECURE ? secure_now(skb) : m->ifindex;",
-        "ifindex = m->ifindex;",
+        "ifindex = (m->flags & MEMO_SECURE) && !m->ifindex ? secure_now(skb) : m->ifindex;",
         "known flows are sent to a device that is gone, and nobody counts them",
         ["bpf secure"],
     ),
