@@ -448,7 +448,8 @@ static void status_of(struct link *l, struct tunnel_peer_status *out)
 		out->drops[i] = counter_get(&c->drops[i]);
 }
 
-int tunnel_peer_status(struct tunnel *t, const uint8_t public_key[static NOISE_KEY_SIZE], struct tunnel_peer_status *out)
+int tunnel_peer_status(struct tunnel *t, const uint8_t public_key[static NOISE_KEY_SIZE],
+		       struct tunnel_peer_status *out)
 {
 	struct link *l;
 

@@ -54,7 +54,7 @@ struct tunnel_config {
 	unsigned workers;                    /* 1 to TUNNEL_WORKERS_MAX; about one a processor */
 	uint16_t mtu;                        /* longest payload: see tunnel_mtu */
 	uint16_t vxlan_port;                 /* by which VXLAN is told from other UDP */
-	struct addr local[2];                /* IPv4 and IPv6: the source of what is sent; unspecified = as the kernel routes */
+	struct addr local[2];                /* IPv4, IPv6: the source of what is sent; unspecified = as the kernel routes */
 };
 
 struct tunnel_peer {

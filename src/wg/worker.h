@@ -47,7 +47,8 @@ struct worker {
 	uint8_t in[65536];
 };
 
-int worker_init(struct worker *w, struct plane *plane, unsigned number, int queue, const struct udp *udp); /* 0, -ENOMEM, -errno */
+/* 0, -ENOMEM, another errno. */
+int worker_init(struct worker *w, struct plane *plane, unsigned number, int queue, const struct udp *udp);
 void worker_fini(struct worker *w); /* one of zeroes is allowed */
 
 void worker_run(struct worker *w); /* until plane.stop */
