@@ -136,7 +136,7 @@ const struct device_ops protocol_ops = {
 static void take_notes_of(struct link *l, unsigned notes, uint64_t now_ms)
 {
 	struct endpoint from = {.port = 0};
-	uint32_t confirmed, heard = __atomic_load_n(&l->heard, __ATOMIC_RELAXED);
+	uint32_t confirmed = 0, heard = __atomic_load_n(&l->heard, __ATOMIC_RELAXED);
 
 	if (!l->peer) /* removed since */
 		return;

@@ -140,9 +140,12 @@ static int probe(uint16_t port)
 {
 	struct udp u = {.fd = -1};
 	int r = make_socket(&u);
-	_cleanup_(fd) int fd = u.fd;
 
-	return r != 0 ? r : bind_to(&u, port);
+	if (r == 0)
+		r = bind_to(&u, port);
+	if (u.fd >= 0)
+		close(u.fd);
+	return r;
 }
 
 int udp_open(uint16_t port, unsigned n, struct udp *out)
