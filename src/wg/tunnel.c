@@ -315,8 +315,8 @@ static int add_address(struct link *l, const struct addr *addr, struct link_addr
 /* The new ones first; then those that are not wanted any more. */
 static int set_addresses(struct link *l, const struct tunnel_peer *peer)
 {
-	struct link_address *wanted[TUNNEL_ADDRESSES_MAX];
-	bool fresh[TUNNEL_ADDRESSES_MAX];
+	struct link_address *wanted[TUNNEL_ADDRESSES_MAX] = {NULL};
+	bool fresh[TUNNEL_ADDRESSES_MAX] = {false};
 	size_t n = 0;
 	int r = 0;
 
