@@ -342,6 +342,8 @@ static void write_whole(const struct segment_cut *c, uint8_t *out)
 		return;
 	/* the field holds the sum of the pseudo-header */
 	sum = (uint16_t)~fold(sum_of(out + c->sum_start, c->size - c->sum_start, 0));
+	if (sum == 0)
+		sum = 0xffff; /* RFC 768: a zero says that there is none; others take the one for the other */
 	memcpy(out + c->sum_at, &sum, 2);
 }
 

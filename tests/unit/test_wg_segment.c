@@ -442,6 +442,27 @@ static void a_single_packet_gets_its_checksum(void **state)
 	assert_memory_equal(pieces[0], big, headers_of(false) + 99);
 }
 
+/* RFC 768, RFC 8200 8.1: a zero would say that there is none, which UDP over IPv6 must not say. */
+static void a_checksum_of_zero_is_sent_as_ones(void **state)
+{
+	struct segment_header h = {.plain = {.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .csum_start = 40, .csum_offset = 6}};
+	uint8_t *udp = big + 40;
+	struct segment_cut c;
+	uint32_t sum;
+
+	hex("60000000000a1140 20010db8000000000000000000000011 20010db8000000000000000000000012", big, 40);
+	hex("c123 0035 000a 0000 0000", udp, 10);
+	sum = slow_sum(big + 8, 32, 17 + 10);
+	udp[6] = (uint8_t)(sum >> 8);
+	udp[7] = (uint8_t)sum;
+	sum = 0xffff - slow_sum(udp, 10, 0);
+	udp[8] = (uint8_t)(sum >> 8);
+	udp[9] = (uint8_t)sum;
+	assert_int_equal(segment_cut_begin(&c, &h, big, 50), 0);
+	segment_cut_write(&c, 0, pieces[0]);
+	assert_int_equal(pieces[0][46] << 8 | pieces[0][47], 0xffff);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -454,6 +475,7 @@ int main(void)
 		cmocka_unit_test(headers_that_lie_are_refused),
 		cmocka_unit_test(tunnels_that_lie_are_refused),
 		cmocka_unit_test(a_single_packet_gets_its_checksum),
+		cmocka_unit_test(a_checksum_of_zero_is_sent_as_ones),
 	};
 
 	return cmocka_run_group_tests_name("wg_segment", tests, NULL, NULL);
