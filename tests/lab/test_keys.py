@@ -175,3 +175,24 @@ def test_what_encrypts_is_in_the_box(lab):
         assert (status["Seccomp"], status["NoNewPrivs"]) == ("2", "1")
         assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == KEPT
     assert "sandbox" not in dc1.daemon.log()
+
+
+NAT = """table ip nat {
+    chain out { type nat hook postrouting priority 100; ip saddr 198.18.2.0/24 ip daddr 198.18.1.0/24 masquerade; }
+    chain through { type filter hook forward priority 0; ct state new ip daddr 198.18.2.0/24 drop; }
+}"""
+
+
+def test_a_node_behind_a_nat_calls_and_is_found():
+    fabric = make_fabric(4)
+    fabric.config["fabric"]["encryption"] = "between-sites"
+    with Lab(fabric, start=False) as lab:
+        lab.wan.command("nft", "-f", "-", input=NAT)
+        fabric.config["nodes"]["aws1"]["nat"] = True
+        lab.start(wait_up=False)
+        give_keys(lab)
+        wait_sessions(lab, ("dc1", "aws1"), ("dc2", "aws1"))
+        endpoint = tunnel(lab.node("dc1"), "aws1")["endpoint"]
+        assert endpoint.startswith("198.18.1.254:"), "where its packets come from: the router's own address"
+        lab.host("web1").ping("10.0.1.12")
+        lab.host("web2").ping("fd00:1::13")
