@@ -221,11 +221,11 @@ class Talker:
 class UdpStream:
     """Numbered UDP packets from one host to another, until stop()."""
 
-    def __init__(self, source, target, rate=1000, v6=False, port=7000, size=64):
+    def __init__(self, source, target, rate=1000, v6=False, port=7000, size=64, fill="\0"):
         self.source, self.target, self.id = source, target, next(_stream_ids)
         address = target.address(v6)
         target.talker.listen("udp", address, port)
-        source.talker.tell("udp_send", id=self.id, to=[address, port], rate=rate, size=size)
+        source.talker.tell("udp_send", id=self.id, to=[address, port], rate=rate, size=size, fill=fill)
 
     def received(self):
         return self.target.talker.tell("udp_report", id=self.id)["received"]

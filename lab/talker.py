@@ -4,7 +4,7 @@
 UDP: numbered packets at a steady rate; the receiver counts what is missing, doubled and late, and the longest silence.
 TCP: long flows that exchange small messages all the time; the client sees resets and the longest stall of each.
 
-    datagram: stream id (u32), sequence (u64), send time (u64, ns of CLOCK_MONOTONIC), padding
+    datagram: stream id (u32), sequence (u64), send time (u64, ns of CLOCK_MONOTONIC), what fills it up
 
 Run by host.Talker; it ends when stdin closes.  Stands alone: imports nothing of the lab.
 """
@@ -32,7 +32,8 @@ class UdpSender:
             self.socket.bind((spec["from"], 0))
         self.socket.setblocking(False)
         self.period = 1e9 / spec["rate"]
-        self.pad = b"\0" * max(0, spec.get("size", 64) - HEAD.size)
+        length, fill = max(0, spec.get("size", 64) - HEAD.size), spec.get("fill", "\0").encode()
+        self.pad = (fill * length)[:length]
         self.sent = self.errors = 0
         self.start = time.monotonic_ns()
 

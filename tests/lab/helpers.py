@@ -90,3 +90,31 @@ def inner_arp_or_solicitation(frame):
         return True
     p = packet.l3(inner[1])
     return bool(p) and p[3] == 58 and p[4][0] in (135, 136)
+
+
+class Clock:
+    """What a daemon takes for the time of day, and for the time since the machine was started (skew.c)."""
+
+    def __init__(self, path):
+        self.path, self.day, self.since_boot = path, 0, 0
+        self._write()
+
+    def _write(self):
+        with open(self.path, "r+b" if os.path.exists(self.path) else "wb") as f:
+            f.write(struct.pack("=qq", self.day, self.since_boot))
+
+    def set(self, seconds):
+        """The time of day is wrong by that much."""
+        self.day = seconds
+        self._write()
+
+    def skip(self, seconds):
+        """So much time has passed, as after sleep."""
+        self.day += seconds
+        self.since_boot += seconds
+        self._write()
+
+    def environment(self):
+        library = os.path.join(build_directory(), "tests", "lab", "lab-skew.so")
+        assert os.path.exists(library)
+        return {"LD_PRELOAD": library, "SKEW": self.path, "ASAN_OPTIONS": "verify_asan_link_order=0"}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * skew.c - for LD_PRELOAD: the time of day of one process is wrong by as many seconds as the file $SKEW says at this
- * moment.  What counts from some start (CLOCK_MONOTONIC, CLOCK_BOOTTIME) is left alone, as it is when somebody sets the
- * clock.
+ * skew.c - for LD_PRELOAD: the clocks of one process are wrong by as many seconds as the file $SKEW says at this moment:
+ * its first number is for the time of day, as when somebody sets the clock; its second, where there is one, for what counts
+ * since the start of the machine, as when it slept.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -16,13 +16,13 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
-static const volatile int64_t *skew;
+static const volatile int64_t *skew; /* two; what is behind the end of the file is zero */
 
 static __attribute__((constructor)) void begin(void)
 {
 	const char *path = getenv("SKEW");
 	int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-	void *area = fd >= 0 ? mmap(NULL, sizeof(*skew), PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
+	void *area = fd >= 0 ? mmap(NULL, 2 * sizeof(*skew), PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
 
 	if (area != MAP_FAILED)
 		skew = area;
@@ -35,7 +35,9 @@ EXPORT int clock_gettime(clockid_t clock, struct timespec *out)
 	int r = (int)syscall(SYS_clock_gettime, clock, out);
 
 	if (r == 0 && skew && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE || clock == CLOCK_TAI))
-		out->tv_sec += *skew;
+		out->tv_sec += skew[0];
+	if (r == 0 && skew && clock == CLOCK_BOOTTIME)
+		out->tv_sec += skew[1];
 	return r;
 }
 
