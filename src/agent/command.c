@@ -15,6 +15,7 @@
 #include "agent/key.h"
 #include "agent/port.h"
 #include "agent/secure.h"
+#include "agent/secure_view.h"
 #include "agent/view.h"
 #include "api/json.h"
 #include "lib/cleanup.h"
@@ -85,12 +86,15 @@ static void put_port_count(struct json *j, const struct agent *a)
 
 static uint64_t total_drops(const struct agent *a)
 {
-	uint64_t drops[DROP_MAX] = {0}, total = 0;
+	uint64_t drops[DROP_MAX] = {0}, tunnel[TUNNEL_DROP_MAX] = {0}, total = 0;
 
 	if (a->dp)
 		stats_drops(a->dp, drops);
 	for (unsigned r = DROP_NONE + 1; r < DROP_MAX; r++)
 		total += drops[r];
+	secure_drops(a->secure, tunnel);
+	for (int d = 0; d < TUNNEL_DROP_MAX; d++)
+		total += tunnel[d];
 	return total;
 }
 
@@ -215,6 +219,37 @@ static void handle_key(void *arg, const struct api_request *request, struct api_
 
 /* ---- drops ---- */
 
+/* Where there is a tunnel. */
+static void put_tunnel_drops(struct json *j, const struct agent *a, bool lines)
+{
+	uint64_t drops[TUNNEL_DROP_MAX];
+
+	if (!secure_has_tunnel(a->secure))
+		return;
+	secure_drops(a->secure, drops);
+	for (int d = 0; d < TUNNEL_DROP_MAX; d++) {
+		if (lines)
+			json_newline(j);
+		view_tunnel_drop(j, d, drops[d]);
+	}
+}
+
+/* false: no reason of the tunnel has that name. */
+static bool find_tunnel_drop(struct json *j, const struct agent *a, const char *name)
+{
+	uint64_t drops[TUNNEL_DROP_MAX] = {0};
+
+	if (strncmp(name, VIEW_TUNNEL_DROP, strlen(VIEW_TUNNEL_DROP)) != 0)
+		return false;
+	secure_drops(a->secure, drops);
+	for (int d = 0; d < TUNNEL_DROP_MAX; d++)
+		if (strcmp(tunnel_drop_name(d), name + strlen(VIEW_TUNNEL_DROP)) == 0) {
+			view_tunnel_drop(j, d, drops[d]);
+			return true;
+		}
+	return false;
+}
+
 static void handle_drops(void *arg, const struct api_request *request, struct api_reply *reply)
 {
 	const struct agent *a = arg;
@@ -237,6 +272,7 @@ static void handle_drops(void *arg, const struct api_request *request, struct ap
 		if (lines && r + 1 < DROP_MAX)
 			json_newline(&j);
 	}
+	put_tunnel_drops(&j, a, lines);
 	if (!lines) {
 		json_array_close(&j);
 		json_key(&j, "events");
@@ -265,6 +301,10 @@ static void handle_drop(void *arg, const struct api_request *request, struct api
 			api_reply_json(reply, &j);
 			return;
 		}
+	if (find_tunnel_drop(&j, a, request->name)) {
+		api_reply_json(reply, &j);
+		return;
+	}
 	api_reply_error(reply, 404, "IST-4041", "isthmus get drops lists them", NULL, "no drop reason is called \"%s\"",
 			request->name);
 }

@@ -2,6 +2,7 @@
 /*
  * secure_view.c - keys and tunnels as JSON and metrics.  Public keys only: there is no way from here to a secret one.
  */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -113,6 +114,49 @@ void view_tunnel(struct json *j, const struct agent *a, const struct config_node
 	json_put_uint(j, "txPackets", s->stats.sent_packets);
 	json_put_uint(j, "txBytes", s->stats.sent_bytes);
 	put_drops(j, s->drops);
+	json_object_close(j);
+}
+
+/* ---- what is dropped, beside the reasons of the data plane ---- */
+
+static const char *const meanings[] = {
+	[DEVICE_MALFORMED] = "no message of the protocol, by kind and size",
+	[DEVICE_BAD_MAC] = "a handshake message that is not for this node",
+	[DEVICE_COOKIE_SENT] = "under a flood of handshakes: the sender is to prove where it is",
+	[DEVICE_RATE_LIMITED] = "under a flood of handshakes: from one place too often",
+	[DEVICE_UNKNOWN_PEER] = "a handshake by a key that is no node's",
+	[DEVICE_BAD_HANDSHAKE] = "a handshake that does not decrypt",
+	[DEVICE_OLD_HANDSHAKE] = "a handshake that was seen before, or of a clock that went back",
+	[DEVICE_UNKNOWN_INDEX] = "for a session that is not, or not any more",
+	[DEVICE_BAD_COOKIE] = "an answer to a flood that does not decrypt",
+	[DEVICE_FORGED] = "data that does not decrypt",
+	[DEVICE_REPLAYED] = "data that came before",
+	[DEVICE_EXPIRED] = "data under keys that are too old",
+	[DEVICE_NO_MEMORY] = "no memory, of the locked kind mostly",
+	[TUNNEL_NOT_IP] = "to be encrypted, and no IP packet",
+	[TUNNEL_BAD_OFFLOAD] = "to be encrypted, and a super-packet that contradicts itself",
+	[TUNNEL_NO_PEER] = "to be encrypted, and for no node with a key",
+	[TUNNEL_WAITING_FULL] = "to be encrypted, and enough waits for a session already",
+	[TUNNEL_NO_SESSION] = "waited for a session that did not come to be",
+	[TUNNEL_TOO_BIG] = "to be encrypted, and longer than the device's MTU",
+	[TUNNEL_SEAL_FAILED] = "the library failed to encrypt it",
+	[TUNNEL_SEND_FAILED] = "the socket did not take it: no route, no room",
+	[TUNNEL_BAD_INNER] = "decrypted, and no IP packet",
+	[TUNNEL_WRONG_SOURCE] = "decrypted, and from an address that is not that node's",
+	[TUNNEL_TAP_FAILED] = "decrypted, and the device did not take it",
+	[TUNNEL_BUSY] = "handshakes come faster than they can be looked at",
+	[TUNNEL_TAP_FULL] = "to be encrypted, and more than the workers keep up with",
+	[TUNNEL_SOCKET_FULL] = "more comes to be decrypted than the workers keep up with",
+};
+static_assert(sizeof(meanings) / sizeof(meanings[0]) == TUNNEL_DROP_MAX, "a meaning for each");
+
+void view_tunnel_drop(struct json *j, int drop, uint64_t packets)
+{
+	view_begin(j, "Drop");
+	json_key(j, "name");
+	json_format(j, VIEW_TUNNEL_DROP "%s", tunnel_drop_name(drop));
+	json_put_string(j, "meaning", meanings[drop]);
+	json_put_uint(j, "packets", packets);
 	json_object_close(j);
 }
 

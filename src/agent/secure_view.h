@@ -18,6 +18,9 @@ struct view_ledger {
 bool view_ledger(const struct agent *a, const struct config_node *n, struct view_ledger *out); /* false: no path */
 void view_put_ledger(struct json *j, const struct agent *a, const struct config_node *n);      /* key and value */
 
+#define VIEW_TUNNEL_DROP "tunnel_" /* before the names of what the tunnel drops, among those of the data plane */
+void view_tunnel_drop(struct json *j, int drop, uint64_t packets);
+
 struct metrics;
 void view_expose_secure(struct metrics *m, const struct agent *a);
 

@@ -154,6 +154,10 @@ def test_tunnels_are_shown(lab):
     assert ledger["path"] - sum(v for k, v in ledger.items() if k not in ("path", "inner")) == ledger["inner"]
     assert dc1.metrics()['isthmus_tunnel_up{node="aws1"}'] == 1
     assert dc1.isthmus("status", json_output=True)["tunnels"] == 2
+    drops = {d["name"]: d for d in dc1.get("drops")}
+    assert drops["tunnel_replayed"]["packets"] == 0 and drops["tunnel_no_peer"]["meaning"]
+    assert dc1.isthmus("get", "drops", "tunnel_forged", json_output=True)["packets"] == 0
+    assert len(dc1.isthmus("get", "drops", "-o", "jsonl").stdout.splitlines()) == len(drops)
     private = open(f"{dc1.daemon.state_dir}/private.key").read().strip()
     assert len(private) == 44
     for text in (dc1.daemon.log(), dc1.isthmus("get", "all", "-o", "yaml").stdout, dc1.request("GET", "/metrics")[1],
