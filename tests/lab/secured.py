@@ -11,6 +11,7 @@ import contextlib
 import os
 import random
 import struct
+import time
 
 from helpers import GATEWAY_MAC, Clock, at_once, start_blast
 
@@ -208,6 +209,18 @@ class Canaries:
         wanted = [s.received() + more for s in self.streams]
         all_there = lambda: all(s.received() >= n for s, n in zip(self.streams, wanted))  # noqa: E731
         wait_until(all_there, timeout, f"{more} packets of each stream")
+
+    def wait_stopped(self, timeout=5):
+        """Until none of them has got anything through for a fifth of a second."""
+        state = [None, 0]
+
+        def still():
+            now = [s.received() for s in self.streams]
+            if now != state[0]:
+                state[:] = [now, time.monotonic()]
+            return time.monotonic() - state[1] > 0.2
+
+        wait_until(still, timeout, "nothing gets through")
 
     def lost(self):
         return [r["lost"] for r in self.results]
