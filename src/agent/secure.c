@@ -145,6 +145,9 @@ static void tell_failure(struct secure *s, int r, uint16_t port)
 	else if (r == -EEXIST)
 		r = text_format(&s->failure, "there is a device %s already; ip link del %s, or another isthmusd has it",
 				SECURE_DEVICE, SECURE_DEVICE);
+	else if (r == -EUSERS)
+		r = text_format(&s->failure, "somebody else opened the device %s while it was made; ip link del %s ends that",
+				SECURE_DEVICE, SECURE_DEVICE);
 	else if (r == -ENOENT || r == -ENODEV)
 		r = text_format(&s->failure, "there is no /dev/net/tun; modprobe tun");
 	else
@@ -164,7 +167,7 @@ static void own_addresses(const struct config_node *self, struct addr out[static
 static int open_tunnel(struct secure *s, const struct config *c, const struct config_node *self)
 {
 	struct tunnel_config config = {.device = SECURE_DEVICE, .port = c->wireguard_port, .vxlan_port = c->vxlan_port,
-				       .workers = count_workers(), .mtu = widest(s->agent)};
+				       .workers = count_workers(), .mtu = widest(s->agent), .programs_only = true};
 	_secret_ struct secret_key key = {0};
 	_cleanup_(free) char *why = NULL;
 	int r = key_private(s->agent->options.state_dir, &key, &why);

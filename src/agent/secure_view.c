@@ -147,6 +147,7 @@ static const char *const meanings[] = {
 	[TUNNEL_BUSY] = "handshakes come faster than they can be looked at",
 	[TUNNEL_TAP_FULL] = "to be encrypted, and more than the workers keep up with",
 	[TUNNEL_SOCKET_FULL] = "more comes to be decrypted than the workers keep up with",
+	[TUNNEL_NOT_OURS] = "a program on this node sent it to the device, and not the data plane",
 };
 static_assert(sizeof(meanings) / sizeof(meanings[0]) == TUNNEL_DROP_MAX, "a meaning for each");
 

@@ -55,7 +55,8 @@ struct abi_node {
 };
 
 /*
- * Frames of the TAP device, both ways: Ethernet (addresses mean nothing) | outer IP | UDP | VXLAN | Ethernet | packet.  The
+ * Frames of the TAP device, both ways: Ethernet | outer IP | UDP | VXLAN | Ethernet | packet.  Ethernet addresses are zero in
+ * what the programs send, and nothing else is encrypted, as sockets can be bound to the device; they mean nothing back.  The
  * kernel knows nothing of the tunnel: a super-packet's virtio header is the inner one's (TCPV4, TCPV6; gso_size; csum_start
  * counts from the frame's start to the inner transport header), and its outer lengths are those of the whole, or what 16 bits
  * hold of them.  What comes in on it was decrypted, and its outer source is an address of the peer that sent it.  A device

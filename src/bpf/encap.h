@@ -361,8 +361,11 @@ static __noinline int ask_way(struct __sk_buff *skb, const struct abi_nexthop *n
 	long r;
 
 	w->tick = 0;
-	if (nh->flags & NEXTHOP_SECURE) /* nobody looks at the MACs */
+	if (nh->flags & NEXTHOP_SECURE) {
+		__builtin_memset(w->dst_mac, 0, sizeof(w->dst_mac)); /* by which what encrypts knows what is ours, see abi.h */
+		__builtin_memset(w->src_mac, 0, sizeof(w->src_mac));
 		return secure_device(skb, w) ? DROP_NONE : DROP_NOT_ENCRYPTED;
+	}
 	if (!scratch)
 		return DROP_NO_UNDERLAY_ROUTE;
 	f = &scratch->fib;

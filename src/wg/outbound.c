@@ -180,6 +180,8 @@ int worker_outbound(struct worker *w)
 			forward(w, &w->frame);
 		else if (r == -EPROTO)
 			worker_drop(w, NULL, TUNNEL_NOT_IP, 1);
+		else if (r == -EPERM)
+			worker_drop(w, NULL, TUNNEL_NOT_OURS, 1);
 		else
 			break;
 	}

@@ -17,6 +17,7 @@
 #include "lib/cleanup.h"
 
 #define QUEUE_FRAMES 1000 /* that wait in a queue, before a sender is told to */
+#define NO_USER 0xfffffffeUL /* the last but one number: -1 is no user to the kernel, and this one nobody has */
 #define PLAIN_SIZE sizeof(struct virtio_net_hdr)
 
 /* linux/if_tun.h of 6.17 */
@@ -51,7 +52,7 @@ static void keep_quiet(const struct tap *t)
 		return;
 }
 
-static int bring_up(struct tap *t, uint16_t mtu)
+static int configure(struct tap *t, uint16_t mtu)
 {
 	struct ifreq r = {.ifr_qlen = QUEUE_FRAMES};
 	int e = tap_mtu_set(t, mtu);
@@ -69,7 +70,13 @@ static int bring_up(struct tap *t, uint16_t mtu)
 		return e;
 	memcpy(t->mac, r.ifr_hwaddr.sa_data, sizeof(t->mac));
 	keep_quiet(t);
-	r = (struct ifreq){.ifr_flags = IFF_UP | IFF_NOARP};
+	return 0;
+}
+
+static int bring_up(const struct tap *t)
+{
+	struct ifreq r = {.ifr_flags = IFF_UP | IFF_NOARP};
+
 	return device_ioctl(t, SIOCSIFFLAGS, &r);
 }
 
@@ -90,6 +97,17 @@ static int queue_open(struct tap *t, bool first)
 	return e == EBUSY ? -EEXIST : -e;
 }
 
+/*
+ * A device without an owner anybody may open a queue of, to read what is to be encrypted and to write what was decrypted;
+ * one with an owner, he and CAP_NET_ADMIN.  In a user namespace that number may not be to be had, and then it is ours.
+ */
+static int close_to_others(const struct tap *t)
+{
+	int fd = t->queues[0];
+
+	return ioctl(fd, TUNSETOWNER, NO_USER) == 0 || ioctl(fd, TUNSETOWNER, (unsigned long)geteuid()) == 0 ? 0 : -errno;
+}
+
 /* What super-packets the kernel may hand over; it takes the same. */
 static int set_offloads(struct tap *t)
 {
@@ -106,22 +124,98 @@ static int set_offloads(struct tap *t)
 	return 0;
 }
 
+/* RTM_GETLINK of one device, and its answer. */
+struct link_message {
+	struct nlmsghdr header;
+	struct ifinfomsg info;
+	uint8_t attributes[8192];
+};
+
+/* False: the kernel did not say. */
+static bool ask_link(const struct tap *t, struct link_message *m)
+{
+	ssize_t size;
+
+	*m = (struct link_message){
+		.header = {.nlmsg_len = NLMSG_LENGTH(sizeof(m->info)), .nlmsg_type = RTM_GETLINK, .nlmsg_flags = NLM_F_REQUEST},
+		.info = {.ifi_family = AF_UNSPEC, .ifi_index = (int)t->ifindex},
+	};
+	size = send(t->stats, m, m->header.nlmsg_len, 0);
+	size = size < 0 ? size : recv(t->stats, m, sizeof(*m), 0);
+	return size >= 0 && NLMSG_OK(&m->header, (size_t)size) && m->header.nlmsg_type == RTM_NEWLINK;
+}
+
+/* The attribute of that type among those in `size` bytes, or NULL. */
+static struct rtattr *attribute(void *first, size_t size, unsigned short type)
+{
+	for (struct rtattr *a = first; RTA_OK(a, size); a = RTA_NEXT(a, size))
+		if ((a->rta_type & NLA_TYPE_MASK) == type)
+			return a;
+	return NULL;
+}
+
+static struct rtattr *attribute_of(struct link_message *m, unsigned short type)
+{
+	return attribute(m->attributes, m->header.nlmsg_len - NLMSG_LENGTH(sizeof(m->info)), type);
+}
+
+uint64_t tap_dropped(const struct tap *t)
+{
+	const size_t wanted = offsetof(struct rtnl_link_stats64, multicast);
+	struct rtnl_link_stats64 stats;
+	struct link_message m;
+	struct rtattr *a = ask_link(t, &m) ? attribute_of(&m, IFLA_STATS64) : NULL;
+
+	if (!a || RTA_PAYLOAD(a) < wanted)
+		return 0;
+	memcpy(&stats, RTA_DATA(a), wanted);
+	return stats.tx_dropped;
+}
+
+/* Everybody's; 0: not known. */
+static unsigned queues_of(const struct tap *t)
+{
+	static const unsigned short kinds[] = {IFLA_TUN_NUM_QUEUES, IFLA_TUN_NUM_DISABLED_QUEUES};
+	struct link_message m;
+	struct rtattr *a = ask_link(t, &m) ? attribute_of(&m, IFLA_LINKINFO) : NULL, *data;
+	unsigned sum = 0;
+
+	data = a ? attribute(RTA_DATA(a), RTA_PAYLOAD(a), IFLA_INFO_DATA) : NULL;
+	for (size_t i = 0; data && i < 2; i++) {
+		uint32_t n;
+
+		a = attribute(RTA_DATA(data), RTA_PAYLOAD(data), kinds[i]);
+		if (!a || RTA_PAYLOAD(a) < sizeof(n))
+			continue;
+		memcpy(&n, RTA_DATA(a), sizeof(n));
+		sum += n;
+	}
+	return sum;
+}
+
 int tap_open(struct tap *t, const char *name, unsigned queues, uint16_t mtu)
 {
 	int r = 0;
 
 	*t = (struct tap){.stats = -1};
 	snprintf(t->name, sizeof(t->name), "%s", name);
-	for (unsigned i = 0; i < queues && r == 0; i++)
+	for (unsigned i = 0; i < queues && r == 0; i++) {
 		r = queue_open(t, i == 0);
+		if (i == 0 && r == 0)
+			r = close_to_others(t);
+	}
 	if (r == 0)
 		r = set_offloads(t);
 	if (r == 0)
-		r = bring_up(t, mtu);
+		r = configure(t, mtu);
 	if (r == 0) {
 		t->stats = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
 		r = t->stats >= 0 ? 0 : -errno;
 	}
+	if (r == 0 && queues_of(t) > queues) /* in the moment when it had no owner */
+		r = -EUSERS;
+	if (r == 0)
+		r = bring_up(t);
 	if (r != 0)
 		tap_close(t);
 	return r;
@@ -136,41 +230,6 @@ void tap_close(struct tap *t)
 	t->stats = -1;
 }
 
-/* RTM_GETLINK of one device, and its answer. */
-struct link_message {
-	struct nlmsghdr header;
-	struct ifinfomsg info;
-	uint8_t attributes[8192];
-};
-
-static uint64_t dropped_of(struct link_message *m, size_t size)
-{
-	struct rtnl_link_stats64 stats;
-
-	if (!NLMSG_OK(&m->header, size) || m->header.nlmsg_type != RTM_NEWLINK)
-		return 0;
-	size = m->header.nlmsg_len - NLMSG_LENGTH(sizeof(m->info));
-	for (struct rtattr *a = (struct rtattr *)m->attributes; RTA_OK(a, size); a = RTA_NEXT(a, size)) {
-		if (a->rta_type != IFLA_STATS64 || RTA_PAYLOAD(a) < offsetof(struct rtnl_link_stats64, multicast))
-			continue;
-		memcpy(&stats, RTA_DATA(a), offsetof(struct rtnl_link_stats64, multicast));
-		return stats.tx_dropped;
-	}
-	return 0;
-}
-
-uint64_t tap_dropped(const struct tap *t)
-{
-	struct link_message m = {
-		.header = {.nlmsg_len = NLMSG_LENGTH(sizeof(m.info)), .nlmsg_type = RTM_GETLINK, .nlmsg_flags = NLM_F_REQUEST},
-		.info = {.ifi_family = AF_UNSPEC, .ifi_index = (int)t->ifindex},
-	};
-	ssize_t size = send(t->stats, &m, m.header.nlmsg_len, 0);
-
-	size = size < 0 ? size : recv(t->stats, &m, sizeof(m), 0);
-	return size < 0 ? 0 : dropped_of(&m, (size_t)size);
-}
-
 /* From the frame to the packet in it. */
 static void shift(struct segment_header *h, int by)
 {
@@ -182,6 +241,7 @@ static void shift(struct segment_header *h, int by)
 
 int tap_read(const struct tap *t, int queue, struct tap_frame *f)
 {
+	static const uint8_t nobody[6];
 	size_t front = t->header_size + TAP_ETHERNET;
 	ssize_t size = read(queue, f->bytes, sizeof(f->bytes));
 	uint16_t type;
@@ -196,6 +256,8 @@ int tap_read(const struct tap *t, int queue, struct tap_frame *f)
 	f->packet = f->bytes + front;
 	f->size = (size_t)size - front;
 	memcpy(&type, f->packet - sizeof(type), sizeof(type));
+	if (t->programs_only && memcmp(f->packet - 8, nobody, sizeof(nobody)) != 0)
+		return -EPERM;
 	return type == htobe16(ETH_P_IP) || type == htobe16(ETH_P_IPV6) ? 0 : -EPROTO;
 }
 

@@ -27,6 +27,7 @@ struct tap {
 	unsigned ifindex;
 	size_t header_size; /* of struct segment_header that this kernel knows */
 	bool tunnels;       /* the header says where they are */
+	bool programs_only; /* as tunnel_config has it */
 	uint8_t mac[6];
 };
 
@@ -38,14 +39,14 @@ struct tap_frame {
 	uint8_t bytes[sizeof(struct segment_header) + TAP_ETHERNET + TAP_PACKET_MAX];
 };
 
-/* 0; -EEXIST; -ENOENT: no /dev/net/tun; -EPERM; another errno. */
+/* 0; -EEXIST; -EUSERS: somebody else has opened it; -ENOENT: no /dev/net/tun; -EPERM; another errno. */
 int tap_open(struct tap *t, const char *name, unsigned queues, uint16_t mtu);
 void tap_close(struct tap *t);
 int tap_mtu_set(const struct tap *t, uint16_t mtu);
 uint64_t tap_dropped(const struct tap *t); /* by the kernel, as nobody read them in time */
 
 /*
- * 0; -EAGAIN: no more; -EPROTO: one that is no IP packet, and was taken out; -EBADFD: the device is gone; another errno,
+ * 0; -EAGAIN: no more; -EPROTO: one that is no IP packet, -EPERM: one that is no program's, and was taken out; -EBADFD: the device is gone; another errno,
  * and nothing was read.
  */
 int tap_read(const struct tap *t, int queue, struct tap_frame *f);

@@ -31,6 +31,7 @@ static const char *const drop_names[] = {
 	[TUNNEL_BUSY] = "busy",
 	[TUNNEL_TAP_FULL] = "tap_full",
 	[TUNNEL_SOCKET_FULL] = "socket_full",
+	[TUNNEL_NOT_OURS] = "not_ours",
 };
 static_assert(sizeof(drop_names) / sizeof(drop_names[0]) == TUNNEL_DROP_MAX, "every drop has a name");
 
@@ -148,6 +149,7 @@ static int make(struct tunnel *t, const struct tunnel_config *config)
 		return r;
 	t->n_sockets = t->n_workers + 1;
 	r = tap_open(&t->plane.tap, config->device, t->n_workers, config->mtu);
+	t->plane.tap.programs_only = config->programs_only;
 	if (r == 0)
 		r = make_workers(t);
 	return r != 0 ? r : start_threads(t);

@@ -43,6 +43,7 @@ enum tunnel_drop {
 	TUNNEL_BUSY,          /* handshake messages faster than they can be looked at */
 	TUNNEL_TAP_FULL,      /* by the kernel: the workers did not keep up with what is to be sent, */
 	TUNNEL_SOCKET_FULL,   /* or with what came */
+	TUNNEL_NOT_OURS,      /* from the TAP: of somebody on this node, and not of the data plane */
 	TUNNEL_DROP_MAX
 };
 const char *tunnel_drop_name(int drop); /* those of enum device_drop too */
@@ -55,6 +56,11 @@ struct tunnel_config {
 	uint16_t mtu;                        /* longest payload: see tunnel_mtu */
 	uint16_t vxlan_port;                 /* by which VXLAN is told from other UDP */
 	struct addr local[2];                /* IPv4, IPv6: the source of what is sent; unspecified = as the kernel routes */
+	/*
+	 * Only frames whose Ethernet source is zero are sealed.  BPF writes that; any user may bind a socket to the device, and
+	 * what it sends has the device's address.
+	 */
+	bool programs_only;
 };
 
 struct tunnel_peer {
