@@ -152,6 +152,7 @@ struct abi_host_key {
 enum abi_host_flags {
 	HOST_GATEWAY = 1 << 0, /* the network's anycast gateway; nexthop is 0 */
 	HOST_L3 = 1 << 1,      /* lives in an l3 network */
+	HOST_BRIDGED = 1 << 2, /* lives in a network without a gateway: nothing is routed to it */
 };
 
 struct abi_host {

@@ -79,6 +79,8 @@ static __always_inline int route(struct __sk_buff *skb, const struct origin *o, 
 	if (host) {
 		if (host->flags & HOST_GATEWAY)
 			return is_echo_request(p) ? answer_echo(skb, o, p) : refuse(skb, o, DROP_NOT_ROUTABLE);
+		if (host->flags & HOST_BRIDGED) /* its next hop asks for what its network asks for, and not for its tenant's */
+			return refuse(skb, o, DROP_NO_HOST);
 		id = host->nexthop;
 	} else {
 		if (addr_is_link_local(&p->dst))
@@ -135,7 +137,7 @@ static __always_inline int deliver_routed(struct __sk_buff *skb, const struct or
 	if (!p->ip)
 		return refuse(skb, o, DROP_NOT_ROUTABLE);
 	host = host_get(o->vrf, &p->dst);
-	if (!host || (host->flags & HOST_GATEWAY))
+	if (!host || (host->flags & (HOST_GATEWAY | HOST_BRIDGED)))
 		return refuse(skb, o, DROP_NOT_LOCAL);
 	nh = nexthop_get(host->nexthop);
 	if (!nh || nh->type == NEXTHOP_NONE)

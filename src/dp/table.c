@@ -114,7 +114,7 @@ static void host_value(const struct fwd *f, uint32_t nexthop, void *out)
 	v->nexthop = nexthop;
 	v->vni = f->host.vni;
 	memcpy(v->mac, f->host.mac.bytes, sizeof(v->mac));
-	v->flags = (f->host.gateway ? HOST_GATEWAY : 0) | (f->host.l3 ? HOST_L3 : 0);
+	v->flags = (f->host.gateway ? HOST_GATEWAY : 0) | (f->host.l3 ? HOST_L3 : 0) | (f->host.bridged ? HOST_BRIDGED : 0);
 }
 
 static uint64_t host_owner(const struct fwd *f)
@@ -134,6 +134,7 @@ static void host_decode(const void *k, const void *v, uint64_t owner, struct fwd
 	memcpy(out->host.mac.bytes, value->mac, sizeof(value->mac));
 	out->host.gateway = value->flags & HOST_GATEWAY;
 	out->host.l3 = value->flags & HOST_L3;
+	out->host.bridged = value->flags & HOST_BRIDGED;
 }
 
 /* ---- macs -------------------------------------------------------------------------------------------------------- */

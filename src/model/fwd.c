@@ -126,7 +126,7 @@ static bool host_equal(const struct fwd *a, const struct fwd *b)
 	const struct fwd_host *x = &a->host, *y = &b->host;
 
 	return x->nexthop == y->nexthop && x->vni == y->vni && mac_equal(&x->mac, &y->mac) &&
-	       x->gateway == y->gateway && x->l3 == y->l3;
+	       x->gateway == y->gateway && x->l3 == y->l3 && x->bridged == y->bridged;
 }
 
 static void host_format(const struct fwd *f, char *out, size_t size)
@@ -136,8 +136,8 @@ static void host_format(const struct fwd *f, char *out, size_t size)
 
 	if (!h->gateway)
 		snprintf(via, sizeof(via), "via %016" PRIx64, h->nexthop);
-	snprintf(out, size, "vrf %u %s %s vni %u mac %s%s", h->vrf, addr_format(&h->addr, address), via, h->vni,
-		 mac_format(&h->mac, mac), h->l3 ? " l3" : "");
+	snprintf(out, size, "vrf %u %s %s vni %u mac %s%s%s", h->vrf, addr_format(&h->addr, address), via, h->vni,
+		 mac_format(&h->mac, mac), h->l3 ? " l3" : "", h->bridged ? " bridged" : "");
 }
 
 static bool mac_same(const struct fwd *a, const struct fwd *b)

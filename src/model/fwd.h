@@ -93,6 +93,7 @@ struct fwd_host {
 	uint32_t vni;     /* l2: of the network, l3: of the tenant */
 	struct mac mac;
 	bool gateway, l3;
+	bool bridged; /* its network has no gateway: nothing is routed to it */
 };
 
 struct fwd_mac {

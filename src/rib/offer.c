@@ -447,7 +447,8 @@ static struct fwd host_entry(const struct place *p, const struct offer *o)
 				     .nexthop = o->presence ? o->presence->owner : o->edge->owner,
 				     .vni = o->vrf->vni,
 				     .mac = o->mac,
-				     .l3 = o->edge != NULL}};
+				     .l3 = o->edge != NULL,
+				     .bridged = o->presence && !network_is_routed(o->presence->network)}};
 }
 
 static struct fwd prefix_entry(const struct place *p, const struct offer *o)

@@ -212,7 +212,8 @@ static void claim_hosts(struct rib *rib, struct port *p, enum route_source sourc
 {
 	const struct network *n = p->network;
 	struct fwd f = {.kind = FWD_HOST, .host = {.vrf = n->tenant->vni, .nexthop = nexthop, .vni = network_vni(n),
-						   .mac = p->mac, .l3 = n->mode == CONFIG_MODE_L3}};
+						   .mac = p->mac, .l3 = n->mode == CONFIG_MODE_L3,
+						   .bridged = !network_is_routed(n)}};
 
 	for (size_t i = 0; i < p->n_addresses; i++) {
 		f.host.addr = p->addresses[i];

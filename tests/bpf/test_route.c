@@ -95,6 +95,18 @@ static void what_no_host_has_goes_by_the_longest_prefix(void **state)
 	expect_port(&o, APP2, &want);
 }
 
+/* A network without a gateway is bridged alone; its next hops need not be as the tenant's are. */
+static void nothing_is_routed_to_what_is_only_bridged(void **state)
+{
+	struct abi_host_key host = host_key(VNI_RED, endpoints[BEYOND4].ip4);
+	struct abi_host remote = { .nexthop = NH_APP4, .vni = VNI_WEB, .flags = HOST_BRIDGED };
+
+	table_put("hosts", &host, &remote);
+	frame_udp_between(&in, APP1, BEYOND4, false, 64);
+	from_port(APP1, &in, &o);
+	expect_drop(&o, DROP_NO_HOST);
+}
+
 static void to_address(enum endpoint_id from, const char *address)
 {
 	bool v6 = strchr(address, ':');
@@ -447,6 +459,7 @@ int main(void)
 		DATAPATH_TEST(local_destinations_get_their_own_mac),
 		DATAPATH_TEST(remote_destinations_go_to_the_routers_mac_in_the_tenants_vni),
 		DATAPATH_TEST(what_no_host_has_goes_by_the_longest_prefix),
+		DATAPATH_TEST(nothing_is_routed_to_what_is_only_bridged),
 		DATAPATH_TEST(the_whole_of_one_family_is_not_the_other),
 		DATAPATH_TEST(a_prefix_can_have_a_vni_of_its_own),
 		DATAPATH_TEST(a_prefix_leads_to_routers_only),

@@ -404,7 +404,7 @@ static void expect_port(struct set *s, const struct fabric *f, const struct conf
 		return;
 	for (size_t i = 0; i < p->n_addresses; i++)
 		set_add(s, &(struct fwd){.kind = FWD_HOST,
-					 .host = {vrf, p->addresses[i], nexthop, vni, p->mac, false, !l2}});
+					 .host = {vrf, p->addresses[i], nexthop, vni, p->mac, false, !l2, !routed(n)}});
 	for (size_t i = 0; !local && n->encap == CONFIG_ENCAP_NONE && i < p->n_addresses; i++)
 		expect_route(s, self, p->node, &p->addresses[i]);
 	if (l2 && here)

@@ -162,7 +162,9 @@ static void network_with_its_own_word_takes_what_is_routed_along(void **state)
 	assert_true(takes(0, 5001, N1));
 	assert_true(takes(0, 5000, N1)); /* the tenant has one VNI for all that is routed */
 	assert_true(sends_host(0, 5000, "10.0.2.22"));
-	assert_false(sends_mac(0, 5002, 12)); /* nothing of that is routed */
+	assert_false(sends_mac(0, 5002, 12)); /* nothing of that is routed, */
+	assert_true(rig_find_host(&g, 0, 5000, "10.0.1.12")->host.bridged); /* nor to that */
+	assert_false(rig_find_host(&g, 0, 5000, "10.0.2.22")->host.bridged);
 	assert_false(takes(0, 5002, N1));
 	assert_false(sends_mac(0, 6001, 32));
 	network_says(RED_WEB, true, CONFIG_ENCRYPTION_NEVER);
