@@ -225,13 +225,22 @@ void secure_prepare(struct secure *s, const struct config *next, const struct co
 {
 	if (!s || !s->started)
 		return;
+	rib_eased(s->agent->rib); /* by a dry run */
 	rib_ease(s->agent->rib, true);
-	s->ease_ms = loop_now_ms(s->agent->loop) + EASE_MS;
 	if (!is_wanted(s, next, self) || (s->tunnel && is_another(s, next, self)))
 		return;
 	if (!s->tunnel && open_tunnel(s, next, self) < 0)
 		return;
 	secure_peers_set(s, next, self);
+}
+
+/* Only what changes something takes time: whoever applies the same every few seconds would never be through. */
+static void begin_ease(struct secure *s)
+{
+	if (rib_eased(s->agent->rib))
+		s->ease_ms = loop_now_ms(s->agent->loop) + EASE_MS;
+	else if (!s->ease_ms)
+		rib_ease(s->agent->rib, false);
 }
 
 void secure_configure(struct secure *s)
@@ -242,6 +251,7 @@ void secure_configure(struct secure *s)
 	if (!s || !s->started || !a->config)
 		return;
 	before = a->wire->node.secure_ifindex;
+	begin_ease(s);
 	s->round++;
 	if (s->tunnel && (!is_wanted(s, a->config, a->self) || is_another(s, a->config, a->self)))
 		close_tunnel(s);

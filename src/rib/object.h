@@ -170,7 +170,7 @@ struct rib {
 	bool remapped; /* an address went from one node to another, which offers may have to follow */
 	struct node *self;
 	struct eased strangers; /* of a node that is unlisted */
-	bool easing;
+	bool easing, eased; /* rib_eased */
 	uint64_t load; /* number of loads */
 	uint16_t icmp_limit; /* of the fabric */
 	TAILQ_HEAD(item_dirty, item) dirty;

@@ -46,6 +46,7 @@ void rib_load(struct rib *rib, const struct config *config, const struct config_
  * every load at once.  So for a change that loses nothing: on, load, commit; and off, commit when all nodes have it.
  */
 void rib_ease(struct rib *rib, bool on);
+bool rib_eased(struct rib *rib); /* has a load in such a time changed what is encrypted, since the last call? */
 
 /* One port of the configuration, new or changed; its node and network were loaded before. */
 void rib_port_put(struct rib *rib, const struct config_port *port);

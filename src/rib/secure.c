@@ -45,13 +45,14 @@ static uint16_t answers(const struct config *c, const struct config_node *self, 
 }
 
 /* True: it is another one. */
-static bool eased_set(const struct rib *rib, struct eased *e, uint16_t value)
+static bool eased_set(struct rib *rib, struct eased *e, uint16_t value)
 {
 	const struct eased old = *e;
 
 	e->now = value;
 	if (!rib->easing || !e->known)
 		e->before = value;
+	rib->eased |= rib->easing && e->known && e->now != old.now;
 	e->known = true;
 	return e->now != old.now || e->before != old.before;
 }
@@ -106,6 +107,14 @@ bool secure_out(const struct node *node, const struct eased *kind)
 bool secure_in(const struct node *node, const struct eased *kind)
 {
 	return asks(node->secure.now, kind->now) && asks(node->secure.before, kind->before);
+}
+
+bool rib_eased(struct rib *rib)
+{
+	bool eased = rib->eased;
+
+	rib->eased = false;
+	return eased;
 }
 
 void rib_ease(struct rib *rib, bool on)
