@@ -66,24 +66,28 @@ static const char *asker(const struct config *c, const struct config_network *n,
 	return out;
 }
 
-static void refuse(struct build *b, const struct member *m, const struct config_pair *pair, const char *whom)
+/* `n`: who asks, the member's network or another one that is routed with it. */
+static void refuse(struct build *b, const struct member *m, const struct config_network *n, const struct config_pair *pair,
+		   const char *whom)
 {
-	char text[160], way_out[128];
+	char text[160], way_out[128], with[CONFIG_NAME_MAX * 2 + 32] = "";
 
+	if (n != m->network)
+		snprintf(with, sizeof(with), ", also for %s, routed with it", m->network->full_name);
 	report_value(b->report, m->reason, CONF_NOT_ENCRYPTABLE,
-		     "node %s (line %u) is foreign and cannot encrypt, and %s asks for it between it and %s; expected "
+		     "node %s (line %u) is foreign and cannot encrypt, and %s asks for it between it and %s%s; expected "
 		     "encryption: never in %s (line %u)%s",
-		     m->node->name, m->node->place.line, asker(b->config, m->network, pair, text, sizeof(text)), whom,
-		     m->network->full_name, m->network->place.line,
+		     m->node->name, m->node->place.line, asker(b->config, n, pair, text, sizeof(text)), whom, with,
+		     n->full_name, n->place.line,
 		     build_way_out(b, m->reason, NULL, way_out, sizeof(way_out)));
 }
 
 /*
  * `asks`: by site, a pair of it that encrypts.  Where the fabric does not ask for it, such a pair is enough, whoever is
  * at its other end: nothing is gained by looking for them, as the network can say that it is never encrypted.  Else the
- * walk ends with the first one that no pair exempts.
+ * walk ends with the first one that no pair exempts.  False: it was refused.
  */
-static void check_foreign(struct build *b, const struct crowd *crowd, const struct member *m,
+static bool check_foreign(struct build *b, const struct crowd *crowd, const struct member *m,
 			  const struct config_pair *const *asks)
 {
 	const struct config *c = b->config;
@@ -93,17 +97,42 @@ static void check_foreign(struct build *b, const struct crowd *crowd, const stru
 
 	if (own && !m->network->encryption_own && c->encryption == CONFIG_ENCRYPTION_NEVER) {
 		if (pair)
-			refuse(b, m, pair, "other nodes");
-		return;
+			refuse(b, m, m->network, pair, "other nodes");
+		return !pair;
 	}
 	if (m->network->encryption_own && m->network->encryption == CONFIG_ENCRYPTION_NEVER)
-		return;
+		return true;
 	while (own && !config_encrypts(c, m->network, own->node, m->node))
 		own = own->next;
 	if (!own)
+		return true;
+	snprintf(whom, sizeof(whom), "node %s (line %u)", own->node->name, own->node->place.line);
+	refuse(b, m, m->network, config_pair(c, own->node->site, m->node->site), whom);
+	return false;
+}
+
+/*
+ * A routed network shares its next hops with what is routed in its tenant, which is encrypted where any of its networks asks
+ * for it: for a network that does not ask itself.
+ */
+static void check_foreign_routed(struct build *b, const struct crowd *crowd, const struct member *m)
+{
+	const struct config *c = b->config;
+	const struct config_tenant *tenant = m->network->tenant;
+	const struct member *own = crowd->own[tenant - c->tenants];
+	const struct config_network *n = tenant->networks, *end = n + tenant->n_networks;
+	char whom[CONFIG_NAME_MAX + 32];
+
+	if (m->network->n_gateways == 0)
+		return;
+	while (own && !config_encrypts_tenant(c, tenant, own->node, m->node))
+		own = own->next;
+	while (own && n < end && !config_encrypts(c, n, own->node, m->node))
+		n++;
+	if (!own || n == end)
 		return;
 	snprintf(whom, sizeof(whom), "node %s (line %u)", own->node->name, own->node->place.line);
-	refuse(b, m, config_pair(c, own->node->site, m->node->site), whom);
+	refuse(b, m, n, config_pair(c, own->node->site, m->node->site), whom);
 }
 
 static int check_crowd(struct build *b, const struct crowd *crowd)
@@ -120,7 +149,8 @@ static int check_crowd(struct build *b, const struct crowd *crowd)
 		for (size_t k = 0; c->pairs[i].encrypts && k < 2; k++)
 			asks[c->pairs[i].sites[k] - c->sites] = &c->pairs[i];
 	for (const struct member *m = crowd->foreign; m; m = m->next)
-		check_foreign(b, crowd, m, asks);
+		if (check_foreign(b, crowd, m, asks))
+			check_foreign_routed(b, crowd, m);
 	free(asks);
 	return 0;
 }
