@@ -2,11 +2,17 @@
 /* Encryption as the configuration asks for it: key, tunnel, peers, and what the data plane is told. */
 #include "agent_rig.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "agent/key.h"
 #include "agent/secure.h"
@@ -144,6 +150,51 @@ static void device_that_somebody_changed_is_as_it_was(void **state)
 	assert_int_equal(run("ip link set " SECURE_DEVICE " down mtu 1400"), 0);
 	assert_true(wait_until(g, is_up_as_it_was));
 	assert_int_equal(g->agent->repairs, 1);
+}
+
+/* Some user of this machine: opens the device, and sends by it as if it were the node.  1: both; else what failed. */
+static int be_somebody(void)
+{
+	struct ifreq queue = {.ifr_name = SECURE_DEVICE, .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE};
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(4789)};
+	int tun, udp;
+
+	if (setresgid(65534, 65534, 65534) < 0 || setresuid(65534, 65534, 65534) < 0)
+		return 2;
+	tun = open("/dev/net/tun", O_RDWR);
+	if (tun >= 0 && ioctl(tun, TUNSETIFF, &queue) == 0)
+		return 3;
+	udp = socket(AF_INET, SOCK_DGRAM, 0);
+	inet_pton(AF_INET, "192.0.2.21", &to.sin_addr);
+	if (setsockopt(udp, SOL_SOCKET, SO_BINDTODEVICE, SECURE_DEVICE, sizeof(SECURE_DEVICE)) < 0)
+		return 4;
+	return sendto(udp, "x", 1, 0, (struct sockaddr *)&to, sizeof(to)) < 0 ? 5 : 1;
+}
+
+static bool somebodys_was_dropped(struct rig *g)
+{
+	uint64_t drops[TUNNEL_DROP_MAX] = {0};
+
+	secure_drops(g->agent->secure, drops);
+	return drops[TUNNEL_NOT_OURS] == 1;
+}
+
+/* Without CAP_NET_ADMIN the device can neither be read nor written, and what a socket sends by it is not sealed. */
+static void nobody_else_has_a_word(void **state)
+{
+	struct rig *g = *state;
+	int status;
+	pid_t pid;
+
+	write_config(g, with("encryption: always", own_key(g), OTHER), "");
+	assert_int_equal(start(g), 0);
+	assert_true(wait_until(g, device_is_whole));
+	pid = fork();
+	if (pid == 0)
+		_exit(be_somebody());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(WEXITSTATUS(status), 1);
+	assert_true(wait_until(g, somebodys_was_dropped));
 }
 
 static void another_port_or_address_makes_another_tunnel(void **state)
@@ -335,6 +386,7 @@ int main(void)
 		AGENT_TEST(dry_run_makes_none),
 		AGENT_TEST(device_that_somebody_removed_is_back),
 		AGENT_TEST(device_that_somebody_changed_is_as_it_was),
+		AGENT_TEST(nobody_else_has_a_word),
 		AGENT_TEST(another_port_or_address_makes_another_tunnel),
 		AGENT_TEST(taken_port_is_told_and_tried_again),
 		AGENT_TEST(key_of_another_is_told),
