@@ -262,7 +262,8 @@ void secure_configure(struct secure *s)
 		secure_peers_forget(s, false);
 	}
 	secure_peers_find_keyless(s);
-	if (a->wire->secure_ifindex != before)
+	/* A new device may have the number of the old one, and our program has to be on it all the same. */
+	if (a->wire->secure_ifindex != before || (before && !wire_has(a->wire, before)))
 		agent_look_at_paths(s->agent);
 }
 
