@@ -365,7 +365,7 @@ static struct tenant *tenant_put(struct rib *rib, const struct config_tenant *c)
 static void network_put(struct rib *rib, struct tenant *t, const struct config_network *c)
 {
 	struct network *n = hmap_get(&rib->networks, c->full_name);
-	bool native = c->encap == CONFIG_ENCAP_NONE, changed = false, routed;
+	bool native = c->encap == CONFIG_ENCAP_NONE, changed = false, known = n, routed;
 
 	if (!n) {
 		n = object_add(rib, &rib->networks, sizeof(*n), c->full_name);
@@ -395,7 +395,7 @@ static void network_put(struct rib *rib, struct tenant *t, const struct config_n
 		array_set(rib, (void **)&n->gateways, &n->n_gateways, c->gateways, c->n_gateways, sizeof(*c->gateways));
 	if (changed)
 		network_update(rib, n);
-	if (network_is_routed(n) != routed && rib->learn)
+	if (known && network_is_routed(n) != routed && rib->learn)
 		learn_touch_places(rib->learn); /* what is said of its hosts */
 }
 
