@@ -241,7 +241,7 @@ static bool shape_told(struct segment_shape *s, const struct segment_header *h, 
 	l4 = transport_offset(p, size, PROTOCOL_UDP, UDP, &s->outer_v6);
 	s->inner = le16toh(h->inner);
 	return l4 && l4 == le16toh(h->outer_l4) && get16(p + l4 + 4) == size - l4 && get16(p + l4 + 6) == 0 &&
-	       s->inner >= l4 + UDP && s->inner < size && shape_tcp(s, p, size);
+	       s->inner >= l4 + UDP && s->inner < size && shape_tcp(s, p, size) && s->headers <= SEGMENT_HEADERS_MAX;
 }
 
 static uint8_t gso_type_of(const struct segment_shape *s)

@@ -20,7 +20,8 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-#define SEGMENT_MAX 64 /* pieces that one UDP_SEGMENT takes */
+#define SEGMENT_MAX 64          /* pieces that one UDP_SEGMENT takes */
+#define SEGMENT_HEADERS_MAX 512 /* in front of each: two IP headers, TCP's, and a tunnel's with options between them */
 
 /*
  * What stands in front of a super-packet.  Older kernels know the first ten bytes; with 24 it is struct

@@ -393,6 +393,25 @@ static void tunnels_that_lie_are_refused(void **state)
 	assert_int_equal(segment_cut_begin(&c, &right, big, size), -EBADMSG);
 }
 
+/* They come in front of each piece, and what pieces are written to is not endless. */
+static void headers_that_are_too_long_are_refused(void **state)
+{
+	enum { PAYLOAD = 30000, MOST_BETWEEN = SEGMENT_HEADERS_MAX - 20 - 8 - 8 - 14 - 20 - 32 };
+
+	for (size_t between = MOST_BETWEEN; between <= MOST_BETWEEN + 1; between++) {
+		struct segment_header h = super_packet(big, 4, false, PAYLOAD, 1400);
+		size_t front = front_of(4), size = front + between + headers_of(false) + PAYLOAD;
+		struct segment_cut c;
+
+		memmove(big + front + between, big + front, size - front - between);
+		memset(big + front, 0, between);
+		put_front(big, 4, false, size - front);
+		h.inner = htole16((uint16_t)(front + between));
+		h.plain.csum_start = (uint16_t)(h.plain.csum_start + between);
+		assert_int_equal(segment_cut_begin(&c, &h, big, size), between > MOST_BETWEEN ? -EBADMSG : 0);
+	}
+}
+
 static void headers_that_lie_are_refused(void **state)
 {
 	struct segment_header right = super_packet(big, 0, false, 5000, 1400), h;
@@ -472,6 +491,7 @@ int main(void)
 		cmocka_unit_test(what_is_around_has_to_be_alike),
 		cmocka_unit_test(what_is_around_need_not_be_told),
 		cmocka_unit_test(lengths_of_a_larger_one_are_mended),
+		cmocka_unit_test(headers_that_are_too_long_are_refused),
 		cmocka_unit_test(headers_that_lie_are_refused),
 		cmocka_unit_test(tunnels_that_lie_are_refused),
 		cmocka_unit_test(a_single_packet_gets_its_checksum),
