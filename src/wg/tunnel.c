@@ -348,15 +348,15 @@ static int set_addresses(struct link *l, const struct tunnel_peer *peer)
 	return 0;
 }
 
-static struct peer_config config_of(const struct tunnel *t, const struct tunnel_peer *peer, struct link *l)
+/* `out` has a key in it, and is wiped by the caller. */
+static void config_of(const struct tunnel *t, const struct tunnel_peer *peer, struct link *l, struct peer_config *out)
 {
-	struct peer_config c = {.suite = peer->suite, .keepalive_s = peer->keepalive_s, .mtu = t->plane.mtu, .owner = l};
-
-	memcpy(c.public_key, peer->public_key, sizeof(c.public_key));
-	memcpy(c.psk, peer->psk, sizeof(c.psk));
+	*out = (struct peer_config){
+		.suite = peer->suite, .keepalive_s = peer->keepalive_s, .mtu = t->plane.mtu, .owner = l};
+	memcpy(out->public_key, peer->public_key, sizeof(out->public_key));
+	memcpy(out->psk, peer->psk, sizeof(out->psk));
 	if (!endpoint_equal(&peer->endpoint, &l->given))
-		c.endpoint = peer->endpoint;
-	return c;
+		out->endpoint = peer->endpoint;
 }
 
 static int add_peer(struct tunnel *t, const struct tunnel_peer *peer)
@@ -369,7 +369,7 @@ static int add_peer(struct tunnel *t, const struct tunnel_peer *peer)
 		return -ENOMEM;
 	l->plane = &t->plane;
 	memcpy(l->public_key, peer->public_key, sizeof(l->public_key));
-	c = config_of(t, peer, l);
+	config_of(t, peer, l, &c);
 	r = peer_new(t->device, &c, plane_now_ms(), &l->peer);
 	secret_wipe(&c, sizeof(c));
 	if (r != 0) {
@@ -393,7 +393,7 @@ static int change_peer(struct tunnel *t, struct link *l, const struct tunnel_pee
 
 	if (r != 0)
 		return r;
-	c = config_of(t, peer, l);
+	config_of(t, peer, l, &c);
 	peer_change(l->peer, &c, plane_now_ms());
 	if (c.endpoint.port != 0)
 		link_set_endpoint(l, &c.endpoint);
@@ -494,7 +494,7 @@ bool tunnel_event(struct tunnel *t, struct tunnel_event *out)
 		memcpy(out->public_key, l->public_key, sizeof(out->public_key));
 		t->eventful = l->next_event;
 		l->events = 0;
-	} else if (t->plane.lost && !t->lost_is_taken) {
+	} else if (__atomic_load_n(&t->plane.lost, __ATOMIC_ACQUIRE) && !t->lost_is_taken) {
 		*out = (struct tunnel_event){.kinds = TUNNEL_LOST};
 		t->lost_is_taken = true;
 	} else {
