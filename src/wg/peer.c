@@ -521,7 +521,7 @@ void peer_on_response(struct device *d, const struct endpoint *from, const struc
 	peer_timers_on_received(&p->timers, false);
 	peer_timers_on_derived(&p->timers);
 	on_established(p);
-	if (k->sent == 0) /* nothing waited: they may not send before they have heard of us */
+	if (__atomic_load_n(&k->sent, __ATOMIC_RELAXED) == 0) /* nothing waited: they may not send before they have heard of us */
 		send_keepalive(p);
 }
 

@@ -105,7 +105,8 @@ static void on_session_used(void *arg, struct peer *peer, struct keypair *k)
 {
 	struct link *l = peer_owner(peer);
 
-	__atomic_store_n(&l->session, k ? k->owner : NULL, __ATOMIC_RELEASE);
+	/* before `waiting` is looked at, see forward() */
+	__atomic_store_n(&l->session, k ? k->owner : NULL, __ATOMIC_SEQ_CST);
 }
 
 static void session_free(struct grace_node *node)
@@ -144,11 +145,15 @@ static void take_notes_of(struct link *l, unsigned notes, uint64_t now_ms)
 		link_take_news(l, &from, &confirmed);
 	if (notes & LINK_CONFIRMED)
 		peer_on_opened(l->peer, confirmed, NULL, false, now_ms);
-	if (notes & (LINK_RECEIVED | LINK_HEARD | LINK_MOVED))
-		peer_on_opened(l->peer, heard, from.port ? &from : NULL, notes & LINK_RECEIVED, now_ms);
+	/*
+	 * Which was last nobody knows.  Taken for this one it costs a keepalive at most; for the other, after all that is
+	 * said within ATTENTION_MS, that each side waits for an answer and then asks for a session.
+	 */
 	if (notes & LINK_SENT)
 		peer_on_sent(l->peer, now_ms);
-	if (notes & LINK_WANTED)
+	if (notes & (LINK_RECEIVED | LINK_HEARD | LINK_MOVED))
+		peer_on_opened(l->peer, heard, from.port ? &from : NULL, notes & LINK_RECEIVED, now_ms);
+	if (notes & LINK_WANTED && !peer_is_ready(l->peer, now_ms)) /* it may have come since */
 		peer_initiate(l->peer, false, now_ms);
 }
 
@@ -209,20 +214,21 @@ static void take_inbox(struct tunnel *t)
 static int work(struct tunnel *t)
 {
 	struct plane *p = &t->plane;
-	uint64_t now_ms = plane_now_ms(), next_ms, unused;
+	uint64_t now_ms, next_ms, unused;
 	int wait = -1;
 
 	pthread_mutex_lock(&p->lock);
 	/* Notes of what is freed below were left before, as whoever leaves them is at it. */
 	unused = grace_poll(&p->grace);
 	attend(t);
+	now_ms = plane_now_ms(); /* not before: the device's clock never goes back */
 	device_tick(t->device, now_ms);
 	if (grace_reap(&p->grace, unused))
 		wait = REAP_MS;
 	else if (p->attentive)
 		wait = ATTENTION_MS;
 	next_ms = device_next_ms(t->device);
-	if (p->lost && !t->lost_is_told) {
+	if (__atomic_load_n(&p->lost, __ATOMIC_ACQUIRE) && !t->lost_is_told) {
 		t->lost_is_told = true;
 		tell(t);
 	}
