@@ -8,7 +8,7 @@
 
 static struct session *session_of(const struct link *l)
 {
-	return __atomic_load_n(&l->session, __ATOMIC_ACQUIRE);
+	return __atomic_load_n(&l->session, __ATOMIC_SEQ_CST);
 }
 
 static const struct addr *source_for(const struct plane *p, const struct endpoint *to)
@@ -144,9 +144,16 @@ static void forward(struct worker *w, const struct tap_frame *f)
 		seal(w, l, &f->header, f->packet, f->size);
 		return;
 	}
-	if (!stash_add(&w->stash, l, &f->header, f->packet, f->size, w->now_ms))
-		worker_drop(w, l, TUNNEL_WAITING_FULL, 1);
-	link_note(l, LINK_WANTED);
+	if (stash_add(&w->stash, l, &f->header, f->packet, f->size, w->now_ms)) {
+		link_note(l, LINK_WANTED);
+		if (link_is_ready(w, l)) /* who made the session has not seen the packet, and wakes nobody */
+			worker_outbound_waiting(w);
+		return;
+	}
+	worker_drop(w, l, TUNNEL_WAITING_FULL, 1);
+	/* Those that wait have said so; a note for each of a flood would keep the protocol thread from its sleep. */
+	if (__atomic_load_n(&l->waiting, __ATOMIC_RELAXED) == 0)
+		link_note(l, LINK_WANTED);
 }
 
 static bool try_waiting(void *arg, const struct stash_packet *p)
