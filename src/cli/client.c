@@ -5,8 +5,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "lib/cleanup.h"
 
@@ -27,8 +25,6 @@ struct reply {
 	char *error; /* body of a reply that is not a success */
 	size_t error_size;
 	int code;    /* of fn */
-	struct timeval patience; /* of connect(2) */
-	int connect_errno;
 	bool begun, failed; /* offline */
 };
 
@@ -149,29 +145,6 @@ static int report(const struct client_request *request, const struct reply *r, l
 	return fail_as(code_of_status(status), code, json_string_value(json_object_get(error, "hint")), "%s", message);
 }
 
-/*
- * Connects as well, and waits for it: while the daemon's queue of connections is full, connect(2) of a socket that does not
- * wait says EAGAIN, which curl takes for a daemon that is not there.
- */
-static curl_socket_t open_connected(void *arg, curlsocktype purpose, struct curl_sockaddr *a)
-{
-	struct reply *r = arg;
-	int fd = socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
-
-	if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &r->patience, sizeof(r->patience)) == 0 &&
-	    connect(fd, &a->addr, a->addrlen) == 0)
-		return fd;
-	r->connect_errno = errno;
-	if (fd >= 0)
-		close(fd);
-	return CURL_SOCKET_BAD;
-}
-
-static int is_connected(void *arg, curl_socket_t fd, curlsocktype purpose)
-{
-	return CURL_SOCKOPT_ALREADY_CONNECTED;
-}
-
 static CURL *prepare(const struct call *call, const struct client_request *request, struct reply *r,
 		     struct curl_slist **headers)
 {
@@ -187,22 +160,17 @@ static CURL *prepare(const struct call *call, const struct client_request *reque
 	if (!curl)
 		return NULL;
 	curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, path);
-	curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, open_connected);
-	curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, r);
-	curl_easy_setopt(curl, CURLOPT_SOCKOPTFUNCTION, is_connected);
 	curl_easy_setopt(curl, CURLOPT_URL, url);
 	curl_easy_setopt(curl, CURLOPT_PROXY, "");
 	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_data);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, r);
-	r->patience.tv_sec = mutates ? MUTATE_IDLE_S : IDLE_S;
 	if (request->timeout_ms) {
-		r->patience = (struct timeval){request->timeout_ms / 1000, request->timeout_ms % 1000 * 1000};
 		curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, request->timeout_ms);
 	} else {
 		curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-		curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)r->patience.tv_sec);
+		curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)(mutates ? MUTATE_IDLE_S : IDLE_S));
 	}
 	*headers = curl_slist_append(*headers, "Expect:"); /* bodies are small enough to be sent at once */
 	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, *headers);
@@ -259,7 +227,7 @@ static int perform(const struct call *call, const struct client_request *request
 	const char *run_dir = call_setting(call, "run-dir", DEFAULT_RUN_DIR);
 	struct curl_slist *headers = NULL;
 	CURL *curl = prepare(call, request, r, &headers);
-	long status = 0;
+	long status = 0, os_errno = 0;
 	CURLcode c;
 	int code;
 
@@ -267,19 +235,20 @@ static int perform(const struct call *call, const struct client_request *request
 		return fail(ERROR_MEMORY, NULL, "out of memory");
 	c = curl_easy_perform(curl);
 	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+	curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &os_errno);
 	if (r->code)
 		code = r->code;
 	else if (c == CURLE_OK && status >= 400)
 		code = report(request, r, status);
 	else if (c == CURLE_OK)
 		code = CODE_OK;
-	else if (c == CURLE_COULDNT_CONNECT && (r->connect_errno == EACCES || r->connect_errno == EPERM))
+	else if (c == CURLE_COULDNT_CONNECT && (os_errno == EACCES || os_errno == EPERM))
 		code = request->quiet ? CODE_PERMISSION
 				      : fail(ERROR_PERMISSION, "run it as root, or join the group \"isthmus\"",
 					     "not permitted to talk to the daemon on %s/isthmus.sock", run_dir);
-	else if (c == CURLE_COULDNT_CONNECT && r->connect_errno != EAGAIN)
+	else if (c == CURLE_COULDNT_CONNECT)
 		code = answer_offline(call, request, r);
-	else if (c == CURLE_OPERATION_TIMEDOUT || c == CURLE_COULDNT_CONNECT)
+	else if (c == CURLE_OPERATION_TIMEDOUT)
 		code = request->quiet ? CODE_TIMEOUT
 				      : fail(ERROR_NO_ANSWER, "look at its log: journalctl -u isthmusd",
 					     "the daemon does not answer (%s/isthmus.sock)", run_dir);

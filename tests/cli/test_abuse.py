@@ -7,7 +7,6 @@ The daemon knows a group `isthmus` (test_api.group_lab); hostile.py is the clien
 import contextlib
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -102,33 +101,6 @@ def record(who, kind, met):
 def state_of(cli):
     s = json.loads(test_api.request(cli, "GET", "/v1/status")[2])
     return s["generation"], s["pid"] if "pid" in s else daemon_pid(cli)
-
-
-def test_a_full_queue_of_connections_is_waited_in(build, tmp_path):
-    """Whoever cannot connect yet does not say that there is no daemon."""
-    with socket.socket(socket.AF_UNIX) as server, contextlib.ExitStack() as others:
-        server.bind(str(tmp_path / "isthmus.sock"))
-        server.listen(0)
-        server.settimeout(20)
-        with pytest.raises(BlockingIOError):
-            while True:
-                other = others.enter_context(socket.socket(socket.AF_UNIX))
-                other.setblocking(False)
-                other.connect(server.getsockname())
-        argv = [os.path.join(build, "src", "cli", "isthmus"), "--run-dir", str(tmp_path), "status", "-o", "json"]
-        with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as p:
-            with pytest.raises(subprocess.TimeoutExpired):
-                p.wait(1)
-            request = b""
-            while not request:
-                connection = others.enter_context(server.accept()[0])
-                connection.settimeout(0.5)
-                with contextlib.suppress(TimeoutError):
-                    request = connection.recv(4096)
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{\"state\":\"OK\"}\n")
-            out, error = p.communicate(timeout=20)
-    assert request.startswith(b"GET /v1/status ") and "not running" not in error
-    assert json.loads(out) == {"state": "OK"}
 
 
 @pytest.mark.parametrize("who", ["root", "member"])
