@@ -25,6 +25,7 @@
 #define BODIES_MAX (64u << 20)  /* of all requests at once, in memory */
 #define MEMORY (64u << 10)        /* of one connection: headers, and pieces of a stream */
 #define TURN_MS 3                 /* of the control thread at once */
+#define BACKLOG 4096 /* who finds it full is told at once that nobody listens: connect(2) says EAGAIN */
 
 struct exchange { /* one request and its answer */
 	struct server *server;
@@ -412,7 +413,7 @@ static int socket_listen(struct server *s)
 		if (chown(s->path, (uid_t)-1, group->gr_gid) < 0)
 			return -errno;
 	}
-	if (chmod(s->path, 0660) < 0 || stat(s->path, &st) < 0 || listen(fd, 1024) < 0)
+	if (chmod(s->path, 0660) < 0 || stat(s->path, &st) < 0 || listen(fd, BACKLOG) < 0)
 		return -errno;
 	s->dev = st.st_dev;
 	s->ino = st.st_ino;
