@@ -178,16 +178,21 @@ static bool has_macs(const struct message *m)
 	return kind == PACKET_INITIATION || kind == PACKET_RESPONSE;
 }
 
+static bool index_spoiled; /* of a sender, in a message of this input */
+
 /*
  * In what the receiver can know: the second MAC counts only under load, and the sender's index stands outside of what
- * Noise authenticates (whoever changes it spoils the session that comes of it, as he could by dropping the message).
+ * Noise authenticates (whoever changes it spoils the session that comes of it, as he could by dropping the message).  So
+ * does the receiver's, which whoever has changed the sender's can make right again.
  */
 static bool is_untouched(const struct message *bad, const struct message *m)
 {
 	size_t from = has_macs(m) ? 8 : 0, to = m->size - (has_macs(m) ? HASH_MAC_SIZE : 0);
 
+	if (index_spoiled)
+		from = packet_kind(m->data, m->size) == PACKET_RESPONSE ? 12 : 8;
 	/* the first MAC was made anew, of the changed index */
-	if (has_macs(m) && memcmp(bad->data + 4, m->data + 4, 4) != 0)
+	if (has_macs(m) && memcmp(bad->data + 4, m->data + 4, from - 4) != 0)
 		to -= HASH_MAC_SIZE;
 	return bad->size == m->size && memcmp(bad->data, m->data, from ? 4 : 0) == 0 &&
 	       memcmp(bad->data + from, m->data + from, to - from) == 0;
@@ -203,10 +208,12 @@ static void deliver_spoiled(struct input *in, const struct message *m)
 		bad.size -= (size_t)(how >> 2) % bad.size;
 	if ((how & 1) && has_macs(&bad))
 		sign(&bad);
-	if (is_untouched(&bad, m))
-		deliver(&bad);
-	else
+	if (!is_untouched(&bad, m)) {
 		deliver_wrong(&bad);
+		return;
+	}
+	index_spoiled |= has_macs(m) && memcmp(bad.data + 4, m->data + 4, 4) != 0;
+	deliver(&bad);
 }
 
 static void deliver_made_up(struct input *in, struct node *to)
@@ -295,6 +302,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	chance = now = 1000;
 	n_flight = 0;
+	index_spoiled = false;
 	nodes_new(input_u8(&in));
 	while (in.size > 0)
 		step(&in);
