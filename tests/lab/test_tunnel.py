@@ -8,7 +8,6 @@ import socket
 import struct
 import subprocess
 import threading
-import time
 
 import pytest
 
@@ -251,7 +250,7 @@ def test_with_the_process_dead_there_is_no_way():
         pings = two.a.spawn("ping", "-n", "-q", "-i", "0.01", "10.8.0.2", stdout=subprocess.DEVNULL)
         two.tunnels[0].process.send_signal(signal.SIGKILL)
         wait_until(lambda: not two.a.link("sec0"), 10, "the device goes with it")
-        time.sleep(0.3)  # pings go on
+        two.a.command("ping", "-n", "-q", "-c", 30, "-i", "0.01", "-W", "1", "10.8.0.2", check=False)
         two.run.end(pings)
         assert tap.total == 0
         two.tunnels[0] = Tunnel(two.a, two.private[0])
