@@ -1,95 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/bgp_socket.h"
-
 #include <errno.h>
-#include <netinet/in.h>
 #include <netinet/ip.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "agent/bgp_guard.h"
+#include "agent/bgp_socket_state.h"
 #include "lib/cleanup.h"
-#include "lib/hmap.h"
-#include "lib/log.h"
-#include "lib/loop.h"
 
-#define LISTENERS 2        /* an address of each family */
-#define BACKLOG 128
-#define ACCEPTS_A_TURN 64
-#define OPEN_OF_PEER 4     /* accepted and not closed yet: more than two are of no use to it (RFC 4271 6.8) */
-#define READ_SIZE 65536
 #define DRAINING 64
 #define DRAIN_MS 5000
-#define PAUSE_MS 1000      /* without descriptors */
 #define CLASS 0xc0         /* CS6, routing protocols (RFC 4594 3.2) */
 #define UNSENT_MAX 16384   /* bytes in the kernel that wait for the window: the queue proper is the speaker's */
 
-struct peer {
-	struct addr remote; /* key */
-	struct addr local;
-	char key[BGP_SOCKET_KEY_SIZE];
-	uint8_t ttl_hops;
-	bool unkeyed; /* a listener does not have its key */
-	unsigned n_accepted;
-};
-
-enum state {
-	CONNECTING,
-	OPEN,
-	DRAINED, /* closed by us, and nobody knows its number any more */
-};
-
-struct tcp {
-	uint64_t handle; /* key */
-	struct bgp_sockets *all;
-	struct addr remote;
-	int fd;
-	struct loop_io *io;
-	enum state state;
-	bool accepted;
-	uint64_t until_ms; /* DRAINED */
-	TAILQ_ENTRY(tcp) link;
-};
-
-struct listener {
-	struct bgp_sockets *all;
-	struct addr local;
-	int fd; /* -1 = free */
-	struct loop_io *io; /* NULL: it pauses */
-};
-
-struct bgp_sockets {
-	struct loop *loop;
-	const struct bgp_socket_ops *ops;
-	void *arg;
-	uint16_t port;
-	struct listener listeners[LISTENERS];
-	struct hmap peers, connections;
-	size_t n_anywhere[2]; /* peers without a distance, of IPv6 and IPv4 */
-	uint64_t last_handle;
-	TAILQ_HEAD(tcp_list, tcp) draining; /* the oldest first */
-	size_t n_draining;
-	struct loop_timer *timer;
-	uint64_t accept_ms; /* when to accept again; 0 = does */
-	struct log_limit stranger_limit, pause_limit;
-	uint8_t buffer[READ_SIZE];
-};
-
 /* ---- addresses and options ---------------------------------------------------------------------------------------- */
 
-union name {
-	struct sockaddr any;
-	struct sockaddr_in v4;
-	struct sockaddr_in6 v6;
-	struct sockaddr_storage room;
-};
-
-static socklen_t name_of(const struct addr *a, uint16_t port, union name *out)
+socklen_t bgp_socket_name(const struct addr *a, uint16_t port, union name *out)
 {
 	memset(out, 0, sizeof(*out));
 	if (addr_is_v4(a)) {
@@ -102,42 +31,31 @@ static socklen_t name_of(const struct addr *a, uint16_t port, union name *out)
 	return sizeof(out->v6);
 }
 
-static struct addr addr_of(const union name *n)
-{
-	struct addr a = {0};
-
-	if (n->any.sa_family == AF_INET)
-		return addr_from_v4((const uint8_t *)&n->v4.sin_addr);
-	memcpy(a.bytes, &n->v6.sin6_addr, 16);
-	return a;
-}
-
-static int set(int fd, int level, int name, int value)
+int bgp_socket_set(int fd, int level, int name, int value)
 {
 	return setsockopt(fd, level, name, &value, sizeof(value)) < 0 ? -errno : 0;
 }
 
-static int set_key(int fd, const struct addr *remote, const char *key)
+int bgp_socket_set_key(int fd, const struct addr *remote, const char *key)
 {
 	union name name;
 
-	name_of(remote, 0, &name);
+	bgp_socket_name(remote, 0, &name);
 	return bgp_guard_key(fd, &name.room, key);
 }
 
-/* Of both kinds of socket. */
-static int set_common(int fd, bool v4)
+int bgp_socket_set_common(int fd, bool v4)
 {
-	int r = set(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_TTL : IPV6_UNICAST_HOPS, BGP_GUARD_TTL);
+	int r = bgp_socket_set(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_TTL : IPV6_UNICAST_HOPS, BGP_GUARD_TTL);
 
 	if (r == 0)
-		r = set(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_TOS : IPV6_TCLASS, CLASS);
+		r = bgp_socket_set(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_TOS : IPV6_TCLASS, CLASS);
 	if (r == 0)
-		r = set(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_MAX);
-	return r < 0 ? r : set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+		r = bgp_socket_set(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_MAX);
+	return r < 0 ? r : bgp_socket_set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 }
 
-static int set_distance(int fd, const struct peer *p)
+int bgp_socket_set_distance(int fd, const struct peer *p)
 {
 	return bgp_guard_distance(fd, addr_is_v4(&p->remote), p->ttl_hops);
 }
@@ -145,7 +63,6 @@ static int set_distance(int fd, const struct peer *p)
 /* ---- connections --------------------------------------------------------------------------------------------------- */
 
 static void on_tcp(void *arg, uint32_t events);
-static void arm(struct bgp_sockets *s);
 
 static void watch(struct tcp *t, uint32_t events)
 {
@@ -173,8 +90,7 @@ static void tcp_free(struct tcp *t, bool reset)
 	free(t);
 }
 
-/* Takes the descriptor when it returns one. */
-static struct tcp *tcp_new(struct bgp_sockets *s, int fd, const struct addr *remote, enum state state)
+struct tcp *bgp_tcp_new(struct bgp_sockets *s, int fd, const struct addr *remote, enum state state)
 {
 	struct tcp *t = calloc(1, sizeof(*t));
 
@@ -294,20 +210,20 @@ int bgp_sockets_connect(struct bgp_sockets *s, const struct addr *remote, uint64
 	fd = socket(v4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
 	if (fd < 0)
 		return -errno;
-	r = set_common(fd, v4);
+	r = bgp_socket_set_common(fd, v4);
 	if (r == 0)
-		r = set_distance(fd, p);
+		r = bgp_socket_set_distance(fd, p);
 	if (r == 0 && *p->key)
-		r = set_key(fd, remote, p->key);
+		r = bgp_socket_set_key(fd, remote, p->key);
 	if (r < 0)
 		return r;
-	size = name_of(&p->local, 0, &name);
+	size = bgp_socket_name(&p->local, 0, &name);
 	if (!addr_is_unspecified(&p->local) && bind(fd, &name.any, size) < 0)
 		return -errno;
-	size = name_of(remote, s->port, &name);
+	size = bgp_socket_name(remote, s->port, &name);
 	if (connect(fd, &name.any, size) < 0 && errno != EINPROGRESS)
 		return -errno;
-	t = tcp_new(s, fd, remote, CONNECTING);
+	t = bgp_tcp_new(s, fd, remote, CONNECTING);
 	if (!t)
 		return -ENOMEM;
 	TAKE_FD(fd);
@@ -351,203 +267,7 @@ void bgp_sockets_close(struct bgp_sockets *s, uint64_t handle)
 	TAILQ_INSERT_TAIL(&s->draining, t, link);
 	if (s->n_draining++ >= DRAINING)
 		tcp_free(TAILQ_FIRST(&s->draining), true);
-	arm(s);
-}
-
-/* ---- listening ----------------------------------------------------------------------------------------------------- */
-
-static void turn_away(struct bgp_sockets *s, int fd, const struct addr *remote, const char *why)
-{
-	const struct linger now = {.l_onoff = 1};
-	char address[ADDR_TEXT_SIZE];
-
-	setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
-	log_limited(&s->stranger_limit, LOG_LEVEL_WARNING, "BGP: a connection from %s is reset: %s",
-		    addr_format(remote, address), why);
-}
-
-/* NULL: it may come in. */
-static const char *reason_to_refuse(const struct peer *p, int fd)
-{
-	if (!p)
-		return "it is no neighbor of this node";
-	if (p->n_accepted >= OPEN_OF_PEER)
-		return "it has too many open already";
-	if (p->unkeyed)
-		return "its key could not be set";
-	if (p->ttl_hops && !bgp_guard_came_near(fd, addr_is_v4(&p->remote), p->ttl_hops))
-		return "it comes from farther away than the neighbor is";
-	return NULL;
-}
-
-/* Takes the descriptor. */
-static void admit(struct bgp_sockets *s, int accepted, const struct addr *remote)
-{
-	struct peer *p = hmap_get(&s->peers, remote);
-	_cleanup_(fd) int fd = accepted;
-	struct tcp *t;
-
-	if (reason_to_refuse(p, fd)) {
-		turn_away(s, fd, remote, reason_to_refuse(p, fd));
-		return;
-	}
-	if (set_common(fd, addr_is_v4(remote)) < 0 || set_distance(fd, p) < 0)
-		return;
-	t = tcp_new(s, fd, remote, OPEN);
-	if (!t)
-		return;
-	TAKE_FD(fd);
-	t->accepted = true;
-	p->n_accepted++;
-	s->ops->accepted(s->arg, t->handle, remote);
-}
-
-/* The queue would wake the loop again and again. */
-static void pause_accepting(struct bgp_sockets *s, int error)
-{
-	log_limited(&s->pause_limit, LOG_LEVEL_WARNING, "BGP: connections wait: %s; accepting again in a second",
-		    strerror(error));
-	for (size_t i = 0; i < LISTENERS; i++) {
-		loop_io_remove(s->loop, s->listeners[i].io);
-		s->listeners[i].io = NULL;
-	}
-	s->accept_ms = loop_now_ms(s->loop) + PAUSE_MS;
-	arm(s);
-}
-
-static void on_listener(void *arg, uint32_t events)
-{
-	struct listener *l = arg;
-	struct bgp_sockets *s = l->all;
-
-	for (unsigned i = 0; i < ACCEPTS_A_TURN && l->io; i++) {
-		union name name = {0};
-		socklen_t size = sizeof(name);
-		int fd = accept4(l->fd, &name.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
-		struct addr remote;
-
-		if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM))
-			pause_accepting(s, errno);
-		if (fd < 0 && errno != ECONNABORTED && errno != EINTR)
-			return;
-		if (fd < 0)
-			continue;
-		remote = addr_of(&name);
-		admit(s, fd, &remote);
-	}
-}
-
-/* Whose key cannot be set is refused until it is put again. */
-static void set_keys(struct bgp_sockets *s, const struct listener *l)
-{
-	struct peer *p;
-
-	for (size_t i = 0; (p = hmap_next(&s->peers, &i));)
-		if (*p->key && addr_is_v4(&p->remote) == addr_is_v4(&l->local))
-			p->unkeyed = set_key(l->fd, &p->remote, p->key) < 0;
-}
-
-/* The farthest that any peer of the family may be away; 0: one of them may be anywhere. */
-static uint8_t farthest(const struct bgp_sockets *s, bool v4)
-{
-	const struct peer *p;
-	uint8_t hops = 0;
-
-	if (s->n_anywhere[v4] > 0)
-		return 0;
-	for (size_t i = 0; (p = hmap_next(&s->peers, &i));)
-		if (addr_is_v4(&p->remote) == v4 && p->ttl_hops > hops)
-			hops = p->ttl_hops;
-	return hops;
-}
-
-static void set_distances(struct bgp_sockets *s, bool v4)
-{
-	for (size_t i = 0; i < LISTENERS; i++)
-		if (s->listeners[i].fd >= 0 && addr_is_v4(&s->listeners[i].local) == v4)
-			(void)bgp_guard_distance(s->listeners[i].fd, v4, farthest(s, v4)); /* and admit looks at each */
-}
-
-static void listener_close(struct listener *l)
-{
-	if (l->fd < 0)
-		return;
-	loop_io_remove(l->all->loop, l->io);
-	close(l->fd);
-	*l = (struct listener){.all = l->all, .fd = -1};
-}
-
-/* The address may come later (IP_FREEBIND): a node that boots has its daemon before its network. */
-static int listener_open(struct listener *l, const struct addr *local, uint16_t port)
-{
-	bool v4 = addr_is_v4(local);
-	union name name;
-	socklen_t size = name_of(local, port, &name);
-	int r;
-
-	l->local = *local;
-	l->fd = socket(v4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
-	if (l->fd < 0)
-		return -errno;
-	r = set(l->fd, SOL_SOCKET, SO_REUSEADDR, 1);
-	if (r == 0)
-		r = set(l->fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_FREEBIND : IPV6_FREEBIND, 1);
-	if (r == 0 && !v4)
-		r = set(l->fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
-	if (r == 0)
-		r = set_common(l->fd, v4);
-	if (r == 0)
-		r = bgp_guard_remember(l->fd);
-	if (r == 0) {
-		set_keys(l->all, l);
-		set_distances(l->all, v4);
-	}
-	if (r == 0 && (bind(l->fd, &name.any, size) < 0 || listen(l->fd, BACKLOG) < 0))
-		r = -errno;
-	if (r == 0)
-		r = loop_io_add(l->all->loop, l->fd, EPOLLIN, on_listener, l, &l->io);
-	if (r < 0)
-		listener_close(l);
-	return r;
-}
-
-static struct listener *listener_of(struct bgp_sockets *s, const struct addr *local)
-{
-	for (size_t i = 0; i < LISTENERS; i++)
-		if (s->listeners[i].fd >= 0 && addr_equal(&s->listeners[i].local, local))
-			return &s->listeners[i];
-	return NULL;
-}
-
-static struct listener *listener_free(struct bgp_sockets *s)
-{
-	for (size_t i = 0; i < LISTENERS; i++)
-		if (s->listeners[i].fd < 0)
-			return &s->listeners[i];
-	return NULL;
-}
-
-int bgp_sockets_listen(struct bgp_sockets *s, uint16_t port, const struct addr *locals, size_t n)
-{
-	int error = 0;
-
-	for (size_t i = 0; i < LISTENERS; i++) {
-		bool wanted = false;
-
-		for (size_t k = 0; k < n; k++)
-			wanted |= addr_equal(&s->listeners[i].local, &locals[k]);
-		if (!wanted || port != s->port)
-			listener_close(&s->listeners[i]);
-	}
-	s->port = port;
-	for (size_t k = 0; k < n; k++) {
-		struct listener *l = listener_of(s, &locals[k]) ? NULL : listener_free(s);
-		int r = l ? listener_open(l, &locals[k], port) : 0;
-
-		if (r < 0)
-			error = r;
-	}
-	return error;
+	bgp_sockets_arm(s);
 }
 
 /* ---- peers ---------------------------------------------------------------------------------------------------------- */
@@ -561,14 +281,14 @@ static int change_key(struct bgp_sockets *s, struct peer *p, const char *key)
 		const struct listener *l = &s->listeners[i];
 
 		if (l->fd >= 0 && addr_is_v4(&l->local) == addr_is_v4(&p->remote))
-			error = set_key(l->fd, &p->remote, key);
+			error = bgp_socket_set_key(l->fd, &p->remote, key);
 	}
 	p->unkeyed = error < 0;
 	if (error < 0)
 		return error;
 	for (size_t i = 0; (t = hmap_next(&s->connections, &i));)
 		if (addr_equal(&t->remote, &p->remote))
-			(void)set_key(t->fd, &p->remote, key); /* where it cannot change, the session begins anew */
+			(void)bgp_socket_set_key(t->fd, &p->remote, key); /* where it cannot change, the session begins anew */
 	explicit_bzero(p->key, sizeof(p->key));
 	snprintf(p->key, sizeof(p->key), "%s", key);
 	return 0;
@@ -584,8 +304,8 @@ static void change_distance(struct bgp_sockets *s, struct peer *p, uint8_t hops)
 	p->ttl_hops = hops;
 	for (size_t i = 0; (t = hmap_next(&s->connections, &i));)
 		if (addr_equal(&t->remote, &p->remote))
-			(void)set_distance(t->fd, p);
-	set_distances(s, v4);
+			(void)bgp_socket_set_distance(t->fd, p);
+	bgp_listeners_set_distances(s, v4);
 }
 
 static void peer_free(struct peer *p)
@@ -607,7 +327,7 @@ static struct peer *peer_new(struct bgp_sockets *s, const struct addr *remote)
 		return NULL;
 	}
 	s->n_anywhere[addr_is_v4(remote)]++;
-	set_distances(s, addr_is_v4(remote));
+	bgp_listeners_set_distances(s, addr_is_v4(remote));
 	return p;
 }
 
@@ -642,13 +362,13 @@ void bgp_sockets_peer_remove(struct bgp_sockets *s, const struct addr *remote)
 			tcp_free(t, true);
 	hmap_remove(&s->peers, remote);
 	s->n_anywhere[addr_is_v4(&p->remote)] -= !p->ttl_hops;
-	set_distances(s, addr_is_v4(&p->remote));
+	bgp_listeners_set_distances(s, addr_is_v4(&p->remote));
 	peer_free(p);
 }
 
 /* ---- time ------------------------------------------------------------------------------------------------------------ */
 
-static void arm(struct bgp_sockets *s)
+void bgp_sockets_arm(struct bgp_sockets *s)
 {
 	const struct tcp *oldest = TAILQ_FIRST(&s->draining);
 	uint64_t at = oldest ? oldest->until_ms : 0;
@@ -668,16 +388,9 @@ static void on_timer(void *arg)
 		next = TAILQ_NEXT(t, link);
 		tcp_free(t, true);
 	}
-	if (s->accept_ms && s->accept_ms <= now) {
-		s->accept_ms = 0;
-		for (size_t i = 0; i < LISTENERS; i++) {
-			struct listener *l = &s->listeners[i];
-
-			if (l->fd >= 0 && !l->io && loop_io_add(s->loop, l->fd, EPOLLIN, on_listener, l, &l->io) < 0)
-				s->accept_ms = now + PAUSE_MS;
-		}
-	}
-	arm(s);
+	if (s->accept_ms && s->accept_ms <= now)
+		bgp_listeners_resume(s);
+	bgp_sockets_arm(s);
 }
 
 int bgp_sockets_new(struct loop *loop, const struct bgp_socket_ops *ops, void *arg, struct bgp_sockets **out)
@@ -718,7 +431,7 @@ void bgp_sockets_free(struct bgp_sockets *s)
 		tcp_free(t, false);
 	}
 	for (size_t i = 0; i < LISTENERS; i++)
-		listener_close(&s->listeners[i]);
+		bgp_listener_close(&s->listeners[i]);
 	for (size_t i = 0; (p = hmap_next(&s->peers, &i));) {
 		hmap_remove(&s->peers, &p->remote);
 		peer_free(p);
