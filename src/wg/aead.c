@@ -94,11 +94,6 @@ void aead_key_free(struct aead_key *k)
 	free(k);
 }
 
-enum aead_algorithm aead_key_algorithm(const struct aead_key *k)
-{
-	return k->algorithm;
-}
-
 void aead_nonce(enum aead_algorithm algorithm, uint64_t counter, uint8_t out[static AEAD_NONCE_SIZE])
 {
 	uint64_t wire = algorithm == AEAD_AES256_GCM ? htobe64(counter) : htole64(counter);

@@ -49,7 +49,6 @@ enum aead_library aead_best(const struct aead *a, enum aead_algorithm algorithm)
 int aead_key_new(struct aead *a, enum aead_algorithm algorithm, enum aead_library library,
 		 const uint8_t key[static AEAD_KEY_SIZE], struct aead_key **out);
 void aead_key_free(struct aead_key *k); /* wipes; NULL allowed */
-enum aead_algorithm aead_key_algorithm(const struct aead_key *k);
 
 /*
  * The nonce of a counter: ChaCha20-Poly1305 as WireGuard has it, 32 bits of zero and the counter little-endian;

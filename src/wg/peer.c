@@ -255,11 +255,6 @@ void *peer_owner(const struct peer *p)
 	return p->owner;
 }
 
-const uint8_t *peer_public_key(const struct peer *p)
-{
-	return p->public_key;
-}
-
 const struct endpoint *peer_endpoint(const struct peer *p)
 {
 	return &p->endpoint;

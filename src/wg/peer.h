@@ -45,7 +45,6 @@ void peer_free(struct peer *p); /* NULL allowed; forgets all its keys */
 void peer_change(struct peer *p, const struct peer_config *config, uint64_t now_ms);
 
 void *peer_owner(const struct peer *p);
-const uint8_t *peer_public_key(const struct peer *p);
 const struct endpoint *peer_endpoint(const struct peer *p); /* port 0 = unknown */
 void peer_stats(const struct peer *p, struct peer_stats *out);
 bool peer_is_ready(const struct peer *p, uint64_t now_ms); /* can be sent to */

@@ -44,7 +44,7 @@ struct worker {
 	bool merging;
 	struct addr source; /* of source_link, as was found last */
 	const struct link *source_link;
-	uint8_t in[65536];
+	uint8_t in[UDP_DATAGRAM_MAX];
 };
 
 /* 0, -ENOMEM, another errno. */

@@ -165,7 +165,6 @@ static void libraries_agree_at_every_size(void **state)
 
 		assert_int_equal(aead_key_new(a, (enum aead_algorithm)algorithm, best, raw, &k), 0);
 		assert_int_equal(aead_key_new(a, (enum aead_algorithm)algorithm, AEAD_LIBCRYPTO, raw, &plain), 0);
-		assert_int_equal(aead_key_algorithm(k), algorithm);
 		for (size_t from = 0; from < 2048; from += 64) {
 			for (size_t i = 0; i < 64; i++) {
 				memset(data[i], (int)i, sizeof(data[i]));
