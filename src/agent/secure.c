@@ -23,20 +23,11 @@
 
 /* ---- the node's own key ---- */
 
-static size_t heap_size(size_t peers)
-{
-	size_t wanted = tunnel_secret_size(peers > PEERS_LEAST ? peers : PEERS_LEAST), size = 1;
-
-	while (size < wanted)
-		size *= 2;
-	return size;
-}
-
 static void open_key(struct secure *s, size_t peers)
 {
 	_cleanup_(free) char *why = NULL;
 	struct agent *a = s->agent;
-	int locked = secret_start(heap_size(peers));
+	int locked = secret_start(tunnel_secret_size(peers > PEERS_LEAST ? peers : PEERS_LEAST));
 	int r = locked == -ENOMEM ? -ENOMEM : key_public(a->options.state_dir, &s->public_key, &why);
 
 	s->keyed = r == 0;

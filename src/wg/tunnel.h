@@ -94,7 +94,7 @@ struct tunnel_event {
 
 /* Longest outer IP packet (with its IP header) that fits into a datagram of `link_mtu`; 0 = none does. */
 uint16_t tunnel_mtu(uint16_t link_mtu, bool underlay_v6);
-/* Of the heap for secrets (secret_start), for so many peers. */
+/* Of the heap for secrets, for so many peers: a power of two, as secret_start wants it. */
 size_t tunnel_secret_size(size_t peers);
 
 /*
