@@ -4,8 +4,6 @@
 
 #include "wg/worker.h"
 
-#define AHEAD 32 /* reads before the other direction has its turn */
-
 static void write_merged(struct worker *w, struct link *l)
 {
 	if (w->merging && tap_write(&w->plane->tap, w->queue, &w->merge) != 0)
@@ -160,7 +158,7 @@ void worker_inbound(struct worker *w, worker_other_fn other, void *arg)
 
 	/* of a link that is gone the memory may be another's by now */
 	w->source_link = NULL;
-	for (int turn = 0; turn < AHEAD; turn++) {
+	for (int turn = 0; turn < WORKER_AHEAD; turn++) {
 		int size = udp_receive(&w->udp, w->in, sizeof(w->in), &each, &from);
 		size_t at = 0, left, n;
 

@@ -15,12 +15,17 @@ uint64_t plane_now_ms(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-void plane_wake(const struct plane *p)
+void plane_signal(int fd)
 {
 	uint64_t one = 1;
 
-	while (write(p->wake, &one, sizeof(one)) < 0 && errno == EINTR)
+	while (write(fd, &one, sizeof(one)) < 0 && errno == EINTR)
 		;
+}
+
+void plane_wake(const struct plane *p)
+{
+	plane_signal(p->wake);
 }
 
 static void push(struct link *l)

@@ -4,8 +4,6 @@
 
 #include "wg/worker.h"
 
-#define AHEAD 32 /* reads before the other direction has its turn */
-
 static struct session *session_of(const struct link *l)
 {
 	return __atomic_load_n(&l->session, __ATOMIC_SEQ_CST);
@@ -181,7 +179,7 @@ int worker_outbound(struct worker *w)
 {
 	int r = 0;
 
-	for (int turn = 0; turn < AHEAD; turn++) {
+	for (int turn = 0; turn < WORKER_AHEAD; turn++) {
 		r = tap_read(&w->plane->tap, w->queue, &w->frame);
 		if (r == 0)
 			forward(w, &w->frame);

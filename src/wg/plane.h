@@ -103,6 +103,7 @@ struct plane {
 	size_t n_inbox;
 };
 
+void plane_signal(int fd); /* an eventfd */
 void plane_wake(const struct plane *p);
 uint64_t plane_now_ms(void);
 

@@ -25,10 +25,7 @@ void protocol_wake_workers(struct tunnel *t)
 
 static void tell(struct tunnel *t)
 {
-	uint64_t one = 1;
-
-	while (write(t->event, &one, sizeof(one)) < 0 && errno == EINTR)
-		;
+	plane_signal(t->event);
 }
 
 static void add_event(struct tunnel *t, struct link *l, unsigned kind)

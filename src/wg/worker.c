@@ -40,10 +40,7 @@ void worker_fini(struct worker *w)
 
 void worker_wake(const struct worker *w)
 {
-	uint64_t one = 1;
-
-	while (write(w->wake, &one, sizeof(one)) < 0 && errno == EINTR)
-		;
+	plane_signal(w->wake);
 }
 
 /* The device was taken away; what comes for it is counted on. */

@@ -19,6 +19,7 @@
 #include "wg/stash.h"
 #include "wg/udp.h"
 
+#define WORKER_AHEAD 32 /* reads before the other direction has its turn */
 #define WORKER_OUT (256 << 10) /* messages in the making: those of one super-packet, with all headers, and some more */
 
 struct worker {
