@@ -107,10 +107,8 @@ static void put_bgp(struct json *j, const struct agent *a)
 		json_put_uint(j, "bgpEstablished", n_established);
 		return;
 	}
-	json_key(j, "bgpSessions");
-	json_null(j);
-	json_key(j, "bgpEstablished");
-	json_null(j);
+	json_put_null(j, "bgpSessions");
+	json_put_null(j, "bgpEstablished");
 }
 
 static const char *own_name(const struct agent *a)
@@ -127,10 +125,8 @@ static void put_tunnels(struct json *j, const struct agent *a)
 		json_put_uint(j, "tunnelsDown", down);
 		return;
 	}
-	json_key(j, "tunnels");
-	json_null(j);
-	json_key(j, "tunnelsDown");
-	json_null(j);
+	json_put_null(j, "tunnels");
+	json_put_null(j, "tunnelsDown");
 }
 
 static void handle_status(void *arg, const struct api_request *request, struct api_reply *reply)

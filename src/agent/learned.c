@@ -197,8 +197,7 @@ static void put_native(struct json *j)
 {
 	json_put_string(j, "vtep", NULL);
 	json_put_string(j, "encap", config_encap_name(CONFIG_ENCAP_NONE));
-	json_key(j, "vni");
-	json_null(j);
+	json_put_null(j, "vni");
 }
 
 static void put_tunnel(struct json *j, const struct agent *a, const struct learned *l, bool host)

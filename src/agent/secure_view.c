@@ -15,12 +15,6 @@
 #include "model/fwd.h"
 #include "wg/packet.h"
 
-static void put_null(struct json *j, const char *key)
-{
-	json_key(j, key);
-	json_null(j);
-}
-
 /* ---- tunnels ---- */
 
 bool view_has_tunnel(const struct agent *a, const struct config_node *n)
@@ -39,7 +33,7 @@ static void put_endpoint(struct json *j, const struct endpoint *e)
 	char text[ADDR_TEXT_SIZE];
 
 	if (e->port == 0) {
-		put_null(j, "endpoint");
+		json_put_null(j, "endpoint");
 		return;
 	}
 	json_key(j, "endpoint");
@@ -51,8 +45,8 @@ static void put_session(struct json *j, const struct agent *a, const struct peer
 	uint64_t now = loop_now_ms(a->loop);
 
 	if (s->established_ms == 0) {
-		put_null(j, "lastHandshakeSeconds");
-		put_null(j, "suite");
+		json_put_null(j, "lastHandshakeSeconds");
+		json_put_null(j, "suite");
 		return;
 	}
 	json_put_uint(j, "lastHandshakeSeconds", now > s->established_ms ? (now - s->established_ms) / 1000 : 0);
@@ -86,7 +80,7 @@ static void put_mtu(struct json *j, const struct agent *a, const struct config_n
 	if (view_ledger(a, n, &l))
 		json_put_uint(j, "mtu", l.inner);
 	else
-		put_null(j, "mtu");
+		json_put_null(j, "mtu");
 }
 
 void view_tunnel(struct json *j, const struct agent *a, const struct config_node *n)
@@ -194,7 +188,7 @@ void view_put_ledger(struct json *j, const struct agent *a, const struct config_
 	struct view_ledger l;
 
 	if (n->foreign || !view_ledger(a, n, &l)) {
-		put_null(j, "ledger");
+		json_put_null(j, "ledger");
 		return;
 	}
 	json_key(j, "ledger");

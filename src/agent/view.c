@@ -22,12 +22,6 @@ static void put_mac(struct json *j, const char *key, const struct mac *m)
 	json_put_string(j, key, mac_format(m, text));
 }
 
-static void put_null(struct json *j, const char *key)
-{
-	json_key(j, key);
-	json_null(j);
-}
-
 static void put_addrs(struct json *j, const char *key, const struct addr *list, size_t n)
 {
 	char text[ADDR_TEXT_SIZE];
@@ -127,7 +121,7 @@ static void put_path(struct json *j, const struct agent *a, const struct config_
 
 	if (!remote) {
 		json_put_string(j, "state", n == a->self ? "self" : "no-common-family");
-		put_null(j, "path");
+		json_put_null(j, "path");
 		return;
 	}
 	routed = a->kern && kern_path(a->kern, remote, local, &path) == 0;
@@ -142,8 +136,8 @@ static void put_path(struct json *j, const struct agent *a, const struct config_
 		json_put_string(j, "interface", link ? link->name : NULL);
 		json_put_uint(j, "mtu", n->mtu ? n->mtu : path.mtu);
 	} else {
-		put_null(j, "interface");
-		put_null(j, "mtu");
+		json_put_null(j, "interface");
+		json_put_null(j, "mtu");
 	}
 	json_object_close(j);
 }
@@ -348,12 +342,12 @@ void view_host_route(struct json *j, const struct agent *a, const struct config_
 		/* Symmetric IRB: routed packets travel in the tenant's VNI, except to a node that only bridges. */
 		json_put_uint(j, "vni", nexthop.nexthop.foreign ? network_vni(n) : n->tenant->vni);
 	} else {
-		put_null(j, "vtep");
+		json_put_null(j, "vtep");
 		if (native)
 			json_put_string(j, "encap", config_encap_name(CONFIG_ENCAP_NONE));
 		else
-			put_null(j, "encap");
-		put_null(j, "vni");
+			json_put_null(j, "encap");
+		json_put_null(j, "vni");
 	}
 	json_key(j, "mtu");
 	if (known)
@@ -372,11 +366,11 @@ void view_prefix_route(struct json *j, const struct agent *a, const struct confi
 
 	route_begin(j, n, prefix_format(subnet, text), "subnet");
 	json_put_string(j, "via", "none");
-	put_null(j, "node");
-	put_null(j, "vtep");
-	put_null(j, "encap");
-	put_null(j, "vni");
-	put_null(j, "mtu");
+	json_put_null(j, "node");
+	json_put_null(j, "vtep");
+	json_put_null(j, "encap");
+	json_put_null(j, "vni");
+	json_put_null(j, "mtu");
 	json_put_string(j, "source", route_source_name(ROUTE_SOURCE_CONFIG));
 	json_put_bool(j, "installed", view_prefix_installed(a, n, subnet));
 	json_object_close(j);

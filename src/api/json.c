@@ -267,3 +267,9 @@ void json_put_bool(struct json *j, const char *key, bool b)
 	json_key(j, key);
 	json_bool(j, b);
 }
+
+void json_put_null(struct json *j, const char *key)
+{
+	json_key(j, key);
+	json_null(j);
+}

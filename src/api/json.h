@@ -49,5 +49,6 @@ void json_space(struct json *j);   /* between two values: means nothing, and kee
 void json_put_string(struct json *j, const char *key, const char *s);
 void json_put_uint(struct json *j, const char *key, uint64_t n);
 void json_put_bool(struct json *j, const char *key, bool b);
+void json_put_null(struct json *j, const char *key);
 
 #endif
