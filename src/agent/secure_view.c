@@ -15,6 +15,63 @@
 #include "model/fwd.h"
 #include "wg/packet.h"
 
+/* ---- where the bytes of a path go ---- */
+
+/* From outside; those of encryption are 0 where nothing is encrypted. */
+struct ledger {
+	uint32_t path, outer_ip, outer_udp, wireguard, padding, ip, udp, vxlan, ethernet, inner;
+};
+
+/* False: no path. */
+static bool ledger_of(const struct agent *a, const struct config_node *n, struct ledger *out)
+{
+	const struct addr *local, *remote = a->self && n != a->self ? config_path(a->self, n, &local) : NULL;
+	struct ledger l = {.udp = 8, .vxlan = 8, .ethernet = 14};
+	struct kern_path path;
+	bool secure;
+
+	if (!remote || !a->kern || kern_path(a->kern, remote, local, &path) < 0)
+		return false;
+	l.path = n->mtu && n->mtu < path.mtu ? n->mtu : path.mtu;
+	l.path = a->self->mtu && a->self->mtu < l.path ? a->self->mtu : l.path; /* as rib/resolve.c has it */
+	l.ip = addr_is_v4(remote) ? 20 : 40;
+	secure = config_encrypts_any(a->config, a->self, n);
+	if (secure) {
+		uint32_t outside = FWD_OVERHEAD_SECURE(addr_is_v4(remote));
+
+		l.outer_ip = l.ip;
+		l.outer_udp = 8;
+		l.wireguard = outside - l.outer_ip - l.outer_udp;
+		l.padding = l.path > outside ? (l.path - outside) % FWD_SECURE_UNIT : 0;
+	}
+	l.inner = fwd_tunnel_mtu(l.path, addr_is_v4(remote), secure);
+	*out = l;
+	return true;
+}
+
+void view_put_ledger(struct json *j, const struct agent *a, const struct config_node *n)
+{
+	struct ledger l;
+
+	if (n->foreign || !ledger_of(a, n, &l)) {
+		json_put_null(j, "ledger");
+		return;
+	}
+	json_key(j, "ledger");
+	json_object_open(j);
+	json_put_uint(j, "path", l.path);
+	json_put_uint(j, "outerIp", l.outer_ip);
+	json_put_uint(j, "outerUdp", l.outer_udp);
+	json_put_uint(j, "wireguard", l.wireguard);
+	json_put_uint(j, "padding", l.padding);
+	json_put_uint(j, "ip", l.ip);
+	json_put_uint(j, "udp", l.udp);
+	json_put_uint(j, "vxlan", l.vxlan);
+	json_put_uint(j, "ethernet", l.ethernet);
+	json_put_uint(j, "inner", l.inner);
+	json_object_close(j);
+}
+
 /* ---- tunnels ---- */
 
 bool view_has_tunnel(const struct agent *a, const struct config_node *n)
@@ -75,9 +132,9 @@ static void put_drops(struct json *j, const uint64_t drops[static TUNNEL_DROP_MA
 
 static void put_mtu(struct json *j, const struct agent *a, const struct config_node *n)
 {
-	struct view_ledger l;
+	struct ledger l;
 
-	if (view_ledger(a, n, &l))
+	if (ledger_of(a, n, &l))
 		json_put_uint(j, "mtu", l.inner);
 	else
 		json_put_null(j, "mtu");
@@ -152,57 +209,6 @@ void view_tunnel_drop(struct json *j, int drop, uint64_t packets)
 	json_format(j, VIEW_TUNNEL_DROP "%s", tunnel_drop_name(drop));
 	json_put_string(j, "meaning", meanings[drop]);
 	json_put_uint(j, "packets", packets);
-	json_object_close(j);
-}
-
-/* ---- where the bytes of a path go ---- */
-
-bool view_ledger(const struct agent *a, const struct config_node *n, struct view_ledger *out)
-{
-	const struct addr *local, *remote = a->self && n != a->self ? config_path(a->self, n, &local) : NULL;
-	struct view_ledger l = {.udp = 8, .vxlan = 8, .ethernet = 14};
-	struct kern_path path;
-	bool secure;
-
-	if (!remote || !a->kern || kern_path(a->kern, remote, local, &path) < 0)
-		return false;
-	l.path = n->mtu && n->mtu < path.mtu ? n->mtu : path.mtu;
-	l.path = a->self->mtu && a->self->mtu < l.path ? a->self->mtu : l.path; /* as rib/resolve.c has it */
-	l.ip = addr_is_v4(remote) ? 20 : 40;
-	secure = config_encrypts_any(a->config, a->self, n);
-	if (secure) {
-		uint32_t outside = FWD_OVERHEAD_SECURE(addr_is_v4(remote));
-
-		l.outer_ip = l.ip;
-		l.outer_udp = 8;
-		l.wireguard = outside - l.outer_ip - l.outer_udp;
-		l.padding = l.path > outside ? (l.path - outside) % FWD_SECURE_UNIT : 0;
-	}
-	l.inner = fwd_tunnel_mtu(l.path, addr_is_v4(remote), secure);
-	*out = l;
-	return true;
-}
-
-void view_put_ledger(struct json *j, const struct agent *a, const struct config_node *n)
-{
-	struct view_ledger l;
-
-	if (n->foreign || !view_ledger(a, n, &l)) {
-		json_put_null(j, "ledger");
-		return;
-	}
-	json_key(j, "ledger");
-	json_object_open(j);
-	json_put_uint(j, "path", l.path);
-	json_put_uint(j, "outerIp", l.outer_ip);
-	json_put_uint(j, "outerUdp", l.outer_udp);
-	json_put_uint(j, "wireguard", l.wireguard);
-	json_put_uint(j, "padding", l.padding);
-	json_put_uint(j, "ip", l.ip);
-	json_put_uint(j, "udp", l.udp);
-	json_put_uint(j, "vxlan", l.vxlan);
-	json_put_uint(j, "ethernet", l.ethernet);
-	json_put_uint(j, "inner", l.inner);
 	json_object_close(j);
 }
 

@@ -11,12 +11,8 @@
 bool view_has_tunnel(const struct agent *a, const struct config_node *n);
 void view_tunnel(struct json *j, const struct agent *a, const struct config_node *n);
 
-/* Where the bytes of a path to another node go, from outside; those of encryption are 0 where nothing is encrypted. */
-struct view_ledger {
-	uint32_t path, outer_ip, outer_udp, wireguard, padding, ip, udp, vxlan, ethernet, inner;
-};
-bool view_ledger(const struct agent *a, const struct config_node *n, struct view_ledger *out); /* false: no path */
-void view_put_ledger(struct json *j, const struct agent *a, const struct config_node *n);      /* key and value */
+/* Where the bytes of a path to another node go, from outside: key and value. */
+void view_put_ledger(struct json *j, const struct agent *a, const struct config_node *n);
 
 #define VIEW_TUNNEL_DROP "tunnel_" /* before the names of what the tunnel drops, among those of the data plane */
 void view_tunnel_drop(struct json *j, int drop, uint64_t packets);
