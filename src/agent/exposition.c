@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * exposition.c - /metrics.  Labels are drop reasons, counters, states and tables: sets that the source fixes, and the BGP
- * neighbors of the configuration; so the number of series does not depend on traffic or ports (row T2).
+ * neighbors and nodes of the configuration; so the number of series does not depend on traffic or ports (row T2).
  */
 #include <dirent.h>
 #include <stdio.h>
@@ -18,7 +18,7 @@
 #include "lib/cleanup.h"
 #include "model/fwd.h"
 
-static double boot_to_wall_s(void)
+double view_boot_to_wall_s(void)
 {
 	struct timespec wall, boot;
 
@@ -148,7 +148,7 @@ static void expose_sessions_state(struct metrics *m, const struct session *sessi
 	metrics_family(m, "isthmus_bgp_neighbor_since_timestamp_seconds", METRICS_GAUGE, "seconds",
 		       "Since when it is established, or is not.");
 	for (const struct session *s = sessions; s < sessions + n; s++)
-		of_session(m, s, NULL, NULL, boot_to_wall_s() + (double)s->stats.since_ms / 1000);
+		of_session(m, s, NULL, NULL, view_boot_to_wall_s() + (double)s->stats.since_ms / 1000);
 	metrics_family(m, "isthmus_bgp_neighbor_resets", METRICS_COUNTER, NULL, "Times it was established and went down.");
 	for (const struct session *s = sessions; s < sessions + n; s++)
 		of_session(m, s, NULL, NULL, (double)s->stats.n_resets);
@@ -156,7 +156,7 @@ static void expose_sessions_state(struct metrics *m, const struct session *sessi
 		       "When something last ended it or kept it down (isthmus bgp neighbors says what); 0 = nothing has.");
 	for (const struct session *s = sessions; s < sessions + n; s++)
 		of_session(m, s, NULL, NULL,
-			   s->stats.last_error_ms ? boot_to_wall_s() + (double)s->stats.last_error_ms / 1000 : 0);
+			   s->stats.last_error_ms ? view_boot_to_wall_s() + (double)s->stats.last_error_ms / 1000 : 0);
 }
 
 static void expose_sessions_messages(struct metrics *m, const struct session *sessions, size_t n)
@@ -217,7 +217,7 @@ static void expose_process(struct metrics *m, const struct agent *a)
 	unsigned fds = 0;
 
 	single(m, "process_start_time_seconds", METRICS_GAUGE, "seconds",
-	       "Start time of the daemon since the Unix epoch.", boot_to_wall_s() + (double)a->started_ms / 1000);
+	       "Start time of the daemon since the Unix epoch.", view_boot_to_wall_s() + (double)a->started_ms / 1000);
 	if (f && fscanf(f, "%lu %lu", &size, &resident) == 2)
 		single(m, "process_resident_memory_bytes", METRICS_GAUGE, "bytes", "Resident memory of the daemon.",
 		       (double)resident * (double)sysconf(_SC_PAGESIZE));
@@ -256,7 +256,7 @@ void view_metrics_handle(void *arg, const struct api_request *request, struct ap
 	       (double)a->generation);
 	single(&m, "isthmus_config_applied_timestamp_seconds", METRICS_GAUGE, "seconds",
 	       "When a configuration was last applied.",
-	       a->applied_ms ? boot_to_wall_s() + (double)a->applied_ms / 1000 : 0);
+	       a->applied_ms ? view_boot_to_wall_s() + (double)a->applied_ms / 1000 : 0);
 	metrics_family(&m, "isthmus_changes", METRICS_COUNTER, NULL,
 		       "Changes asked for through the API, by what became of them.");
 	labelled(&m, "result", "done", (double)a->changes.done);

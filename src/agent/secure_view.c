@@ -5,7 +5,6 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "agent/key.h"
 #include "agent/secure.h"
@@ -219,15 +218,6 @@ struct tunnel_sample {
 	struct tunnel_peer_status status;
 };
 
-static double boot_to_wall_s(void)
-{
-	struct timespec wall, boot;
-
-	clock_gettime(CLOCK_REALTIME, &wall);
-	clock_gettime(CLOCK_BOOTTIME, &boot);
-	return (double)(wall.tv_sec - boot.tv_sec) + (double)(wall.tv_nsec - boot.tv_nsec) / 1e9;
-}
-
 static void of_node(struct metrics *m, const struct tunnel_sample *s, const char *direction, double value)
 {
 	metrics_sample(m, (struct metrics_label[]){{"node", s->node}, {direction ? "direction" : NULL, direction}, {0}}, value);
@@ -246,7 +236,7 @@ static void expose_sessions(struct metrics *m, const struct tunnel_sample *sampl
 	for (size_t i = 0; i < n; i++) {
 		uint64_t at = samples[i].status.stats.established_ms;
 
-		of_node(m, &samples[i], NULL, at ? boot_to_wall_s() + (double)at / 1000 : 0);
+		of_node(m, &samples[i], NULL, at ? view_boot_to_wall_s() + (double)at / 1000 : 0);
 	}
 }
 

@@ -61,6 +61,7 @@ void view_name_handle(void *arg, const struct api_request *request, struct api_r
 
 /* ---- exposition.c: the handler of /metrics ---- */
 
+double view_boot_to_wall_s(void); /* seconds from the loop's clock to the time since 1970 */
 void view_metrics_handle(void *arg, const struct api_request *request, struct api_reply *reply);
 
 #endif

@@ -134,5 +134,5 @@ def test_no_decision_reads_the_time_of_day():
                 with open(os.path.join(directory, name)) as f:
                     if any(w in f.read() for w in words):
                         found.add(os.path.relpath(os.path.join(directory, name), top))
-    for_people = {"lib/log.c", "agent/event.c", "agent/exposition.c", "agent/doctor_host.c", "agent/secure_view.c"}
+    for_people = {"lib/log.c", "agent/event.c", "agent/exposition.c", "agent/doctor_host.c"}
     assert found <= for_people | {"wg/tunnel.c"}, found  # which says it to other nodes, once (doc/encryption.md, Time)
