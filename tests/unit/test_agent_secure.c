@@ -310,15 +310,21 @@ static struct secrecy secrecy(struct rig *g)
 {
 	struct held h = look(g);
 	struct secrecy s = {true, true};
+	size_t next_hops = 0, members = 0;
 
 	for (size_t i = 0; i < h.length; i++) {
 		const struct fwd *f = &h.items[i];
 
-		if (f->kind == FWD_NEXTHOP && f->nexthop.type == FWD_NEXTHOP_TUNNEL)
+		if (f->kind == FWD_NEXTHOP && f->nexthop.type == FWD_NEXTHOP_TUNNEL) {
 			s.out &= f->nexthop.secure;
-		if (f->kind == FWD_MEMBER)
+			next_hops++;
+		}
+		if (f->kind == FWD_MEMBER) {
 			s.in &= f->member.secure;
+			members++;
+		}
 	}
+	assert_true(next_hops > 0 && members > 0); /* of none everything is true */
 	return s;
 }
 
