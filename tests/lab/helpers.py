@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What several scenarios need: counting drops, running many small things at once, common frames."""
+"""What several scenarios need: counting drops, running many small things at once, common frames, what a process takes."""
 import concurrent.futures
 import contextlib
 import json
 import os
+import re
 import struct
 
 from lab import packet
@@ -118,3 +119,21 @@ class Clock:
         library = os.path.join(build_directory(), "tests", "lab", "lab-skew.so")
         assert os.path.exists(library)
         return {"LD_PRELOAD": library, "SKEW": self.path, "ASAN_OPTIONS": "verify_asan_link_order=0"}
+
+
+def processor_seconds(pid):
+    """Of its own, user and system."""
+    with open(f"/proc/{pid}/stat") as f:
+        user, system = f.read().rsplit(")", 1)[1].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+def resident_kb(pid):
+    with open(f"/proc/{pid}/status") as f:
+        return int(re.search(r"^VmRSS:\s+(\d+) kB", f.read(), re.M)[1])
+
+
+def is_sanitized(path):
+    """A program, by the address sanitizer: what it takes is another matter then."""
+    with open(path, "rb") as f:
+        return b"__asan_init" in f.read()

@@ -14,6 +14,7 @@ import sys
 import time
 
 import pytest
+from helpers import processor_seconds
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -177,11 +178,11 @@ def test_a_daemon_that_hangs_in_its_loop_does_not_feed_the_watchdog(lab, supervi
     said = []
 
     def hang():
-        before = processor_seconds(node.daemon)
+        before = processor_seconds(node.daemon.process.pid)
         with open(file, "r+b") as f:
             f.write(node.daemon.process.pid.to_bytes(4, sys.byteorder))
         node.ns.ip("link set w1 mtu 1449\nlink set w1 mtu 1450")  # something to read for it
-        wait_until(lambda: processor_seconds(node.daemon) > before + 0.2, 5, "a daemon that spins")
+        wait_until(lambda: processor_seconds(node.daemon.process.pid) > before + 0.2, 5, "a daemon that spins")
         s.turn()
         said.append(len(s.pings))
 
@@ -189,9 +190,3 @@ def test_a_daemon_that_hangs_in_its_loop_does_not_feed_the_watchdog(lab, supervi
     print(f"hung in its loop: aborted after {aborted:.2f} s, ready after {ready:.2f} s of {WATCHDOG:g}")
     assert len(s.pings) == said[0] + 1, "not a word from the hung one, and then the start of the next"
     assert aborted <= WATCHDOG + 0.5 * PATIENCE and s.killed == 0
-
-
-def processor_seconds(daemon):
-    with open(f"/proc/{daemon.process.pid}/stat") as f:
-        user, system = f.read().rsplit(")", 1)[1].split()[11:13]
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")

@@ -8,18 +8,18 @@ import json
 import os
 import pathlib
 import re
-import socket
 
 import jsonschema
 import pytest
+from secured import VXLAN, WIREGUARD, tunnel
 
+from lab import packet
 from lab.fabric import Fabric
 from lab.host import UdpStream
 from lab.room import Lab
 from lab.run import wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-WIREGUARD, VXLAN = 51820, 4789
 KEPT = 1 << 39 | 1 << 12 | 1 << 10  # CAP_BPF, CAP_NET_ADMIN, CAP_NET_BIND_SERVICE
 
 
@@ -39,14 +39,8 @@ def goes_to(port, site=None):
     """Is it a packet of the underlay to this UDP port (and to this address)?"""
 
     def test(frame):
-        kind = frame[12:14]
-        if kind == b"\x08\x00":
-            proto, target, rest = frame[23], socket.inet_ntop(socket.AF_INET, frame[30:34]), frame[14 + 4 * (frame[14] & 15) :]
-        elif kind == b"\x86\xdd":
-            proto, target, rest = frame[20], socket.inet_ntop(socket.AF_INET6, frame[38:54]), frame[54:]
-        else:
-            return False
-        return proto == 17 and int.from_bytes(rest[2:4], "big") == port and site in (None, target)
+        p = packet.l3(frame)
+        return bool(p) and p[3] == 17 and int.from_bytes(p[4][2:4], "big") == port and site in (None, p[2])
 
     return test
 
@@ -56,10 +50,6 @@ def give_keys(lab):
     for name, node in lab.nodes.items():
         config["nodes"][name]["public_key"] = node.isthmus("key", "show").stdout.strip()
     lab.apply()
-
-
-def tunnel(node, other):
-    return next(t for t in node.get("tunnels") if t["name"] == other)
 
 
 def wait_sessions(lab, *pairs):

@@ -4,10 +4,10 @@ same at any size.
 
     p0 .. p999 (veths without a workload), w1 -- dc1 -- wan -- aws1 (10,000 endpoints in the file), w2
 """
-import os
 import time
 
 import pytest
+from helpers import processor_seconds
 
 from lab.fabric import Fabric
 from lab.room import Lab
@@ -57,16 +57,10 @@ def timed(fn):
     return time.monotonic() - start
 
 
-def processor_seconds(daemon):
-    with open(f"/proc/{daemon.process.pid}/stat") as f:
-        user, system = f.read().rsplit(")", 1)[1].split()[11:13]
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
-
-
 def start_to_ready(daemon):
     """(seconds by the clock, seconds of processor time that the daemon took for it)"""
     wall = timed(daemon.start)
-    return wall, processor_seconds(daemon)
+    return wall, processor_seconds(daemon.process.pid)
 
 
 def add_one(lab, i):

@@ -7,7 +7,7 @@ import struct
 import time
 
 import pytest
-from helpers import start_blast
+from helpers import processor_seconds, resident_kb, start_blast
 from secured import CANARY, OLD_S, WIREGUARD, SecuredLab, aimed, ip_packet, is_data, tunnel_drops
 
 from lab import packet
@@ -132,17 +132,6 @@ def test_renewed_sessions_lose_nothing(lab):
     assert [(r["lost"], r["duplicates"]) for r in results] == [(0, 0)] * 4, drops
 
 
-def processor_s(pid):
-    with open(f"/proc/{pid}/stat") as f:
-        user, system = f.read().rsplit(")", 1)[1].split()[11:13]
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
-
-
-def resident_kb(pid):
-    with open(f"/proc/{pid}/statm") as f:
-        return int(f.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024
-
-
 def forged(lab, n):
     """Initiations with a right first MAC, from n addresses, as anybody makes them who knows the public key."""
     body = b"\1\0\0\0" + os.urandom(112)
@@ -164,7 +153,7 @@ def test_forged_handshakes_leave_sessions_alone(lab):
     before, memory, made = tunnel_drops(aws1), resident_kb(pid), handshakes(lab)
     stream = UdpStream(w1, w2, 500)
     stream.wait_flowing()
-    used, begun = processor_s(pid), time.monotonic()
+    used, begun = processor_seconds(pid), time.monotonic()
     flood = start_blast(lab.wan, "w-aws1", frames, 10**8, 100000)
     try:
         wait_until(lambda: tunnel_drops(aws1)["cookie_sent"] > before.get("cookie_sent", 0), 10, "load, and cookies for it")
@@ -173,7 +162,7 @@ def test_forged_handshakes_leave_sessions_alone(lab):
     finally:
         lab.run.end(flood)
     seconds = time.monotonic() - begun
-    load = (processor_s(pid) - used) / seconds
+    load = (processor_seconds(pid) - used) / seconds
     result = stream.stop()
     now = tunnel_drops(aws1)
     rise = {k: v - before.get(k, 0) for k, v in now.items() if v != before.get(k, 0)}

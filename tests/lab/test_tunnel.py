@@ -2,7 +2,6 @@
 """src/wg/tunnel.h: the threads, the TAP device and the sockets that run the protocol; two of them (lab/wireguard.py), and one beside
 wireguard-go."""
 import os
-import re
 import signal
 import socket
 import struct
@@ -10,6 +9,7 @@ import subprocess
 import threading
 
 import pytest
+from helpers import is_sanitized, resident_kb
 
 from lab.capture import Tap
 from lab.node import build_directory
@@ -232,16 +232,6 @@ def test_a_thousand_peers():
         tunnel.close()
     finally:
         run.close()
-
-
-def is_sanitized(path):
-    with open(path, "rb") as f:
-        return b"__asan_init" in f.read()
-
-
-def resident_kb(pid):
-    with open(f"/proc/{pid}/status") as f:
-        return int(re.search(r"VmRSS:\s+(\d+)", f.read())[1])
 
 
 def test_with_the_process_dead_there_is_no_way():
