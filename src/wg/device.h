@@ -11,8 +11,8 @@
  *
  * Call order: secret_start, device_new, peer_new (peer.h) for each peer, then any; device_tick when the time of
  * device_next_ms has come; peer_free, device_free (frees what peers are left).  From within callbacks none but
- * peer_seal, peer_endpoint and peer_stats.  One thread; `now_ms` is of a clock that never goes back, and that counts
- * while the machine sleeps.
+ * peer_seal, peer_owner, peer_endpoint and peer_stats.  One thread; `now_ms` is of a clock that never goes back, and
+ * that counts while the machine sleeps.
  */
 #ifndef ISTHMUS_WG_DEVICE_H
 #define ISTHMUS_WG_DEVICE_H

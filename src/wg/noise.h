@@ -73,8 +73,7 @@ const struct noise_suite *noise_suite(const struct noise *n);
 
 /*
  * `common`: of noise_identity_agree with `remote`.  `ephemeral`: private, of 32 random bytes that nobody uses again.
- * `size` is at most NOISE_PAYLOAD_MAX;
- * `out` has NOISE_FIRST_SIZE(size) bytes.  0; -EKEYREJECTED; -ENOMEM.
+ * `size` is at most NOISE_PAYLOAD_MAX; `out` has NOISE_FIRST_SIZE(size) bytes.  0; -EKEYREJECTED; -ENOMEM.
  */
 int noise_write_first(struct noise *n, const uint8_t remote[static NOISE_KEY_SIZE],
 		      const uint8_t common[static NOISE_KEY_SIZE], const uint8_t ephemeral[static NOISE_KEY_SIZE],

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * plane.h - what the workers of a tunnel and its protocol thread share; private to them (worker.h, tunnel.c).
+ * plane.h - what the workers of a tunnel and its protocol thread share; private to them (worker.h, protocol.h).
  *
  * A link is the half of a peer that packets see: which session to send with, where to, and what happened since the
  * protocol thread looked last (its notes).  Workers find links by address and sessions by receiver index in tables that

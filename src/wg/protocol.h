@@ -5,7 +5,7 @@
  *
  * The thread reads what is no data from a socket of its own, runs the timers, takes the workers' notes, and frees what
  * nobody is at any more.  The control loop's calls (tunnel.h) work on the same device under plane.lock, which is held
- * for one handshake message at a time.
+ * for one handshake message, or one look at timers and notes, at a time.
  */
 #ifndef ISTHMUS_WG_PROTOCOL_H
 #define ISTHMUS_WG_PROTOCOL_H

@@ -46,8 +46,8 @@ int tap_mtu_set(const struct tap *t, uint16_t mtu);
 uint64_t tap_dropped(const struct tap *t); /* by the kernel, as nobody read them in time */
 
 /*
- * 0; -EAGAIN: no more; -EPROTO: one that is no IP packet, -EPERM: one that is no program's, and was taken out; -EBADFD: the device is gone; another errno,
- * and nothing was read.
+ * 0; -EAGAIN: no more; -EPROTO: one that is no IP packet, -EPERM: one that is no program's, and was taken out; -EBADFD:
+ * the device is gone; another errno, and nothing was read.
  */
 int tap_read(const struct tap *t, int queue, struct tap_frame *f);
 /* What a merge has become.  0 or -errno: it is lost. */

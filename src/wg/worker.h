@@ -5,9 +5,9 @@
  *     outbound: TAP queue -> link by outer destination -> cut -> seal, up to 64 a call -> UDP_SEGMENT
  *     inbound:  UDP_GRO -> session by receiver index -> open, up to 64 a call -> source check -> merge -> TAP queue
  *
- * Memory is taken when it is made; on the way there is none taken and no lock waited for, but the few dozen
- * instructions a packet for which a session's replay window is held.  Packets without a session wait in its
- * stash.
+ * Memory is taken when it is made; on the way there is none taken and no lock waited for, but those that are held
+ * for some dozen instructions: of a session's replay window, of a peer's news, and of the inbox for the rare handshake
+ * message behind data.  Packets without a session wait in its stash.
  *
  * Call order: worker_init; then on its thread worker_run, or, for the thread that has the protocol as well,
  * worker_inbound within grace_online and grace_offline; worker_fini when the thread has ended.
