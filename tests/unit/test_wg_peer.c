@@ -375,7 +375,6 @@ static void counters_stop_before_their_end(void **state)
 	}
 }
 
-/* A counter that no one may send with is refused, sealed rightly or not. */
 /* As UDP_GRO hands them over: two sessions, a handshake between them, rubbish, a copy; longer than one batch. */
 static void many_at_once_are_as_good_as_one_by_one(void **state)
 {
@@ -414,6 +413,7 @@ static void many_at_once_are_as_good_as_one_by_one(void **state)
 	rig_free(rig);
 }
 
+/* One that no one may send with, sealed rightly or not. */
 static void a_counter_behind_the_limit_is_refused(void **state)
 {
 	struct rig *rig = rig_new(SUITE_WIREGUARD, SUITE_WIREGUARD);
