@@ -104,9 +104,16 @@ def test_kill9(lab, watched, record_property):
 
 def test_the_device_is_taken_away(lab, watched):
     dc1 = lab.node("dc1")
+    mtu = dc1.ns.link(DEVICE)["mtu"]
+
+    def is_whole():
+        link = dc1.ns.link(DEVICE)
+        return link and "UP" in link["flags"] and link["mtu"] == mtu
+
     for change in ("link del {}", "link set {} down", "link set {} mtu 1300", "link del {}"):
         dc1.ns.ip(change.format(DEVICE))
-        seconds_until_flowing(watched)
+        wait_until(is_whole, 5, f"the device as it was, after {change}")
+        watched.wait_flowing()
 
 
 def test_the_key_is_spoilt(lab, watched):
@@ -127,7 +134,7 @@ def test_the_key_is_spoilt(lab, watched):
         with open(path, "w") as f:
             f.write(key)
         lab.begin("dc1")
-    seconds_until_flowing(watched)
+    watched.wait_flowing()
 
 
 def test_the_way_goes_over_another_device(lab, watched):
