@@ -7,9 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/fwd.h"
 #include "wg/timers.h"
 
-#define PADDING 16
+#define PADDING FWD_SECURE_UNIT
 
 int keypair_new(struct aead *a, enum packet_suite suite, const uint8_t forth[static NOISE_KEY_SIZE],
 		const uint8_t back[static NOISE_KEY_SIZE], bool initiator, uint32_t local, uint32_t remote,

@@ -9,12 +9,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "model/fwd.h"
 #include "wg/protocol.h"
 #include "wg/secret.h"
 
-#define IP4 20
-#define IP6 40
-#define UDP 8
+/* What the sender's MTU is made from is what is put around a packet. */
+static_assert(FWD_OVERHEAD_SECURE(true) == 20 + 8 + PACKET_DATA_SIZE(0), "IPv4 and UDP");
+static_assert(FWD_OVERHEAD_SECURE(false) == 40 + 8 + PACKET_DATA_SIZE(0), "IPv6 and UDP");
 
 static const char *const drop_names[] = {
 	[TUNNEL_NOT_IP] = "not_ip",
@@ -42,7 +43,7 @@ const char *tunnel_drop_name(int drop)
 
 uint16_t tunnel_mtu(uint16_t link_mtu, bool underlay_v6)
 {
-	size_t around = (underlay_v6 ? IP6 : IP4) + UDP + PACKET_DATA_SIZE(0);
+	uint32_t around = FWD_OVERHEAD_SECURE(!underlay_v6);
 
 	return link_mtu > around ? (uint16_t)(link_mtu - around) : 0;
 }
