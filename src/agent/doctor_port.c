@@ -222,7 +222,7 @@ static void find_narrowest(struct exam *x)
 
 		if (!remote || kern_path(x->a->kern, remote, local, &path) < 0)
 			continue;
-		mtu = n->mtu && n->mtu < path.mtu ? n->mtu : path.mtu;
+		mtu = config_path_mtu(x->self, n, path.mtu);
 		inner = fwd_tunnel_mtu(mtu, addr_is_v4(remote), config_encrypts_any(x->config, x->self, n));
 		if (x->narrowest && inner >= x->inner_mtu)
 			continue;

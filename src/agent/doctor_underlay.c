@@ -181,7 +181,7 @@ static void check_mtu(struct exam *x)
 
 		if (!remote || kern_path(x->a->kern, remote, local, &path) < 0)
 			continue;
-		mtu = n->mtu && n->mtu < path.mtu ? n->mtu : path.mtu;
+		mtu = config_path_mtu(x->self, n, path.mtu);
 		inner = fwd_tunnel_mtu(mtu, addr_is_v4(remote), config_encrypts_any(x->config, x->self, n));
 		if (inner >= INNER_MTU_MIN)
 			continue;

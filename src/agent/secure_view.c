@@ -31,8 +31,7 @@ static bool ledger_of(const struct agent *a, const struct config_node *n, struct
 
 	if (!remote || !a->kern || kern_path(a->kern, remote, local, &path) < 0)
 		return false;
-	l.path = n->mtu && n->mtu < path.mtu ? n->mtu : path.mtu;
-	l.path = a->self->mtu && a->self->mtu < l.path ? a->self->mtu : l.path; /* as rib/resolve.c has it */
+	l.path = config_path_mtu(a->self, n, path.mtu); /* as rib/resolve.c has it */
 	l.ip = addr_is_v4(remote) ? 20 : 40;
 	secure = config_encrypts_any(a->config, a->self, n);
 	if (secure) {

@@ -134,7 +134,7 @@ static void put_path(struct json *j, const struct agent *a, const struct config_
 		const struct link *link = kern_link_by_index(a->kern, path.ifindex);
 
 		json_put_string(j, "interface", link ? link->name : NULL);
-		json_put_uint(j, "mtu", n->mtu ? n->mtu : path.mtu);
+		json_put_uint(j, "mtu", config_path_mtu(a->self, n, path.mtu));
 	} else {
 		json_put_null(j, "interface");
 		json_put_null(j, "mtu");

@@ -549,6 +549,13 @@ const struct addr *config_path(const struct config_node *from, const struct conf
 	return NULL;
 }
 
+uint32_t config_path_mtu(const struct config_node *from, const struct config_node *to, uint32_t mtu)
+{
+	if (from->mtu && from->mtu < mtu)
+		mtu = from->mtu;
+	return to->mtu && to->mtu < mtu ? to->mtu : mtu;
+}
+
 const struct addr *config_session(const struct config_node *self, const struct config_node *other,
 				  const struct addr **source)
 {

@@ -272,6 +272,8 @@ bool config_bgp_equal(const struct config *a, const struct config *b); /* `bgp`,
 /* The address of `to` that `from` sends to: the first of to's list of a family that `from` has too, or NULL. */
 const struct addr *config_path(const struct config_node *from, const struct config_node *to,
 			       const struct addr **source);
+/* Of a route between the two that takes `mtu`: no more than either says of its underlay. */
+uint32_t config_path_mtu(const struct config_node *from, const struct config_node *to, uint32_t mtu);
 
 /*
  * The address of `other` that a BGP session of the two has, and that of `self`: both ends choose the same, the first family

@@ -121,6 +121,20 @@ static void paths_prefer_the_order_of_the_far_node(void **state)
 	assert_null(source);
 }
 
+static void paths_take_no_more_than_either_end_says(void **state)
+{
+	static const uint32_t rows[][4] = { /* of the one, of the other, of the route, and what is left */
+		{0, 0, 1500, 1500}, {1400, 0, 1500, 1400}, {0, 1300, 1500, 1300}, {1400, 1300, 1500, 1300},
+		{1300, 1400, 1500, 1300}, {9000, 9000, 1500, 1500}, {9000, 1400, 1500, 1400},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct config_node from = {.mtu = rows[i][0]}, to = {.mtu = rows[i][1]};
+
+		assert_int_equal(config_path_mtu(&from, &to, rows[i][2]), rows[i][3]);
+	}
+}
+
 /* Whatever the order in which either end prefers its addresses, both mean the same connection. */
 static void both_ends_of_a_session_choose_the_same_addresses(void **state)
 {
@@ -429,6 +443,7 @@ int main(void)
 		cmocka_unit_test(neighbor_without_nodes_is_for_all_that_run_isthmusd),
 		cmocka_unit_test(families_depend_on_the_side_of_the_border),
 		cmocka_unit_test(paths_prefer_the_order_of_the_far_node),
+		cmocka_unit_test(paths_take_no_more_than_either_end_says),
 		cmocka_unit_test(both_ends_of_a_session_choose_the_same_addresses),
 		cmocka_unit_test(owners_differ_and_are_never_nobody),
 		cmocka_unit_test(entries_are_told_apart_by_key_and_value),
