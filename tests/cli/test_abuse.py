@@ -7,6 +7,7 @@ The daemon knows a group `isthmus` (test_api.group_lab); hostile.py is the clien
 import contextlib
 import json
 import os
+import statistics
 import subprocess
 import sys
 import threading
@@ -18,7 +19,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import test_api  # noqa: E402
 
-from lab.run import PATIENCE  # noqa: E402
+from lab.run import PATIENCE, wait_until  # noqa: E402
 
 group_lab = test_api.group_lab
 HOSTILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "hostile.py")
@@ -27,7 +28,8 @@ WHO = {
     "member": [*test_api.NOBODY, "--groups", "64123"],
     "nobody": [*test_api.NOBODY, "--clear-groups"],
 }
-SECONDS = 2  # of each attack
+SECONDS = 2  # of each attack, at least
+ANSWERS = 5  # to the command line while it goes on, at least
 # More than before, with every limit used up: 64 MiB of bodies, 256 connections, what malloc keeps; AddressSanitizer keeps
 # 256 MB of freed memory beside that.
 RSS_MAX = (400 if "ISTHMUS_SANITIZED" in os.environ else 100) << 20
@@ -76,6 +78,7 @@ def attack(cli, who, kind, n, seconds=SECONDS):
         assert p.stdout.readline() == "there\n"
         watcher.start()
         stop.wait(seconds)
+        wait_until(lambda: len(met["seen"]) >= ANSWERS, 30, "the command line is answered while the attack goes on")
     finally:
         stop.set()
         if watcher.is_alive():
@@ -83,11 +86,12 @@ def attack(cli, who, kind, n, seconds=SECONDS):
         out, _ = p.communicate("", timeout=30)
     met.update(json.loads(out))
     yield met
-    assert len(met["seen"]) >= 3
-    for busy, idle, code, error, resident in met["seen"]:
+    for *_, code, error, resident in met["seen"]:
         assert code == 0, error
-        assert busy < max(1, 5 * idle), f"isthmus status took {busy:.2f} s, without a daemon {idle:.2f} s"
         assert resident - before < RSS_MAX
+    # The middle one: a single answer may wait for a processor that somebody else has.
+    busy, idle = (statistics.median(times) for times in list(zip(*met["seen"]))[:2])
+    assert busy < max(1, 5 * idle), f"isthmus status took {busy:.2f} s, without a daemon {idle:.2f} s"
     assert state_of(cli) == generation
     met["slowest"] = max(busy for busy, *_ in met["seen"])
     record(who, kind, met)
