@@ -63,7 +63,13 @@ struct tunnel_config {
 	bool programs_only;
 };
 
+enum tunnel_peer_kind {
+	TUNNEL_NODE,  /* another node of the fabric */
+	TUNNEL_PLAIN, /* any WireGuard program, whose payload is IP of a workload and nothing else */
+};
+
 struct tunnel_peer {
+	enum tunnel_peer_kind kind;
 	uint8_t public_key[NOISE_KEY_SIZE];
 	uint8_t psk[NOISE_KEY_SIZE];                 /* zero = none; wiped by the caller */
 	struct addr addresses[TUNNEL_ADDRESSES_MAX]; /* outer destinations that are its, and sources that may be */
