@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import queue
+import shutil
 import socket
 import subprocess
 import threading
@@ -25,7 +26,9 @@ def in_hex(key):
     return base64.b64decode(key).hex()
 
 
-class WireguardGo:
+class OtherWireguard:
+    """A program that is not ours, with an interface of its own."""
+
     def __init__(self, run, ns, private, public, psk, endpoint=None):
         self.ns, self.public, self.name = ns, public, f"wgo{os.getpid() % 100000}"
         self.psk = os.path.join(run.directory, "psk")
@@ -33,8 +36,7 @@ class WireguardGo:
         for path, text in ((self.psk, psk), (self.private, private)):
             with open(path, "w") as f:
                 f.write(text)
-        self.process = ns.spawn("wireguard-go", "-f", self.name, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_until(lambda: os.path.exists(f"/var/run/wireguard/{self.name}.sock"), 10, "wireguard-go")
+        self.start()
         self.wg("set", self.name, "listen-port", PORT, "private-key", self.private)
         self.add(endpoint)
         ns.ip(f"""addr add 10.9.0.2/24 dev {self.name}
@@ -60,6 +62,25 @@ class WireguardGo:
 
     def handshake_s(self):
         return int(self.wg("show", self.name, "latest-handshakes").split("\t")[1])
+
+
+class WireguardGo(OtherWireguard):
+    def start(self):
+        self.ns.spawn("wireguard-go", "-f", self.name, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_until(lambda: os.path.exists(f"/var/run/wireguard/{self.name}.sock"), 10, "wireguard-go")
+
+    @staticmethod
+    def is_here():
+        return shutil.which("wireguard-go") is not None
+
+
+class KernelWireguard(OtherWireguard):
+    def start(self):
+        self.ns.ip(f"link add {self.name} type wireguard")
+
+    @staticmethod
+    def is_here():
+        return command(["modprobe", "-q", "wireguard"], check=False).returncode == 0
 
 
 def namespaces(run):

@@ -5,7 +5,8 @@
 guest.py [--report FILE] [TEST ...]
 
 FILE: where the outcome goes as JSON, too.  TEST: a pytest file of the tree, `bpf` for the unit tests of the programs,
-`bpf_NAME` for one of them; default: `bpf` and tests/kernel/test_lab.py.  `bpf` leaves out what takes long when emulated.
+`bpf_NAME` for one of them; default: `bpf`, tests/kernel/test_lab.py and tests/lab/test_wireguard.py, there against
+the kernel's own WireGuard.  `bpf` leaves out what takes long when emulated.
 KERNEL=/path/vmlinuz takes another kernel (its modules in /lib/modules).
 
 The guest is one archive in memory: the kernel's modules, Python, pytest and the few tools that the lab calls, all copied
@@ -27,7 +28,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 BUILD = os.environ.get("ISTHMUS_BUILD", os.path.join(ROOT, "build"))
 CACHE = os.path.join(BUILD, "kernel")
-DEFAULT = ["bpf", "tests/kernel/test_lab.py"]
+DEFAULT = ["bpf", "tests/kernel/test_lab.py", "tests/lab/test_wireguard.py"]
 # The second is the same as bpf_NAME here: kernel 6.1 has none of the flags that these runs go without.
 NOT_BY_DEFAULT = re.compile("bpf_differential|.*_without_flags")
 LIMIT_S = 900  # it takes about two minutes on an idle machine
@@ -44,8 +45,9 @@ TOOLS = {
     "bpftool": ["bpftool"],
     "kmod": ["kmod"],
     "util-linux": ["nsenter"],
+    "wireguard-tools": ["wg"],
 }
-MODULES = "veth dummy bridge vxlan 8021q tun sch_ingress cls_bpf act_bpf sch_netem".split()
+MODULES = "veth dummy bridge vxlan 8021q tun sch_ingress cls_bpf act_bpf sch_netem wireguard".split()
 # Python packages of Debian that pytest consists of, and the suite needs.
 PACKAGES = "pytest _pytest pluggy iniconfig packaging attr attrs more_itertools py py.py yaml _yaml".split()
 KERNEL_PATTERN = "vmlinuz-6.1.*-amd64"
@@ -175,7 +177,7 @@ def add_tests(archive, tests):
     for t in unit_tests(tests):
         archive.program(t["cmd"][0], inside(t["cmd"][0]))
         plan["programs"].append({"name": t["name"], "argv": [inside(t["cmd"][0]), *t["cmd"][1:]], "env": t["env"]})
-    for path in ("src/agent/isthmusd", "src/cli/isthmus", "tests/lab/lab-wg-tunnel"):
+    for path in ("src/agent/isthmusd", "src/cli/isthmus", "tests/lab/lab-wg-tunnel", "tests/lab/lab-wg-peer"):
         archive.program(os.path.join(BUILD, path), "/isthmus/build/" + path)
     for folder in ("lab", "tests", "examples"):
         archive.tree(os.path.join(ROOT, folder), "/isthmus/" + folder, skip={"__pycache__", "corpus", ".pytest_cache"})

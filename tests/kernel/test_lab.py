@@ -6,14 +6,19 @@
 """
 import os
 import re
+import sys
 
 import pytest
 
-from lab import packet
-from lab.fabric import Fabric
-from lab.room import Lab
-from lab.run import wait_until
-from lab.wireguard import Tunnels, ping, stream
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "lab"))
+
+import test_wireguard  # noqa: E402
+
+from lab import packet  # noqa: E402
+from lab.fabric import Fabric  # noqa: E402
+from lab.room import Lab  # noqa: E402
+from lab.run import wait_until  # noqa: E402
+from lab.wireguard import KernelWireguard, Tunnels, ping, stream  # noqa: E402
 
 WEB, APP = ["10.0.1.0/24", "fd00:1::/64"], ["10.0.2.0/24", "fd00:2::/64"]
 
@@ -140,3 +145,19 @@ def test_an_encrypted_tunnel_carries_every_byte(underlay):
         for last in ("10.9.0.2", "fd09::2"):
             stream(two.a, two.b, last, 2 << 20)
         assert two.lost() == [{}, {}]
+
+
+def test_the_kernels_own_wireguard_and_ours():
+    """Both begin, and ask for new sessions.  `make test-kernel` does all that is done with wireguard-go."""
+    with test_wireguard.Two(KernelWireguard) as two:
+        ping(two.a, "10.9.0.2")
+        stream(two.a, two.b, "fd09::2", 1 << 20)
+        two.ours.tell("rekey")
+        two.ours.wait(handshakes=2)
+        stream(two.b, two.a, "10.9.0.1", 1 << 20)
+        two.other.forget()
+        two.other.add(two.a_endpoint)
+        ping(two.b, "fd09::1")
+        two.ours.wait(handshakes=3)
+        assert two.other.handshake_s() > 0
+        assert two.ours.state["refused"] == two.ours.state["forged"] == two.ours.state["lost"] == 0

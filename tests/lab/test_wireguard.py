@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""src/wg against wireguard-go, which shares no code with it.
+"""src/wg against wireguard-go, and against the kernel's where it has one (`make test-kernel`): neither shares code with it.
 
     namespace a                                  namespace b
-    lab-wg-peer, ist0 10.9.0.1, fd09::1   ----   wireguard-go, 10.9.0.2, fd09::2
+    lab-wg-peer, ist0 10.9.0.1, fd09::1   ----   the other, 10.9.0.2, fd09::2
     a0 192.0.2.1, 2001:db8::1                    b0 192.0.2.2, 2001:db8::2
 """
 import json
@@ -15,10 +15,12 @@ import pytest
 from lab.capture import Tap
 from lab.node import build_directory
 from lab.run import Run, command, wait_until
-from lab.wireguard import PORT, Flood, WireguardGo, in_hex, key_pair, namespaces, ping, stream
+from lab.wireguard import PORT, Flood, KernelWireguard, WireguardGo, in_hex, key_pair, namespaces, ping, stream
 
 INITIATION = 148
 WIREGUARD, ISTHMUS = 0, 1
+OTHERS = [kind for kind in (WireguardGo, KernelWireguard) if kind.is_here()]
+assert OTHERS, "neither wireguard-go nor a kernel that has WireGuard: apt-get install wireguard-go"
 
 
 class Ours:
@@ -58,7 +60,7 @@ class Ours:
 class Two:
     """Both ends; whoever knows the other's endpoint can begin."""
 
-    def __init__(self, underlay="4", ours_knows=True, go_knows=True):
+    def __init__(self, kind, underlay="4", ours_knows=True, other_knows=True):
         self.run = Run()
         try:
             self.a, self.b = namespaces(self.run)
@@ -66,7 +68,7 @@ class Two:
             ours, theirs = key_pair(), key_pair()
             psk = command(["wg", "genpsk"]).stdout.strip()
             self.a_endpoint, self.public = (a, PORT), ours[1]
-            self.go = WireguardGo(self.run, self.b, theirs[0], ours[1], psk, (a, PORT) if go_knows else None)
+            self.other = kind(self.run, self.b, theirs[0], ours[1], psk, (a, PORT) if other_knows else None)
             self.ours = Ours(self.a, ours[0], theirs[1], psk, endpoint=(b, PORT) if ours_knows else None)
         except BaseException:
             self.run.close()
@@ -83,21 +85,26 @@ class Two:
             self.run.close()
 
 
+@pytest.fixture(params=OTHERS, ids=lambda kind: kind.__name__)
+def other(request):
+    return request.param
+
+
 @pytest.mark.parametrize("underlay", ["4", "6"])
-def test_we_begin(underlay):
-    with Two(underlay, go_knows=False) as two:
+def test_we_begin(other, underlay):
+    with Two(other, underlay, other_knows=False) as two:
         ping(two.a, "10.9.0.2")
         ping(two.a, "fd09::2")
         stream(two.a, two.b, "10.9.0.2")
         stream(two.b, two.a, "fd09::1")
         two.ours.wait(handshakes=1)
-        assert two.go.handshake_s() > 0
+        assert two.other.handshake_s() > 0
         assert two.ours.state["refused"] == two.ours.state["forged"] == two.ours.state["lost"] == 0
 
 
 @pytest.mark.parametrize("underlay", ["4", "6"])
-def test_they_begin(underlay):
-    with Two(underlay, ours_knows=False) as two:
+def test_they_begin(other, underlay):
+    with Two(other, underlay, ours_knows=False) as two:
         ping(two.b, "10.9.0.1")
         ping(two.b, "fd09::1")
         stream(two.b, two.a, "10.9.0.1")
@@ -106,9 +113,9 @@ def test_they_begin(underlay):
         assert two.ours.state["forged"] == two.ours.state["lost"] == 0
 
 
-def test_new_sessions_by_both_lose_nothing():
+def test_new_sessions_by_both_lose_nothing(other):
     """Ours by rekey; theirs because their keys were taken away."""
-    with Two() as two:
+    with Two(other) as two:
         ping(two.a, "10.9.0.2", 1)
         pings = two.a.spawn("ping", "-n", "-q", "-c", "150", "-i", "0.02", "-W", "10", "10.9.0.2", stdout=subprocess.PIPE,
                             text=True)
@@ -119,26 +126,26 @@ def test_new_sessions_by_both_lose_nothing():
         assert "150 received" in out, out
         before = two.ours.state["handshakes"]
         for n in range(3):
-            two.go.forget()
-            two.go.add(two.a_endpoint)
+            two.other.forget()
+            two.other.add(two.a_endpoint)
             ping(two.b, "10.9.0.1")
             two.ours.wait(handshakes=before + 1 + n)
         assert two.ours.state["forged"] == two.ours.state["lost"] == 0
 
 
-def test_both_follow_who_moves():
-    with Two() as two:
+def test_both_follow_who_moves(other):
+    with Two(other) as two:
         ping(two.a, "10.9.0.2")
         two.ours.tell("move 40001")
         ping(two.a, "10.9.0.2")
-        assert two.go.endpoint() == "192.0.2.1:40001"
-        two.go.wg("set", two.go.name, "listen-port", "40002")
+        assert two.other.endpoint() == "192.0.2.1:40001"
+        two.other.wg("set", two.other.name, "listen-port", "40002")
         ping(two.b, "10.9.0.1")
         two.ours.wait(port=40002)
         ping(two.a, "10.9.0.2")
         two.a.ip("addr del 192.0.2.1/24 dev a0\naddr add 192.0.2.77/24 dev a0")
         ping(two.a, "10.9.0.2")
-        assert two.go.endpoint() == "192.0.2.77:40001"
+        assert two.other.endpoint() == "192.0.2.77:40001"
         ping(two.b, "10.9.0.1")
 
 
@@ -148,8 +155,8 @@ def has_second_mac(frame):
     return len(message) == INITIATION and message[0] == 1 and message[132:] != bytes(16)
 
 
-def test_they_prove_where_they_are_when_we_are_flooded():
-    with Two(ours_knows=False) as two, Tap({"a0": (two.a, "a0")}, keep=has_second_mac) as tap:
+def test_they_prove_where_they_are_when_we_are_flooded(other):
+    with Two(other, ours_knows=False) as two, Tap({"a0": (two.a, "a0")}, keep=has_second_mac) as tap:
         with Flood(two.b, two.public, two.a_endpoint) as flood:
             two.ours.wait(cookie_sent=1)
             pings = two.b.spawn("ping", "-n", "-q", "-c", "40", "-i", "1", "10.9.0.1", stdout=subprocess.DEVNULL)
@@ -160,9 +167,9 @@ def test_they_prove_where_they_are_when_we_are_flooded():
         ping(two.b, "10.9.0.1")
 
 
-def test_we_prove_where_we_are_when_they_are_flooded():
-    with Two(go_knows=False) as two, Tap({"a0": (two.a, "a0")}, keep=has_second_mac) as tap:
-        public = two.go.wg("show", two.go.name, "public-key").strip()
+def test_we_prove_where_we_are_when_they_are_flooded(other):
+    with Two(other, other_knows=False) as two, Tap({"a0": (two.a, "a0")}, keep=has_second_mac) as tap:
+        public = two.other.wg("show", two.other.name, "public-key").strip()
 
         def asked_with_a_cookie():
             two.ours.tell("rekey")
@@ -188,8 +195,7 @@ def test_our_nodes_with_their_own_suite():
         ping(a, "10.9.0.2")
         stream(a, b, "10.9.0.2")
         stream(b, a, "fd09::1")
-        right.wait(handshakes=1)
-        assert left.state["suite"] == right.state["suite"] == ISTHMUS
+        wait_until(lambda: left.state["suite"] == right.state["suite"] == ISTHMUS, 10, "their own suite at both ends")
         right.tell("rekey")
         left.wait(handshakes=2)
         wait_until(lambda: left.state["suite"] == WIREGUARD, 5)
