@@ -391,8 +391,15 @@ static int compare_port(struct build *b, const struct yaml_node *n, const struct
 	char where[512], way_out[128];
 	size_t errors = b->report->total;
 	const char *difference;
-	int r = fill_port(b, n, &p);
+	int r;
 
+	if (first->peer) {
+		report_key(b->report, n, CONF_RUNTIME_DIFFERS, "peers.%s (%s) has this name; expected another name%s", n->key,
+			   report_where(b->report, n, earlier, where, sizeof(where)),
+			   build_way_out(b, n, earlier, way_out, sizeof(way_out)));
+		return 0;
+	}
+	r = fill_port(b, n, &p);
 	difference = r < 0 || b->report->total > errors ? NULL : port_difference(first, &p);
 	if (difference)
 		report_key(b->report, n, CONF_RUNTIME_DIFFERS,
@@ -447,9 +454,18 @@ static int fill_ports(struct build *b)
 				r = 0;
 		}
 		e.length = r < 0 ? e.length : to;
+		if (i == 0 && r >= 0)
+			r = build_peers_collect(b, &e, &by_name);
 	}
 	if (r >= 0)
 		r = entries_objects(&e, sizeof(c->ports[0]), (void **)&c->ports, &c->n_ports);
+	for (struct yaml_node *n = build_entries(&b->yamls[0]->root, "peers"); n && r >= 0; n = n->next) {
+		if (!n->object)
+			continue;
+		r = build_peer(b, n, n->object);
+		if (r >= 0)
+			r = hmap_add(&c->port_by_name, n->object);
+	}
 	for (size_t i = 0; i < b->n_yamls && r >= 0; i++) {
 		struct yaml_node *n = build_entries(&b->yamls[i]->root, "ports");
 

@@ -31,6 +31,10 @@ int build_targets(struct build *b, const struct yaml_node *map, struct config_ta
 int build_fabric_encryption(struct build *b, const struct yaml_node *map); /* 0 or -ENOMEM */
 void build_node_encryption(struct build *b, const struct yaml_node *map, struct config_node *node);
 int build_pairs(struct build *b);   /* when sites are built; 0 or -ENOMEM */
+struct entries;
+/* Of those in the file whose names are not taken, into what will be its ports; 0 or -ENOMEM. */
+int build_peers_collect(struct build *b, struct entries *e, struct hmap *by_name);
+int build_peer(struct build *b, const struct yaml_node *map, struct config_port *p); /* likewise */
 int clash_check(struct build *b);   /* 0 or -ENOMEM */
 int clash_native(struct build *b);  /* likewise; of networks without encapsulation */
 void build_fini(struct build *b);

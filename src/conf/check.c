@@ -220,7 +220,7 @@ void check_tree(struct yaml *y, bool runtime, struct report *report)
 		return;
 	if (yaml_is_null(&y->root)) {
 		report_value(report, &y->root, CONF_EMPTY, "no configuration; expected a map with %s",
-			     runtime ? "ports" : "version, fabric, sites, site_pairs, nodes, tenants, ports or bgp");
+			     runtime ? "ports" : "version, fabric, sites, site_pairs, nodes, tenants, ports, peers or bgp");
 		y->root.broken = true;
 	} else if (runtime)
 		check_runtime(report, &y->root);

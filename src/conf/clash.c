@@ -355,9 +355,10 @@ static void check_port_addresses(struct clash *x, const struct yaml_node *map, c
 
 static void check_port_mac(struct clash *x, const struct yaml_node *map, const struct config_port *p)
 {
-	const struct yaml_node *n = yaml_get(map, "mac");
+	const struct yaml_node *n = yaml_get(map, p->peer ? "public_key" : "mac");
 	bool l2 = p->network->mode == CONFIG_MODE_L2;
-	char text[MAC_TEXT_SIZE], way_out[128];
+	char text[MAC_TEXT_SIZE], what[32 + MAC_TEXT_SIZE], way_out[128];
+	const struct claim *first;
 
 	if (!n)
 		return;
@@ -366,8 +367,13 @@ static void check_port_mac(struct clash *x, const struct yaml_node *map, const s
 		report_value(x->b->report, n, CONF_MAC_TWICE,
 			     "%s is fabric.gateway_mac, the MAC of every gateway; expected the workload's own%s", text,
 			     build_way_out(x->b, n, NULL, way_out, sizeof(way_out)));
+	first = p->peer ? claim_find(&x->claims, CLAIM_MAC_L3, p->network->tenant, &p->mac, sizeof(p->mac)) : NULL;
+	if (first && strcmp(first->owner->text, n->text) == 0)
+		return; /* one key for two: that is said of it */
+	if (p->peer)
+		snprintf(what, sizeof(what), "the MAC %s made from it", text);
 	claim_value(&x->claims, l2 ? CLAIM_MAC_L2 : CLAIM_MAC_L3, l2 ? (void *)p->network : p->network->tenant, &p->mac,
-		    sizeof(p->mac), text, n);
+		    sizeof(p->mac), p->peer ? what : text, n);
 }
 
 static void count_port(struct clash *x, const struct yaml_node *map, const struct config_port *p)
@@ -408,6 +414,22 @@ static void check_port(struct clash *x, const struct yaml_node *map, const struc
 	count_port(x, map, p);
 }
 
+/* A peer is a port; its interface stands nowhere in the text. */
+static void check_peer(struct clash *x, const struct yaml_node *map, const struct config_port *p)
+{
+	char what[32 + CONFIG_INTERFACE_SIZE];
+
+	snprintf(what, sizeof(what), "its interface %s", p->interface);
+	if (p->node)
+		claim_value(&x->claims, CLAIM_INTERFACE, p->node, p->interface, strlen(p->interface), what, map);
+	if (!p->network || p->network->mode != CONFIG_MODE_L3)
+		return; /* the latter is wrong, and that was said */
+	check_port_mac(x, map, p);
+	check_port_addresses(x, map, p);
+	if (p->node)
+		join(x, p->node, p->network, yaml_get(map, "node"));
+}
+
 int clash_check(struct build *b)
 {
 	struct clash x = {.b = b, .claims = claims_init(b)};
@@ -421,6 +443,9 @@ int clash_check(struct build *b)
 	if (r >= 0) {
 		check_nodes(&x);
 		r = clash_bgp(&x.claims);
+		for (const struct yaml_node *n = build_entries(&b->yamls[0]->root, "peers"); n; n = n->next)
+			if (n->object)
+				check_peer(&x, n, n->object);
 		for (size_t i = 0; i < b->n_yamls; i++)
 			for (const struct yaml_node *n = build_entries(&b->yamls[i]->root, "ports"); n; n = n->next)
 				if (n->object)

@@ -155,26 +155,51 @@ static int check_crowd(struct build *b, const struct crowd *crowd)
 	return 0;
 }
 
+struct holder {
+	struct config_key key;
+	const struct yaml_node *entry;
+	bool is_node;
+};
+
+static void report_key_twice(struct build *b, const struct yaml_node *n, bool is_node, const struct holder *first)
+{
+	report_value(b->report, yaml_get(n, "public_key"), CONF_KEY_TWICE, "%s %s (line %u) has this key; expected %s",
+		     first->is_node ? "node" : "peer", first->entry->key, first->entry->key_place.line,
+		     is_node ? "each node's own, as isthmus key show prints it there; a machine that was cloned makes a new one "
+			       "when its old one is removed"
+			     : "each peer's own: \"wg genkey\" makes a private one, \"wg pubkey\" the public one of it");
+}
+
+static int hold_key(struct build *b, struct hmap *by_key, const struct yaml_node *n, const struct config_key *key,
+		    bool is_node)
+{
+	const struct holder *first = hmap_get(by_key, key);
+	struct holder *h;
+
+	if (!config_key_is_set(key))
+		return 0;
+	if (first) {
+		report_key_twice(b, n, is_node, first);
+		return 0;
+	}
+	h = arena_alloc(&b->arena, sizeof(*h));
+	if (!h)
+		return -ENOMEM;
+	*h = (struct holder){*key, n, is_node};
+	return hmap_add(by_key, h);
+}
+
 static int check_keys(struct build *b)
 {
-	struct hmap by_key = HMAP_INIT(struct config_node, public_key);
+	struct hmap by_key = HMAP_INIT(struct holder, key);
 	int r = 0;
 
-	for (const struct yaml_node *n = build_entries(&b->yamls[0]->root, "nodes"); n && r >= 0; n = n->next) {
-		struct config_node *node = n->object;
-		const struct config_node *first;
-
-		if (!node || !config_key_is_set(&node->public_key))
-			continue;
-		first = hmap_get(&by_key, &node->public_key);
-		if (first)
-			report_value(b->report, yaml_get(n, "public_key"), CONF_KEY_TWICE,
-				     "node %s (line %u) has this key; expected each node's own, as isthmus key show prints "
-				     "it there; a machine that was cloned makes a new one when its old one is removed",
-				     first->name, first->place.line);
-		else
-			r = hmap_add(&by_key, node);
-	}
+	for (const struct yaml_node *n = build_entries(&b->yamls[0]->root, "nodes"); n && r >= 0; n = n->next)
+		if (n->object)
+			r = hold_key(b, &by_key, n, &((const struct config_node *)n->object)->public_key, true);
+	for (const struct yaml_node *n = build_entries(&b->yamls[0]->root, "peers"); n && r >= 0; n = n->next)
+		if (n->object)
+			r = hold_key(b, &by_key, n, &((const struct config_port *)n->object)->peer->public_key, false);
 	hmap_fini(&by_key);
 	return r;
 }

@@ -234,5 +234,8 @@ int clash_native(struct build *b)
 		for (const struct yaml_node *p = build_entries(&b->yamls[i]->root, "ports"); p; p = p->next)
 			if (p->object)
 				check_port(b, p, p->object);
+	for (const struct yaml_node *p = build_entries(&b->yamls[0]->root, "peers"); p; p = p->next)
+		if (p->object)
+			check_port(b, p, p->object);
 	return 0;
 }

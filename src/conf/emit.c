@@ -321,6 +321,44 @@ static void emit_port(FILE *f, const struct config_port *p)
 	fputs("}\n", f);
 }
 
+static void emit_peer(FILE *f, const struct config_port *p)
+{
+	const struct config_peer *peer = p->peer;
+	char text[ADDR_TEXT_SIZE];
+	bool first = true;
+
+	emit_entry(f, 2, p->name);
+	fputs(" {", f);
+	emit_key(f, &first, "node");
+	emit_text(f, p->node->name);
+	emit_key(f, &first, "network");
+	emit_text(f, p->network->full_name);
+	emit_public_key(f, &first, &peer->public_key);
+	emit_addresses(f, &first, "addresses", p->addresses, p->n_addresses);
+	emit_optional(f, &first, "preshared_key_file", peer->preshared_key_file);
+	if (peer->endpoint_port) {
+		emit_key(f, &first, "endpoint");
+		fprintf(f, addr_is_v4(&peer->endpoint) ? "\"%s:%u\"" : "\"[%s]:%u\"", addr_format(&peer->endpoint, text),
+			peer->endpoint_port);
+	}
+	if (peer->keepalive_s)
+		emit_number(f, &first, "keepalive", peer->keepalive_s);
+	fputs("}\n", f);
+}
+
+static void emit_peers(FILE *f, const struct config *c)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < c->n_ports; i++) {
+		if (!c->ports[i].peer)
+			continue;
+		fputs(any ? "" : "peers:\n", f);
+		emit_peer(f, &c->ports[i]);
+		any = true;
+	}
+}
+
 /* What the parser counts in that line: the map, each value, and each list with its items. */
 static size_t port_values(const struct config_port *p)
 {
@@ -336,11 +374,17 @@ static size_t port_values(const struct config_port *p)
 static void emit_ports(FILE *f, const struct config *c, bool runtime_only)
 {
 	struct config_walk w = {.at = runtime_only ? c->n_ports : 0};
-	const struct config_port *p = config_walk(c, &w);
+	const struct config_port *p;
+	bool any = false;
 
-	fputs(p ? "ports:\n" : "ports: {}\n", f);
-	for (; p; p = config_walk(c, &w))
+	while ((p = config_walk(c, &w))) {
+		if (p->peer)
+			continue;
+		fputs(any ? "" : "ports:\n", f);
 		emit_port(f, p);
+		any = true;
+	}
+	fputs(any ? "" : "ports: {}\n", f);
 }
 
 static void emit_grant(FILE *f, bool *first, const char *key, const struct config_grant *g, bool internal)
@@ -427,6 +471,7 @@ int conf_emit(const struct config *c, bool runtime_only, FILE *f)
 		fputs(c->n_tenants > 0 ? "tenants:\n" : "tenants: {}\n", f);
 		for (size_t i = 0; i < c->n_tenants; i++)
 			emit_tenant(f, c, &c->tenants[i]);
+		emit_peers(f, c);
 		if (c->bgp)
 			emit_bgp(f, c->bgp);
 	}

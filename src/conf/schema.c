@@ -148,6 +148,11 @@ static const struct schema_type
 		     .json = "\"type\": \"string\", \"format\": \"ipv4\", \"pattern\": \"^[0-9.]+$\""},
 	path = {"path", "the absolute path of a file, such as /etc/isthmus/bgp.key", type_check_path,
 		.json = "\"type\": \"string\", \"pattern\": \"^/.*[^/]$\""},
+	wg_key = {"public key", "44 characters, as \"wg pubkey\" prints them", type_check_key,
+		  .json = "\"type\": \"string\", \"pattern\": \"^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$\""},
+	endpoint = {"endpoint", "an address and a UDP port, such as 198.51.100.7:51820 or [2001:db8::7]:51820",
+		    type_check_endpoint, .json = "\"type\": \"string\", \"pattern\": \"^([0-9.]+|\\\\[[0-9A-Fa-f.:]+\\\\]):[0-9]+$\""},
+	keepalive = {"seconds", "a whole number from 1 to 65535", type_check_number, .low = 1, .high = 65535, .bare = true},
 	line = {"text", "a line of text of 1 to 63 bytes", type_check_line, .low = 1, .high = CONFIG_DESCRIPTION_MAX,
 		.json = "\"type\": \"string\", \"minLength\": 1, \"maxLength\": 63"},
 	mac = {"MAC address", "a unicast MAC address, such as 02:00:00:00:00:01", type_check_mac,
@@ -338,6 +343,29 @@ static const struct schema_key port_keys[] = {
 
 const struct schema_map schema_port = {"port", port_keys};
 
+static const struct schema_key peer_keys[] = {
+	{"node", SCHEMA_VALUE, REQUIRED, &node_name, .example = "dc1",
+	 .meaning = "The node, one of the table nodes, that it has its tunnel with.  It needs a public_key."},
+	{"network", SCHEMA_VALUE, REQUIRED, &network_name, .example = "red/app", .meaning = "The l3 network that it is in."},
+	{"public_key", SCHEMA_VALUE, REQUIRED, &wg_key, .example = "\"xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=\"",
+	 .meaning = "Its public key, which nobody else has: \"wg pubkey\" makes it of its private one."},
+	{"addresses", SCHEMA_LIST, REQUIRED, &address, .min_items = 1, .example = "[10.0.2.100, \"fd00:2::100\"]",
+	 .meaning = "Its IP addresses, inside the subnets of its network.  One owner in a tenant.  What it sends from others "
+		    "is dropped."},
+	{"preshared_key_file", SCHEMA_VALUE, OPTIONAL, &key_path, .absent = "no preshared key",
+	 .example = "/etc/isthmus/laptop.key",
+	 .meaning = "A file on the node with a secret of 32 bytes in base64, as \"wg genpsk\" makes it, that the peer has too."},
+	{"endpoint", SCHEMA_VALUE, OPTIONAL, &endpoint, .absent = "it is where its packets come from",
+	 .example = "198.51.100.7:51820", .meaning = "Where the node finds it before it has sent anything."},
+	{"keepalive", SCHEMA_VALUE, OPTIONAL, &keepalive, .absent = "the node sends nothing to keep a way open",
+	 .example = "25",
+	 .meaning = "After how many seconds of silence the node sends it an empty packet.  Only a node behind a NAT needs it; "
+		    "a peer behind one has a keepalive of its own."},
+	{},
+};
+
+const struct schema_map schema_peer = {"peer", peer_keys};
+
 static const struct schema_key neighbor_keys[] = {
 	{"address", SCHEMA_VALUE, REQUIRED, &peer, .example = "192.0.2.1",
 	 .meaning = "Where it is.  No other neighbor of the same node has this address."},
@@ -422,6 +450,10 @@ static const struct schema_key root_keys[] = {
 	{"tenants", SCHEMA_TABLE, .map = &schema_tenant,
 	 .meaning = "Isolated routing domains.  Tenants may use the same addresses."},
 	{"ports", SCHEMA_TABLE, .map = &schema_port, .meaning = "Where workloads are attached."},
+	{"peers", SCHEMA_TABLE, .map = &schema_peer,
+	 .meaning = "Laptops, routers and machines without isthmusd that join an l3 network with a WireGuard program, through "
+		    "a node.  Each is a port of it: what is said of ports holds for it.  isthmus peer config prints what it "
+		    "needs."},
 	{"bgp", SCHEMA_MAP, .map = &schema_bgp,
 	 .meaning = "Routes by BGP: nodes tell each other, and other routers, what is behind them.  Without it there is "
 		    "only what this file says."},

@@ -63,6 +63,7 @@ struct yaml_node;
 	X(BAD_ROUTER_ID, 2026, "not a router id")                                                                      \
 	X(BAD_TEXT, 2027, "a text that is empty, too long, or more than one line")                                     \
 	X(BAD_KEY, 2028, "not a public key")                                                                           \
+	X(BAD_ENDPOINT, 2029, "not an address and a UDP port")                                                         \
 	X(UNKNOWN_SITE, 3001, "a site that is not in the configuration")                                               \
 	X(UNKNOWN_NODE, 3002, "a node that is not in the configuration")                                               \
 	X(UNKNOWN_NETWORK, 3003, "a network that is not in the configuration")                                         \
@@ -89,10 +90,13 @@ struct yaml_node;
 	X(NOT_A_REFLECTOR, 4020, "a route reflector that is a node of the fabric")                                     \
 	X(WORD_AND_NAME, 4021, "a word that is a name here too")                                                       \
 	X(NATIVE, 4022, "a network without encapsulation that the rest of the fabric contradicts")                     \
-	X(KEY_TWICE, 4023, "one public key for two nodes")                                                             \
+	X(KEY_TWICE, 4023, "one public key for two owners")                                                            \
 	X(PAIR_TWICE, 4024, "one pair of sites twice")                                                                 \
 	X(UDP_PORT_TWICE, 4025, "one UDP port for two uses")                                                           \
-	X(NOT_ENCRYPTABLE, 4026, "encryption where there is nobody who can encrypt")
+	X(NOT_ENCRYPTABLE, 4026, "encryption where there is nobody who can encrypt")                                   \
+	X(PEER_NETWORK, 4030, "a peer in a network that is not l3")                                                    \
+	X(PEER_NODE, 4031, "a peer of a node that cannot have one")                                                    \
+	X(PEER_NAME, 4032, "a peer with the name of a port or a node")
 
 enum conf_code {
 #define X(symbol, number, meaning) CONF_##symbol,
@@ -147,6 +151,7 @@ bool type_check_target(const struct schema_type *t, const char *text, struct sch
 bool type_check_router_id(const struct schema_type *t, const char *text, struct schema_problem *p);
 bool type_check_path(const struct schema_type *t, const char *text, struct schema_problem *p);
 bool type_check_key(const struct schema_type *t, const char *text, struct schema_problem *p);
+bool type_check_endpoint(const struct schema_type *t, const char *text, struct schema_problem *p);
 bool type_check_line(const struct schema_type *t, const char *text, struct schema_problem *p);
 
 /* ---- keys ---- */
@@ -180,7 +185,7 @@ struct schema_key {
 };
 
 extern const struct schema_map schema_root, schema_fabric, schema_pair, schema_node, schema_tenant, schema_network, schema_port,
-	schema_targets, schema_bgp, schema_neighbor;
+	schema_peer, schema_targets, schema_bgp, schema_neighbor;
 extern const struct schema_type schema_name; /* keys of tables */
 
 const struct schema_key *schema_find(const struct schema_map *m, const char *name); /* or NULL */

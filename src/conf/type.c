@@ -12,6 +12,7 @@
 
 #include "conf/report.h"
 #include "conf/schema.h"
+#include "conf/value.h"
 #include "lib/addr.h"
 #include "lib/base64.h"
 #include "model/config.h"
@@ -368,6 +369,18 @@ bool type_check_key(const struct schema_type *t, const char *text, struct schema
 	if (base64_decode(text, strlen(text), key.bytes, sizeof(key.bytes)) < 0)
 		return fail(p, CONF_BAD_KEY, text, "is not 32 bytes in base64");
 	return is_low_order(key.bytes) ? fail(p, CONF_BAD_KEY, text, "is a key that is no secret's") : true;
+}
+
+bool type_check_endpoint(const struct schema_type *t, const char *text, struct schema_problem *p)
+{
+	struct addr a;
+	uint16_t port;
+
+	if (!value_endpoint(text, &a, &port))
+		return fail(p, CONF_BAD_ENDPOINT, text, "is not an address and a port");
+	if (addr_is_unspecified(&a) || addr_is_multicast(&a) || addr_is_loopback(&a) || addr_is_link_local(&a))
+		return fail(p, CONF_BAD_ENDPOINT, text, "is where no peer can be");
+	return true;
 }
 
 bool type_check_line(const struct schema_type *t, const char *text, struct schema_problem *p)

@@ -2,6 +2,7 @@
 #include "conf/value.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,4 +63,24 @@ int value_addresses(const struct yaml_node *list, struct addr **out, size_t *len
 	for (const struct yaml_node *i = yaml_item_first(list); i; i = yaml_item_next(list, i))
 		addr_parse(i->text, &(*out)[(*length)++]);
 	return 0;
+}
+
+/* "192.0.2.1:51820", "[2001:db8::1]:51820" */
+bool value_endpoint(const char *text, struct addr *out, uint16_t *port)
+{
+	const char *colon = strrchr(text, ':');
+	char host[ADDR_TEXT_SIZE + 2];
+	size_t length = colon ? (size_t)(colon - text) : 0, digits = colon ? strlen(colon + 1) : 0;
+	bool bracketed = text[0] == '[';
+	struct addr a;
+
+	if (length < 3 || length >= sizeof(host) || digits < 1 || digits > 5 || strspn(colon + 1, "0123456789") != digits ||
+	    colon[1] == '0' || strtoul(colon + 1, NULL, 10) > UINT16_MAX || bracketed != (text[length - 1] == ']'))
+		return false;
+	snprintf(host, sizeof(host), "%.*s", (int)(length - 2 * bracketed), text + bracketed);
+	if (addr_parse(host, &a) < 0 || addr_is_v4(&a) == bracketed)
+		return false;
+	*out = a;
+	*port = (uint16_t)strtoul(colon + 1, NULL, 10);
+	return true;
 }

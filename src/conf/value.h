@@ -7,6 +7,7 @@
 #ifndef ISTHMUS_CONF_VALUE_H
 #define ISTHMUS_CONF_VALUE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,5 +25,6 @@ uint32_t value_limit(const struct yaml_node *map, const struct schema_map *m, co
 int value_copy(const struct yaml_node *map, const char *key, char **out); /* untouched without it; 0 or -ENOMEM */
 size_t value_count(const struct yaml_node *list);
 int value_addresses(const struct yaml_node *list, struct addr **out, size_t *length); /* 0 or -ENOMEM */
+bool value_endpoint(const char *text, struct addr *out, uint16_t *port); /* false: it is none, and both are untouched */
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,6 +44,9 @@ static void node_fini(struct config_node *n)
 
 static void port_fini(struct config_port *p)
 {
+	if (p->peer)
+		free(p->peer->preshared_key_file);
+	free(p->peer);
 	free(p->name);
 	free(p->interface);
 	free(p->addresses);
@@ -319,6 +323,7 @@ static void count_port(struct config_port *p, size_t by)
 	if (!p->node || !p->network) /* of a text with errors */
 		return;
 	p->node->n_ports += by;
+	p->node->n_peers += p->peer ? by : 0;
 	p->network->n_ports += by;
 	p->network->tenant->n_ports += by;
 }
@@ -422,12 +427,22 @@ static bool tenant_equal(const struct config_tenant *a, const struct config_tena
 	return true;
 }
 
+static bool peer_equal(const struct config_peer *a, const struct config_peer *b)
+{
+	if (!a || !b)
+		return a == b;
+	return config_key_equal(&a->public_key, &b->public_key) &&
+	       text_equal(a->preshared_key_file, b->preshared_key_file) && addr_equal(&a->endpoint, &b->endpoint) &&
+	       a->endpoint_port == b->endpoint_port && a->keepalive_s == b->keepalive_s;
+}
+
 static bool port_equal(const struct config_port *a, const struct config_port *b)
 {
 	return text_equal(a->name, b->name) && text_equal(a->node->name, b->node->name) &&
 	       text_equal(a->interface, b->interface) && text_equal(a->network->full_name, b->network->full_name) &&
 	       mac_equal(&a->mac, &b->mac) && addrs_equal(a->addresses, a->n_addresses, b->addresses, b->n_addresses) &&
-	       a->security == b->security && a->allow == b->allow && a->storm_limit == b->storm_limit;
+	       a->security == b->security && a->allow == b->allow && a->storm_limit == b->storm_limit &&
+	       peer_equal(a->peer, b->peer);
 }
 
 static bool ports_equal(const struct config *a, const struct config *b)
@@ -577,6 +592,26 @@ const struct config_tenant *config_native(const struct config *c)
 			if (c->tenants[t].networks[i].encap == CONFIG_ENCAP_NONE)
 				return &c->tenants[t];
 	return NULL;
+}
+
+/* A name that is too long gives way to a part of it and to what makes it this one. */
+void config_peer_interface(const char *name, char out[static CONFIG_INTERFACE_SIZE])
+{
+	static const char front[] = "wg-";
+
+	if (strlen(front) + strlen(name) < CONFIG_INTERFACE_SIZE)
+		snprintf(out, CONFIG_INTERFACE_SIZE, "%s%s", front, name);
+	else
+		snprintf(out, CONFIG_INTERFACE_SIZE, "%s%.5s-%06x", front, name,
+			 (unsigned)(hash_stable_string(name) & 0xffffff));
+}
+
+/* Keys are numbers that nobody chose: five bytes of one are as good as of a hash. */
+void config_peer_mac(const struct config_key *key, struct mac *out)
+{
+	const uint8_t *k = key->bytes;
+
+	*out = (struct mac){{0x02, k[0], k[1], k[2], k[3], k[4]}};
 }
 
 void config_router_mac(const struct config_node *n, struct mac *out)

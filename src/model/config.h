@@ -97,6 +97,7 @@ struct config_node {
 	struct config_network **networks; /* foreign only: L2 networks it belongs to, beside those of its ports */
 	size_t n_networks;
 	size_t n_ports;
+	size_t n_peers; /* of them */
 };
 
 struct config_network {
@@ -131,6 +132,15 @@ struct config_tenant {
 	struct config_targets import, export; /* of the IP-VRF */
 };
 
+/* Of a port whose workload is the far end of a tunnel of its node's: any WireGuard program, anywhere. */
+struct config_peer {
+	struct config_key public_key;
+	char *preshared_key_file; /* absolute path, or NULL; not looked into here */
+	struct addr endpoint;
+	uint16_t endpoint_port; /* 0 = it is where its packets come from */
+	uint16_t keepalive_s;   /* of the node's; 0 = none */
+};
+
 struct config_port {
 	char *name;
 	struct config_place place;
@@ -144,6 +154,7 @@ struct config_port {
 	uint32_t allow; /* enum config_allow */
 	uint32_t storm_limit; /* effective; packets a second, 0 = no limit or l3 */
 	bool runtime;  /* added by `isthmus port add`, not by the file: one of config.runtime */
+	struct config_peer *peer; /* one of `peers`, whose interface and MAC are made up; NULL: of `ports` */
 };
 
 /* Which tenants' routes a neighbor may bring, or is told. */
@@ -205,7 +216,7 @@ struct config {
 	size_t n_nodes;
 	struct config_tenant *tenants;
 	size_t n_tenants;
-	struct config_port *ports; /* of the file */
+	struct config_port *ports; /* of the file, peers among them */
 	size_t n_ports;
 	struct config_port **runtime; /* sorted by name as well */
 	size_t n_runtime;
@@ -287,6 +298,12 @@ const struct addr *config_underlay(const struct config_node *n, bool v4);
 
 /* The tenant that lives in the underlay's address space, as one of its networks has no encapsulation; or NULL. */
 const struct config_tenant *config_native(const struct config *c);
+
+#define CONFIG_INTERFACE_SIZE 16
+#define CONFIG_PEER_MTU 1500 /* of the link to a peer at most: it is somewhere in the Internet */
+/* What stands for a peer at its node: a device named after it, and a MAC made of its key. */
+void config_peer_interface(const char *name, char out[static CONFIG_INTERFACE_SIZE]);
+void config_peer_mac(const struct config_key *key, struct mac *out);
 
 /* The MAC of a node's router (inner destination of routed traffic), the same on every node that reads the same file. */
 void config_router_mac(const struct config_node *n, struct mac *out);
