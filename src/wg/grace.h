@@ -17,7 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define GRACE_READERS_MAX 17
+#define GRACE_READERS_MAX 18
 
 struct grace_node {
 	struct grace_node *next;

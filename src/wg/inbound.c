@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "wg/worker.h"
+#include "wg/plain.h"
 
 static void write_merged(struct worker *w, struct link *l)
 {
@@ -97,7 +97,10 @@ static void open_run(struct worker *w, const struct endpoint *from, struct packe
 	}
 	n = sift(w, s->link, packets, n);
 	link_on_opened(s->link, s, from, n > 0);
-	deliver(w, s->link, packets, n);
+	if (s->link->plain)
+		plain_deliver(w, s->link, packets, n);
+	else
+		deliver(w, s->link, packets, n);
 }
 
 /* For the protocol thread, when the kernel has put it behind data. */

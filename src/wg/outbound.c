@@ -45,7 +45,7 @@ static void send_batch(struct worker *w)
 	}
 }
 
-static void flush(struct worker *w)
+void worker_flush(struct worker *w)
 {
 	struct link *l = w->link;
 	size_t n = w->n_batch;
@@ -77,7 +77,7 @@ static void put_packets(struct worker *w, struct link *l, const struct segment_c
 	size_t most = c->n * room_for(w, segment_cut_size(c, 0));
 
 	if (w->link != l || w->n_batch + c->n > KEYPAIR_BATCH || w->at + most > WORKER_OUT)
-		flush(w);
+		worker_flush(w);
 	w->link = l;
 	for (size_t i = 0; i < c->n; i++) {
 		struct packet *p = &w->batch[w->n_batch++];
@@ -89,7 +89,7 @@ static void put_packets(struct worker *w, struct link *l, const struct segment_c
 		w->batch_bytes += size;
 	}
 	if (c->n > 1)
-		flush(w);
+		worker_flush(w);
 }
 
 static void seal(struct worker *w, struct link *l, const struct segment_header *h, const uint8_t *packet, size_t size)
@@ -130,12 +130,8 @@ static bool link_is_ready(const struct worker *w, const struct link *l)
 	return s && keypair_is_usable(s->keypair, w->now_ms);
 }
 
-static void forward(struct worker *w, const struct tap_frame *f)
+void worker_forward(struct worker *w, struct link *l, const struct tap_frame *f)
 {
-	struct link *l = link_of(w, f->packet, f->size);
-
-	if (!l)
-		return;
 	if (link_is_ready(w, l)) {
 		if (w->stash.used > 0 && __atomic_load_n(&l->waiting, __ATOMIC_RELAXED) > 0)
 			worker_outbound_waiting(w); /* theirs is the first turn */
@@ -152,6 +148,14 @@ static void forward(struct worker *w, const struct tap_frame *f)
 	/* Those that wait have said so; a note for each of a flood would keep the protocol thread from its sleep. */
 	if (__atomic_load_n(&l->waiting, __ATOMIC_RELAXED) == 0)
 		link_note(l, LINK_WANTED);
+}
+
+static void forward(struct worker *w, const struct tap_frame *f)
+{
+	struct link *l = link_of(w, f->packet, f->size);
+
+	if (l)
+		worker_forward(w, l, f);
 }
 
 static bool try_waiting(void *arg, const struct stash_packet *p)
@@ -172,7 +176,7 @@ static bool try_waiting(void *arg, const struct stash_packet *p)
 void worker_outbound_waiting(struct worker *w)
 {
 	stash_visit(&w->stash, try_waiting, w);
-	flush(w); /* a link that is gone is not held on to */
+	worker_flush(w); /* a link that is gone is not held on to */
 }
 
 int worker_outbound(struct worker *w)
@@ -190,6 +194,6 @@ int worker_outbound(struct worker *w)
 		else
 			break;
 	}
-	flush(w);
+	worker_flush(w);
 	return r == -EBADFD ? r : 0;
 }

@@ -11,6 +11,7 @@
 #define ISTHMUS_WG_PLANE_H
 
 #include <pthread.h>
+#include <sys/queue.h>
 
 #include "wg/grace.h"
 #include "wg/lookup.h"
@@ -28,6 +29,7 @@ enum link_note {
 #define LINK_URGENT (LINK_WANTED | LINK_CONFIRMED | LINK_MOVED)
 
 struct plane;
+struct plain;
 struct link;
 
 struct session {
@@ -66,6 +68,7 @@ struct link {
 	struct endpoint from;
 	uint32_t confirmed;
 	struct link_counters counters;
+	struct plain *plain; /* see plain.h; NULL: a node's */
 
 	/* under plane.lock */
 	uint8_t public_key[NOISE_KEY_SIZE];
@@ -75,6 +78,7 @@ struct link {
 	struct endpoint given; /* the endpoint that was set last */
 	unsigned events;
 	struct link *next_event;
+	LIST_ENTRY(link) of_plain;
 };
 
 /* A handshake message that the kernel put behind data. */
@@ -92,6 +96,7 @@ struct plane {
 	struct tap tap;
 	struct addr local[2];
 	uint16_t mtu, vxlan_port;
+	uint16_t plain_mtu; /* of all ports */
 	bool stop, lost; /* the threads are to end; the TAP is gone */
 
 	struct link *noted;

@@ -21,6 +21,8 @@ void protocol_wake_workers(struct tunnel *t)
 {
 	for (unsigned i = 0; i < t->n_workers; i++)
 		worker_wake(t->workers[i]);
+	if (t->plain.worker)
+		worker_wake(t->plain.worker);
 }
 
 static void tell(struct tunnel *t)

@@ -10,7 +10,7 @@
 #ifndef ISTHMUS_WG_PROTOCOL_H
 #define ISTHMUS_WG_PROTOCOL_H
 
-#include "wg/worker.h"
+#include "wg/plain.h"
 
 struct tunnel {
 	struct plane plane;
@@ -21,6 +21,8 @@ struct tunnel {
 	unsigned n_threads;
 	struct udp sockets[TUNNEL_WORKERS_MAX + 1];
 	unsigned n_sockets;
+	struct plain_reader plain; /* from the first peer of that kind on */
+	LIST_HEAD(, link) plain_links;
 	struct link *eventful; /* that have events, in no order */
 	bool lost_is_told, lost_is_taken;
 	int event; /* eventfd: the control loop's */

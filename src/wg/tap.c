@@ -68,21 +68,22 @@ static int configure(struct tap *t, uint16_t mtu)
 	e = device_ioctl(t, SIOCGIFHWADDR, &r);
 	if (e != 0)
 		return e;
-	memcpy(t->mac, r.ifr_hwaddr.sa_data, sizeof(t->mac));
+	memcpy(t->to, r.ifr_hwaddr.sa_data, sizeof(t->to)); /* to this node, from nobody */
 	keep_quiet(t);
 	return 0;
 }
 
-static int bring_up(const struct tap *t)
+static int set_flags(const struct tap *t, short flags)
 {
-	struct ifreq r = {.ifr_flags = IFF_UP | IFF_NOARP};
+	struct ifreq r = {.ifr_flags = flags};
 
 	return device_ioctl(t, SIOCSIFFLAGS, &r);
 }
 
-static int queue_open(struct tap *t, bool first)
+/* `more`: IFF_MULTI_QUEUE, which makes the kernel take memory for 256 of them. */
+static int queue_open(struct tap *t, bool first, short more)
 {
-	struct ifreq r = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE};
+	struct ifreq r = {.ifr_flags = (short)(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | more)};
 	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC), e;
 
 	if (fd < 0)
@@ -109,12 +110,12 @@ static int close_to_others(const struct tap *t)
 }
 
 /* What super-packets the kernel may hand over; it takes the same. */
-static int set_offloads(struct tap *t)
+static int set_offloads(struct tap *t, bool tunnels)
 {
 	unsigned plain = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
 	int fd = t->queues[0], size = sizeof(struct segment_header);
 
-	t->tunnels = ioctl(fd, TUNSETVNETHDRSZ, &size) == 0 && ioctl(fd, TUNSETOFFLOAD, plain | OFFLOAD_TUNNEL) == 0;
+	t->tunnels = tunnels && ioctl(fd, TUNSETVNETHDRSZ, &size) == 0 && ioctl(fd, TUNSETOFFLOAD, plain | OFFLOAD_TUNNEL) == 0;
 	if (!t->tunnels) {
 		size = PLAIN_SIZE;
 		if (ioctl(fd, TUNSETVNETHDRSZ, &size) != 0 || ioctl(fd, TUNSETOFFLOAD, plain) != 0)
@@ -134,14 +135,15 @@ struct link_message {
 /* False: the kernel did not say. */
 static bool ask_link(const struct tap *t, struct link_message *m)
 {
+	_cleanup_(fd) int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
 	ssize_t size;
 
 	*m = (struct link_message){
 		.header = {.nlmsg_len = NLMSG_LENGTH(sizeof(m->info)), .nlmsg_type = RTM_GETLINK, .nlmsg_flags = NLM_F_REQUEST},
 		.info = {.ifi_family = AF_UNSPEC, .ifi_index = (int)t->ifindex},
 	};
-	size = send(t->stats, m, m->header.nlmsg_len, 0);
-	size = size < 0 ? size : recv(t->stats, m, sizeof(*m), 0);
+	size = send(fd, m, m->header.nlmsg_len, 0);
+	size = size < 0 ? size : recv(fd, m, sizeof(*m), 0);
 	return size >= 0 && NLMSG_OK(&m->header, (size_t)size) && m->header.nlmsg_type == RTM_NEWLINK;
 }
 
@@ -197,26 +199,53 @@ int tap_open(struct tap *t, const char *name, unsigned queues, uint16_t mtu)
 {
 	int r = 0;
 
-	*t = (struct tap){.stats = -1};
+	*t = (struct tap){0};
 	snprintf(t->name, sizeof(t->name), "%s", name);
 	for (unsigned i = 0; i < queues && r == 0; i++) {
-		r = queue_open(t, i == 0);
+		r = queue_open(t, i == 0, IFF_MULTI_QUEUE);
 		if (i == 0 && r == 0)
 			r = close_to_others(t);
 	}
 	if (r == 0)
-		r = set_offloads(t);
+		r = set_offloads(t, true);
 	if (r == 0)
 		r = configure(t, mtu);
-	if (r == 0) {
-		t->stats = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-		r = t->stats >= 0 ? 0 : -errno;
-	}
 	if (r == 0 && queues_of(t) > queues) /* in the moment when it had no owner */
 		r = -EUSERS;
 	if (r == 0)
-		r = bring_up(t);
+		r = set_flags(t, IFF_UP | IFF_NOARP);
 	if (r != 0)
+		tap_close(t);
+	return r;
+}
+
+void tap_address(struct tap *t, const uint8_t gateway[static 6], const uint8_t mac[static 6])
+{
+	memcpy(t->programs, gateway, sizeof(t->programs));
+	memcpy(t->to, gateway, sizeof(t->to));
+	memcpy(t->from, mac, sizeof(t->from));
+}
+
+/* Where there is one queue nobody else opens another, not for a moment. */
+int tap_open_port(struct tap *t, const char *name, uint16_t mtu, const uint8_t gateway[static 6],
+		  const uint8_t mac[static 6])
+{
+	int r;
+
+	*t = (struct tap){.programs_only = true};
+	snprintf(t->name, sizeof(t->name), "%s", name);
+	r = queue_open(t, true, 0);
+	if (r == 0)
+		r = close_to_others(t);
+	if (r == 0)
+		r = set_offloads(t, false);
+	if (r == 0)
+		r = configure(t, mtu);
+	if (r == 0)
+		r = set_flags(t, IFF_NOARP);
+	if (r == 0)
+		tap_address(t, gateway, mac);
+	else
 		tap_close(t);
 	return r;
 }
@@ -225,9 +254,6 @@ void tap_close(struct tap *t)
 {
 	while (t->n_queues > 0)
 		close(t->queues[--t->n_queues]);
-	if (t->stats >= 0)
-		close(t->stats);
-	t->stats = -1;
 }
 
 /* From the frame to the packet in it. */
@@ -241,7 +267,6 @@ static void shift(struct segment_header *h, int by)
 
 int tap_read(const struct tap *t, int queue, struct tap_frame *f)
 {
-	static const uint8_t nobody[6];
 	size_t front = t->header_size + TAP_ETHERNET;
 	ssize_t size = read(queue, f->bytes, sizeof(f->bytes));
 	uint16_t type;
@@ -256,7 +281,7 @@ int tap_read(const struct tap *t, int queue, struct tap_frame *f)
 	f->packet = f->bytes + front;
 	f->size = (size_t)size - front;
 	memcpy(&type, f->packet - sizeof(type), sizeof(type));
-	if (t->programs_only && memcmp(f->packet - 8, nobody, sizeof(nobody)) != 0)
+	if (t->programs_only && memcmp(f->packet - 8, t->programs, sizeof(t->programs)) != 0)
 		return -EPERM;
 	return type == htobe16(ETH_P_IP) || type == htobe16(ETH_P_IPV6) ? 0 : -EPROTO;
 }
@@ -273,7 +298,8 @@ int tap_write(const struct tap *t, int queue, struct segment_merge *m)
 	if (m->header.plain.gso_type != VIRTIO_NET_HDR_GSO_NONE)
 		shift(&m->header, TAP_ETHERNET);
 	memcpy(front, &m->header, t->header_size);
-	memcpy(ethernet, t->mac, 6); /* to this node, from nobody */
+	memcpy(ethernet, t->to, sizeof(t->to));
+	memcpy(ethernet + 6, t->from, sizeof(t->from));
 	memcpy(ethernet + 12, &type, sizeof(type));
 	m->pieces[0] = (struct iovec){front, t->header_size + TAP_ETHERNET};
 	return writev(queue, m->pieces, (int)n) >= 0 ? 0 : -errno;

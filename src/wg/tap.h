@@ -23,12 +23,12 @@ struct tap {
 	char name[16];
 	int queues[TAP_QUEUES_MAX];
 	unsigned n_queues;
-	int stats; /* a netlink socket */
 	unsigned ifindex;
 	size_t header_size; /* of struct segment_header that this kernel knows */
 	bool tunnels;       /* the header says where they are */
 	bool programs_only; /* as tunnel_config has it */
-	uint8_t mac[6];
+	uint8_t programs[6]; /* the Ethernet source of what they put out */
+	uint8_t to[6], from[6]; /* Ethernet addresses of what is written */
 };
 
 /* A frame, in the place where it is read to. */
@@ -41,6 +41,14 @@ struct tap_frame {
 
 /* 0; -EEXIST; -EUSERS: somebody else has opened it; -ENOENT: no /dev/net/tun; -EPERM; another errno. */
 int tap_open(struct tap *t, const char *name, unsigned queues, uint16_t mtu);
+/*
+ * With one queue, and down: no frame crosses it before somebody sets it up.  What comes out of it are packets of
+ * programs, whose source is `gateway`; what is written is for that gateway, from `mac`.  Errors as above.
+ */
+int tap_open_port(struct tap *t, const char *name, uint16_t mtu, const uint8_t gateway[static 6],
+		  const uint8_t mac[static 6]);
+/* Others from now on, of one that is not in use. */
+void tap_address(struct tap *t, const uint8_t gateway[static 6], const uint8_t mac[static 6]);
 void tap_close(struct tap *t);
 int tap_mtu_set(const struct tap *t, uint16_t mtu);
 uint64_t tap_dropped(const struct tap *t); /* by the kernel, as nobody read them in time */

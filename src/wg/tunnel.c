@@ -2,7 +2,6 @@
 #include "wg/tunnel.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -70,7 +69,7 @@ static int init_plane(struct plane *p, const struct tunnel_config *config)
 {
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_mutex_init(&p->inbox_lock, NULL);
-	grace_init(&p->grace, config->workers + 1);
+	grace_init(&p->grace, config->workers + 2); /* the protocol's, and that of ports */
 	lookup_init(&p->sessions, &p->grace, offsetof(struct session, local), sizeof(uint32_t));
 	lookup_init(&p->addresses, &p->grace, offsetof(struct link_address, addr), sizeof(struct addr));
 	memcpy(p->local, config->local, sizeof(p->local));
@@ -114,22 +113,17 @@ static void *run_worker(void *arg)
 	return NULL;
 }
 
-/* Signals are the control loop's. */
 static int start_threads(struct tunnel *t)
 {
-	sigset_t all, before;
 	int r = 0;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
 	while (r == 0 && t->n_threads <= t->n_workers) {
 		bool protocol = t->n_threads == t->n_workers;
 
-		r = -pthread_create(&t->threads[t->n_threads], NULL, protocol ? protocol_run : run_worker,
-				    protocol ? (void *)t : t->workers[t->n_threads]);
+		r = worker_thread(&t->threads[t->n_threads], protocol ? protocol_run : run_worker,
+				  protocol ? (void *)t : t->workers[t->n_threads]);
 		t->n_threads += r == 0;
 	}
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return r;
 }
 
@@ -167,7 +161,7 @@ int tunnel_new(const struct tunnel_config *config, struct tunnel **out)
 	if (!t)
 		return -ENOMEM;
 	t->n_workers = config->workers;
-	t->plane.wake = t->event = t->plane.tap.stats = -1;
+	t->plane.wake = t->event = -1;
 	r = make(t, config);
 	if (r != 0)
 		tunnel_free(t);
@@ -204,10 +198,14 @@ static void end_address(struct plane *p, struct link_address *a)
 	grace_retire(&p->grace, &a->retired, address_retired);
 }
 
-static void end_link(struct tunnel *t, struct link *l)
+/* A descriptor to close when the lock is no longer held, or -1: see plain_end. */
+static int end_link(struct tunnel *t, struct link *l)
 {
+	int device = plain_end(l, &t->plain);
 	struct plane *p = &t->plane;
 
+	if (l->plain)
+		LIST_REMOVE(l, of_plain);
 	while (l->n_addresses > 0)
 		end_address(p, l->addresses[--l->n_addresses]);
 	peer_free(l->peer);
@@ -215,6 +213,13 @@ static void end_link(struct tunnel *t, struct link *l)
 	protocol_forget_events(t, l);
 	__atomic_store_n(&l->gone, true, __ATOMIC_RELAXED);
 	grace_retire(&p->grace, &l->retired, link_retired);
+	return device;
+}
+
+static void close_device(int device)
+{
+	if (device >= 0)
+		close(device);
 }
 
 static void stop_threads(struct tunnel *t)
@@ -225,6 +230,7 @@ static void stop_threads(struct tunnel *t)
 	plane_wake(&t->plane);
 	for (unsigned i = 0; i < t->n_threads; i++)
 		pthread_join(t->threads[i], NULL);
+	plain_stop(&t->plain);
 }
 
 void tunnel_free(struct tunnel *t)
@@ -238,7 +244,7 @@ void tunnel_free(struct tunnel *t)
 		if (t->workers[i])
 			worker_fini(t->workers[i]);
 	while (t->device && (p = device_any_peer(t->device)))
-		end_link(t, peer_owner(p));
+		close_device(end_link(t, peer_owner(p)));
 	device_free(t->device);
 	if (t->plane.grace.last) {
 		grace_fini(&t->plane.grace);
@@ -247,6 +253,7 @@ void tunnel_free(struct tunnel *t)
 	}
 	for (unsigned i = 0; i <= t->n_workers; i++)
 		free(t->workers[i]);
+	plain_fini(&t->plain);
 	tap_close(&t->plane.tap);
 	while (t->n_sockets > 0)
 		close(t->sockets[--t->n_sockets].fd);
@@ -360,6 +367,21 @@ static void config_of(const struct tunnel *t, const struct tunnel_peer *peer, st
 		out->endpoint = peer->endpoint;
 }
 
+static int set_port(struct tunnel *t, struct link *l, const struct tunnel_peer *peer)
+{
+	bool first = !l->plain;
+	int r;
+
+	if (peer->kind != TUNNEL_PLAIN)
+		return 0;
+	r = t->plain.worker ? 0 : plain_start(&t->plain, &t->plane, t->n_workers + 1, &t->sockets[0]);
+	if (r == 0)
+		r = plain_set(l, &t->plain, &peer->port);
+	if (r == 0 && first)
+		LIST_INSERT_HEAD(&t->plain_links, l, of_plain);
+	return r;
+}
+
 static int add_peer(struct tunnel *t, const struct tunnel_peer *peer)
 {
 	struct link *l = calloc(1, sizeof(*l));
@@ -380,8 +402,10 @@ static int add_peer(struct tunnel *t, const struct tunnel_peer *peer)
 	l->given = peer->endpoint;
 	link_set_endpoint(l, &peer->endpoint);
 	r = set_addresses(l, peer);
+	if (r == 0)
+		r = set_port(t, l, peer);
 	if (r != 0)
-		end_link(t, l);
+		close_device(end_link(t, l));
 	else
 		peer_initiate(l->peer, true, plane_now_ms());
 	return r;
@@ -390,8 +414,10 @@ static int add_peer(struct tunnel *t, const struct tunnel_peer *peer)
 static int change_peer(struct tunnel *t, struct link *l, const struct tunnel_peer *peer)
 {
 	struct peer_config c;
-	int r = set_addresses(l, peer);
+	int r = set_port(t, l, peer);
 
+	if (r == 0)
+		r = set_addresses(l, peer);
 	if (r != 0)
 		return r;
 	config_of(t, peer, l, &c);
@@ -407,15 +433,20 @@ static int change_peer(struct tunnel *t, struct link *l, const struct tunnel_pee
 
 int tunnel_peer_set(struct tunnel *t, const struct tunnel_peer *peer)
 {
+	int r, device = -1;
 	struct link *l;
-	int r;
 
 	if (peer->n_addresses > TUNNEL_ADDRESSES_MAX)
 		return -EINVAL;
 	pthread_mutex_lock(&t->plane.lock);
 	l = link_of(t, peer->public_key);
+	if (l && !l->plain != (peer->kind != TUNNEL_PLAIN)) {
+		device = end_link(t, l);
+		l = NULL;
+	}
 	r = l ? change_peer(t, l, peer) : add_peer(t, peer);
 	pthread_mutex_unlock(&t->plane.lock);
+	close_device(device);
 	plane_wake(&t->plane); /* it has timers that the thread does not know of yet */
 	return r;
 }
@@ -423,12 +454,14 @@ int tunnel_peer_set(struct tunnel *t, const struct tunnel_peer *peer)
 int tunnel_peer_remove(struct tunnel *t, const uint8_t public_key[static NOISE_KEY_SIZE])
 {
 	struct link *l;
+	int device = -1;
 
 	pthread_mutex_lock(&t->plane.lock);
 	l = link_of(t, public_key);
 	if (l)
-		end_link(t, l);
+		device = end_link(t, l);
 	pthread_mutex_unlock(&t->plane.lock);
+	close_device(device);
 	if (!l)
 		return -ENOENT;
 	protocol_wake_workers(t);
@@ -449,6 +482,8 @@ static void status_of(struct link *l, struct tunnel_peer_status *out)
 	out->stats.received_bytes = counter_get(&c->received_bytes);
 	for (size_t i = 0; i < TUNNEL_DROP_MAX; i++)
 		out->drops[i] = counter_get(&c->drops[i]);
+	if (l->plain)
+		out->drops[TUNNEL_TAP_FULL] = tap_dropped(&l->plain->tap);
 }
 
 int tunnel_peer_status(struct tunnel *t, const uint8_t public_key[static NOISE_KEY_SIZE],
@@ -462,6 +497,18 @@ int tunnel_peer_status(struct tunnel *t, const uint8_t public_key[static NOISE_K
 		status_of(l, out);
 	pthread_mutex_unlock(&t->plane.lock);
 	return l ? 0 : -ENOENT;
+}
+
+bool tunnel_port_is_lost(struct tunnel *t, const uint8_t public_key[static NOISE_KEY_SIZE])
+{
+	const struct link *l;
+	bool lost;
+
+	pthread_mutex_lock(&t->plane.lock);
+	l = link_of(t, public_key);
+	lost = l && l->plain && __atomic_load_n(&l->plain->lost, __ATOMIC_RELAXED);
+	pthread_mutex_unlock(&t->plane.lock);
+	return lost;
 }
 
 int tunnel_peer_rekey(struct tunnel *t, const uint8_t public_key[static NOISE_KEY_SIZE])
@@ -509,13 +556,19 @@ bool tunnel_event(struct tunnel *t, struct tunnel_event *out)
 
 void tunnel_drops(struct tunnel *t, uint64_t out[static TUNNEL_DROP_MAX])
 {
+	const struct link *l;
+
 	pthread_mutex_lock(&t->plane.lock);
 	for (int i = 0; i < TUNNEL_DROP_MAX; i++) {
 		out[i] = i < DEVICE_DROP_MAX ? device_drops(t->device, (enum device_drop)i) : 0;
 		for (unsigned j = 0; j <= t->n_workers; j++)
 			out[i] += counter_get(&t->workers[j]->drops[i]);
+		if (t->plain.worker)
+			out[i] += counter_get(&t->plain.worker->drops[i]);
 	}
 	out[TUNNEL_TAP_FULL] = tap_dropped(&t->plane.tap);
+	LIST_FOREACH(l, &t->plain_links, of_plain)
+		out[TUNNEL_TAP_FULL] += tap_dropped(&l->plain->tap);
 	for (unsigned i = 0; i < t->n_sockets; i++)
 		out[TUNNEL_SOCKET_FULL] += udp_dropped(&t->sockets[i]);
 	pthread_mutex_unlock(&t->plane.lock);

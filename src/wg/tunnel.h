@@ -38,7 +38,7 @@ enum tunnel_drop {
 	TUNNEL_SEAL_FAILED,
 	TUNNEL_SEND_FAILED,   /* by the socket: no route, no buffer */
 	TUNNEL_BAD_INNER,     /* from a peer: no IP packet */
-	TUNNEL_WRONG_SOURCE,  /* from a peer: its outer source is not an address of it */
+	TUNNEL_WRONG_SOURCE,  /* from a peer: its (of a node, outer) source is not an address of it */
 	TUNNEL_TAP_FAILED,    /* the device is down or gone */
 	TUNNEL_BUSY,          /* handshake messages faster than they can be looked at */
 	TUNNEL_TAP_FULL,      /* by the kernel: the workers did not keep up with what is to be sent, */
@@ -68,6 +68,15 @@ enum tunnel_peer_kind {
 	TUNNEL_PLAIN, /* any WireGuard program, whose payload is IP of a workload and nothing else */
 };
 
+/* What stands for a peer that is no node: a TAP device, which is down until somebody sets it up. */
+struct tunnel_port {
+	char device[16];                /* must not exist, or be its own */
+	uint8_t gateway[6], mac[6];     /* Ethernet addresses: whom it speaks to, and as whom */
+	uint16_t mtu;                   /* the same for all; see tunnel_mtu */
+	const struct addr *addresses;   /* what it sends has one of them as source; copied */
+	size_t n_addresses;
+};
+
 struct tunnel_peer {
 	enum tunnel_peer_kind kind;
 	uint8_t public_key[NOISE_KEY_SIZE];
@@ -77,6 +86,7 @@ struct tunnel_peer {
 	struct endpoint endpoint; /* port 0 = unknown until it talks to us */
 	uint16_t keepalive_s;     /* 0 = none */
 	enum packet_suite suite;  /* of handshakes that we begin */
+	struct tunnel_port port;  /* of TUNNEL_PLAIN, which has no `addresses` */
 };
 
 struct tunnel_peer_status {
@@ -118,13 +128,15 @@ int tunnel_mtu_set(struct tunnel *t, uint16_t mtu);     /* 0 or an errno of the 
 /*
  * Makes a peer, or changes it in place: what its sessions carry goes on, and another psk or suite counts from the next
  * handshake.  An endpoint takes effect when it is another than the one given last, so that a peer that has moved stays
- * found.  A peer with an endpoint is talked to at once.  0; -EKEYREJECTED; -EEXIST: an address is another peer's;
- * -ENOMEM; on failure all is as before.
+ * found.  A peer with an endpoint is talked to at once; the device of a port that was taken away is made again.  0;
+ * -EKEYREJECTED; -EEXIST: an address is another peer's, or the port's device is there; as tunnel_new of its device;
+ * -ENOMEM; on failure all is as before, but that a peer of the other kind is none any more.
  */
 int tunnel_peer_set(struct tunnel *t, const struct tunnel_peer *peer);
 int tunnel_peer_remove(struct tunnel *t, const uint8_t public_key[static NOISE_KEY_SIZE]); /* 0 or -ENOENT */
 int tunnel_peer_status(struct tunnel *t, const uint8_t public_key[static NOISE_KEY_SIZE],
 		       struct tunnel_peer_status *out); /* 0 or -ENOENT */
+bool tunnel_port_is_lost(struct tunnel *t, const uint8_t public_key[static NOISE_KEY_SIZE]); /* somebody removed it */
 int tunnel_peer_rekey(struct tunnel *t, const uint8_t public_key[static NOISE_KEY_SIZE]); /* 0 or -ENOENT */
 
 /* Readable when there are events. */

@@ -3,11 +3,10 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
-
-#define WAITING_MS 1000 /* how often what waits too long is looked for */
 
 int worker_init(struct worker *w, struct plane *plane, unsigned number, int queue, const struct udp *udp)
 {
@@ -58,7 +57,7 @@ void worker_run(struct worker *w)
 	uint64_t count;
 
 	while (!__atomic_load_n(&p->stop, __ATOMIC_ACQUIRE)) {
-		poll(fds, 3, w->stash.used > 0 ? WAITING_MS : -1);
+		poll(fds, 3, w->stash.used > 0 ? WORKER_WAITING_MS : -1);
 		grace_online(&p->grace, w->number);
 		w->now_ms = plane_now_ms();
 		w->mtu = __atomic_load_n(&p->mtu, __ATOMIC_RELAXED);
@@ -72,4 +71,16 @@ void worker_run(struct worker *w)
 			on_lost(w, &fds[2]);
 		grace_offline(&p->grace, w->number);
 	}
+}
+
+int worker_thread(pthread_t *out, void *(*run)(void *arg), void *arg)
+{
+	sigset_t all, before;
+	int r;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	r = -pthread_create(out, NULL, run, arg);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return r;
 }

@@ -20,6 +20,7 @@
 #include "wg/udp.h"
 
 #define WORKER_AHEAD 32 /* reads before the other direction has its turn */
+#define WORKER_WAITING_MS 1000 /* how often what waits too long is looked for */
 #define WORKER_OUT (256 << 10) /* messages in the making: those of one super-packet, with all headers, and some more */
 
 struct worker {
@@ -53,11 +54,15 @@ int worker_init(struct worker *w, struct plane *plane, unsigned number, int queu
 void worker_fini(struct worker *w); /* one of zeroes is allowed */
 
 void worker_run(struct worker *w); /* until plane.stop */
+int worker_thread(pthread_t *out, void *(*run)(void *arg), void *arg); /* without signals, which are the control loop's */
 void worker_wake(const struct worker *w); /* any thread */
 
 /* What can be read now, some of it.  -EBADFD: the device is gone; else 0. */
 int worker_outbound(struct worker *w);
 void worker_outbound_waiting(struct worker *w); /* whose session has come, or will not */
+/* One packet, for a link; what is sent with it, at the latest by worker_flush. */
+void worker_forward(struct worker *w, struct link *l, const struct tap_frame *f);
+void worker_flush(struct worker *w);
 /*
  * `other`: for messages that are no data, where the worker may handle them; NULL: they go to plane.inbox.
  */
