@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "agent/bgp.h"
+#include "agent/secure.h"
 #include "agent/state.h"
 #include "lib/text.h"
 #include "rib/rib.h"
@@ -93,7 +94,9 @@ enum agent_port_state agent_port_state(const struct agent *a, const struct confi
 		return AGENT_PORT_UP;
 	*reason = text;
 	if (!link) {
-		snprintf(text, sizeof(text), "interface %s does not exist", port->interface);
+		const char *why = p->peer && !a->options.offline ? secure_plain_problem(a->secure, p) : NULL;
+
+		snprintf(text, sizeof(text), "interface %s does not exist%s%s", port->interface, why ? ": " : "", why ? why : "");
 		return AGENT_PORT_WAITING;
 	}
 	snprintf(text, sizeof(text),
@@ -396,6 +399,7 @@ static void on_kern(void *arg, uint32_t events)
 		log_limited(&limit, LOG_LEVEL_WARNING, "reading notifications of the kernel: %s; going on",
 			    strerror(-r));
 	agent_settle(a);
+	secure_plain_follow(a->secure);
 }
 
 static void keep_event(void *arg, const struct abi_event *e)

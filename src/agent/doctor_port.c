@@ -37,6 +37,11 @@ static void check_interface(struct exam *x)
 	for (struct config_walk w = {0}; (p = config_walk(x->config, &w));) {
 		if (p->node != x->self || kern_link_by_name(x->a->kern, p->interface))
 			continue;
+		if (p->peer) {
+			found(x, DOCTOR_FAIL, "isthmus get tunnels says why; journalctl -u isthmusd",
+			      "peer %s: its interface %s does not exist", p->name, p->interface);
+			continue;
+		}
 		snprintf(fix, sizeof(fix),
 			 "start the workload, or make its interface: ip link add %s type veth peer name WORKLOAD",
 			 p->interface);

@@ -53,8 +53,9 @@ static const struct api_field tunnel_drop_fields[] = {
 	{0},
 };
 static const struct api_field tunnel_fields[] = {
-	{"name", "string", "the node at the other end"},
-	{"site", "string", "the site it is in"},
+	{"name", "string", "the node, or the plain WireGuard peer, at the other end"},
+	{"site", "string", "the site it is in; of a plain WireGuard peer, this node's"},
+	{"plain", "boolean", "a plain WireGuard peer, and no node"},
 	{"publicKey", "string?", "of it"},
 	{"encrypted", "boolean", "something between the two is encrypted"},
 	{"state", "string", "up, idle (a session is made for the next packet), or down"},
@@ -70,6 +71,22 @@ static const struct api_field tunnel_fields[] = {
 	{"txBytes", "integer", "sealed"},
 	{"drops", "integer", "packets to and from it that were dropped"},
 	{"dropsByName", "#TunnelDrop[]", "reasons that were met"},
+	{0},
+};
+static const struct api_field peer_fields[] = {
+	{"name", "string", "unique name, that of its port"},
+	{"node", "string", "the node it has its tunnel with"},
+	{"network", "string", "tenant/network"},
+	{"publicKey", "string", "of it"},
+	{"presharedKeyFile", "string?", "on the node, null = no preshared key"},
+	{"addresses", "string[]", "of it"},
+	{"endpoint", "string?", "where the node finds it, null = where its packets come from"},
+	{"mtu", "integer", "largest packet through the tunnel"},
+	{"routes", "string[]", "subnets of the tenant that are routed"},
+	{"nodePublicKey", "string", "what it knows the node by"},
+	{"nodeAddresses", "string[]", "of the node's underlay"},
+	{"nodePort", "integer", "UDP port there"},
+	{"nodeNat", "boolean", "the node is behind a NAT"},
 	{0},
 };
 static const struct api_field key_fields[] = {
@@ -326,7 +343,8 @@ const struct api_kind view_kinds[] = {
 	{"MtuLedger", "Where the bytes of a path go, from outside.", ledger_fields, true},
 	{"Node", "A machine of the fabric.", node_fields},
 	{"TunnelDrop", "A reason to drop packets of a tunnel.", tunnel_drop_fields, true},
-	{"Tunnel", "Encryption to another node.", tunnel_fields},
+	{"Tunnel", "Encryption to another node, or to a plain WireGuard peer.", tunnel_fields},
+	{"Peer", "A plain WireGuard peer, as its own program has to be set up.", peer_fields},
 	{"Key", "This node's public key.", key_fields},
 	{"Tenant", "An isolated routing domain.", tenant_fields},
 	{"Network", "A network of a tenant.", network_fields},

@@ -95,6 +95,30 @@ static enum step emit_tunnel(const struct walk *w, const void *object, size_t su
 	return STEP_WROTE;
 }
 
+static enum step emit_tunnel_peer(const struct walk *w, const void *object, size_t sub, struct json *j)
+{
+	const struct config_port *p = object;
+
+	if (sub)
+		return STEP_DONE;
+	if (!p->peer || p->node != w->a->self)
+		return STEP_SKIPPED;
+	view_tunnel_peer(j, w->a, p);
+	return STEP_WROTE;
+}
+
+static enum step emit_peer(const struct walk *w, const void *object, size_t sub, struct json *j)
+{
+	const struct config_port *p = object;
+
+	if (sub)
+		return STEP_DONE;
+	if (!p->peer)
+		return STEP_SKIPPED;
+	view_peer(j, w->a, p);
+	return STEP_WROTE;
+}
+
 static enum step emit_tenant(const struct walk *w, const void *object, size_t sub, struct json *j)
 {
 	if (sub)
@@ -211,10 +235,24 @@ static bool find_node(const struct agent *a, const char *name, struct json *j)
 static bool find_tunnel(const struct agent *a, const char *name, struct json *j)
 {
 	const struct config_node *n = config_node(a->config, name);
+	const struct config_port *p = config_port(a->config, name);
 
-	if (!n || !view_has_tunnel(a, n))
+	if (n && view_has_tunnel(a, n))
+		view_tunnel(j, a, n);
+	else if (p && p->peer && p->node == a->self)
+		view_tunnel_peer(j, a, p);
+	else
 		return false;
-	view_tunnel(j, a, n);
+	return true;
+}
+
+static bool find_peer(const struct agent *a, const char *name, struct json *j)
+{
+	const struct config_port *p = config_port(a->config, name);
+
+	if (!p || !p->peer)
+		return false;
+	view_peer(j, a, p);
 	return true;
 }
 
@@ -282,7 +320,8 @@ static bool parse_mac(struct filter *f, const char *name)
 static const struct view_list lists[] = {
 	{"sites", "SiteList", {{BASE_SITES, emit_site}}, find_site, NULL},
 	{"nodes", "NodeList", {{BASE_NODES, emit_node}}, find_node, NULL},
-	{"tunnels", "TunnelList", {{BASE_NODES, emit_tunnel}}, find_tunnel, NULL},
+	{"tunnels", "TunnelList", {{BASE_NODES, emit_tunnel}, {BASE_PORTS, emit_tunnel_peer}}, find_tunnel, NULL},
+	{"peers", "PeerList", {{BASE_PORTS, emit_peer}}, find_peer, NULL},
 	{"tenants", "TenantList", {{BASE_TENANTS, emit_tenant}}, find_tenant, NULL},
 	{"networks", "NetworkList", {{BASE_TENANTS, emit_network}}, find_network, NULL},
 	{"ports", "PortList", {{BASE_PORTS, emit_port}}, find_port, NULL},

@@ -174,7 +174,7 @@ static int open_running(struct agent *a)
 	if (r == 0)
 		r = bgp_new(a, &a->bgp);
 	if (r == 0)
-		r = secure_new(a, 2 * loaded.config->n_nodes, &a->secure);
+		r = secure_new(a, 2 * loaded.config->n_nodes + loaded.self->n_peers / 4, &a->secure);
 	if (r == 0 && (r = kern_fib_enable(a->kern)) < 0)
 		log_error("lo cannot be made to forward: %s; is /proc/sys writable?", strerror(-r));
 	if (r >= 0)

@@ -65,6 +65,7 @@ static void close_tunnel(struct secure *s)
 	if (!s->tunnel)
 		return;
 	secure_peers_forget(s, true);
+	secure_plain_forget(s, true);
 	loop_io_remove(a->loop, s->io);
 	s->io = NULL;
 	if (a->wire->secure_ifindex)
@@ -192,6 +193,8 @@ static int open_tunnel(struct secure *s, const struct config *c, const struct co
 
 static bool has_peers(const struct config *c, const struct config_node *self)
 {
+	if (self->n_peers > 0)
+		return true;
 	for (size_t i = 0; i < c->n_nodes; i++)
 		if (secure_is_peer(self, &c->nodes[i]))
 			return true;
@@ -251,6 +254,7 @@ void secure_configure(struct secure *s)
 	if (s->tunnel) {
 		secure_peers_set(s, a->config, a->self);
 		secure_peers_forget(s, false);
+		secure_plain_set(s);
 	}
 	secure_peers_find_keyless(s);
 	/* A new device may have the number of the old one, and our program has to be on it all the same. */
@@ -344,6 +348,7 @@ void secure_check(struct secure *s)
 	if (s->tunnel) {
 		mend_device(s);
 		follow_mtu(s);
+		secure_plain_check(s);
 	}
 	check_key(s);
 	check_own(s);
@@ -358,6 +363,7 @@ int secure_new(struct agent *a, size_t peers, struct secure **out)
 		return -ENOMEM;
 	s->agent = a;
 	s->peers = HMAP_INIT(struct peer_entry, key);
+	secure_plain_init(s);
 	open_key(s, peers);
 	*out = s;
 	return 0;
@@ -375,6 +381,7 @@ void secure_free(struct secure *s)
 		return;
 	close_tunnel(s);
 	hmap_fini(&s->peers);
+	secure_plain_fini(s);
 	free(s->keyless);
 	free(s->failure);
 	free(s->key_problem);

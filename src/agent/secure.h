@@ -5,7 +5,7 @@
  *
  * The tunnel is there as soon as the configuration has this node's public key and another node's, whatever it says of
  * encryption: keys are handed out first, and what is encrypted is then a matter of next hops and members, under traffic.
- * Each node with a key that is not this one is a peer.  Without a tunnel, or for whom there is no peer, the data plane
+ * Each node with a key that is not this one is a peer, and so are the plain WireGuard peers that this node has.  Without a tunnel, or for whom there is no peer, the data plane
  * drops what is to be encrypted.
  *
  * Call order: secure_new before the sandbox (locked memory); secure_start inside it, as threads are only boxed
@@ -40,6 +40,12 @@ const char *secure_problem(const struct secure *s, const struct config_node *nod
 bool secure_status(const struct secure *s, const struct config_node *node, struct tunnel_peer_status *out);
 /* Nodes that something is encrypted to, and those of them that it does not reach; false: there is no such node. */
 bool secure_count(const struct secure *s, size_t *asked, size_t *down);
+/* The plain WireGuard peers of this node, each a port. */
+void secure_plain_follow(struct secure *s); /* sets devices up whose programs are there; NULL allowed */
+const char *secure_plain_problem(const struct secure *s, const struct config_port *p);
+bool secure_plain_status(const struct secure *s, const struct config_port *p, struct tunnel_peer_status *out);
+/* Longest packet that is exchanged with peers of a node. */
+uint16_t secure_plain_mtu(const struct agent *a, const struct config_node *node);
 void secure_drops(const struct secure *s, uint64_t out[static TUNNEL_DROP_MAX]);
 
 #endif

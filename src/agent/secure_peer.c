@@ -61,7 +61,7 @@ static struct peer_entry *entry_of(struct secure *s, const struct config_node *n
 
 static void forget(struct secure *s, struct peer_entry *e)
 {
-	if (e->held)
+	if (e->held && !secure_plain_holds(s, &e->key)) /* it may be that of a plain peer by now */
 		tunnel_peer_remove(s->tunnel, e->key.bytes);
 	hmap_remove(&s->peers, &e->key);
 	entry_free(e);
@@ -132,6 +132,13 @@ static int set_peer(struct secure *s, const struct config *c, const struct confi
 	free(e->problem);
 	e->problem = NULL;
 	return 0;
+}
+
+bool secure_peers_hold(const struct secure *s, const struct config_key *key)
+{
+	const struct peer_entry *e = hmap_get(&s->peers, key);
+
+	return e && e->held;
 }
 
 bool secure_is_peer(const struct config_node *self, const struct config_node *node)
@@ -230,6 +237,8 @@ void secure_peer_event(struct secure *s, const struct tunnel_event *event)
 	struct tunnel_peer_status status;
 	char where[ADDR_TEXT_SIZE] = "";
 
+	if (!e)
+		secure_plain_event(s, event);
 	if (!e || tunnel_peer_status(s->tunnel, e->key.bytes, &status) < 0)
 		return;
 	addr_format(&status.endpoint.addr, where);

@@ -25,6 +25,7 @@ struct secure {
 	struct tunnel *tunnel;
 	struct loop_io *io;
 	struct hmap peers; /* struct peer_entry by key */
+	struct hmap plain; /* secure_plain.c's, by key */
 	uint64_t round, retry_ms, ease_ms; /* until when; 0 = no change is being eased */
 	bool started, keyed, exposed; /* keys may be swapped out */
 	struct config_key public_key;
@@ -43,5 +44,15 @@ void secure_peers_find_keyless(struct secure *s); /* nodes without a key that ar
 bool secure_is_peer(const struct config_node *self, const struct config_node *node);
 void secure_peer_event(struct secure *s, const struct tunnel_event *event);
 void secure_peers_check(struct secure *s); /* degraded, or not any more */
+bool secure_peers_hold(const struct secure *s, const struct config_key *key); /* the tunnel has it as a node */
+
+/* secure_plain.c: the same of peers that are no nodes; forgotten before others are set, as a device has one owner. */
+void secure_plain_init(struct secure *s);
+void secure_plain_fini(struct secure *s);
+void secure_plain_set(struct secure *s);
+void secure_plain_forget(struct secure *s, bool all);
+void secure_plain_event(struct secure *s, const struct tunnel_event *event);
+void secure_plain_check(struct secure *s);
+bool secure_plain_holds(const struct secure *s, const struct config_key *key);
 
 #endif

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "agent/key.h"
+#include "agent/port.h"
 #include "agent/secure.h"
 #include "agent/secure_view.h"
 #include "api/metrics.h"
@@ -83,15 +84,15 @@ static const char *state_of(const struct tunnel_peer_status *status, const char 
 	return status && status->ready ? "up" : problem ? "down" : "idle";
 }
 
-static void put_endpoint(struct json *j, const struct endpoint *e)
+static void put_endpoint(struct json *j, const char *name, const struct endpoint *e)
 {
 	char text[ADDR_TEXT_SIZE];
 
 	if (e->port == 0) {
-		json_put_null(j, "endpoint");
+		json_put_null(j, name);
 		return;
 	}
-	json_key(j, "endpoint");
+	json_key(j, name);
 	json_format(j, addr_is_v4(&e->addr) ? "%s:%u" : "[%s]:%u", addr_format(&e->addr, text), e->port);
 }
 
@@ -138,6 +139,16 @@ static void put_mtu(struct json *j, const struct agent *a, const struct config_n
 		json_put_null(j, "mtu");
 }
 
+static void put_traffic(struct json *j, const struct tunnel_peer_status *s)
+{
+	json_put_uint(j, "handshakes", s->stats.handshakes);
+	json_put_uint(j, "rxPackets", s->stats.received_packets);
+	json_put_uint(j, "rxBytes", s->stats.received_bytes);
+	json_put_uint(j, "txPackets", s->stats.sent_packets);
+	json_put_uint(j, "txBytes", s->stats.sent_bytes);
+	put_drops(j, s->drops);
+}
+
 void view_tunnel(struct json *j, const struct agent *a, const struct config_node *n)
 {
 	static const struct tunnel_peer_status nothing;
@@ -150,19 +161,90 @@ void view_tunnel(struct json *j, const struct agent *a, const struct config_node
 	view_begin(j, "Tunnel");
 	json_put_string(j, "name", n->name);
 	json_put_string(j, "site", n->site->name);
+	json_put_bool(j, "plain", false);
 	json_put_string(j, "publicKey", config_key_is_set(&n->public_key) ? key_format(&n->public_key, key) : NULL);
 	json_put_bool(j, "encrypted", config_encrypts_any(a->config, a->self, n));
 	json_put_string(j, "state", state_of(held ? s : NULL, problem));
 	json_put_string(j, "reason", problem);
-	put_endpoint(j, &s->endpoint);
+	put_endpoint(j, "endpoint", &s->endpoint);
 	put_session(j, a, &s->stats);
 	put_mtu(j, a, n);
-	json_put_uint(j, "handshakes", s->stats.handshakes);
-	json_put_uint(j, "rxPackets", s->stats.received_packets);
-	json_put_uint(j, "rxBytes", s->stats.received_bytes);
-	json_put_uint(j, "txPackets", s->stats.sent_packets);
-	json_put_uint(j, "txBytes", s->stats.sent_bytes);
-	put_drops(j, s->drops);
+	put_traffic(j, s);
+	json_object_close(j);
+}
+
+/* A peer that is away is no fault: it is idle. */
+void view_tunnel_peer(struct json *j, const struct agent *a, const struct config_port *p)
+{
+	static const struct tunnel_peer_status nothing;
+	const char *problem = a->options.offline ? "the daemon is not running" : secure_plain_problem(a->secure, p);
+	struct tunnel_peer_status status;
+	bool held = secure_plain_status(a->secure, p, &status);
+	const struct tunnel_peer_status *s = held ? &status : &nothing;
+	char key[KEY_TEXT_SIZE];
+
+	view_begin(j, "Tunnel");
+	json_put_string(j, "name", p->name);
+	json_put_string(j, "site", p->node->site->name);
+	json_put_bool(j, "plain", true);
+	json_put_string(j, "publicKey", key_format(&p->peer->public_key, key));
+	json_put_bool(j, "encrypted", true);
+	json_put_string(j, "state", state_of(held ? s : NULL, problem));
+	json_put_string(j, "reason", problem);
+	put_endpoint(j, "endpoint", &s->endpoint);
+	put_session(j, a, &s->stats);
+	json_put_uint(j, "mtu", secure_plain_mtu(a, p->node));
+	put_traffic(j, s);
+	json_object_close(j);
+}
+
+/* ---- what a peer's own program needs ---- */
+
+static void put_prefixes(struct json *j, const struct config_tenant *t)
+{
+	char text[PREFIX_TEXT_SIZE];
+
+	json_key(j, "routes");
+	json_array_open(j);
+	for (size_t i = 0; i < t->n_networks; i++) {
+		const struct config_network *n = &t->networks[i];
+
+		for (size_t k = 0; k < n->n_subnets && (n->mode == CONFIG_MODE_L3 || n->n_gateways > 0); k++)
+			json_string(j, prefix_format(&n->subnets[k], text));
+	}
+	json_array_close(j);
+}
+
+static void put_texts(struct json *j, const char *key, const struct addr *list, size_t n)
+{
+	char text[ADDR_TEXT_SIZE];
+
+	json_key(j, key);
+	json_array_open(j);
+	for (size_t i = 0; i < n; i++)
+		json_string(j, addr_format(&list[i], text));
+	json_array_close(j);
+}
+
+void view_peer(struct json *j, const struct agent *a, const struct config_port *p)
+{
+	const struct config_node *node = p->node;
+	char key[KEY_TEXT_SIZE];
+
+	view_begin(j, "Peer");
+	json_put_string(j, "name", p->name);
+	json_put_string(j, "node", node->name);
+	json_put_string(j, "network", p->network->full_name);
+	json_put_string(j, "publicKey", key_format(&p->peer->public_key, key));
+	json_put_string(j, "presharedKeyFile", p->peer->preshared_key_file);
+	put_texts(j, "addresses", p->addresses, p->n_addresses);
+	put_endpoint(j, "endpoint", &(struct endpoint){p->peer->endpoint, p->peer->endpoint_port});
+	json_put_uint(j, "mtu", secure_plain_mtu(a, node));
+	put_prefixes(j, p->network->tenant);
+	json_put_string(j, "nodePublicKey", key_format(&node->public_key, key));
+	put_texts(j, "nodeAddresses", node->underlay, node->n_underlay);
+	json_put_uint(j, "nodePort", a->config->wireguard_port);
+	json_put_bool(j, "nodeNat", node->nat);
 	json_object_close(j);
 }
 
@@ -191,7 +273,7 @@ static const char *const meanings[] = {
 	[TUNNEL_SEAL_FAILED] = "the library failed to encrypt it",
 	[TUNNEL_SEND_FAILED] = "the socket did not take it: no route, no room",
 	[TUNNEL_BAD_INNER] = "decrypted, and no IP packet",
-	[TUNNEL_WRONG_SOURCE] = "decrypted, and from an address that is not that node's",
+	[TUNNEL_WRONG_SOURCE] = "decrypted, and from an address that is not that node's or peer's",
 	[TUNNEL_TAP_FAILED] = "decrypted, and the device did not take it",
 	[TUNNEL_BUSY] = "handshakes come faster than they can be looked at",
 	[TUNNEL_TAP_FULL] = "to be encrypted, and more than the workers keep up with",
@@ -210,52 +292,73 @@ void view_tunnel_drop(struct json *j, int drop, uint64_t packets)
 	json_object_close(j);
 }
 
-/* ---- metrics: a handful for each node with a key, and the reasons to drop ---- */
+/* ---- metrics: a handful for each node with a key and each plain peer, and the reasons to drop ---- */
 
 struct tunnel_sample {
-	const char *node;
+	const char *label, *name; /* of a node or a peer */
 	struct tunnel_peer_status status;
 };
 
-static void of_node(struct metrics *m, const struct tunnel_sample *s, const char *direction, double value)
+static void of_end(struct metrics *m, const struct tunnel_sample *s, const char *direction, double value)
 {
-	metrics_sample(m, (struct metrics_label[]){{"node", s->node}, {direction ? "direction" : NULL, direction}, {0}}, value);
+	metrics_sample(m, (struct metrics_label[]){{s->label, s->name}, {direction ? "direction" : NULL, direction}, {0}}, value);
 }
 
 static void expose_sessions(struct metrics *m, const struct tunnel_sample *samples, size_t n)
 {
-	metrics_family(m, "isthmus_tunnel_up", METRICS_GAUGE, NULL, "1 while there is a session with the node.");
+	metrics_family(m, "isthmus_tunnel_up", METRICS_GAUGE, NULL, "1 while there is a session with the node or peer.");
 	for (size_t i = 0; i < n; i++)
-		of_node(m, &samples[i], NULL, samples[i].status.ready);
-	metrics_family(m, "isthmus_tunnel_handshakes", METRICS_COUNTER, NULL, "Sessions made with the node.");
+		of_end(m, &samples[i], NULL, samples[i].status.ready);
+	metrics_family(m, "isthmus_tunnel_handshakes", METRICS_COUNTER, NULL, "Sessions made with the node or peer.");
 	for (size_t i = 0; i < n; i++)
-		of_node(m, &samples[i], NULL, (double)samples[i].status.stats.handshakes);
+		of_end(m, &samples[i], NULL, (double)samples[i].status.stats.handshakes);
 	metrics_family(m, "isthmus_tunnel_last_handshake_timestamp_seconds", METRICS_GAUGE, "seconds",
-		       "When the last session with the node was made; 0 = none was.");
+		       "When the last session with the node or peer was made; 0 = none was.");
 	for (size_t i = 0; i < n; i++) {
 		uint64_t at = samples[i].status.stats.established_ms;
 
-		of_node(m, &samples[i], NULL, at ? view_boot_to_wall_s() + (double)at / 1000 : 0);
+		of_end(m, &samples[i], NULL, at ? view_boot_to_wall_s() + (double)at / 1000 : 0);
 	}
 }
 
 static void expose_traffic(struct metrics *m, const struct tunnel_sample *samples, size_t n)
 {
-	metrics_family(m, "isthmus_tunnel_packets", METRICS_COUNTER, NULL, "Packets encrypted to and decrypted from the node.");
+	metrics_family(m, "isthmus_tunnel_packets", METRICS_COUNTER, NULL, "Packets encrypted to and decrypted from the node or peer.");
 	for (size_t i = 0; i < n; i++) {
-		of_node(m, &samples[i], "received", (double)samples[i].status.stats.received_packets);
-		of_node(m, &samples[i], "sent", (double)samples[i].status.stats.sent_packets);
+		of_end(m, &samples[i], "received", (double)samples[i].status.stats.received_packets);
+		of_end(m, &samples[i], "sent", (double)samples[i].status.stats.sent_packets);
 	}
 	metrics_family(m, "isthmus_tunnel_bytes", METRICS_COUNTER, "bytes", "Bytes of these packets.");
 	for (size_t i = 0; i < n; i++) {
-		of_node(m, &samples[i], "received", (double)samples[i].status.stats.received_bytes);
-		of_node(m, &samples[i], "sent", (double)samples[i].status.stats.sent_bytes);
+		of_end(m, &samples[i], "received", (double)samples[i].status.stats.received_bytes);
+		of_end(m, &samples[i], "sent", (double)samples[i].status.stats.sent_bytes);
 	}
+}
+
+static size_t take_samples(const struct agent *a, struct tunnel_sample *samples)
+{
+	const struct config *c = a->config;
+	const struct config_port *p;
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->n_nodes; i++) {
+		samples[n].label = "node";
+		samples[n].name = c->nodes[i].name;
+		n += secure_status(a->secure, &c->nodes[i], &samples[n].status);
+	}
+	for (size_t i = 0; a->self->n_peers > 0 && (p = ports_next(a->ports, &i));) {
+		if (!p->peer)
+			continue;
+		samples[n].label = "peer";
+		samples[n].name = p->name;
+		n += secure_plain_status(a->secure, p, &samples[n].status);
+	}
+	return n;
 }
 
 void view_expose_secure(struct metrics *m, const struct agent *a)
 {
-	size_t length = a->config ? a->config->n_nodes : 0, n = 0;
+	size_t length = a->config ? a->config->n_nodes + a->self->n_peers : 0, n = 0;
 	_cleanup_(free) struct tunnel_sample *samples = NULL;
 	uint64_t drops[TUNNEL_DROP_MAX] = {0};
 
@@ -263,10 +366,8 @@ void view_expose_secure(struct metrics *m, const struct agent *a)
 		return;
 	samples = calloc(length + 1, sizeof(*samples));
 	m->failed |= !samples;
-	for (size_t i = 0; samples && i < length; i++) {
-		samples[n].node = a->config->nodes[i].name;
-		n += secure_status(a->secure, &a->config->nodes[i], &samples[n].status);
-	}
+	if (samples)
+		n = take_samples(a, samples);
 	if (n > 0) {
 		expose_sessions(m, samples, n);
 		expose_traffic(m, samples, n);

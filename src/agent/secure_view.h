@@ -11,6 +11,10 @@
 bool view_has_tunnel(const struct agent *a, const struct config_node *n);
 void view_tunnel(struct json *j, const struct agent *a, const struct config_node *n);
 
+/* A plain WireGuard peer of this node: as a tunnel, and as what its own program needs. */
+void view_tunnel_peer(struct json *j, const struct agent *a, const struct config_port *p);
+void view_peer(struct json *j, const struct agent *a, const struct config_port *p);
+
 /* Where the bytes of a path to another node go, from outside: key and value. */
 void view_put_ledger(struct json *j, const struct agent *a, const struct config_node *n);
 

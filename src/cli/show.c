@@ -26,6 +26,7 @@ static const struct column node_columns[] = {
 };
 static const struct column tunnel_columns[] = {
 	{"NODE", "name"},
+	{"PLAIN", "plain", true},
 	{"STATE", "state"},
 	{"ENDPOINT", "endpoint"},
 	{"HANDSHAKE", "lastHandshakeSeconds", false, true},
