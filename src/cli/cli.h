@@ -54,6 +54,7 @@ enum word { /* what may stand there, for completion */
 	WORD_OUTPUT,
 	WORD_SHELL,
 	WORD_NEIGHBOR, /* of BGP */
+	WORD_PEER,
 	WORD_ANY,
 };
 
@@ -133,6 +134,7 @@ bool color_wanted(const struct call *call, FILE *f);
 	X(FILE_SIZE, 6012, CODE_INPUT, "a file is larger than a configuration may be")                                 \
 	X(FILE_WRONG, 6013, CODE_INPUT, "a file has errors, each of which was printed")                                \
 	X(NO_CONFIGURATION, 6014, CODE_INPUT, "the node has no configuration yet")                                     \
+	X(KEY_FILE, 6015, CODE_INPUT, "a file has no key, or another one than the configuration")                     \
 	X(DAEMON_AWAY, 6031, CODE_DAEMON, "the daemon is not running")                                                 \
 	X(DAEMON_ANSWER, 6032, CODE_DAEMON, "the daemon's answer cannot be understood, or broke off")                  \
 	X(PERMISSION, 6041, CODE_PERMISSION, "the daemon's socket is not for this user")                               \
@@ -180,6 +182,7 @@ int run_diff(const struct call *call);
 int run_port_add(const struct call *call);
 int run_port_del(const struct call *call);
 int run_key_show(const struct call *call);
+int run_peer_config(const struct call *call);
 int run_bgp_summary(const struct call *call);
 int run_bgp_neighbors(const struct call *call);
 int run_bgp_routes(const struct call *call);

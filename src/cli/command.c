@@ -100,6 +100,18 @@ const struct command commands[] = {
 	 "the first time, and never leaves the node.  Works without the daemon, as root.",
 	 .examples = {{"for the configuration", "isthmus key show"}, {"for a program", "isthmus key show -o json"}},
 	 .outputs = OUTPUT_OBJECT, .run = run_key_show},
+	{"peer config", "Print what a plain WireGuard peer's own program needs.",
+	 "A file for wg-quick(8), and for the programs of phones and routers.  The private key of the peer is no business of the "
+	 "fabric's: without --private-key the file names where it is; with it, which has to be the one that the configuration "
+	 "knows the public half of, the key stands in the file, and on a terminal a QR code follows that the program of a phone "
+	 "reads.  A preshared key is read from the file that the configuration names.",
+	 .arguments = {{"NAME", "one of the table peers", WORD_PEER}},
+	 .options = {{"private-key", 0, "FILE", "of the peer, - for standard input", WORD_FILE},
+		     {"endpoint", 0, "HOST[:PORT]", "where the peer finds the node (its underlay address)", WORD_ANY}},
+	 .examples = {{"a file for wg-quick", "isthmus peer config laptop"},
+		      {"whole, and for a phone", "isthmus peer config laptop --private-key laptop.key"},
+		      {"found by another address", "isthmus peer config laptop --endpoint vpn.example.org"}},
+	 .outputs = OUTPUT_OBJECT, .run = run_peer_config},
 	{"bgp summary", "Show the BGP sessions of this node.",
 	 "One line each for every family that it is configured with, as routers show it: State/PfxRcd is the number of routes "
 	 "that came where the session is established, NoNeg where the neighbor does not have the family, else the state.",

@@ -178,6 +178,9 @@ static void offer_word(struct guess *g, enum word word, const char *before)
 	case WORD_NEIGHBOR:
 		offer_names(g, "bgp/neighbors");
 		break;
+	case WORD_PEER:
+		offer_names(g, "peers");
+		break;
 	case WORD_NODE:
 		offer_names(g, "nodes");
 		break;

@@ -18,7 +18,7 @@ MATRIX = {
     "kern": (("lib", "model"), ("libmnl/libmnl.h",)),
     "api": (("lib", "model"), ("microhttpd.h", "jansson.h")),
     "agent": (("lib", "model", "conf", "bgp", "rib", "wg", "dp", "kern", "api"), ("cap-ng.h", "seccomp.h", "systemd/sd-daemon.h")),
-    "cli": (("lib", "model", "conf"), ("curl/curl.h", "jansson.h", "libsmartcols/libsmartcols.h", "libsmartcols.h", "yaml.h")),
+    "cli": (("lib", "model", "conf"), ("curl/curl.h", "jansson.h", "libsmartcols/libsmartcols.h", "libsmartcols.h", "openssl/crypto.h", "openssl/evp.h", "qrencode.h", "yaml.h")),
 }
 ABI = {"bpf/abi.h"}  # the layout shared with the kernel programs
 ABI_READERS = {"dp", "agent"}
