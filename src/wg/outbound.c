@@ -28,20 +28,17 @@ static void send_run(struct worker *w, const struct endpoint *to, size_t first, 
 static void send_batch(struct worker *w)
 {
 	struct endpoint to = link_endpoint(w->link);
-	size_t start = 0, bytes = 0;
+	size_t start = 0;
 
 	for (size_t i = 0; i < w->n_batch; i++) {
 		size_t each = w->batch[start].size, size = w->batch[i].size;
 		bool last;
 
-		bytes += size;
-		last = i + 1 == w->n_batch || size < each || w->batch[i + 1].size > each ||
-		       bytes + w->batch[i + 1].size > UDP_RUN_MAX;
+		last = i + 1 == w->n_batch || size < each || w->batch[i + 1].size > each;
 		if (!last)
 			continue;
 		send_run(w, &to, start, i + 1 - start, each);
 		start = i + 1;
-		bytes = 0;
 	}
 }
 
@@ -72,24 +69,23 @@ static size_t room_for(const struct worker *w, size_t size)
 	return PACKET_DATA_SIZE(keypair_padded(size, w->mtu));
 }
 
-static void put_packets(struct worker *w, struct link *l, const struct segment_cut *c)
+/*
+ * What follows a super-packet goes with it as far as one call takes it: its last pieces alone would cost the far end a
+ * super-packet of their own.
+ */
+static void put_packet(struct worker *w, struct link *l, const struct segment_cut *c, size_t i)
 {
-	size_t most = c->n * room_for(w, segment_cut_size(c, 0));
+	size_t size = segment_cut_size(c, i), room = room_for(w, size);
+	struct packet *p;
 
-	if (w->link != l || w->n_batch + c->n > KEYPAIR_BATCH || w->at + most > WORKER_OUT)
+	if (w->link != l || w->n_batch == KEYPAIR_BATCH || w->at + room > UDP_RUN_MAX)
 		worker_flush(w);
 	w->link = l;
-	for (size_t i = 0; i < c->n; i++) {
-		struct packet *p = &w->batch[w->n_batch++];
-		size_t size = segment_cut_size(c, i);
-
-		*p = (struct packet){.data = w->out + w->at, .size = size};
-		segment_cut_write(c, i, p->data + sizeof(struct packet_data));
-		w->at += room_for(w, size); /* the next message begins where this one ends */
-		w->batch_bytes += size;
-	}
-	if (c->n > 1)
-		worker_flush(w);
+	p = &w->batch[w->n_batch++];
+	*p = (struct packet){.data = w->out + w->at, .size = size};
+	segment_cut_write(c, i, p->data + sizeof(struct packet_data));
+	w->at += room; /* the next message begins where this one ends */
+	w->batch_bytes += size;
 }
 
 static void seal(struct worker *w, struct link *l, const struct segment_header *h, const uint8_t *packet, size_t size)
@@ -101,7 +97,8 @@ static void seal(struct worker *w, struct link *l, const struct segment_header *
 	else if (segment_cut_size(&c, 0) > w->mtu)
 		worker_drop(w, l, TUNNEL_TOO_BIG, c.n);
 	else
-		put_packets(w, l, &c);
+		for (size_t i = 0; i < c.n; i++)
+			put_packet(w, l, &c, i);
 }
 
 static struct link *link_of(struct worker *w, const uint8_t *packet, size_t size)

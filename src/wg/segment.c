@@ -381,7 +381,6 @@ void segment_merge_begin(struct segment_merge *m, const uint8_t *packet, size_t 
 	m->header = (struct segment_header){.plain.gso_type = VIRTIO_NET_HDR_GSO_NONE};
 	m->n = 1;
 	m->closed = true;
-	m->pushed = false;
 	m->pieces[1] = (struct iovec){(void *)packet, size};
 	m->pieces[2] = (struct iovec){(void *)packet, 0};
 	if (!shape_of(s, packet, size, vxlan_port))
@@ -390,8 +389,9 @@ void segment_merge_begin(struct segment_merge *m, const uint8_t *packet, size_t 
 	m->next = get32(packet + s->l4 + 4) + (uint32_t)m->payload;
 	m->pieces[1].iov_len = s->headers;
 	m->pieces[2] = (struct iovec){(void *)(packet + s->headers), m->payload};
-	/* only plain data is waited on */
-	m->closed = packet[s->l4 + 13] != ACK || !tcp_is_intact(s, packet, size);
+	/* only plain data; who pushed goes on where the sender's super-packets follow each other, and nobody waits for more */
+	m->pushed = packet[s->l4 + 13] & PSH;
+	m->closed = (packet[s->l4 + 13] & ~PSH) != ACK || !tcp_is_intact(s, packet, size);
 }
 
 /* All of two IP headers but length, what tells packets apart, and the checksum of both. */
@@ -442,8 +442,8 @@ bool segment_merge_add(struct segment_merge *m, const uint8_t *packet, size_t si
 	m->payload += payload;
 	m->next += (uint32_t)payload;
 	m->pieces[m->n + 1] = (struct iovec){(void *)(packet + s->headers), payload};
-	m->pushed = packet[s->l4 + 13] & PSH;
-	m->closed = payload < m->mss || m->pushed;
+	m->pushed = m->pushed || packet[s->l4 + 13] & PSH;
+	m->closed = payload < m->mss;
 	return true;
 }
 

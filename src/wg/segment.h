@@ -74,7 +74,7 @@ struct segment_merge {
 	struct segment_shape shape;
 	size_t mss, payload;
 	uint32_t next;       /* sequence number that would follow */
-	bool pushed, closed; /* closed: nothing may follow, as the last was short or pushed */
+	bool pushed, closed; /* pushed: one of them was; closed: nothing may follow, as the last was short */
 };
 
 /*

@@ -19,9 +19,6 @@ int worker_init(struct worker *w, struct plane *plane, unsigned number, int queu
 	w->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (w->wake < 0)
 		return -errno;
-	w->out = malloc(WORKER_OUT);
-	if (!w->out)
-		return -ENOMEM;
 	r = stash_init(&w->stash);
 	return r != 0 ? r : aead_new(&w->aead);
 }
@@ -32,7 +29,6 @@ void worker_fini(struct worker *w)
 		return;
 	stash_fini(&w->stash);
 	aead_free(w->aead);
-	free(w->out);
 	if (w->wake >= 0)
 		close(w->wake);
 }

@@ -21,7 +21,6 @@
 
 #define WORKER_AHEAD 32 /* reads before the other direction has its turn */
 #define WORKER_WAITING_MS 1000 /* how often what waits too long is looked for */
-#define WORKER_OUT (256 << 10) /* messages in the making: those of one super-packet, with all headers, and some more */
 
 struct worker {
 	struct plane *plane;
@@ -38,7 +37,7 @@ struct worker {
 	struct link *link;
 	struct packet batch[KEYPAIR_BATCH];
 	size_t n_batch, at, batch_bytes;
-	uint8_t *out;
+	uint8_t out[PACKET_DATA_SIZE(UINT16_MAX)];
 	struct tap_frame frame;
 
 	/* inbound */

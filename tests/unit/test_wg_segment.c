@@ -299,6 +299,17 @@ static void lengths_of_a_larger_one_are_mended(void **state)
 	}
 }
 
+/* Makes the checksum right again, so that it is not that which decides. */
+static void tcp_sum_again(uint8_t *p, size_t size)
+{
+	uint32_t sum;
+
+	memset(p + 36, 0, 2);
+	sum = ~tcp_sum(p, size, false);
+	p[36] = (uint8_t)(sum >> 8);
+	p[37] = (uint8_t)sum;
+}
+
 /* Two packets that follow each other, and what may be changed in the second. */
 static void only_what_belongs_together_is_merged(void **state)
 {
@@ -315,6 +326,7 @@ static void only_what_belongs_together_is_merged(void **state)
 	struct segment_header h = super_packet(big, 0, false, 4200, 1400);
 	struct segment_merge m;
 	struct segment_cut c;
+	uint32_t sum;
 	size_t size;
 
 	big[33] &= 0x7f;
@@ -322,15 +334,9 @@ static void only_what_belongs_together_is_merged(void **state)
 	segment_cut_write(&c, 0, pieces[0]);
 	size = segment_cut_size(&c, 0);
 	for (size_t i = 0; i < sizeof(v4) / sizeof(v4[0]); i++) {
-		uint32_t sum;
-
 		segment_cut_write(&c, 1, pieces[1]);
 		pieces[1][v4[i].at] ^= v4[i].bits;
-		/* right again, so that it is not the checksum that decides */
-		memset(pieces[1] + 36, 0, 2);
-		sum = ~tcp_sum(pieces[1], size, false);
-		pieces[1][36] = (uint8_t)(sum >> 8);
-		pieces[1][37] = (uint8_t)sum;
+		tcp_sum_again(pieces[1], size);
 		segment_merge_begin(&m, pieces[0], size, PORT);
 		if (segment_merge_add(&m, pieces[1], size) != v4[i].merges)
 			fail_msg("row %zu", i);
@@ -343,11 +349,37 @@ static void only_what_belongs_together_is_merged(void **state)
 	segment_merge_begin(&m, pieces[1], size, PORT);
 	segment_cut_write(&c, 2, pieces[2]);
 	assert_false(segment_merge_add(&m, pieces[2], size));
-	/* nothing behind a push, nothing longer than the first */
+	/* who pushes does not end it, also when it is the first; it is told once, by all of it */
 	segment_cut_write(&c, 1, pieces[1]);
-	segment_merge_begin(&m, pieces[1], size, PORT);
+	pieces[0][33] |= 0x08;
+	tcp_sum_again(pieces[0], size);
+	segment_merge_begin(&m, pieces[0], size, PORT);
+	assert_true(segment_merge_add(&m, pieces[1], size));
+	segment_cut_write(&c, 0, pieces[0]);
+	pieces[1][33] |= 0x08;
+	tcp_sum_again(pieces[1], size);
+	pieces[2][33] &= (uint8_t)~0x08;
+	tcp_sum_again(pieces[2], size);
+	segment_merge_begin(&m, pieces[0], size, PORT);
+	assert_true(segment_merge_add(&m, pieces[1], size));
 	assert_true(segment_merge_add(&m, pieces[2], size));
+	assert_int_equal(collect(&m), size + 2 * 1400);
+	assert_int_equal(merged[33], 0x18);
+	/* a short one ends it: the next would be where the kernel cuts */
+	pieces[1][3] = (uint8_t)(size - 10);
+	pieces[1][2] = (uint8_t)((size - 10) >> 8);
+	memset(pieces[1] + 10, 0, 2);
+	sum = ~slow_sum(pieces[1], 20, 0);
+	pieces[1][10] = (uint8_t)(sum >> 8);
+	pieces[1][11] = (uint8_t)sum;
+	tcp_sum_again(pieces[1], size - 10);
+	segment_merge_begin(&m, pieces[0], size, PORT);
+	assert_true(segment_merge_add(&m, pieces[1], size - 10));
+	pieces[2][27] -= 10;
+	tcp_sum_again(pieces[2], size);
 	assert_false(segment_merge_add(&m, pieces[2], size));
+	segment_cut_write(&c, 0, pieces[0]);
+	segment_cut_write(&c, 1, pieces[1]);
 	/* too short to be anything */
 	for (size_t i = 0; i < size; i++) {
 		segment_merge_begin(&m, pieces[0], i, PORT);
