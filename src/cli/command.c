@@ -107,7 +107,7 @@ const struct command commands[] = {
 	 "reads.  A preshared key is read from the file that the configuration names.",
 	 .arguments = {{"NAME", "one of the table peers", WORD_PEER}},
 	 .options = {{"private-key", 0, "FILE", "of the peer, - for standard input", WORD_FILE},
-		     {"endpoint", 0, "HOST[:PORT]", "where the peer finds the node (its underlay address)", WORD_ANY}},
+		     {"endpoint", 0, "HOST[:PORT]", "where the node is found (its underlay address)", WORD_ANY}},
 	 .examples = {{"a file for wg-quick", "isthmus peer config laptop"},
 		      {"whole, and for a phone", "isthmus peer config laptop --private-key laptop.key"},
 		      {"found by another address", "isthmus peer config laptop --endpoint vpn.example.org"}},

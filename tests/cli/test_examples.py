@@ -5,13 +5,15 @@ import re
 
 import pytest
 
+from lab.wireguard import key_pair
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def commands(cli):
     """The leaves of the command table, as completion knows them."""
     for word in cli.ok("__complete", "").split():
-        rest = cli.ok("__complete", word, "").split() if word in ("port", "bgp", "key") else []
+        rest = cli.ok("__complete", word, "").split() if word in ("port", "bgp", "key", "peer") else []
         yield from ([f"{word} {r}" for r in rest] or [word])
 
 
@@ -41,8 +43,20 @@ def test_overview_fits_the_screen(cli):
     assert p.returncode == 2 and p.stdout == "" and "Commands:" in p.stderr
 
 
+def give_laptop(cli):
+    """A peer of that name, and its key in a file."""
+    private, public = key_pair()
+    config = cli.lab.fabric.config
+    config["nodes"]["dc1"]["public_key"] = cli.ok("key", "show").strip()
+    config["peers"] = {"laptop": {"node": "dc1", "network": "red/app", "public_key": public, "addresses": ["10.0.2.100"]}}
+    with open(pathlib.Path(cli.directory) / "laptop.key", "w") as f:
+        f.write(private + "\n")
+    cli.lab.apply()
+
+
 def test_every_example_runs(own_cli):
     """In the order of the table: `port add` comes before `port del`."""
+    give_laptop(own_cli)
     ran = 0
     for command in commands(own_cli):
         for line in examples(help_of(own_cli, command)):

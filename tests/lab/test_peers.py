@@ -5,21 +5,28 @@
     wgl* -- l0 203.0.113.100 -- wan == dc1 (r1, b1), which has the peer
                                     == aws1 (r2); everything between the two is encrypted
 """
+import contextlib
+import json
 import os
+import pathlib
+import pty
 import re
 import socket
 import subprocess
 
+import jsonschema
 import pytest
 from secured import tunnel
 
 from lab.fabric import Fabric
 from lab.host import Host, TcpFlows, UdpStream
 from lab.netns import make_namespaces
+from lab.node import binary
 from lab.room import Lab
 from lab.run import command, wait_until
 from lab.wireguard import key_pair, stream
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 ADDRESSES = ["10.0.2.100", "fd00:2::100"]
 PORT = "wg-laptop"
 
@@ -259,5 +266,48 @@ def test_what_peer_config_says(lab):
         assert refused.returncode == 2 and "IST-6003" in refused.stderr, wrong
     other = lab.dc1.isthmus("peer", "config", "laptop", "--private-key", "-", input=key_pair()[0] + "\n", check=False)
     assert other.returncode == 2 and "IST-6015" in other.stderr and not other.stdout
-    nobody = lab.dc1.isthmus("peer", "config", "nobody", check=False)
-    assert nobody.returncode == 1 or nobody.returncode == 2
+    assert "IST-4041" in lab.dc1.isthmus("peer", "config", "nobody", check=False).stderr
+
+
+def in_terminal(lab, *argv):
+    """What the command writes when its standard output is a terminal; standard input is the private key."""
+    master, slave = pty.openpty()
+    p = subprocess.Popen([binary("isthmus"), *lab.dc1.daemon.directories(), *argv], stdin=subprocess.PIPE, stdout=slave,
+                         stderr=slave, env={**os.environ, "TERM": "xterm", "NO_COLOR": ""})
+    os.close(slave)
+    p.stdin.write(lab.laptop_keys[0].encode())
+    p.stdin.close()
+    out = b""
+    with contextlib.suppress(OSError):
+        while piece := os.read(master, 65536):
+            out += piece
+    os.close(master)
+    assert p.wait(10) == 0
+    return out.decode().replace("\r", "")
+
+
+def test_a_phone_reads_the_code(lab):
+    text, blank, drawing = in_terminal(lab, "peer", "config", "laptop", "--private-key", "-").rpartition("\n\n\033")
+    assert blank and text == lab.peer_config("--private-key", "-", input=lab.laptop_keys[0]).rstrip("\n")
+    lines = [re.sub("\033?\\[[0-9;]*m", "", line) for line in drawing.splitlines()]
+    light = {"\u2588": (1, 1), "\u2580": (1, 0), "\u2584": (0, 1), " ": (0, 0)}
+    rows = [[light[c][half] for c in line] for line in lines for half in (0, 1)]
+    assert len(set(map(len, rows))) == 1
+    image = os.path.join(lab.run.directory, "code.pgm")
+    with open(image, "wb") as f:  # eight points a module
+        f.write(b"P5 %d %d 255\n" % (8 * len(rows[0]), 8 * len(rows)))
+        f.write(b"".join(bytes(255 * v for v in row for _ in range(8)) * 8 for row in rows))
+    assert command(["zbarimg", "-q", "--raw", image]).stdout.strip() == text.strip()
+
+
+def test_without_the_private_key_there_is_no_code(lab):
+    out = in_terminal(lab, "peer", "config", "laptop")
+    assert "\u2588" not in out and "a QR code" in out
+
+
+def test_what_is_shown_is_what_the_schemas_say(lab):
+    for kind, seen in (("Tunnel", tunnel(lab.dc1, "laptop")),
+                       ("Peer", lab.dc1.isthmus("peer", "config", "laptop", json_output=True))):
+        schema = json.loads((ROOT / "doc" / "schema" / f"{kind}.json").read_text())
+        jsonschema.Draft202012Validator(schema).validate(seen)
+        assert set(seen) == set(schema["properties"])
