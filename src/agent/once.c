@@ -13,6 +13,7 @@
 
 #include "agent/command.h"
 #include "agent/key.h"
+#include "agent/secure.h"
 #include "agent/snapshot.h"
 #include "api/server.h"
 #include "lib/cleanup.h"
@@ -152,7 +153,7 @@ static int refuse_while_running(const char *run_dir, int *lock)
 int once_teardown(const struct agent_options *options, bool purge)
 {
 	static const char *const run_files[] = {"isthmus.sock", "isthmusd.json", "isthmusd.lock", NULL};
-	static const char *const state_files[] = {"fabric.yaml", "ports.yaml", KEY_FILE, NULL};
+	static const char *const state_files[] = {"fabric.yaml", "ports.yaml", KEY_FILE, SECURE_LAST_FILE, NULL};
 	_cleanup_(kern) struct kern *kern = NULL;
 	_cleanup_(fd) int lock = -1;
 	int r, code = 0;

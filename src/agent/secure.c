@@ -364,6 +364,7 @@ int secure_new(struct agent *a, size_t peers, struct secure **out)
 	s->agent = a;
 	s->peers = HMAP_INIT(struct peer_entry, key);
 	secure_plain_init(s);
+	secure_last_read(s);
 	open_key(s, peers);
 	*out = s;
 	return 0;
@@ -379,7 +380,9 @@ void secure_free(struct secure *s)
 {
 	if (!s)
 		return;
+	secure_last_write(s, true);
 	close_tunnel(s);
+	secure_last_fini(s);
 	hmap_fini(&s->peers);
 	secure_plain_fini(s);
 	free(s->keyless);

@@ -22,6 +22,7 @@ struct secure;
 
 #define SECURE_DEVICE "isthmus-secure"
 #define SECURE_KEEPALIVE_S 25
+#define SECURE_LAST_FILE "peers.last" /* in the state directory */
 
 /* The key was made (key.h); there may be twice so many peers later.  0 or -ENOMEM; what else fails is told. */
 int secure_new(struct agent *a, size_t peers, struct secure **out);

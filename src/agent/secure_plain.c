@@ -138,6 +138,8 @@ static int set_peer(struct secure *s, struct plain_entry *e, const struct config
 		log_warning("the preshared key of peer %s: %s", e->name, why);
 	describe(s->agent, p, mtu, &peer);
 	memcpy(peer.psk, psk.bytes, sizeof(peer.psk));
+	if (!e->held && peer.endpoint.port == 0)
+		peer.endpoint = secure_last_of(s, &e->key);
 	r = tunnel_peer_set(s->tunnel, &peer);
 	secret_wipe(peer.psk, sizeof(peer.psk));
 	if (r < 0)
@@ -254,6 +256,7 @@ void secure_plain_check(struct secure *s)
 			mend(s, e, p, mtu);
 	}
 	secure_plain_follow(s);
+	secure_last_write(s, false);
 }
 
 /* ---- what is said of them ---- */
@@ -290,6 +293,7 @@ void secure_plain_event(struct secure *s, const struct tunnel_event *event)
 	if (!e || !(event->kinds & (TUNNEL_PEER_UP | TUNNEL_PEER_MOVED)) ||
 	    tunnel_peer_status(s->tunnel, e->key.bytes, &status) < 0)
 		return;
+	secure_last_note(s, &e->key, &status.endpoint);
 	addr_format(&status.endpoint.addr, where);
 	if (event->kinds & TUNNEL_PEER_MOVED)
 		log_limited(&limit, LOG_LEVEL_INFO, "peer %s: it is at %s now", e->name, where);

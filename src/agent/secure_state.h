@@ -26,6 +26,9 @@ struct secure {
 	struct loop_io *io;
 	struct hmap peers; /* struct peer_entry by key */
 	struct hmap plain; /* secure_plain.c's, by key */
+	struct hmap last; /* secure_last.c's, by key */
+	bool last_is_new; /* than the file */
+	uint64_t last_ms; /* when that was written */
 	uint64_t round, retry_ms, ease_ms; /* until when; 0 = no change is being eased */
 	bool started, keyed, exposed; /* keys may be swapped out */
 	struct config_key public_key;
@@ -54,5 +57,12 @@ void secure_plain_forget(struct secure *s, bool all);
 void secure_plain_event(struct secure *s, const struct tunnel_event *event);
 void secure_plain_check(struct secure *s);
 bool secure_plain_holds(const struct secure *s, const struct config_key *key);
+
+/* secure_last.c: where these were last. */
+void secure_last_read(struct secure *s);
+void secure_last_fini(struct secure *s);
+struct endpoint secure_last_of(const struct secure *s, const struct config_key *key); /* port 0 = not known */
+void secure_last_note(struct secure *s, const struct config_key *key, const struct endpoint *e);
+void secure_last_write(struct secure *s, bool now); /* where there is news, and not too often unless `now` */
 
 #endif
