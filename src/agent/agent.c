@@ -53,8 +53,12 @@ void agent_degrade(struct agent *a, enum reason r, const char *format, ...)
 /* Why its programs are not where they should be, or NULL. */
 static const char *port_problem(const struct agent *a, const struct port_local *p)
 {
+	const char *why = p->config->peer && !a->options.offline ? secure_plain_problem(a->secure, p->config) : NULL;
+
 	if (p->error)
 		return p->why ? p->why : strerror(-p->error);
+	if (why)
+		return why;
 	return p->ifindex && a->dp && !a->options.offline ? attach_problem(a->dp, p->ifindex, ATTACH_PORT) : NULL;
 }
 
@@ -94,9 +98,7 @@ enum agent_port_state agent_port_state(const struct agent *a, const struct confi
 		return AGENT_PORT_UP;
 	*reason = text;
 	if (!link) {
-		const char *why = p->peer && !a->options.offline ? secure_plain_problem(a->secure, p) : NULL;
-
-		snprintf(text, sizeof(text), "interface %s does not exist%s%s", port->interface, why ? ": " : "", why ? why : "");
+		snprintf(text, sizeof(text), "interface %s does not exist", port->interface);
 		return AGENT_PORT_WAITING;
 	}
 	snprintf(text, sizeof(text),

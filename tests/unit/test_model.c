@@ -26,6 +26,30 @@ static struct addr address(const char *text)
 	return a;
 }
 
+static void peer_has_an_interface_named_after_it(void **state)
+{
+	char a[CONFIG_INTERFACE_SIZE], b[CONFIG_INTERFACE_SIZE];
+
+	config_peer_interface("laptop", a);
+	assert_string_equal(a, "wg-laptop");
+	config_peer_interface("twelve-chars", a);
+	assert_string_equal(a, "wg-twelve-chars");
+	config_peer_interface("thirteen-char", a);
+	config_peer_interface("thirteen-chaR", b);
+	assert_memory_equal(a, "wg-thirt-", strlen("wg-thirt-"));
+	assert_int_equal(strlen(a), CONFIG_INTERFACE_SIZE - 1);
+	assert_string_not_equal(a, b);
+}
+
+static void peer_has_a_mac_of_its_key(void **state)
+{
+	struct config_key key = {{1, 2, 3, 4, 5, 6}};
+	struct mac mac;
+
+	config_peer_mac(&key, &mac);
+	assert_memory_equal(mac.bytes, ((uint8_t[]){0x02, 1, 2, 3, 4, 5}), sizeof(mac.bytes));
+}
+
 static void router_mac_depends_on_the_set_of_underlay_addresses(void **state)
 {
 	struct addr one[] = {address("192.0.2.11")}, two[] = {address("192.0.2.11"), address("2001:db8::11")},
@@ -437,6 +461,8 @@ static void enumerations_have_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(peer_has_an_interface_named_after_it),
+		cmocka_unit_test(peer_has_a_mac_of_its_key),
 		cmocka_unit_test(router_mac_depends_on_the_set_of_underlay_addresses),
 		cmocka_unit_test(router_id_is_the_ipv4_address_or_made_from_the_name),
 		cmocka_unit_test(mesh_is_there_while_nobody_reflects),
