@@ -166,6 +166,7 @@ int once_teardown(const struct agent_options *options, bool purge)
 		return 1;
 	}
 	unguard_ports(options->bpf_dir, kern);
+	secure_remove_ports(kern, NULL);
 	r = datapath_teardown(options->bpf_dir);
 	if (r < 0) {
 		fprintf(stderr, "isthmusd: data plane: %s\n", datapath_error());

@@ -247,6 +247,7 @@ void secure_configure(struct secure *s)
 	before = a->wire->node.secure_ifindex;
 	begin_ease(s);
 	s->round++;
+	secure_plain_drop(s);
 	if (s->tunnel && (!is_wanted(s, a->config, a->self) || is_another(s, a->config, a->self)))
 		close_tunnel(s);
 	if (!s->tunnel && is_wanted(s, a->config, a->self))

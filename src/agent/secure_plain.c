@@ -182,13 +182,55 @@ static void mark(struct secure *s)
 	}
 }
 
+/* What of ours no port is. */
+struct sweep {
+	const struct ports *ports;
+	const char **names;
+	size_t length, room;
+};
+
+static bool sweep_link(void *arg, const struct link *link)
+{
+	struct sweep *w = arg;
+	const struct port_local *port = ports_by_interface(w->ports, link->name);
+	const char **more;
+
+	if (link->kind != LINK_TUN || (port && port->config->peer) || !tunnel_port_is_ours(link->name))
+		return true;
+	if (w->length == w->room) {
+		w->room = w->room ? 2 * w->room : 16;
+		more = reallocarray(w->names, w->room, sizeof(*more));
+		if (!more)
+			return false;
+		w->names = more;
+	}
+	w->names[w->length++] = link->name;
+	return true;
+}
+
+void secure_remove_ports(struct kern *k, const struct ports *ports)
+{
+	struct sweep w = {.ports = ports};
+
+	kern_link_each(k, sweep_link, &w);
+	if (w.length > 0)
+		kern_links_remove(k, w.names, w.length);
+	free(w.names);
+}
+
+/* Devices first: a descriptor of one that is gone takes no time to close. */
+void secure_plain_drop(struct secure *s)
+{
+	mark(s);
+	secure_remove_ports(s->agent->kern, s->agent->ports);
+	secure_plain_forget(s, false);
+}
+
 void secure_plain_set(struct secure *s)
 {
 	uint16_t mtu = secure_plain_mtu(s->agent, s->agent->self);
 	const struct config_port *p;
 
-	mark(s);
-	secure_plain_forget(s, false);
 	for (size_t i = 0; s->agent->self->n_peers > 0 && (p = ports_next(s->agent->ports, &i));) {
 		struct plain_entry *e;
 

@@ -52,6 +52,7 @@ bool secure_peers_hold(const struct secure *s, const struct config_key *key); /*
 /* secure_plain.c: the same of peers that are no nodes; forgotten before others are set, as a device has one owner. */
 void secure_plain_init(struct secure *s);
 void secure_plain_fini(struct secure *s);
+void secure_plain_drop(struct secure *s); /* those that the configuration does not have, and their devices */
 void secure_plain_set(struct secure *s);
 void secure_plain_forget(struct secure *s, bool all);
 void secure_plain_event(struct secure *s, const struct tunnel_event *event);

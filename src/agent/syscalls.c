@@ -33,7 +33,7 @@ static const int allowed[] = {
 	/* memory; executable only in the rows below */
 	SCMP_SYS(brk), SCMP_SYS(madvise), SCMP_SYS(mremap), SCMP_SYS(munmap),
 	/* descriptors */
-	SCMP_SYS(close), SCMP_SYS(dup), SCMP_SYS(dup3), SCMP_SYS(fstat), SCMP_SYS(fstatfs), SCMP_SYS(fsync), SCMP_SYS(fdatasync),
+	SCMP_SYS(close), SCMP_SYS(dup), SCMP_SYS(fstat), SCMP_SYS(fstatfs), SCMP_SYS(fsync), SCMP_SYS(fdatasync),
 	SCMP_SYS(getdents64), SCMP_SYS(lseek), SCMP_SYS(pread64), SCMP_SYS(read), SCMP_SYS(readv),
 	SCMP_SYS(write), SCMP_SYS(writev),
 	/* names; Landlock says which */
@@ -96,6 +96,7 @@ static const struct row {
 	{SCMP_SYS(clone), 1, {{0, SCMP_CMP_MASKED_EQ, CLONE_THREAD | NAMESPACES, CLONE_THREAD}}},
 	{SCMP_SYS(ioctl), 1, {{1, SCMP_CMP_EQ, TUNSETIFF}}},
 	{SCMP_SYS(ioctl), 1, {{1, SCMP_CMP_EQ, TUNSETOWNER}}},
+	{SCMP_SYS(ioctl), 1, {{1, SCMP_CMP_EQ, TUNSETPERSIST}}},
 	{SCMP_SYS(ioctl), 1, {{1, SCMP_CMP_EQ, TUNSETOFFLOAD}}},
 	{SCMP_SYS(ioctl), 1, {{1, SCMP_CMP_EQ, TUNSETVNETHDRSZ}}},
 	{SCMP_SYS(ioctl), 1, {{1, SCMP_CMP_EQ, SIOCGIFHWADDR}}},

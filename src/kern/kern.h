@@ -57,6 +57,7 @@ const struct link *kern_link_by_index(const struct kern *k, uint32_t ifindex);
 void kern_link_each(const struct kern *k, bool (*fn)(void *arg, const struct link *link), void *arg);
 int kern_link_learn(struct kern *k, const char *name); /* into the table now, before the kernel tells; 0 or -errno */
 int kern_link_up(struct kern *k, const char *name); /* 0 or -errno */
+int kern_links_remove(struct kern *k, const char *const *names, size_t n); /* at once; those that are gone are ignored */
 int kern_links_refresh(struct kern *k); /* dump again: counters */
 
 /* The interface that holds an address, or NULL. */

@@ -2,7 +2,6 @@
 #include "wg/plain.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -239,19 +238,12 @@ int plain_set(struct link *l, const struct plain_reader *r, const struct tunnel_
 	return 0;
 }
 
-int plain_end(struct link *l, const struct plain_reader *r)
+void plain_end(struct link *l, const struct plain_reader *r)
 {
 	struct plain *p = l->plain;
-	int fd, device;
 
 	if (!p)
-		return -1;
-	fd = p->tap.queues[0];
-	epoll_ctl(r->epoll, EPOLL_CTL_DEL, fd, NULL);
+		return;
+	epoll_ctl(r->epoll, EPOLL_CTL_DEL, p->tap.queues[0], NULL);
 	grace_retire(&l->plane->grace, &p->retired, plain_retired);
-	/* A worker that is at it just now finds a descriptor all the same, of what takes and gives nothing. */
-	device = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	if (device >= 0)
-		dup3(r->epoll, fd, O_CLOEXEC);
-	return device;
 }

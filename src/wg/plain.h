@@ -41,8 +41,8 @@ void plain_fini(struct plain_reader *r);
  * 0; an error of tap_open; -ENOMEM.
  */
 int plain_set(struct link *l, const struct plain_reader *r, const struct tunnel_port *port);
-/* Nobody reads it any more; the descriptor that the device lives by, for close() outside of the lock: it takes long. */
-int plain_end(struct link *l, const struct plain_reader *r);
+/* Nobody reads it any more; the device stays. */
+void plain_end(struct link *l, const struct plain_reader *r);
 
 /* What was opened of such a link's, in a worker's turn. */
 void plain_deliver(struct worker *w, struct link *l, const struct packet *packets, size_t n);

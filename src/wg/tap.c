@@ -6,6 +6,7 @@
 #include <linux/if_ether.h>
 #include <linux/if_link.h>
 #include <linux/if_tun.h>
+#include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@
 #include "lib/cleanup.h"
 
 #define QUEUE_FRAMES 1000 /* that wait in a queue, before a sender is told to */
+#define PORT_FRAMES 500
 #define NO_USER 0xfffffffeUL /* the last but one number: -1 is no user to the kernel, and this one nobody has */
 #define PLAIN_SIZE sizeof(struct virtio_net_hdr)
 
@@ -52,9 +54,9 @@ static void keep_quiet(const struct tap *t)
 		return;
 }
 
-static int configure(struct tap *t, uint16_t mtu)
+static int configure(struct tap *t, uint16_t mtu, int frames)
 {
-	struct ifreq r = {.ifr_qlen = QUEUE_FRAMES};
+	struct ifreq r = {.ifr_qlen = frames};
 	int e = tap_mtu_set(t, mtu);
 
 	if (e == 0)
@@ -80,8 +82,8 @@ static int set_flags(const struct tap *t, short flags)
 	return device_ioctl(t, SIOCSIFFLAGS, &r);
 }
 
-/* `more`: IFF_MULTI_QUEUE, which makes the kernel take memory for 256 of them. */
-static int queue_open(struct tap *t, bool first, short more)
+/* `more`: IFF_TUN_EXCL; IFF_MULTI_QUEUE, which makes the kernel take memory for 256 of them. */
+static int queue_open(struct tap *t, short more)
 {
 	struct ifreq r = {.ifr_flags = (short)(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | more)};
 	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC), e;
@@ -89,13 +91,11 @@ static int queue_open(struct tap *t, bool first, short more)
 	if (fd < 0)
 		return -errno;
 	t->queues[t->n_queues++] = fd;
-	if (first)
-		r.ifr_flags |= (short)IFF_TUN_EXCL; /* a device that is there is somebody else's */
 	snprintf(r.ifr_name, sizeof(r.ifr_name), "%s", t->name);
 	if (ioctl(fd, TUNSETIFF, &r) == 0)
 		return 0;
 	e = errno;
-	return e == EBUSY ? -EEXIST : -e;
+	return e == EBUSY || e == EINVAL ? -EEXIST : -e; /* in use, or of another kind */
 }
 
 /*
@@ -174,15 +174,26 @@ uint64_t tap_dropped(const struct tap *t)
 	return stats.tx_dropped;
 }
 
+/* Of a TUN or TAP device, or NULL. */
+static struct rtattr *tun_data(struct link_message *m)
+{
+	struct rtattr *a = attribute_of(m, IFLA_LINKINFO);
+	const struct rtattr *kind = a ? attribute(RTA_DATA(a), RTA_PAYLOAD(a), IFLA_INFO_KIND) : NULL;
+
+	if (!kind || RTA_PAYLOAD(kind) < sizeof("tun") || strcmp(RTA_DATA(kind), "tun") != 0)
+		return NULL;
+	return attribute(RTA_DATA(a), RTA_PAYLOAD(a), IFLA_INFO_DATA);
+}
+
 /* Everybody's; 0: not known. */
 static unsigned queues_of(const struct tap *t)
 {
 	static const unsigned short kinds[] = {IFLA_TUN_NUM_QUEUES, IFLA_TUN_NUM_DISABLED_QUEUES};
+	struct rtattr *data, *a;
 	struct link_message m;
-	struct rtattr *a = ask_link(t, &m) ? attribute_of(&m, IFLA_LINKINFO) : NULL, *data;
 	unsigned sum = 0;
 
-	data = a ? attribute(RTA_DATA(a), RTA_PAYLOAD(a), IFLA_INFO_DATA) : NULL;
+	data = ask_link(t, &m) ? tun_data(&m) : NULL;
 	for (size_t i = 0; data && i < 2; i++) {
 		uint32_t n;
 
@@ -202,14 +213,14 @@ int tap_open(struct tap *t, const char *name, unsigned queues, uint16_t mtu)
 	*t = (struct tap){0};
 	snprintf(t->name, sizeof(t->name), "%s", name);
 	for (unsigned i = 0; i < queues && r == 0; i++) {
-		r = queue_open(t, i == 0, IFF_MULTI_QUEUE);
+		r = queue_open(t, (short)(IFF_MULTI_QUEUE | (i == 0 ? IFF_TUN_EXCL : 0))); /* one that is there is somebody else's */
 		if (i == 0 && r == 0)
 			r = close_to_others(t);
 	}
 	if (r == 0)
 		r = set_offloads(t, true);
 	if (r == 0)
-		r = configure(t, mtu);
+		r = configure(t, mtu, QUEUE_FRAMES);
 	if (r == 0 && queues_of(t) > queues) /* in the moment when it had no owner */
 		r = -EUSERS;
 	if (r == 0)
@@ -226,6 +237,97 @@ void tap_address(struct tap *t, const uint8_t gateway[static 6], const uint8_t m
 	memcpy(t->from, mac, sizeof(t->from));
 }
 
+/* A request to rtnetlink with one attribute that is a text: 0, or what the kernel says. */
+static int set_text(uint16_t request, uint16_t flags, const void *family, size_t size, unsigned short type, const char *text)
+{
+	struct {
+		struct nlmsghdr header;
+		uint8_t rest[128];
+	} m = {.header = {.nlmsg_type = request, .nlmsg_flags = (uint16_t)(NLM_F_REQUEST | NLM_F_ACK | flags)}};
+	struct {
+		struct nlmsghdr header;
+		struct nlmsgerr error;
+		uint8_t rest[256];
+	} answer = {.error.error = -EIO};
+	_cleanup_(fd) int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	struct rtattr *a = (struct rtattr *)(m.rest + NLMSG_ALIGN(size));
+
+	memcpy(m.rest, family, size);
+	*a = (struct rtattr){.rta_len = (unsigned short)RTA_LENGTH(strlen(text) + 1), .rta_type = type};
+	memcpy(RTA_DATA(a), text, strlen(text) + 1);
+	m.header.nlmsg_len = (uint32_t)(NLMSG_LENGTH(NLMSG_ALIGN(size)) + a->rta_len);
+	if (fd < 0 || send(fd, &m, m.header.nlmsg_len, 0) < 0 || recv(fd, &answer, sizeof(answer), 0) < 0)
+		return -errno;
+	return answer.error.error;
+}
+
+/*
+ * The reader's queue is all that a port needs.  The one in front of it, which devices have by default, never holds
+ * anything, as a TAP device drops what it has no room for, and takes up to 70 KB.
+ */
+static int take_queueing_off(const struct tap *t)
+{
+	struct tcmsg tc = {.tcm_ifindex = (int)t->ifindex, .tcm_parent = TC_H_ROOT};
+
+	return set_text(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, &tc, sizeof(tc), TCA_KIND, "noqueue");
+}
+
+/* By which it is known for ours when nobody has it open. */
+static int name_owner(const struct tap *t)
+{
+	struct ifinfomsg info = {.ifi_index = (int)t->ifindex};
+
+	return set_text(RTM_SETLINK, 0, &info, sizeof(info), IFLA_IFALIAS, TAP_PORT_ALIAS);
+}
+
+bool tap_is_port(const char *name)
+{
+	struct tap t = {.ifindex = if_nametoindex(name)};
+	const struct rtattr *alias;
+	struct link_message m;
+
+	if (t.ifindex == 0 || !ask_link(&t, &m) || !tun_data(&m))
+		return false;
+	alias = attribute_of(&m, IFLA_IFALIAS);
+	return alias && RTA_PAYLOAD(alias) >= sizeof(TAP_PORT_ALIAS) - 1 &&
+	       memcmp(RTA_DATA(alias), TAP_PORT_ALIAS, sizeof(TAP_PORT_ALIAS) - 1) == 0;
+}
+
+/*
+ * Before anything else can happen to it: its owner and its name.  It stays when the process ends, so that routes to who is
+ * behind it stay as well; without a reader it drops what it gets.
+ */
+static int make_port(struct tap *t, uint16_t mtu)
+{
+	int r = queue_open(t, IFF_TUN_EXCL);
+
+	if (r == 0)
+		r = close_to_others(t);
+	if (r == 0)
+		r = set_offloads(t, false);
+	if (r == 0)
+		r = configure(t, mtu, PORT_FRAMES);
+	if (r == 0)
+		r = take_queueing_off(t);
+	if (r == 0)
+		r = set_flags(t, IFF_NOARP);
+	if (r == 0)
+		r = name_owner(t);
+	if (r == 0 && ioctl(t->queues[0], TUNSETPERSIST, 1) != 0)
+		r = -errno;
+	return r;
+}
+
+/* One that a process before this one has left, as it was. */
+static int take_port(struct tap *t, uint16_t mtu)
+{
+	int r = tap_is_port(t->name) ? queue_open(t, 0) : -EEXIST;
+
+	if (r == 0)
+		r = set_offloads(t, false);
+	return r == 0 ? configure(t, mtu, PORT_FRAMES) : r;
+}
+
 /* Where there is one queue nobody else opens another, not for a moment. */
 int tap_open_port(struct tap *t, const char *name, uint16_t mtu, const uint8_t gateway[static 6],
 		  const uint8_t mac[static 6])
@@ -234,15 +336,11 @@ int tap_open_port(struct tap *t, const char *name, uint16_t mtu, const uint8_t g
 
 	*t = (struct tap){.programs_only = true};
 	snprintf(t->name, sizeof(t->name), "%s", name);
-	r = queue_open(t, true, 0);
-	if (r == 0)
-		r = close_to_others(t);
-	if (r == 0)
-		r = set_offloads(t, false);
-	if (r == 0)
-		r = configure(t, mtu);
-	if (r == 0)
-		r = set_flags(t, IFF_NOARP);
+	r = make_port(t, mtu);
+	if (r == -EEXIST) {
+		tap_close(t);
+		r = take_port(t, mtu);
+	}
 	if (r == 0)
 		tap_address(t, gateway, mac);
 	else

@@ -43,8 +43,11 @@ struct tap_frame {
 int tap_open(struct tap *t, const char *name, unsigned queues, uint16_t mtu);
 /*
  * With one queue, and down: no frame crosses it before somebody sets it up.  What comes out of it are packets of
- * programs, whose source is `gateway`; what is written is for that gateway, from `mac`.  Errors as above.
+ * programs, whose source is `gateway`; what is written is for that gateway, from `mac`.  Whoever wants it gone removes it:
+ * tap_close leaves it there, without a reader, and the next tap_open_port takes it as it is.  Errors as above.
  */
+#define TAP_PORT_ALIAS "isthmus peer" /* by which it is known */
+bool tap_is_port(const char *name); /* is there one of that name? */
 int tap_open_port(struct tap *t, const char *name, uint16_t mtu, const uint8_t gateway[static 6],
 		  const uint8_t mac[static 6]);
 /* Others from now on, of one that is not in use. */

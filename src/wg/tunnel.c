@@ -198,12 +198,11 @@ static void end_address(struct plane *p, struct link_address *a)
 	grace_retire(&p->grace, &a->retired, address_retired);
 }
 
-/* A descriptor to close when the lock is no longer held, or -1: see plain_end. */
-static int end_link(struct tunnel *t, struct link *l)
+static void end_link(struct tunnel *t, struct link *l)
 {
-	int device = plain_end(l, &t->plain);
 	struct plane *p = &t->plane;
 
+	plain_end(l, &t->plain);
 	if (l->plain)
 		LIST_REMOVE(l, of_plain);
 	while (l->n_addresses > 0)
@@ -213,13 +212,6 @@ static int end_link(struct tunnel *t, struct link *l)
 	protocol_forget_events(t, l);
 	__atomic_store_n(&l->gone, true, __ATOMIC_RELAXED);
 	grace_retire(&p->grace, &l->retired, link_retired);
-	return device;
-}
-
-static void close_device(int device)
-{
-	if (device >= 0)
-		close(device);
 }
 
 static void stop_threads(struct tunnel *t)
@@ -244,7 +236,7 @@ void tunnel_free(struct tunnel *t)
 		if (t->workers[i])
 			worker_fini(t->workers[i]);
 	while (t->device && (p = device_any_peer(t->device)))
-		close_device(end_link(t, peer_owner(p)));
+		end_link(t, peer_owner(p));
 	device_free(t->device);
 	if (t->plane.grace.last) {
 		grace_fini(&t->plane.grace);
@@ -405,7 +397,7 @@ static int add_peer(struct tunnel *t, const struct tunnel_peer *peer)
 	if (r == 0)
 		r = set_port(t, l, peer);
 	if (r != 0)
-		close_device(end_link(t, l));
+		end_link(t, l);
 	else
 		peer_initiate(l->peer, true, plane_now_ms());
 	return r;
@@ -433,20 +425,19 @@ static int change_peer(struct tunnel *t, struct link *l, const struct tunnel_pee
 
 int tunnel_peer_set(struct tunnel *t, const struct tunnel_peer *peer)
 {
-	int r, device = -1;
 	struct link *l;
+	int r;
 
 	if (peer->n_addresses > TUNNEL_ADDRESSES_MAX)
 		return -EINVAL;
 	pthread_mutex_lock(&t->plane.lock);
 	l = link_of(t, peer->public_key);
 	if (l && !l->plain != (peer->kind != TUNNEL_PLAIN)) {
-		device = end_link(t, l);
+		end_link(t, l);
 		l = NULL;
 	}
 	r = l ? change_peer(t, l, peer) : add_peer(t, peer);
 	pthread_mutex_unlock(&t->plane.lock);
-	close_device(device);
 	plane_wake(&t->plane); /* it has timers that the thread does not know of yet */
 	return r;
 }
@@ -454,14 +445,12 @@ int tunnel_peer_set(struct tunnel *t, const struct tunnel_peer *peer)
 int tunnel_peer_remove(struct tunnel *t, const uint8_t public_key[static NOISE_KEY_SIZE])
 {
 	struct link *l;
-	int device = -1;
 
 	pthread_mutex_lock(&t->plane.lock);
 	l = link_of(t, public_key);
 	if (l)
-		device = end_link(t, l);
+		end_link(t, l);
 	pthread_mutex_unlock(&t->plane.lock);
-	close_device(device);
 	if (!l)
 		return -ENOENT;
 	protocol_wake_workers(t);
@@ -497,6 +486,11 @@ int tunnel_peer_status(struct tunnel *t, const uint8_t public_key[static NOISE_K
 		status_of(l, out);
 	pthread_mutex_unlock(&t->plane.lock);
 	return l ? 0 : -ENOENT;
+}
+
+bool tunnel_port_is_ours(const char *device)
+{
+	return tap_is_port(device);
 }
 
 bool tunnel_port_is_lost(struct tunnel *t, const uint8_t public_key[static NOISE_KEY_SIZE])

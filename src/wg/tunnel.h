@@ -68,9 +68,12 @@ enum tunnel_peer_kind {
 	TUNNEL_PLAIN, /* any WireGuard program, whose payload is IP of a workload and nothing else */
 };
 
-/* What stands for a peer that is no node: a TAP device, which is down until somebody sets it up. */
+/*
+ * What stands for a peer that is no node: a TAP device, which is down until somebody sets it up.  It outlives the peer and
+ * the process, drops what it gets without them, and is taken again: whoever wants it gone removes it, best before the peer.
+ */
 struct tunnel_port {
-	char device[16];                /* must not exist, or be its own */
+	char device[16];                /* must not exist, or have been a port before */
 	uint8_t gateway[6], mac[6];     /* Ethernet addresses: whom it speaks to, and as whom */
 	uint16_t mtu;                   /* the same for all; see tunnel_mtu */
 	const struct addr *addresses;   /* what it sends has one of them as source; copied */
@@ -136,6 +139,7 @@ int tunnel_peer_set(struct tunnel *t, const struct tunnel_peer *peer);
 int tunnel_peer_remove(struct tunnel *t, const uint8_t public_key[static NOISE_KEY_SIZE]); /* 0 or -ENOENT */
 int tunnel_peer_status(struct tunnel *t, const uint8_t public_key[static NOISE_KEY_SIZE],
 		       struct tunnel_peer_status *out); /* 0 or -ENOENT */
+bool tunnel_port_is_ours(const char *device); /* it is there, and was made as a tunnel_port, by whichever process */
 bool tunnel_port_is_lost(struct tunnel *t, const uint8_t public_key[static NOISE_KEY_SIZE]); /* somebody removed it */
 int tunnel_peer_rekey(struct tunnel *t, const uint8_t public_key[static NOISE_KEY_SIZE]); /* 0 or -ENOENT */
 

@@ -217,6 +217,7 @@ def test_the_daemon_restarts(lab):
             return f.read() == f"{lab.laptop_keys[1]} {endpoint}\n"
 
     wait_until(noted, 10, "its place in the state directory")
+    ifindex = lab.dc1.ns.link(PORT)["ifindex"]
     lab.dc1.daemon.kill9()
     assert "the daemon is not running" in lab.dc1.isthmus("get", "tunnels", "laptop", "-o", "json", check=False).stdout
     offline = lab.dc1.isthmus("peer", "config", "laptop", check=False)
@@ -225,6 +226,7 @@ def test_the_daemon_restarts(lab):
     lab.wait_up(10)
     flows.wait_flowing(timeout=60)
     flows.stop()
+    assert lab.dc1.ns.link(PORT)["ifindex"] == ifindex, "the port is the one that it was"
 
 
 def test_the_device_is_taken_away(lab):
@@ -309,6 +311,14 @@ def test_a_phone_reads_the_code(lab):
 def test_without_the_private_key_there_is_no_code(lab):
     out = in_terminal(lab, "peer", "config", "laptop")
     assert "\u2588" not in out and "a QR code" in out
+
+
+def test_teardown_takes_the_device_with_it(lab):
+    assert lab.dc1.ns.link(PORT)
+    assert lab.dc1.daemon.stop() == 0 and lab.dc1.ns.link(PORT)
+    assert lab.dc1.daemon.teardown().returncode == 0 and not lab.dc1.ns.link(PORT)
+    lab.dc1.daemon.start()
+    lab.wait_up()
 
 
 def test_what_is_shown_is_what_the_schemas_say(lab):

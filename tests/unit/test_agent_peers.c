@@ -108,8 +108,38 @@ static void peer_goes_with_the_configuration(void **state)
 	assert_true(wait_until(g, device_is_gone));
 	assert_int_equal(apply(g, with(g, NULL, KEY, ""), "", false).r, 0);
 	assert_true(wait_until(g, is_up));
+}
+
+static bool web1_is_there(struct rig *g)
+{
+	return port_state(g, "web1") == AGENT_PORT_UP;
+}
+
+/* As every port it outlives the daemon: routes to it stay, and what comes for it is dropped while nobody seals it. */
+static void device_is_there_for_the_next_daemon(void **state)
+{
+	struct rig *g = *state;
+	unsigned before;
+
+	write_config(g, with(g, NULL, KEY, ""), "");
+	assert_int_equal(start(g), 0);
+	assert_true(wait_until(g, is_up));
+	before = if_nametoindex(DEVICE);
 	stop(g);
+	assert_int_equal(if_nametoindex(DEVICE), before);
+	assert_int_equal(if_nametoindex(SECURE_DEVICE), 0);
+	assert_true(has_program("ingress", "port_ingress") && has_program("egress", "port_egress"));
+	assert_int_equal(start(g), 0);
+	assert_true(wait_until(g, is_up));
+	assert_int_equal(if_nametoindex(DEVICE), before);
+	stop(g);
+	assert_int_equal(run("ip tuntap add dev wg-others mode tap"), 0);
+	plug("web1");
+	write_config(g, with(g, NULL, NULL, NULL), "");
+	assert_int_equal(start(g), 0); /* and goes when that one has no use for it, as nobody else's does */
+	assert_true(wait_until(g, web1_is_there));
 	assert_true(device_is_gone(g));
+	assert_int_not_equal(if_nametoindex("wg-others"), 0);
 }
 
 /* One table of the tunnel for both: who comes must not be forgotten with who goes. */
@@ -272,6 +302,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		AGENT_TEST(peer_is_a_port_that_is_up_when_our_programs_are_on_it),
 		AGENT_TEST(peer_goes_with_the_configuration),
+		AGENT_TEST(device_is_there_for_the_next_daemon),
 		AGENT_TEST(key_goes_from_a_node_to_a_peer_and_back),
 		AGENT_TEST(another_key_under_the_same_name_takes_its_place),
 		AGENT_TEST(name_that_somebody_has_is_told_and_waited_for),
