@@ -250,6 +250,8 @@ int agent_put_everything(struct agent *a)
 	for (size_t i = 0; i < WIRE_INTERFACES; i++)
 		if (a->wire->attached[i])
 			attach_add(a->dp, a->wire->attached[i], ATTACH_WIRE);
+	if (a->wire->secure_ifindex && wire_has(a->wire, a->wire->secure_ifindex))
+		attach_add(a->dp, a->wire->secure_ifindex, ATTACH_SECURE);
 	for (size_t i = 0; (p = hmap_next(&a->ports->by_name, &i));)
 		if (p->ifindex && !p->error)
 			attach_add(a->dp, p->ifindex, ATTACH_PORT);
@@ -366,6 +368,16 @@ static void on_link_gone(void *arg, uint32_t ifindex, const char *name)
 		port_refresh(a->ports, p, a->kern, &a->state->pending, a->rib);
 }
 
+/* Above 0: they were not right. */
+static int mend_programs(struct agent *a, uint32_t ifindex, bool wire)
+{
+	int r = attach_check(a->dp, ifindex, wire ? ATTACH_WIRE : ATTACH_PORT), more = 0;
+
+	if (wire && ifindex == a->wire->secure_ifindex)
+		more = attach_check(a->dp, ifindex, ATTACH_SECURE);
+	return more > 0 ? more : r;
+}
+
 static void on_filter_gone(void *arg, uint32_t ifindex)
 {
 	struct agent *a = arg;
@@ -377,7 +389,7 @@ static void on_filter_gone(void *arg, uint32_t ifindex)
 		return;
 	if (p)
 		agent_guard(a, p);
-	if (attach_check(a->dp, ifindex, wire ? ATTACH_WIRE : ATTACH_PORT) <= 0)
+	if (mend_programs(a, ifindex, wire) <= 0)
 		return;
 	a->repairs++;
 	log_limited(

@@ -224,6 +224,7 @@ static void (*const entry_texts[FWD_KIND_MAX])(const struct names *n, const stru
 static const char *const action_texts[PLAN_ACTION_MAX] = {
 	[PLAN_NODE] = "set the node's own addresses",
 	[PLAN_WIRE] = "attach to underlay interface ",
+	[PLAN_SECURE] = "attach to the device that encrypts, ",
 	[PLAN_GUARD] = "attach to interface ",
 	[PLAN_UNGUARD] = "detach from interface ",
 	[PLAN_UNWIRE] = "detach from underlay interface ",

@@ -176,6 +176,8 @@ int once_teardown(const struct agent_options *options, bool purge)
 	if (r >= 0)
 		r = kern_cut_disable(kern);
 	if (r >= 0)
+		r = kern_inside_disable(kern);
+	if (r >= 0)
 		r = kern_fib_disable(kern);
 	if (r >= 0)
 		r = kern_neighbours_release(kern);

@@ -175,6 +175,8 @@ static int step_do(const struct plan_step *s, struct datapath *dp, struct kern *
 		return datapath_set_node(dp, &s->node.now);
 	case PLAN_WIRE:
 		return attach_add(dp, s->interface.ifindex, ATTACH_WIRE);
+	case PLAN_SECURE:
+		return attach_add(dp, s->interface.ifindex, ATTACH_SECURE);
 	case PLAN_GUARD:
 		return guard(dp, kern, s);
 	case PLAN_PUT:
@@ -198,6 +200,8 @@ static int step_undo(const struct plan_step *s, struct datapath *dp, struct kern
 		return datapath_set_node(dp, &s->node.old);
 	case PLAN_WIRE:
 		return attach_remove(dp, s->interface.ifindex, ATTACH_WIRE);
+	case PLAN_SECURE:
+		return attach_remove(dp, s->interface.ifindex, ATTACH_SECURE);
 	case PLAN_GUARD:
 		return unguard(dp, kern, s);
 	case PLAN_PUT:
@@ -217,7 +221,7 @@ static int step_undo(const struct plan_step *s, struct datapath *dp, struct kern
 
 static bool on_interface(enum plan_action a)
 {
-	return a == PLAN_WIRE || a == PLAN_GUARD || a == PLAN_UNGUARD || a == PLAN_UNWIRE;
+	return a == PLAN_WIRE || a == PLAN_SECURE || a == PLAN_GUARD || a == PLAN_UNGUARD || a == PLAN_UNWIRE;
 }
 
 static bool is_route(const struct plan_step *s)

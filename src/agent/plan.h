@@ -27,6 +27,7 @@ struct ports;
 enum plan_action { /* in order of execution */
 	PLAN_NODE,    /* own addresses and MACs */
 	PLAN_WIRE,    /* attach to an underlay interface */
+	PLAN_SECURE,  /* attach to the device that encrypts, as far as it is no underlay interface */
 	PLAN_GUARD,   /* attach to a port's interface, which is kept from the node's own stack first */
 	PLAN_PUT,
 	PLAN_DELETE,

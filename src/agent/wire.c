@@ -201,6 +201,7 @@ static void node_of(const struct wire *w, const struct kern *kern, const struct 
 	if (kern_link_by_index(kern, w->secure_ifindex)) {
 		out->secure_ifindex = w->secure_ifindex;
 		out->secure_mtu = w->secure_mtu;
+		out->bgp_port = c->bgp ? htons(c->bgp->port) : 0;
 	}
 	for (size_t i = 0; i < self->n_underlay && i < 2; i++)
 		memcpy(out->underlay[i].bytes, self->underlay[i].bytes, sizeof(out->underlay[i].bytes));
@@ -230,6 +231,8 @@ void wire_plan(const struct wire *w, const struct kern *kern, const struct confi
 
 		if (!wire_has(w, wanted.ifindexes[i]))
 			plan_interface(plan, PLAN_WIRE, wanted.ifindexes[i], link->name);
+		if (!wire_has(w, wanted.ifindexes[i]) && wanted.ifindexes[i] == w->secure_ifindex)
+			plan_interface(plan, PLAN_SECURE, wanted.ifindexes[i], link->name);
 	}
 	for (size_t i = 0; prune && i < WIRE_INTERFACES; i++) {
 		const struct link *link = w->attached[i] ? kern_link_by_index(kern, w->attached[i]) : NULL;

@@ -17,7 +17,7 @@
 
 #include <linux/types.h>
 
-#define ABI_VERSION 4
+#define ABI_VERSION 5
 
 /* Default capacities (elements); dp may lower or raise them before loading. */
 #define ABI_MAX_PORTS 16384
@@ -52,6 +52,8 @@ struct abi_node {
 	__u32 wires[ABI_WIRES]; /* ifindexes of underlay devices, on which they may; 0 = unused */
 	__u32 secure_ifindex; /* the TAP device of what encrypts, see below; 0 = there is none */
 	__u32 secure_mtu;     /* its MTU: the longest outer IP packet that it takes */
+	__be16 bgp_port;      /* TCP that the node's own stack speaks through that device; 0 = nothing */
+	__u16 zero;
 };
 
 /*
@@ -61,6 +63,10 @@ struct abi_node {
  * counts from the frame's start to the inner transport header), and its outer lengths are those of the whole, or what 16 bits
  * hold of them.  What comes in on it was decrypted, and its outer source is an address of the peer that sent it.  A device
  * of another MTU is not taken for it, as numbers of devices that are gone come again: both fields change with the device.
+ *
+ * Beside tunnels the device carries the node's own BGP with other nodes: Ethernet | IP | TCP, from sockets that are bound to it
+ * and have ABI_MARK_INSIDE, which takes CAP_NET_ADMIN.  For what has the mark secure_egress makes the addresses zero, and what
+ * comes reaches the stack only where such a socket waits for it.
  */
 
 /*
@@ -343,5 +349,8 @@ struct abi_counter {
  * It never leaves the node: the egress program clears it, and a namespace border clears marks anyway.
  */
 #define ABI_MARK 0x49535448u /* "ISTH" */
+
+/* Mark of the node's own sockets whose packets are encrypted: SO_MARK. */
+#define ABI_MARK_INSIDE 0x49535449u
 
 #endif

@@ -13,6 +13,7 @@
 #include "drop.h"
 #include "encap.h"
 #include "icmp.h"
+#include "inside.h"
 #include "maps.h"
 #include "memo.h"
 #include "native.h"
@@ -317,8 +318,9 @@ static __noinline int wire_native(struct __sk_buff *skb)
 	struct packet *p;
 	int reason;
 
-	if (n && is_secure(skb, n)) /* for tunnels alone */
-		return refuse(skb, &o, DROP_NOT_TUNNEL);
+	if (n && is_secure(skb, n)) /* for tunnels, and what the node itself waits for */
+		return scratch && parse_at(skb, 0, &scratch->packet) == DROP_NONE && is_awaited(skb, n, &scratch->packet)
+			       ? TC_ACT_UNSPEC : refuse(skb, &o, DROP_NOT_TUNNEL);
 	if (!scratch || !n || !n->native_vrf || skb->pkt_type != PACKET_HOST_ || !is_wire(n, skb->ifindex))
 		return TC_ACT_UNSPEC;
 	scratch->epoch = epoch_get(); /* before the first table */
@@ -350,6 +352,17 @@ int wire_ingress(struct __sk_buff *skb)
 		return verdict;
 	verdict = wire_long(skb);
 	return verdict == NO_TUNNEL ? wire_native(skb) : verdict;
+}
+
+/* Of the device that encrypts: what the node's own stack hands to it, and what our programs redirected. */
+SEC("tc")
+int secure_egress(struct __sk_buff *skb)
+{
+	static const __u8 nobody[2 * ETH_ALEN];
+
+	if (skb->mark == ABI_MARK_INSIDE && bpf_skb_store_bytes(skb, 0, nobody, sizeof(nobody), 0))
+		return drop(skb, DROP_ENCAP_FAILED, 0, FROM_PORT);
+	return TC_ACT_UNSPEC;
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

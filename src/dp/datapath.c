@@ -26,6 +26,7 @@ const char *const program_names[PROGRAM_MAX] = {
 	[PROGRAM_PORT_INGRESS] = "port_ingress",
 	[PROGRAM_PORT_EGRESS] = "port_egress",
 	[PROGRAM_WIRE_INGRESS] = "wire_ingress",
+	[PROGRAM_SECURE_EGRESS] = "secure_egress",
 };
 
 DEFINE_CLEANUP(datapath, struct datapath *, datapath_close)

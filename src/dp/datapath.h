@@ -49,6 +49,7 @@ int datapath_sync_keep(struct datapath *dp);
 enum attach_role {
 	ATTACH_PORT, /* port_ingress and port_egress */
 	ATTACH_WIRE, /* wire_ingress */
+	ATTACH_SECURE, /* secure_egress, of the device that encrypts, which is a wire too */
 };
 
 /* 1 attached or swapped, 0 was right already */

@@ -113,6 +113,18 @@ int kern_port_guard(const struct kern *k, const char *name);
 int kern_port_is_guarded(struct kern *k, uint32_t ifindex);
 int kern_port_unguard(const struct kern *k, const char *name);
 
+/* ---- inside.c: sockets of the node's own that are bound to the device that encrypts ---- */
+
+/* As kern_port_guard, but such sockets are heard, of IPv6 where it is asked for. */
+int kern_inside_guard(struct kern *k, const char *name, bool ipv6);
+/*
+ * What they send and get goes by that device: an address of no use to anybody else, and for IPv6 a rule that nothing but them
+ * meets, and a table with one route.  Looks only when the kernel told of rules, routes, addresses or links since the last
+ * time.  1 made so, 0 was so, -errno.
+ */
+int kern_inside_enable(struct kern *k, const char *name, uint32_t ifindex, bool ipv6);
+int kern_inside_disable(struct kern *k); /* 0 also where there is nothing */
+
 /* ---- filter.c: who looks at packets before or beside us, for people ---- */
 
 struct kern_filter {

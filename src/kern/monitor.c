@@ -20,6 +20,7 @@ static void on_link(struct kern *k, const struct link *link)
 	if (links_put(&k->links, link, &held) != LINKS_CHANGED)
 		return;
 	routes_doubt(&k->routes); /* routes through a link that goes down go without a word */
+	k->inside.suspect = true;
 	if (k->callbacks.on_link)
 		k->callbacks.on_link(k->arg, held);
 }
@@ -62,12 +63,15 @@ static void on_message(void *arg, const struct rtnl_message *m)
 		mark(k, m->address.ifindex); /* on a port: IPv6 was switched on */
 		break;
 	case RTNL_ADDRESS_GONE:
+		k->inside.suspect = true;
 		k->routing_changed |= links_address_remove(&k->links, &m->address);
 		break;
 	case RTNL_ROUTE:
+		k->inside.suspect |= m->route.removed;
 		k->routing_changed |= !routes_hear(&k->routes, &m->route);
 		break;
 	case RTNL_ROUTING_CHANGE:
+		k->inside.suspect = true;
 		k->routing_changed = true;
 		if (m->ifindex)
 			mark(k, m->ifindex);
@@ -133,6 +137,7 @@ static int recover(struct kern *k)
 	kern_link_each(k, mark_filter, &k->links);
 	k->filters_gone = true;
 	k->routing_changed = true;
+	k->inside.suspect = true;
 	return r;
 }
 

@@ -23,11 +23,17 @@ struct routes {
 	unsigned audits;  /* since all were looked at */
 };
 
+struct inside {
+	uint32_t ifindex;   /* for which it is so, 0 = for none */
+	bool ipv6, suspect; /* others may have changed it */
+};
+
 struct kern {
 	struct rtnl asking;         /* requests and their answers */
 	struct mnl_socket *hearing; /* notifications */
 	struct links links;
 	struct routes routes;
+	struct inside inside;
 	struct kern_callbacks callbacks;
 	void *arg;
 	/* gathered during one kern_read, told once at its end */

@@ -28,7 +28,9 @@ struct setting {
 
 /* Together they keep the node's own stack from a workload that got past our programs. */
 static const struct setting guard[] = {
+#define SWITCH 0
 	{"ipv6", "disable_ipv6", "1", DEVCONF_DISABLE_IPV6},
+#define SOURCES 1
 	/* No route leads back to the port, so any IPv4 source is refused. */
 	{"ipv4", "rp_filter", "1", IPV4_DEVCONF_RP_FILTER},
 	{"ipv4", "forwarding", "0", IPV4_DEVCONF_FORWARDING},
@@ -39,6 +41,17 @@ static const struct setting guard[] = {
 	{"ipv4", "accept_source_route", "0", IPV4_DEVCONF_ACCEPT_SOURCE_ROUTE},
 	{"ipv4", "accept_redirects", "0", IPV4_DEVCONF_ACCEPT_REDIRECTS},
 	{"ipv4", "send_redirects", "0", IPV4_DEVCONF_SEND_REDIRECTS},
+};
+
+/*
+ * In place of those two, of a device by which the node's own stack does speak: its addresses are on others, so sources are
+ * routed to those, and it gets none of its own.
+ */
+static const struct setting inside[] = {
+	{"ipv6", "addr_gen_mode", "1", DEVCONF_ADDR_GEN_MODE}, /* before IPv6 is switched on */
+	{"ipv6", "accept_ra", "0", DEVCONF_ACCEPT_RA},
+	{"ipv6", "accept_redirects", "0", DEVCONF_ACCEPT_REDIRECTS},
+	{"ipv4", "rp_filter", "2", IPV4_DEVCONF_RP_FILTER},
 };
 
 static int read_value(const char *path, char out[static VALUE_SIZE])
@@ -122,20 +135,39 @@ static int set_like(const struct setting *s, const char *model, const char *name
 	return set(s, name, value);
 }
 
-int kern_port_guard(const struct kern *k, const char *name)
+/* How many had to be changed. */
+static int set_all(const struct setting *list, size_t n, const char *name)
 {
 	int changed = 0;
 
-	if (!name_is_safe(name))
-		return -EINVAL;
-	for (size_t i = 0; i < sizeof(guard) / sizeof(*guard); i++) {
-		int r = set(&guard[i], name, guard[i].value);
+	for (size_t i = 0; i < n; i++) {
+		int r = set(&list[i], name, list[i].value);
 
 		if (r < 0)
 			return r;
 		changed += r;
 	}
 	return changed;
+}
+
+int kern_port_guard(const struct kern *k, const char *name)
+{
+	return name_is_safe(name) ? set_all(guard, sizeof(guard) / sizeof(*guard), name) : -EINVAL;
+}
+
+int kern_inside_guard(struct kern *k, const char *name, bool ipv6)
+{
+	const size_t rest = SOURCES + 1, n_rest = sizeof(guard) / sizeof(*guard) - rest;
+	int changed, more = 0, r;
+
+	if (!name_is_safe(name))
+		return -EINVAL;
+	changed = set_all(guard + rest, n_rest, name);
+	if (changed >= 0)
+		more = set_all(inside, sizeof(inside) / sizeof(*inside), name);
+	r = changed < 0 ? changed : more < 0 ? more : set(&guard[SWITCH], name, ipv6 ? "0" : guard[SWITCH].value);
+	k->inside.suspect |= r > 0; /* where there was no IPv6 there is no route */
+	return r < 0 ? r : changed + more + r;
 }
 
 struct question {

@@ -31,6 +31,7 @@ int harness_program_fd(enum host_program program)
 		[HOST_PORT_INGRESS] = skeleton->progs.port_ingress,
 		[HOST_PORT_EGRESS] = skeleton->progs.port_egress,
 		[HOST_WIRE_INGRESS] = skeleton->progs.wire_ingress,
+		[HOST_SECURE_EGRESS] = skeleton->progs.secure_egress,
 	};
 
 	return bpf_program__fd(programs[program]);

@@ -7,6 +7,7 @@
  * and every daemon of the lab.
  */
 #include <linux/bpf.h>
+#include <linux/pkt_cls.h>
 #include <stdbool.h>
 
 #include <bpf/bpf_helpers.h>
@@ -50,6 +51,12 @@ SEC("tc")
 int wire_ingress(struct __sk_buff *skb)
 {
 	return drop(skb, is_known(skb) ? DROP_MALFORMED : DROP_UNKNOWN_VTEP, 0, 0);
+}
+
+SEC("tc")
+int secure_egress(struct __sk_buff *skb)
+{
+	return is_known(skb) ? drop(skb, DROP_MALFORMED, 0, 0) : TC_ACT_UNSPEC; /* as the real one does with most */
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

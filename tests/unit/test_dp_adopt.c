@@ -186,7 +186,7 @@ static void lost_pins_make_a_swap_after_the_tables_are_full(void **state)
 	assert_int_equal(attach_add(w->dp, ifindex, ATTACH_PORT), 1);
 	program = program_on("p0");
 	close_it(w);
-	assert_int_equal(run("cd %s && rm " PIN("*") " port_ingress port_egress wire_ingress", w->bpf_dir), 0);
+	assert_int_equal(run("cd %s && rm " PIN("*") " port_ingress port_egress wire_ingress secure_egress", w->bpf_dir), 0);
 
 	w->dp = open_it(w, false);
 	assert_false(datapath_adopted(w->dp));

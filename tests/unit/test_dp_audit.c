@@ -338,7 +338,7 @@ static void follow_with(struct world *w, enum next next, uint32_t port)
 		return;
 	}
 	if (next == NEXT_LOST_PINS)
-		assert_int_equal(run("cd %s && rm " PIN("*") " port_ingress port_egress wire_ingress", w->bpf_dir), 0);
+		assert_int_equal(run("cd %s && rm " PIN("*") " port_ingress port_egress wire_ingress secure_egress", w->bpf_dir), 0);
 	if (next == NEXT_STRANGER)
 		assert_int_equal(run(bypass, watched, 99), 0);
 	w->dp = open_it(w, false);

@@ -27,6 +27,7 @@ enum host_program {
 	HOST_PORT_INGRESS,
 	HOST_PORT_EGRESS,
 	HOST_WIRE_INGRESS,
+	HOST_SECURE_EGRESS,
 	HOST_PROGRAM_MAX,
 };
 
@@ -34,6 +35,8 @@ void host_init(void);
 /* The MAC of a device: what comes there for another is not for this node.  All frames are for a device without one. */
 void host_device(uint32_t ifindex, const uint8_t mac[6]);
 void host_device_mtu(uint32_t ifindex, uint32_t mtu); /* what bpf_check_mtu says of it; 0: it is gone, as the others are */
+/* Look-ups of sockets find one that is bound to it, 0: to none; HOST_NO_DEVICE, as at first: they find no socket. */
+void host_socket(uint32_t bound_dev_if);
 void host_set_decap_flags(bool have); /* writes the program's read-only constant, as the loader does */
 
 /* ---- map.c ---- */

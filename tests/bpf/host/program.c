@@ -59,6 +59,8 @@ int host_program_call(enum host_program program, struct __sk_buff *skb)
 		return port_egress(skb);
 	case HOST_WIRE_INGRESS:
 		return wire_ingress(skb);
+	case HOST_SECURE_EGRESS:
+		return secure_egress(skb);
 	default:
 		return -EINVAL;
 	}

@@ -294,6 +294,33 @@ long bpf_l4_csum_replace(struct __sk_buff *ctx, __u32 offset, __u64 from, __u64 
 	return replace(ctx, offset, from, to, flags & BPF_F_HDR_FIELD_MASK, mangled && !(flags & BPF_F_MARK_ENFORCE));
 }
 
+/* ---- sockets ---- */
+
+static struct bpf_sock socket_found = { .bound_dev_if = HOST_NO_DEVICE };
+static unsigned sockets_held;
+
+void host_socket(uint32_t bound_dev_if)
+{
+	socket_found.bound_dev_if = bound_dev_if;
+}
+
+struct bpf_sock *bpf_skc_lookup_tcp(void *ctx, struct bpf_sock_tuple *tuple, __u32 size, __u64 netns, __u64 flags)
+{
+	bool known = size == sizeof(tuple->ipv4) || size == sizeof(tuple->ipv6);
+
+	if (!known || flags || netns != (__u64)BPF_F_CURRENT_NETNS || socket_found.bound_dev_if == HOST_NO_DEVICE)
+		return NULL;
+	sockets_held++;
+	return &socket_found;
+}
+
+long bpf_sk_release(void *sock)
+{
+	assert(sock == &socket_found && sockets_held == 1);
+	sockets_held--;
+	return 0;
+}
+
 /* ---- time and the ring ---- */
 
 __u64 bpf_ktime_get_ns(void)
