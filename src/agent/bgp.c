@@ -16,6 +16,7 @@
 
 #include "agent/bgp_peers.h"
 #include "agent/bgp_socket.h"
+#include "agent/inside.h"
 #include "agent/state.h"
 #include "lib/cleanup.h"
 
@@ -95,8 +96,9 @@ static struct bgp_peer *peer_of(struct bgp *b, const struct neighbor_config *n)
 static int do_connect(void *arg, const struct neighbor_config *n, uint64_t *handle)
 {
 	struct bgp *b = arg;
+	const struct bgp_peer *p = peer_of(b, n);
 
-	return bgp_sockets_connect(b->sockets, &n->remote, handle);
+	return bgp_sockets_connect(b->sockets, &n->remote, p && p->inside ? inside_mss(b->agent, &n->remote) : 0, handle);
 }
 
 static size_t do_send(void *arg, uint64_t handle, const uint8_t *data, size_t size)
@@ -365,8 +367,10 @@ void bgp_show(struct bgp *b, const struct config *c, const struct config_node *s
 static int listen_here(struct bgp *b)
 {
 	const struct config *c = b->agent->config;
-	int r = bgp_sockets_listen(b->sockets, c->bgp->port, b->agent->self->underlay, b->agent->self->n_underlay);
+	uint32_t device = b->agent->wire->secure_ifindex;
+	int r = bgp_sockets_listen(b->sockets, c->bgp->port, b->agent->self->underlay, b->agent->self->n_underlay, device);
 
+	b->device = device;
 	b->deaf = r < 0;
 	agent_degrade(b->agent, REASON_BGP,
 		      r < 0 ? "BGP cannot listen on port %u: %s; %s" : NULL, c->bgp->port, strerror(-r),
@@ -427,6 +431,34 @@ void bgp_configure(struct bgp *b)
 		r = bgp_peers_configure(b);
 	if (r < 0)
 		agent_out_of_memory(b->agent);
+	inside_check(b->agent);
+}
+
+void bgp_follow_device(struct bgp *b)
+{
+	const struct bgp_peer *p;
+
+	if (!b || !b->speaker || b->device == b->agent->wire->secure_ifindex)
+		return;
+	inside_check(b->agent);
+	if (listen_here(b) < 0)
+		agent_out_of_memory(b->agent);
+	for (size_t i = 0; b->device && (p = hmap_next(&b->peers, &i));)
+		if (p->inside && p->down_ms)
+			speaker_reconnect(b->speaker, &p->remote, "the tunnel is there", now_ms(b));
+	bgp_wake(b);
+}
+
+bool bgp_is_inside(const struct bgp *b, bool v4)
+{
+	const struct bgp_peer *p;
+
+	if (!b || !b->speaker)
+		return false;
+	for (size_t i = 0; (p = hmap_next(&b->peers, &i));)
+		if (p->inside && addr_is_v4(&p->remote) == v4)
+			return true;
+	return false;
 }
 
 void bgp_stop(struct bgp *b, const char *text)

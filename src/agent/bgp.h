@@ -37,6 +37,7 @@ struct bgp_peer {
 	bool limited;       /* may speak for these tenants only */
 	bool keyless;       /* its key cannot be read, or not be set: it is kept down */
 	bool crowded;       /* ... as the kernel holds no more keys */
+	bool inside;        /* a node with which this one encrypts: the session rides in their tunnel */
 	uint64_t down_ms;   /* since when it is not Established; 0 = it is */
 	struct log_limit notice_limit, state_limit; /* its own: what one neighbor causes does not hide what is said of another */
 };
@@ -54,6 +55,7 @@ struct bgp {
 	uint64_t life; /* counts what `bgp:` was taken away or begun anew: learn is another */
 	uint32_t as, router_id; /* that the speaker was made with */
 	uint32_t waiting;       /* families for which routes of a former life may still be named again, bits */
+	uint32_t device;        /* of the tunnel, as the sockets know it; 0 = there is none */
 	bool deaf;              /* on some address it cannot listen */
 	bool synced;            /* all that this node has was announced once */
 	struct log_limit alert_limit;
@@ -66,6 +68,10 @@ void bgp_free(struct bgp *b); /* NULL allowed; says nothing to anybody */
 void bgp_show(struct bgp *b, const struct config *c, const struct config_node *self);
 /* a->config is in use now: begins, changes or ends sessions. */
 void bgp_configure(struct bgp *b);
+/* The tunnel has another device, or none: sessions inside move to it. */
+void bgp_follow_device(struct bgp *b);
+/* Has a session inside an address of that family? */
+bool bgp_is_inside(const struct bgp *b, bool v4);
 /* What the rib said is installed: tell the neighbors what is new. */
 void bgp_announce(struct bgp *b);
 /* The speaker was called from elsewhere: what follows of it comes with the next turn of the loop. */

@@ -36,10 +36,14 @@ static void turn_away(struct bgp_sockets *s, int fd, const struct addr *remote, 
 }
 
 /* NULL: it may come in. */
-static const char *reason_to_refuse(const struct peer *p, int fd)
+static const char *reason_to_refuse(const struct listener *l, const struct peer *p, int fd)
 {
 	if (!p)
 		return "it is no neighbor of this node";
+	if (p->inside && !l->device)
+		return "it comes in clear text, and its session is encrypted";
+	if (!p->inside && l->device)
+		return "it comes by the tunnel, and its session is not encrypted";
 	if (p->n_accepted >= OPEN_OF_PEER)
 		return "it has too many open already";
 	if (p->unkeyed)
@@ -50,19 +54,20 @@ static const char *reason_to_refuse(const struct peer *p, int fd)
 }
 
 /* Takes the descriptor. */
-static void admit(struct bgp_sockets *s, int accepted, const struct addr *remote)
+static void admit(const struct listener *l, int accepted, const struct addr *remote)
 {
+	struct bgp_sockets *s = l->all;
 	struct peer *p = hmap_get(&s->peers, remote);
 	_cleanup_(fd) int fd = accepted;
 	struct tcp *t;
 
-	if (reason_to_refuse(p, fd)) {
-		turn_away(s, fd, remote, reason_to_refuse(p, fd));
+	if (reason_to_refuse(l, p, fd)) {
+		turn_away(s, fd, remote, reason_to_refuse(l, p, fd));
 		return;
 	}
 	if (bgp_socket_set_common(fd, addr_is_v4(remote)) < 0 || bgp_socket_set_distance(fd, p) < 0)
 		return;
-	t = bgp_tcp_new(s, fd, remote, OPEN);
+	t = bgp_tcp_new(s, fd, remote, l->device, OPEN);
 	if (!t)
 		return;
 	TAKE_FD(fd);
@@ -102,7 +107,7 @@ static void on_listener(void *arg, uint32_t events)
 		if (fd < 0)
 			continue;
 		remote = addr_of(&name);
-		admit(s, fd, &remote);
+		admit(l, fd, &remote);
 	}
 }
 
@@ -117,35 +122,43 @@ void bgp_listeners_resume(struct bgp_sockets *s)
 	}
 }
 
+bool bgp_listener_serves(const struct listener *l, const struct peer *p)
+{
+	return l->fd >= 0 && p->inside == (l->device != 0) && addr_is_v4(&l->local) == addr_is_v4(&p->remote);
+}
+
 /* Whose key cannot be set is refused until it is put again. */
 static void set_keys(struct bgp_sockets *s, const struct listener *l)
 {
 	struct peer *p;
 
 	for (size_t i = 0; (p = hmap_next(&s->peers, &i));)
-		if (*p->key && addr_is_v4(&p->remote) == addr_is_v4(&l->local))
+		if (*p->key && bgp_listener_serves(l, p))
 			p->unkeyed = bgp_socket_set_key(l->fd, &p->remote, p->key) < 0;
 }
 
-/* The farthest that any peer of the family may be away; 0: one of them may be anywhere. */
-static uint8_t farthest(const struct bgp_sockets *s, bool v4)
+/* The farthest that any peer of the side and family may be away; 0: one of them may be anywhere. */
+static uint8_t farthest(const struct bgp_sockets *s, bool inside, bool v4)
 {
 	const struct peer *p;
 	uint8_t hops = 0;
 
-	if (s->n_anywhere[v4] > 0)
+	if (s->n_anywhere[inside][v4] > 0)
 		return 0;
 	for (size_t i = 0; (p = hmap_next(&s->peers, &i));)
-		if (addr_is_v4(&p->remote) == v4 && p->ttl_hops > hops)
+		if (p->inside == inside && addr_is_v4(&p->remote) == v4 && p->ttl_hops > hops)
 			hops = p->ttl_hops;
 	return hops;
 }
 
-void bgp_listeners_set_distances(struct bgp_sockets *s, bool v4)
+void bgp_listeners_set_distances(struct bgp_sockets *s, bool inside, bool v4)
 {
-	for (size_t i = 0; i < LISTENERS; i++)
-		if (s->listeners[i].fd >= 0 && addr_is_v4(&s->listeners[i].local) == v4)
-			(void)bgp_guard_distance(s->listeners[i].fd, v4, farthest(s, v4)); /* and admit looks at each */
+	for (size_t i = 0; i < LISTENERS; i++) {
+		const struct listener *l = &s->listeners[i];
+
+		if (l->fd >= 0 && (l->device != 0) == inside && addr_is_v4(&l->local) == v4)
+			(void)bgp_guard_distance(l->fd, v4, farthest(s, inside, v4)); /* and admit looks at each */
+	}
 }
 
 void bgp_listener_close(struct listener *l)
@@ -157,8 +170,11 @@ void bgp_listener_close(struct listener *l)
 	*l = (struct listener){.all = l->all, .fd = -1};
 }
 
-/* The address may come later (IP_FREEBIND): a node that boots has its daemon before its network. */
-static int listener_open(struct listener *l, const struct addr *local, uint16_t port)
+/*
+ * The address may come later (IP_FREEBIND): a node that boots has its daemon before its network.  Two share it and the port
+ * (SO_REUSEPORT), of which the one that is bound to a device has what comes by that, and nothing else.
+ */
+static int listener_open(struct listener *l, const struct addr *local, uint32_t device, uint16_t port)
 {
 	bool v4 = addr_is_v4(local);
 	union name name;
@@ -166,10 +182,15 @@ static int listener_open(struct listener *l, const struct addr *local, uint16_t 
 	int r;
 
 	l->local = *local;
+	l->device = device;
 	l->fd = socket(v4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
 	if (l->fd < 0)
 		return -errno;
 	r = bgp_socket_set(l->fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	if (r == 0 && device)
+		r = bgp_socket_set(l->fd, SOL_SOCKET, SO_REUSEPORT, 1);
+	if (r == 0 && device)
+		r = bgp_socket_bind_inside(l->fd, device);
 	if (r == 0)
 		r = bgp_socket_set(l->fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_FREEBIND : IPV6_FREEBIND, 1);
 	if (r == 0 && !v4)
@@ -180,10 +201,12 @@ static int listener_open(struct listener *l, const struct addr *local, uint16_t 
 		r = bgp_guard_remember(l->fd);
 	if (r == 0) {
 		set_keys(l->all, l);
-		bgp_listeners_set_distances(l->all, v4);
+		bgp_listeners_set_distances(l->all, device != 0, v4);
 	}
 	if (r == 0 && (bind(l->fd, &name.any, size) < 0 || listen(l->fd, BACKLOG) < 0))
 		r = -errno;
+	if (r == 0 && !device) /* only now, so that another program that has the port is found out */
+		r = bgp_socket_set(l->fd, SOL_SOCKET, SO_REUSEPORT, 1);
 	if (r == 0)
 		r = loop_io_add(l->all->loop, l->fd, EPOLLIN, on_listener, l, &l->io);
 	if (r < 0)
@@ -191,10 +214,10 @@ static int listener_open(struct listener *l, const struct addr *local, uint16_t 
 	return r;
 }
 
-static struct listener *listener_of(struct bgp_sockets *s, const struct addr *local)
+static struct listener *listener_of(struct bgp_sockets *s, const struct addr *local, uint32_t device)
 {
 	for (size_t i = 0; i < LISTENERS; i++)
-		if (s->listeners[i].fd >= 0 && addr_equal(&s->listeners[i].local, local))
+		if (s->listeners[i].fd >= 0 && s->listeners[i].device == device && addr_equal(&s->listeners[i].local, local))
 			return &s->listeners[i];
 	return NULL;
 }
@@ -207,25 +230,36 @@ static struct listener *listener_free(struct bgp_sockets *s)
 	return NULL;
 }
 
-int bgp_sockets_listen(struct bgp_sockets *s, uint16_t port, const struct addr *locals, size_t n)
+static void close_unwanted(struct bgp_sockets *s, uint16_t port, const struct addr *locals, size_t n)
 {
-	int error = 0;
-
 	for (size_t i = 0; i < LISTENERS; i++) {
+		struct listener *l = &s->listeners[i];
 		bool wanted = false;
 
 		for (size_t k = 0; k < n; k++)
-			wanted |= addr_equal(&s->listeners[i].local, &locals[k]);
+			wanted |= addr_equal(&l->local, &locals[k]) && (!l->device || l->device == s->device);
 		if (!wanted || port != s->port)
-			bgp_listener_close(&s->listeners[i]);
+			bgp_listener_close(l);
 	}
+}
+
+int bgp_sockets_listen(struct bgp_sockets *s, uint16_t port, const struct addr *locals, size_t n, uint32_t device)
+{
+	const uint32_t devices[] = {0, device};
+	int error = 0;
+
+	s->lost |= s->device != device;
+	s->device = device;
+	close_unwanted(s, port, locals, n);
 	s->port = port;
-	for (size_t k = 0; k < n; k++) {
-		struct listener *l = listener_of(s, &locals[k]) ? NULL : listener_free(s);
-		int r = l ? listener_open(l, &locals[k], port) : 0;
+	for (size_t k = 0; k < 2 * n; k++) {
+		uint32_t on = devices[k % 2];
+		struct listener *l = (k % 2 && !on) || listener_of(s, &locals[k / 2], on) ? NULL : listener_free(s);
+		int r = l ? listener_open(l, &locals[k / 2], on, port) : 0;
 
 		if (r < 0)
 			error = r;
 	}
+	bgp_sockets_arm(s);
 	return error;
 }

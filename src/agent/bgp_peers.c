@@ -22,6 +22,7 @@ struct wanted {
 	const char *password_file;
 	char key[BGP_SOCKET_KEY_SIZE];
 	const struct config_grant *grant; /* of what it may bring; NULL = all */
+	const struct config_node *node; /* that it is, or NULL */
 };
 
 static void free_peer(struct bgp_peer *p)
@@ -148,15 +149,27 @@ static void read_key(struct bgp_peer *p, struct wanted *w)
 		log_warning("BGP: %s: the key in %s", w->name, why);
 }
 
-/* A session that is to end is told so before, while its key still counts. */
+/* Between two nodes that encrypt the session is inside; both come to the same from the same file. */
+static bool is_inside(const struct bgp *b, const struct wanted *w)
+{
+	return w->node && config_session_is_inside(b->agent->config, b->agent->self, w->node);
+}
+
+/* A session that is to end is told so before, while its key still counts; likewise one that changes sides. */
 static int set_session(struct bgp *b, struct bgp_peer *p, struct wanted *w)
 {
 	uint64_t now_ms = loop_now_ms(b->agent->loop);
 	int r = speaker_neighbor_put(b->speaker, &w->config, now_ms);
 
+	if (r == 0 && p->inside != is_inside(b, w)) {
+		p->inside = is_inside(b, w);
+		speaker_reconnect(b->speaker, &p->remote,
+				  p->inside ? "its session is encrypted from now on" : "its session is not encrypted any more",
+				  now_ms);
+	}
 	if (r < 0 || p->keyless)
 		return r;
-	r = bgp_sockets_peer_put(b->sockets, &w->config.remote, &w->config.local, w->key, w->config.ttl_hops);
+	r = bgp_sockets_peer_put(b->sockets, &w->config.remote, &w->config.local, w->key, w->config.ttl_hops, p->inside);
 	if (r == 0 || r == -ENOMEM)
 		return r;
 	p->crowded = r == -ENOBUFS;
@@ -221,12 +234,14 @@ static int put_mesh(struct bgp *b, const struct config *c)
 			continue;
 		w.config = config_of(b, c->bgp, remote);
 		w.config.local = *local;
+		w.node = &c->nodes[i];
 		r = put(b, &w);
 	}
 	for (size_t i = 0; r == 0 && i < c->bgp->n_reflectors; i++) {
 		struct wanted w = {.name = "reflector", .password_file = c->bgp->password_file};
 
 		w.config = config_of(b, c->bgp, &c->bgp->reflectors[i]);
+		w.node = config_node_at(c, &c->bgp->reflectors[i]);
 		r = put(b, &w);
 	}
 	return r;
@@ -246,6 +261,7 @@ static int put_neighbor(struct bgp *b, const struct config_bgp *c, const struct 
 	if (!tenants)
 		return -ENOMEM;
 	w.config = config_of(b, c, &n->address);
+	w.node = config_node_at(b->agent->config, &n->address);
 	w.config.remote_as = n->remote_as;
 	w.config.families = n->families;
 	w.config.hold_s = n->hold_s;

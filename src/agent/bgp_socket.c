@@ -9,11 +9,13 @@
 
 #include "agent/bgp_guard.h"
 #include "agent/bgp_socket_state.h"
+#include "bpf/abi.h"
 #include "lib/cleanup.h"
 
 #define DRAINING 64
 #define DRAIN_MS 5000
 #define CLASS 0xc0         /* CS6, routing protocols (RFC 4594 3.2) */
+#define MSS_LEAST 536      /* RFC 9293 3.7.1 */
 #define UNSENT_MAX 16384   /* bytes in the kernel that wait for the window: the queue proper is the speaker's */
 
 /* ---- addresses and options ---------------------------------------------------------------------------------------- */
@@ -60,6 +62,14 @@ int bgp_socket_set_distance(int fd, const struct peer *p)
 	return bgp_guard_distance(fd, addr_is_v4(&p->remote), p->ttl_hops);
 }
 
+/* The device by its number: a name could be another's by now. */
+int bgp_socket_bind_inside(int fd, uint32_t device)
+{
+	int r = bgp_socket_set(fd, SOL_SOCKET, SO_BINDTOIFINDEX, (int)device);
+
+	return r < 0 ? r : bgp_socket_set(fd, SOL_SOCKET, SO_MARK, (int)ABI_MARK_INSIDE);
+}
+
 /* ---- connections --------------------------------------------------------------------------------------------------- */
 
 static void on_tcp(void *arg, uint32_t events);
@@ -90,13 +100,13 @@ static void tcp_free(struct tcp *t, bool reset)
 	free(t);
 }
 
-struct tcp *bgp_tcp_new(struct bgp_sockets *s, int fd, const struct addr *remote, enum state state)
+struct tcp *bgp_tcp_new(struct bgp_sockets *s, int fd, const struct addr *remote, uint32_t device, enum state state)
 {
 	struct tcp *t = calloc(1, sizeof(*t));
 
 	if (!t)
 		return NULL;
-	*t = (struct tcp){.handle = ++s->last_handle, .all = s, .remote = *remote, .fd = fd, .state = state};
+	*t = (struct tcp){.handle = ++s->last_handle, .all = s, .remote = *remote, .fd = fd, .device = device, .state = state};
 	if (hmap_add(&s->connections, t) < 0) {
 		free(t);
 		return NULL;
@@ -195,7 +205,22 @@ static void on_tcp(void *arg, uint32_t events)
 		receive(t, events);
 }
 
-int bgp_sockets_connect(struct bgp_sockets *s, const struct addr *remote, uint64_t *handle)
+static int prepare(const struct bgp_sockets *s, const struct peer *p, uint16_t mss, int fd)
+{
+	int r = bgp_socket_set_common(fd, addr_is_v4(&p->remote));
+
+	if (r == 0)
+		r = bgp_socket_set_distance(fd, p);
+	if (r == 0 && *p->key)
+		r = bgp_socket_set_key(fd, &p->remote, p->key);
+	if (r == 0 && p->inside)
+		r = bgp_socket_bind_inside(fd, s->device);
+	if (r == 0 && mss)
+		r = bgp_socket_set(fd, IPPROTO_TCP, TCP_MAXSEG, mss > MSS_LEAST ? mss : MSS_LEAST);
+	return r;
+}
+
+int bgp_sockets_connect(struct bgp_sockets *s, const struct addr *remote, uint16_t mss, uint64_t *handle)
 {
 	const struct peer *p = hmap_get(&s->peers, remote);
 	bool v4 = addr_is_v4(remote);
@@ -207,14 +232,12 @@ int bgp_sockets_connect(struct bgp_sockets *s, const struct addr *remote, uint64
 
 	if (!p)
 		return -ENOENT;
+	if (p->inside && !s->device)
+		return -ENETDOWN;
 	fd = socket(v4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
 	if (fd < 0)
 		return -errno;
-	r = bgp_socket_set_common(fd, v4);
-	if (r == 0)
-		r = bgp_socket_set_distance(fd, p);
-	if (r == 0 && *p->key)
-		r = bgp_socket_set_key(fd, remote, p->key);
+	r = prepare(s, p, mss, fd);
 	if (r < 0)
 		return r;
 	size = bgp_socket_name(&p->local, 0, &name);
@@ -223,7 +246,7 @@ int bgp_sockets_connect(struct bgp_sockets *s, const struct addr *remote, uint64
 	size = bgp_socket_name(remote, s->port, &name);
 	if (connect(fd, &name.any, size) < 0 && errno != EINPROGRESS)
 		return -errno;
-	t = bgp_tcp_new(s, fd, remote, CONNECTING);
+	t = bgp_tcp_new(s, fd, remote, p->inside ? s->device : 0, CONNECTING);
 	if (!t)
 		return -ENOMEM;
 	TAKE_FD(fd);
@@ -280,7 +303,7 @@ static int change_key(struct bgp_sockets *s, struct peer *p, const char *key)
 	for (size_t i = 0; i < LISTENERS && error == 0; i++) {
 		const struct listener *l = &s->listeners[i];
 
-		if (l->fd >= 0 && addr_is_v4(&l->local) == addr_is_v4(&p->remote))
+		if (bgp_listener_serves(l, p))
 			error = bgp_socket_set_key(l->fd, &p->remote, key);
 	}
 	p->unkeyed = error < 0;
@@ -299,13 +322,31 @@ static void change_distance(struct bgp_sockets *s, struct peer *p, uint8_t hops)
 	bool v4 = addr_is_v4(&p->remote);
 	struct tcp *t;
 
-	s->n_anywhere[v4] += !hops;
-	s->n_anywhere[v4] -= !p->ttl_hops;
+	s->n_anywhere[p->inside][v4] += !hops;
+	s->n_anywhere[p->inside][v4] -= !p->ttl_hops;
 	p->ttl_hops = hops;
 	for (size_t i = 0; (t = hmap_next(&s->connections, &i));)
 		if (addr_equal(&t->remote, &p->remote))
 			(void)bgp_socket_set_distance(t->fd, p);
-	bgp_listeners_set_distances(s, v4);
+	bgp_listeners_set_distances(s, p->inside, v4);
+}
+
+/* Its key goes with it to the other listener; what is open on this side is over. */
+static void change_side(struct bgp_sockets *s, struct peer *p, bool inside)
+{
+	bool v4 = addr_is_v4(&p->remote);
+	struct tcp *t;
+
+	for (size_t i = 0; (t = hmap_next(&s->connections, &i));)
+		if (addr_equal(&t->remote, &p->remote))
+			tcp_free(t, true);
+	if (*p->key)
+		change_key(s, p, "");
+	s->n_anywhere[p->inside][v4] -= !p->ttl_hops;
+	s->n_anywhere[inside][v4] += !p->ttl_hops;
+	p->inside = inside;
+	bgp_listeners_set_distances(s, !inside, v4);
+	bgp_listeners_set_distances(s, inside, v4);
 }
 
 static void peer_free(struct peer *p)
@@ -326,13 +367,13 @@ static struct peer *peer_new(struct bgp_sockets *s, const struct addr *remote)
 		free(p);
 		return NULL;
 	}
-	s->n_anywhere[addr_is_v4(remote)]++;
-	bgp_listeners_set_distances(s, addr_is_v4(remote));
+	s->n_anywhere[false][addr_is_v4(remote)]++;
+	bgp_listeners_set_distances(s, false, addr_is_v4(remote));
 	return p;
 }
 
 int bgp_sockets_peer_put(struct bgp_sockets *s, const struct addr *remote, const struct addr *local, const char *key,
-			 uint8_t ttl_hops)
+			 uint8_t ttl_hops, bool inside)
 {
 	struct peer *p = hmap_get(&s->peers, remote);
 
@@ -343,6 +384,8 @@ int bgp_sockets_peer_put(struct bgp_sockets *s, const struct addr *remote, const
 	if (!p)
 		return -ENOMEM;
 	p->local = *local;
+	if (p->inside != inside)
+		change_side(s, p, inside);
 	if (p->ttl_hops != ttl_hops)
 		change_distance(s, p, ttl_hops);
 	return strcmp(p->key, key) == 0 && !p->unkeyed ? 0 : change_key(s, p, key);
@@ -361,8 +404,8 @@ void bgp_sockets_peer_remove(struct bgp_sockets *s, const struct addr *remote)
 		if (addr_equal(&t->remote, remote))
 			tcp_free(t, true);
 	hmap_remove(&s->peers, remote);
-	s->n_anywhere[addr_is_v4(&p->remote)] -= !p->ttl_hops;
-	bgp_listeners_set_distances(s, addr_is_v4(&p->remote));
+	s->n_anywhere[p->inside][addr_is_v4(&p->remote)] -= !p->ttl_hops;
+	bgp_listeners_set_distances(s, p->inside, addr_is_v4(&p->remote));
 	peer_free(p);
 }
 
@@ -375,7 +418,20 @@ void bgp_sockets_arm(struct bgp_sockets *s)
 
 	if (s->accept_ms && (!at || s->accept_ms < at))
 		at = s->accept_ms;
+	if (s->lost)
+		at = loop_now_ms(s->loop);
 	loop_timer_set(s->loop, s->timer, at);
+}
+
+/* One that is bound to a device which is not ours any more: nothing else would tell. */
+static struct tcp *next_lost(const struct bgp_sockets *s)
+{
+	struct tcp *t;
+
+	for (size_t i = 0; (t = hmap_next(&s->connections, &i));)
+		if (t->device && t->device != s->device)
+			return t;
+	return NULL;
 }
 
 static void on_timer(void *arg)
@@ -388,6 +444,9 @@ static void on_timer(void *arg)
 		next = TAILQ_NEXT(t, link);
 		tcp_free(t, true);
 	}
+	while (s->lost && (t = next_lost(s)))
+		end(t, "the tunnel's device is gone");
+	s->lost = false;
 	if (s->accept_ms && s->accept_ms <= now)
 		bgp_listeners_resume(s);
 	bgp_sockets_arm(s);

@@ -15,7 +15,8 @@
 #include "lib/log.h"
 #include "lib/loop.h"
 
-#define LISTENERS 2        /* an address of each family */
+#define FAMILIES 2
+#define LISTENERS (2 * FAMILIES) /* an address of each family, inside and not */
 #define READ_SIZE 65536
 
 struct peer {
@@ -23,6 +24,7 @@ struct peer {
 	struct addr local;
 	char key[BGP_SOCKET_KEY_SIZE];
 	uint8_t ttl_hops;
+	bool inside;
 	bool unkeyed; /* a listener does not have its key */
 	unsigned n_accepted;
 };
@@ -38,6 +40,7 @@ struct tcp {
 	struct bgp_sockets *all;
 	struct addr remote;
 	int fd;
+	uint32_t device; /* that it is bound to; 0 = it is not inside */
 	struct loop_io *io;
 	enum state state;
 	bool accepted;
@@ -48,6 +51,7 @@ struct tcp {
 struct listener {
 	struct bgp_sockets *all;
 	struct addr local;
+	uint32_t device; /* as of a connection */
 	int fd; /* -1 = free */
 	struct loop_io *io; /* NULL: it pauses */
 };
@@ -57,9 +61,11 @@ struct bgp_sockets {
 	const struct bgp_socket_ops *ops;
 	void *arg;
 	uint16_t port;
+	uint32_t device;
+	bool lost; /* there may be connections by another one */
 	struct listener listeners[LISTENERS];
 	struct hmap peers, connections;
-	size_t n_anywhere[2]; /* peers without a distance, of IPv6 and IPv4 */
+	size_t n_anywhere[2][FAMILIES]; /* peers without a distance, inside or not, of IPv6 and IPv4 */
 	uint64_t last_handle;
 	TAILQ_HEAD(tcp_list, tcp) draining; /* the oldest first */
 	size_t n_draining;
@@ -84,13 +90,17 @@ int bgp_socket_set_key(int fd, const struct addr *remote, const char *key);
 int bgp_socket_set_common(int fd, bool v4); /* of listeners and connections */
 int bgp_socket_set_distance(int fd, const struct peer *p);
 
-struct tcp *bgp_tcp_new(struct bgp_sockets *s, int fd, const struct addr *remote, enum state state); /* takes fd; or NULL */
+int bgp_socket_bind_inside(int fd, uint32_t device);
+
+/* Takes fd; or NULL. */
+struct tcp *bgp_tcp_new(struct bgp_sockets *s, int fd, const struct addr *remote, uint32_t device, enum state state);
 void bgp_sockets_arm(struct bgp_sockets *s); /* for what is due first */
 
 /* ---- bgp_listener.c ---- */
 
+bool bgp_listener_serves(const struct listener *l, const struct peer *p);
 void bgp_listener_close(struct listener *l);
 void bgp_listeners_resume(struct bgp_sockets *s); /* when accept_ms has come */
-void bgp_listeners_set_distances(struct bgp_sockets *s, bool v4);
+void bgp_listeners_set_distances(struct bgp_sockets *s, bool inside, bool v4);
 
 #endif

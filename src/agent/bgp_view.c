@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "agent/bgp.h"
+#include "agent/inside.h"
 #include "agent/pieces.h"
 #include "agent/view.h"
 #include "lib/cleanup.h"
@@ -153,6 +154,8 @@ static void put_neighbor(struct json *j, const struct bgp *b, const struct bgp_p
 	put_families(j, "stale", s.stale);
 	put_router_id(j, "routerId", s.remote_id);
 	bgp_view_put_optional(j, "holdSeconds", up, s.hold_s);
+	json_put_bool(j, "encrypted", p->inside);
+	json_put_string(j, "waitsFor", inside_problem(b->agent, p));
 	json_put_bool(j, "password", c->keyed);
 	bgp_view_put_optional(j, "ttlHops", c->ttl_hops, c->ttl_hops);
 	json_put_string(j, "lastError", s.last_error[0] ? s.last_error : NULL);

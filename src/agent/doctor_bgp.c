@@ -10,6 +10,7 @@
 
 #include "agent/bgp.h"
 #include "agent/doctor_exam.h"
+#include "agent/inside.h"
 #include "bgp/notification.h"
 
 struct down {
@@ -59,6 +60,17 @@ static bool tell_key(const struct down *d)
 	snprintf(fix, sizeof(fix), "write the key, one line, into %s, and isthmus apply again; the log says what is wrong",
 		 path ? path : "its password_file");
 	tell(d, fix, "its key cannot be read");
+	return true;
+}
+
+/* What else is in its way shows when the tunnel is there. */
+static bool tell_tunnel(const struct down *d)
+{
+	const char *problem = inside_problem(d->x->a, d->peer);
+
+	if (!problem)
+		return false;
+	tell(d, "what the check \"tunnel\" says; isthmus get tunnels", "it is encrypted, and the tunnel is not up: %s", problem);
 	return true;
 }
 
@@ -151,7 +163,7 @@ static void look_at(struct exam *x, const struct bgp_peer *p)
 		return;
 	d.error = stats.last_error;
 	addr_format(&p->remote, d.address);
-	if (!tell_key(&d) && !tell_route(&d) && !tell_refused(&d) && !tell_as(&d) && !tell_silence(&d))
+	if (!tell_key(&d) && !tell_tunnel(&d) && !tell_route(&d) && !tell_refused(&d) && !tell_as(&d) && !tell_silence(&d))
 		tell_other(&d);
 }
 

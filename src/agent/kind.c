@@ -211,6 +211,8 @@ static const struct api_field bgp_neighbor_fields[] = {
 	{"stale", "string[]", "families whose routes are those of the session before (RFC 4724)"},
 	{"routerId", "string?", "its BGP identifier"},
 	{"holdSeconds", "integer?", "negotiated"},
+	{"encrypted", "boolean", "it rides in the tunnel to that node, and in no other way"},
+	{"waitsFor", "string?", "encrypted and down: what is wrong with the tunnel, null = nothing"},
 	{"password", "boolean", "messages are signed (RFC 2385)"},
 	{"ttlHops", "integer?", "at most so many hops away (RFC 5082), null = anywhere"},
 	{"lastError", "string?", "why a session ended, or did not come to be"},

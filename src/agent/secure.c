@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/bgp.h"
+#include "agent/inside.h"
 #include "agent/key.h"
 #include "agent/state.h"
 #include "lib/cleanup.h"
@@ -123,7 +125,7 @@ static int open_device(struct secure *s)
 	int r = kern_link_learn(a->kern, SECURE_DEVICE);
 
 	if (r >= 0)
-		r = kern_port_guard(a->kern, SECURE_DEVICE);
+		r = kern_port_guard(a->kern, SECURE_DEVICE); /* until our programs are on it: inside_check */
 	if (r >= 0)
 		r = loop_io_add(a->loop, tunnel_fd(s->tunnel), EPOLLIN, on_events, s, &s->io);
 	return r < 0 ? r : 0;
@@ -261,6 +263,7 @@ void secure_configure(struct secure *s)
 	/* A new device may have the number of the old one, and our program has to be on it all the same. */
 	if (a->wire->secure_ifindex != before || (before && !wire_has(a->wire, before)))
 		agent_look_at_paths(s->agent);
+	bgp_follow_device(s->agent->bgp);
 }
 
 /* ---- looking after it ---- */
@@ -350,6 +353,7 @@ void secure_check(struct secure *s)
 		mend_device(s);
 		follow_mtu(s);
 		secure_plain_check(s);
+		inside_check(s->agent);
 	}
 	check_key(s);
 	check_own(s);

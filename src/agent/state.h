@@ -62,6 +62,7 @@ struct agent_state {
 	unsigned turn;         /* of the audit */
 	unsigned merge_turn, cut_turn; /* when the audit tries again to have tunnel packets merged, and cut */
 	uint16_t merge_port;   /* for which they are merged, 0 = none yet */
+	uint64_t inside;       /* what the kernel was told of sessions inside (inside.c); 0 = nothing yet */
 	struct increment *increment; /* see increment.h; NULL = to be prepared */
 	size_t entries, entries_most; /* in the tables, and of late at most; memory.c */
 	struct log_limit repair_limit;

@@ -306,17 +306,32 @@ void neighbor_reset(struct neighbor *n, const char *text)
 	neighbor_start(n);
 }
 
+/* All sessions end without a word, and their routes are kept. */
+static void leave_silently(struct neighbor *n, const char *text)
+{
+	for (size_t i = 0; i < N_SESSIONS; i++)
+		if (n->sessions[i].conn && n->sessions[i].state > NEIGHBOR_CONNECT) {
+			session_flush(&n->sessions[i]);
+			neighbor_drop(n, &n->sessions[i], ENDING_KEEP, text);
+		}
+}
+
+void neighbor_reconnect(struct neighbor *n, const char *text)
+{
+	leave_silently(n, text);
+	end_connecting(n);
+	n->held = false;
+	neighbor_start(n);
+}
+
 /*
  * Before a planned restart a neighbor that keeps our routes is told nothing (RFC 4724 4.2: a NOTIFICATION would end that);
  * all others see the end of the connection, too, and need not be told more.
  */
 void neighbor_stop(struct neighbor *n, bool planned, const char *text)
 {
-	for (size_t i = 0; i < N_SESSIONS && planned; i++)
-		if (n->sessions[i].conn && n->sessions[i].state > NEIGHBOR_CONNECT) {
-			session_flush(&n->sessions[i]);
-			neighbor_drop(n, &n->sessions[i], ENDING_KEEP, "stopped for a restart");
-		}
+	if (planned)
+		leave_silently(n, "stopped for a restart");
 	neighbor_end(n, CEASE_ADMINISTRATIVE_SHUTDOWN, text);
 }
 

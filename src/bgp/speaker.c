@@ -331,6 +331,18 @@ int speaker_reset(struct speaker *s, const struct addr *remote, const char *text
 	return 0;
 }
 
+int speaker_reconnect(struct speaker *s, const struct addr *remote, const char *text, uint64_t now_ms)
+{
+	struct neighbor *n = hmap_get(&s->neighbors, remote);
+
+	if (!n)
+		return -ENOENT;
+	enter(s, now_ms);
+	neighbor_reconnect(n, text);
+	leave(s);
+	return 0;
+}
+
 void speaker_stop(struct speaker *s, bool planned, const char *text, uint64_t now_ms)
 {
 	struct neighbor *n;

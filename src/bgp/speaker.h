@@ -113,6 +113,12 @@ int speaker_refresh(struct speaker *s, const struct addr *remote, enum route_fam
 int speaker_reset(struct speaker *s, const struct addr *remote, const char *text, uint64_t now_ms);
 
 /*
+ * Its transport is to be another one: as when the connection broke, so that both keep each other's routes where they can
+ * (RFC 4724), and begins anew at once.  Who has no session connects at once.  -ENOENT.
+ */
+int speaker_reconnect(struct speaker *s, const struct addr *remote, const char *text, uint64_t now_ms);
+
+/*
  * Ends all sessions.  `planned`: a successor is about to come, so neighbors that can are left to keep our routes
  * (RFC 4724: no NOTIFICATION); else CEASE 2 with the text (RFC 9003).  Nothing is said of routes: what forwards goes on.
  */

@@ -113,6 +113,7 @@ void neighbor_start(struct neighbor *n); /* connects, or waits to be connected t
 int neighbor_reconfigure(struct neighbor *n, const struct neighbor_config *config); /* 0, -ENOMEM: nothing changed */
 void neighbor_end(struct neighbor *n, enum notification_cease subcode, const char *text); /* all sessions, for good */
 void neighbor_reset(struct neighbor *n, const char *text);
+void neighbor_reconnect(struct neighbor *n, const char *text);
 void neighbor_stop(struct neighbor *n, bool planned, const char *text); /* the speaker is stopped already */
 void neighbor_accept(struct neighbor *n, uint64_t handle);
 void neighbor_connected(struct neighbor *n, struct session *session);

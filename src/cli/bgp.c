@@ -34,6 +34,8 @@ static const struct column summary_columns[] = {
 	{"State/PfxRcd", "statePrefixes", false, true},
 	{"PfxSnt", "prefixesSent", false, true},
 	{"Desc", "description"},
+	{"Encrypted", "encrypted", true},
+	{"WaitsFor", "waitsFor", true},
 	{"Resets", "resets", true, true},
 	{"LastError", "lastError", true},
 	{0},

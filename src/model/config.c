@@ -585,6 +585,21 @@ const struct addr *config_session(const struct config_node *self, const struct c
 	return remote;
 }
 
+bool config_session_is_inside(const struct config *c, const struct config_node *a, const struct config_node *b)
+{
+	return a != b && !a->foreign && !b->foreign && config_key_is_set(&a->public_key) &&
+	       config_key_is_set(&b->public_key) && config_encrypts_any(c, a, b);
+}
+
+const struct config_node *config_node_at(const struct config *c, const struct addr *underlay)
+{
+	for (size_t i = 0; i < c->n_nodes; i++)
+		for (size_t k = 0; k < c->nodes[i].n_underlay; k++)
+			if (addr_equal(&c->nodes[i].underlay[k], underlay))
+				return &c->nodes[i];
+	return NULL;
+}
+
 const struct config_tenant *config_native(const struct config *c)
 {
 	for (size_t t = 0; t < c->n_tenants; t++)

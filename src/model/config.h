@@ -293,6 +293,10 @@ uint32_t config_path_mtu(const struct config_node *from, const struct config_nod
 const struct addr *config_session(const struct config_node *self, const struct config_node *other,
 				  const struct addr **source);
 
+/* Does a BGP session of the two ride inside their tunnel?  Where they encrypt anything and both have keys. */
+bool config_session_is_inside(const struct config *c, const struct config_node *a, const struct config_node *b);
+const struct config_node *config_node_at(const struct config *c, const struct addr *underlay); /* or NULL */
+
 /* The node's underlay address of a family, or NULL. */
 const struct addr *config_underlay(const struct config_node *n, bool v4);
 

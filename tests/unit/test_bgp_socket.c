@@ -121,9 +121,9 @@ static void begin(struct world *w, struct end *e, const char *local, const char 
 
 	if (!e->sockets) {
 		assert_int_equal(bgp_sockets_new(w->loop, &ops, e, &e->sockets), 0);
-		assert_int_equal(bgp_sockets_listen(e->sockets, PORT, &here, 1), 0);
+		assert_int_equal(bgp_sockets_listen(e->sockets, PORT, &here, 1, 0), 0);
 	}
-	assert_int_equal(bgp_sockets_peer_put(e->sockets, &there, &here, key, hops), 0);
+	assert_int_equal(bgp_sockets_peer_put(e->sockets, &there, &here, key, hops, false), 0);
 }
 
 static int setup(void **state)
@@ -174,7 +174,7 @@ static uint64_t reach_out(struct end *e, const struct addr *remote)
 {
 	uint64_t handle = 0;
 
-	assert_int_equal(bgp_sockets_connect(e->sockets, remote, &handle), 0);
+	assert_int_equal(bgp_sockets_connect(e->sockets, remote, 0, &handle), 0);
 	assert_true(handle > 0);
 	return handle;
 }
@@ -236,9 +236,9 @@ static void nobody_listens(void **state)
 	handle = reach_out(&w->b, &a);
 	UNTIL(w, w->b.failed == handle);
 	assert_string_equal(w->b.why, "Connection refused");
-	assert_int_equal(bgp_sockets_connect(w->b.sockets, &far, &handle), -ENETUNREACH);
+	assert_int_equal(bgp_sockets_connect(w->b.sockets, &far, 0, &handle), -ENETUNREACH);
 	far = address("192.0.2.2");
-	assert_int_equal(bgp_sockets_connect(w->b.sockets, &far, &handle), -ENOENT); /* no peer */
+	assert_int_equal(bgp_sockets_connect(w->b.sockets, &far, 0, &handle), -ENOENT); /* no peer */
 }
 
 static bool is_reset(int fd)
@@ -401,10 +401,10 @@ static void a_key_that_cannot_be_set_lets_nobody_in(void **state)
 	begin(w, &w->a, A, B, "", 0);
 	for (int i = 0; i < 250 && r == 0; i++) {
 		there.bytes[15] = (uint8_t)(i + 1);
-		r = bgp_sockets_peer_put(w->a.sockets, &there, &here, "secret", 0);
+		r = bgp_sockets_peer_put(w->a.sockets, &there, &here, "secret", 0, false);
 	}
 	assert_int_equal(r, -ENOBUFS);
-	assert_int_equal(bgp_sockets_peer_put(w->a.sockets, &there, &here, "secret", 0), -ENOBUFS);
+	assert_int_equal(bgp_sockets_peer_put(w->a.sockets, &there, &here, "secret", 0, false), -ENOBUFS);
 	fd = hand_with(addr_format(&there, (char[ADDR_TEXT_SIZE]){0}), 64, 0);
 	UNTIL(w, is_reset(fd));
 	close(fd);
@@ -414,7 +414,7 @@ static void a_key_that_cannot_be_set_lets_nobody_in(void **state)
 	other = there;
 	other.bytes[15] = 1;
 	bgp_sockets_peer_remove(w->a.sockets, &other);
-	assert_int_equal(bgp_sockets_peer_put(w->a.sockets, &there, &here, "secret", 0), 0);
+	assert_int_equal(bgp_sockets_peer_put(w->a.sockets, &there, &here, "secret", 0, false), 0);
 }
 
 /* A listener that is opened anew has the keys that fit, and is there for all others. */
@@ -426,12 +426,12 @@ static void a_listener_opens_with_the_keys_that_fit(void **state)
 	begin(w, &w->a, A, B, "", 0);
 	for (int i = 0; i < 60; i++) {
 		there.bytes[15] = (uint8_t)(i + 1);
-		assert_int_equal(bgp_sockets_peer_put(w->a.sockets, &there, &here, "secret", 0), 0);
+		assert_int_equal(bgp_sockets_peer_put(w->a.sockets, &there, &here, "secret", 0, false), 0);
 	}
-	assert_int_equal(bgp_sockets_listen(w->a.sockets, PORT, &none, 1), 0);
+	assert_int_equal(bgp_sockets_listen(w->a.sockets, PORT, &none, 1, 0), 0);
 	if (run("sysctl -qw net.core.optmem_max=4096") != 0)
 		skip();
-	assert_int_equal(bgp_sockets_listen(w->a.sockets, PORT, &here, 1), 0);
+	assert_int_equal(bgp_sockets_listen(w->a.sockets, PORT, &here, 1, 0), 0);
 	close(hand(B));
 	UNTIL(w, w->a.n_accepted == 1);
 }
@@ -543,14 +543,14 @@ static void both_families_and_addresses_to_come(void **state)
 	uint64_t handle;
 
 	assert_int_equal(bgp_sockets_new(w->loop, &ops, &w->a, &w->a.sockets), 0);
-	assert_int_equal(bgp_sockets_listen(w->a.sockets, PORT, locals, 2), 0); /* 192.0.2.7 is on no interface yet */
-	assert_int_equal(bgp_sockets_peer_put(w->a.sockets, &six, &six, "", 1), 0);
+	assert_int_equal(bgp_sockets_listen(w->a.sockets, PORT, locals, 2, 0), 0); /* 192.0.2.7 is on no interface yet */
+	assert_int_equal(bgp_sockets_peer_put(w->a.sockets, &six, &six, "", 1, false), 0);
 	handle = reach_out(&w->a, &six);
 	UNTIL(w, w->a.connected == handle && w->a.n_accepted == 1);
 	assert_int_equal(bgp_sockets_new(w->loop, &ops, &w->b, &w->b.sockets), 0);
-	assert_int_equal(bgp_sockets_listen(w->b.sockets, PORT, locals, 2), -EADDRINUSE);
-	assert_int_equal(bgp_sockets_listen(w->a.sockets, PORT, locals, 1), 0); /* the other one is closed */
-	assert_int_equal(bgp_sockets_listen(w->b.sockets, PORT, locals + 1, 1), 0);
+	assert_int_equal(bgp_sockets_listen(w->b.sockets, PORT, locals, 2, 0), -EADDRINUSE);
+	assert_int_equal(bgp_sockets_listen(w->a.sockets, PORT, locals, 1, 0), 0); /* the other one is closed */
+	assert_int_equal(bgp_sockets_listen(w->b.sockets, PORT, locals + 1, 1, 0), 0);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
