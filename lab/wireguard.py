@@ -7,6 +7,7 @@ import os
 import queue
 import shutil
 import socket
+import struct
 import subprocess
 import threading
 
@@ -98,10 +99,11 @@ class Tunnel:
 
     UP, DOWN, MOVED, LOST = 1, 2, 4, 8
 
-    def __init__(self, ns, private, workers=2, mtu=1420, port=PORT, peers=8):
+    def __init__(self, ns, private, workers=2, mtu=1420, port=PORT, peers=8, environment=None):
         path = os.path.join(build_directory(), "tests", "lab", "lab-wg-tunnel")
         self.ns, self.events, self._answers = ns, [], queue.Queue()
-        self.process = ns.spawn(path, "sec0", in_hex(private), port, workers, mtu, peers, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process = ns.spawn(path, "sec0", in_hex(private), port, workers, mtu, peers, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                env={**os.environ, **(environment or {})})
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
         first = self._answers.get(timeout=30)
@@ -237,6 +239,43 @@ def stream(source, target, address, size=4_000_000):
             s.sendall(data)
         thread.join(60)
     assert b"".join(got) == data
+
+
+class Flow:
+    """Numbered datagrams from one to another, some hundred a second; which came, and were they in order?"""
+
+    def __init__(self, source, target, address, port=7000, fill=b""):
+        self.sent, self.got, self.ending, self.fill = 0, [], threading.Event(), fill
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self.target = target.socket(family, socket.SOCK_DGRAM)
+        self.target.bind((address, port))
+        self.target.settimeout(5)
+        self.source = source.socket(family, socket.SOCK_DGRAM)
+        self.source.connect((address, port))
+        self.threads = [threading.Thread(target=f, daemon=True) for f in (self._send, self._receive)]
+        for t in self.threads:
+            t.start()
+
+    def _send(self):
+        while not self.ending.wait(0.004):
+            self.source.send(struct.pack("!I", self.sent) + self.fill)
+            self.sent += 1
+        self.source.send(struct.pack("!I", 0xffffffff))
+
+    def _receive(self):
+        while (n := struct.unpack("!I", self.target.recv(2048)[:4])[0]) != 0xffffffff:
+            self.got.append(n)
+
+    def stop(self):
+        self.ending.set()
+        for t in self.threads:
+            t.join()
+        self.source.close()
+        self.target.close()
+
+    def lost(self):
+        assert self.got == sorted(self.got), "a flow keeps its order"
+        return self.sent - len(self.got)
 
 
 def first_mac(public, message):

@@ -279,6 +279,10 @@ static const char *const meanings[] = {
 	[TUNNEL_TAP_FULL] = "to be encrypted, and more than the workers keep up with",
 	[TUNNEL_SOCKET_FULL] = "more comes to be decrypted than the workers keep up with",
 	[TUNNEL_NOT_OURS] = "a program on this node sent it to the device, and not the data plane",
+	[TUNNEL_RELAY_LOST] = "to be sent through a relay, and there is no session with that",
+	[TUNNEL_RELAY_REFUSED] = "to be carried for others, and this node is no relay, or it was carried already",
+	[TUNNEL_RELAY_UNKNOWN] = "to be carried to somebody who is no node with a key",
+	[TUNNEL_RELAY_NO_SESSION] = "to be carried to a node that there is no session with",
 };
 static_assert(sizeof(meanings) / sizeof(meanings[0]) == TUNNEL_DROP_MAX, "a meaning for each");
 

@@ -92,6 +92,11 @@ struct peer *device_any_peer(const struct device *d)
 	return hmap_next(&d->peers, &i);
 }
 
+struct peer *device_next_peer(const struct device *d, size_t *at)
+{
+	return hmap_next(&d->peers, at);
+}
+
 /* 5.3 of the paper: what a handshake message has to bring before it is worth the work on it. */
 static bool handshake_is_admitted(struct device *d, const struct endpoint *from, const uint8_t *data, size_t size)
 {
@@ -167,6 +172,15 @@ void device_receive(struct device *d, const struct endpoint *from, struct packet
 		else
 			receive_one(d, from, kind, &packets[i]);
 	}
+}
+
+void device_relay_up(struct device *d, uint64_t now_ms)
+{
+	struct peer *p;
+
+	d->clock.now_ms = now_ms;
+	for (size_t i = 0; (p = hmap_next(&d->peers, &i));)
+		peer_on_relay_up(p);
 }
 
 void device_tick(struct device *d, uint64_t now_ms)

@@ -51,6 +51,11 @@ enum peer_event {
 struct device_ops {
 	void (*send)(void *arg, const struct endpoint *to, const uint8_t *data, size_t size);
 	/*
+	 * Sends it through every relay that there is for the peer, or with NULL does nothing; false: there is none.  May be NULL:
+	 * there never is.
+	 */
+	bool (*send_around)(void *arg, struct peer *peer, const uint8_t *data, size_t size);
+	/*
 	 * What came from a peer, in its order: payloads with their padding, at data + sizeof(struct packet_data), none of
 	 * them empty.  They are the caller's of device_receive.
 	 */
@@ -81,6 +86,7 @@ void device_free(struct device *d); /* NULL allowed */
 const uint8_t *device_public_key(const struct device *d);
 struct peer *device_peer(const struct device *d, const uint8_t public_key[static NOISE_KEY_SIZE]); /* or NULL */
 struct peer *device_any_peer(const struct device *d); /* NULL: there is none left */
+struct peer *device_next_peer(const struct device *d, size_t *at); /* from 0 on; NULL: no more */
 
 /*
  * Datagrams that came from one place, one or (by UDP_GRO) many: runs of one session are opened together.  The bytes
@@ -88,6 +94,8 @@ struct peer *device_any_peer(const struct device *d); /* NULL: there is none lef
  */
 void device_receive(struct device *d, const struct endpoint *from, struct packet *packets, size_t n, uint64_t now_ms);
 
+/* There is a session with a relay: who waits for one through it need not any longer. */
+void device_relay_up(struct device *d, uint64_t now_ms);
 void device_tick(struct device *d, uint64_t now_ms);
 uint64_t device_next_ms(const struct device *d); /* TIMER_NEVER of lib/timer.h when there is nothing to do */
 

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "wg/carry.h"
 #include "wg/plain.h"
 
 static void write_merged(struct worker *w, struct link *l)
@@ -31,7 +32,25 @@ static bool source_is_of(struct worker *w, const struct link *l, const uint8_t *
 	return true;
 }
 
-static void deliver(struct worker *w, struct link *l, const struct packet *packets, size_t n)
+/* What came in one datagram, or in many of one place. */
+struct arrival {
+	const struct endpoint *from;
+	worker_other_fn other;
+	void *arg;
+};
+
+/* No IP packet: how many from the first on are done with. */
+static size_t deliver_other(struct worker *w, struct link *l, const struct arrival *a, struct packet *packets, size_t n)
+{
+	if (l->kind == TUNNEL_NODE && carry_is_of(packets)) {
+		write_merged(w, l);
+		return carry_take(w, l, a->from, packets, n, a->other, a->arg);
+	}
+	worker_drop(w, l, TUNNEL_BAD_INNER, 1);
+	return 1;
+}
+
+static void deliver(struct worker *w, struct link *l, const struct arrival *a, struct packet *packets, size_t n)
 {
 	size_t bytes = 0, good = 0;
 
@@ -40,7 +59,7 @@ static void deliver(struct worker *w, struct link *l, const struct packet *packe
 		size_t size = packet_inner_size(packet, packets[i].size);
 
 		if (size == 0) {
-			worker_drop(w, l, TUNNEL_BAD_INNER, 1);
+			i += deliver_other(w, l, a, packets + i, n - i) - 1;
 			continue;
 		}
 		if (!source_is_of(w, l, packet)) {
@@ -80,7 +99,7 @@ static size_t sift(struct worker *w, struct link *l, struct packet *packets, siz
 }
 
 /* Messages of one receiver index. */
-static void open_run(struct worker *w, const struct endpoint *from, struct packet *packets, size_t n)
+static void open_run(struct worker *w, const struct arrival *a, struct packet *packets, size_t n)
 {
 	uint32_t local;
 	struct session *s;
@@ -96,11 +115,14 @@ static void open_run(struct worker *w, const struct endpoint *from, struct packe
 		return;
 	}
 	n = sift(w, s->link, packets, n);
-	link_on_opened(s->link, s, from, n > 0);
+	if (n > 0 && carry_asks(s->link, packets, n))
+		link_on_asked(s->link, s, a->from);
+	else
+		link_on_opened(s->link, s, a->from, n > 0);
 	if (s->link->plain)
 		plain_deliver(w, s->link, packets, n);
 	else
-		deliver(w, s->link, packets, n);
+		deliver(w, s->link, a, packets, n);
 }
 
 /* For the protocol thread, when the kernel has put it behind data. */
@@ -136,15 +158,17 @@ static bool is_of(const struct packet *p, const struct packet *first)
 		      ((const struct packet_data *)first->data)->receiver, 4) == 0;
 }
 
-static void take(struct worker *w, const struct endpoint *from, struct packet *packets, size_t n, worker_other_fn other,
+void worker_take(struct worker *w, const struct endpoint *from, struct packet *packets, size_t n, worker_other_fn other,
 		 void *arg)
 {
+	const struct arrival a = {from, other, arg};
+
 	for (size_t i = 0, run; i < n; i += run) {
 		run = 1;
 		if (packet_kind(packets[i].data, packets[i].size) == PACKET_DATA) {
 			while (i + run < n && is_of(&packets[i + run], &packets[i]))
 				run++;
-			open_run(w, from, packets + i, run);
+			open_run(w, &a, packets + i, run);
 		} else if (other) {
 			other(arg, from, &packets[i]);
 		} else {
@@ -175,7 +199,7 @@ void worker_inbound(struct worker *w, worker_other_fn other, void *arg)
 				at += one;
 				left -= one;
 			}
-			take(w, &from, batch, n, other, arg);
+			worker_take(w, &from, batch, n, other, arg);
 		}
 	}
 }

@@ -66,7 +66,7 @@ static void news_let_go(struct link *l)
 /* Held. */
 static void write_endpoint(struct link *l, const struct endpoint *e)
 {
-	uint64_t words[3] = {e->addr.u64[0], e->addr.u64[1], e->port};
+	uint64_t words[3] = {e->addr.u64[0], e->addr.u64[1], e->port | (uint32_t)e->relay << 16};
 	uint32_t turn = l->endpoint_turn;
 
 	__atomic_store_n(&l->endpoint_turn, turn + 1, __ATOMIC_RELAXED);
@@ -83,6 +83,31 @@ void link_set_endpoint(struct link *l, const struct endpoint *e)
 	news_let_go(l);
 }
 
+/*
+ * The answer to this very packet goes there.  Where a relay is between it may be one that was on its way when a better one
+ * was taken: whether to go there is the peer's to say, who knows the time.
+ */
+static void on_moved(struct link *l, const struct endpoint *known, const struct endpoint *from)
+{
+	news_hold(l);
+	if (from->relay == 0 || l->news.from.port == 0)
+		l->news.from = *from;
+	if (from->relay == 0 || known->port == 0)
+		write_endpoint(l, from);
+	news_let_go(l);
+}
+
+/* Is it the first of a session that the peer began? */
+static unsigned on_first(struct link *l, struct session *s)
+{
+	if (!__atomic_load_n(&s->unheard, __ATOMIC_RELAXED) || !__atomic_exchange_n(&s->unheard, false, __ATOMIC_RELAXED))
+		return 0;
+	news_hold(l);
+	l->news.confirmed = s->local;
+	news_let_go(l);
+	return LINK_CONFIRMED;
+}
+
 void link_on_opened(struct link *l, struct session *s, const struct endpoint *from, bool data)
 {
 	struct endpoint known = link_endpoint(l);
@@ -90,28 +115,52 @@ void link_on_opened(struct link *l, struct session *s, const struct endpoint *fr
 
 	__atomic_store_n(&l->heard, s->local, __ATOMIC_RELAXED);
 	if (!endpoint_equal(&known, from)) {
-		news_hold(l);
-		l->from = *from;
-		write_endpoint(l, from); /* the answer to this very packet goes there */
-		news_let_go(l);
+		on_moved(l, &known, from);
 		notes |= LINK_MOVED;
 	}
-	if (__atomic_load_n(&s->unheard, __ATOMIC_RELAXED) && __atomic_exchange_n(&s->unheard, false, __ATOMIC_RELAXED)) {
-		news_hold(l);
-		l->confirmed = s->local;
-		news_let_go(l);
-		notes |= LINK_CONFIRMED;
-	}
-	link_note(l, notes);
+	link_note(l, notes | on_first(l, s));
 }
 
-void link_take_news(struct link *l, struct endpoint *from, uint32_t *confirmed)
+void link_on_asked(struct link *l, struct session *s, const struct endpoint *from)
+{
+	struct endpoint known = link_endpoint(l);
+	unsigned notes = on_first(l, s);
+
+	__atomic_store_n(&l->heard, s->local, __ATOMIC_RELAXED);
+	if (endpoint_equal(&known, from))
+		notes |= LINK_HEARD;
+	if (notes)
+		link_note(l, notes);
+}
+
+void link_on_answer(struct link *l, const struct endpoint *from, uint32_t token)
 {
 	news_hold(l);
-	*from = l->from;
-	*confirmed = l->confirmed;
-	l->from = (struct endpoint){.port = 0};
+	l->news.answer = *from;
+	l->news.token = token;
 	news_let_go(l);
+	link_note(l, LINK_ANSWERED);
+}
+
+struct link_news link_take_news(struct link *l)
+{
+	struct link_news news;
+
+	news_hold(l);
+	news = l->news;
+	l->news = (struct link_news){.confirmed = 0};
+	news_let_go(l);
+	return news;
+}
+
+struct link *plane_relay(const struct plane *p, uint16_t number, struct endpoint *where)
+{
+	struct link *l = number > 0 && number <= RELAYS_MAX ? __atomic_load_n(&p->relays[number - 1], __ATOMIC_ACQUIRE) : NULL;
+
+	if (!l)
+		return NULL;
+	*where = link_endpoint(l);
+	return where->port != 0 && where->relay == 0 ? l : NULL;
 }
 
 struct endpoint link_endpoint(const struct link *l)
@@ -128,5 +177,6 @@ struct endpoint link_endpoint(const struct link *l)
 	} while ((turn & 1) || turn != __atomic_load_n(&l->endpoint_turn, __ATOMIC_RELAXED));
 	memcpy(e.addr.bytes, words, sizeof(e.addr.bytes));
 	e.port = (uint16_t)words[2];
+	e.relay = (uint16_t)(words[2] >> 16);
 	return e;
 }

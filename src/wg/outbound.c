@@ -2,42 +2,35 @@
 #include <errno.h>
 #include <string.h>
 
-#include "wg/worker.h"
-
-static struct session *session_of(const struct link *l)
-{
-	return __atomic_load_n(&l->session, __ATOMIC_SEQ_CST);
-}
+#include "wg/carry.h"
 
 static const struct addr *source_for(const struct plane *p, const struct endpoint *to)
 {
 	return &p->local[addr_is_v4(&to->addr) ? 0 : 1];
 }
 
-static void send_run(struct worker *w, const struct endpoint *to, size_t first, size_t n, size_t each)
+static void send_run(struct worker *w, struct link *l, const struct endpoint *to, const struct packet *packets, size_t n)
 {
-	struct packet *last = &w->batch[first + n - 1];
-	uint8_t *data = w->batch[first].data;
-	size_t size = (size_t)(last->data - data) + last->size;
+	const struct packet *last = &packets[n - 1];
+	size_t size = (size_t)(last->data - packets->data) + last->size;
 
-	if (udp_send(&w->udp, to, source_for(w->plane, to), data, size, each) != 0)
-		worker_drop(w, w->link, TUNNEL_SEND_FAILED, n);
+	if (udp_send(&w->udp, to, source_for(w->plane, to), packets->data, size, packets->size) != 0)
+		worker_drop(w, l, TUNNEL_SEND_FAILED, n);
 }
 
-/* The messages lie one behind the other; a run ends with a shorter one, or before a longer. */
-static void send_batch(struct worker *w)
+/* A run ends with a shorter one, before a longer, and before one that does not lie right behind it. */
+void worker_send(struct worker *w, struct link *l, const struct endpoint *to, const struct packet *packets, size_t n)
 {
-	struct endpoint to = link_endpoint(w->link);
 	size_t start = 0;
 
-	for (size_t i = 0; i < w->n_batch; i++) {
-		size_t each = w->batch[start].size, size = w->batch[i].size;
+	for (size_t i = 0; i < n; i++) {
+		size_t each = packets[start].size, size = packets[i].size;
 		bool last;
 
-		last = i + 1 == w->n_batch || size < each || w->batch[i + 1].size > each;
+		last = i + 1 == n || size < each || packets[i + 1].size > each || packets[i + 1].data != packets[i].data + size;
 		if (!last)
 			continue;
-		send_run(w, &to, start, i + 1 - start, each);
+		send_run(w, l, to, packets + start, i + 1 - start);
 		start = i + 1;
 	}
 }
@@ -51,10 +44,13 @@ void worker_flush(struct worker *w)
 
 	if (n == 0)
 		return;
-	s = session_of(l);
+	s = link_session(l);
 	r = s ? keypair_seal(s->keypair, w->aead, w->batch, n, w->mtu, w->now_ms) : -EKEYEXPIRED;
 	if (r == 0) {
-		send_batch(w);
+		if (w->to.relay == 0)
+			worker_send(w, l, &w->to, w->batch, n);
+		else
+			carry_send(w, l, &w->to, w->batch, n);
 		counter_add(&l->counters.sent_packets, n);
 		counter_add(&l->counters.sent_bytes, w->batch_bytes);
 		link_note(l, LINK_SENT);
@@ -75,16 +71,20 @@ static size_t room_for(const struct worker *w, size_t size)
  */
 static void put_packet(struct worker *w, struct link *l, const struct segment_cut *c, size_t i)
 {
-	size_t size = segment_cut_size(c, i), room = room_for(w, size);
+	size_t size = segment_cut_size(c, i), room = room_for(w, size), before, behind;
 	struct packet *p;
 
-	if (w->link != l || w->n_batch == KEYPAIR_BATCH || w->at + room > UDP_RUN_MAX)
+	if (w->link != l || w->n_batch == KEYPAIR_BATCH || w->at + RELAY_BEFORE + room + RELAY_BEHIND > UDP_RUN_MAX)
 		worker_flush(w);
 	w->link = l;
+	if (w->n_batch == 0)
+		w->to = link_endpoint(l);
+	before = w->to.relay != 0 ? RELAY_BEFORE : 0;
+	behind = w->to.relay != 0 ? RELAY_BEHIND : 0;
 	p = &w->batch[w->n_batch++];
-	*p = (struct packet){.data = w->out + w->at, .size = size};
+	*p = (struct packet){.data = w->out + w->at + before, .size = size};
 	segment_cut_write(c, i, p->data + sizeof(struct packet_data));
-	w->at += room; /* the next message begins where this one ends */
+	w->at += before + room + behind; /* the next message begins where this one ends */
 	w->batch_bytes += size;
 }
 
@@ -122,7 +122,7 @@ static struct link *link_of(struct worker *w, const uint8_t *packet, size_t size
 
 static bool link_is_ready(const struct worker *w, const struct link *l)
 {
-	const struct session *s = session_of(l);
+	const struct session *s = link_session(l);
 
 	return s && keypair_is_usable(s->keypair, w->now_ms);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "lib/cleanup.h"
+#include "wg/relay.h"
 #include "wg/secret.h"
 #include "wg/state.h"
 
@@ -106,6 +107,30 @@ static void send_to(struct peer *p, const void *message, size_t size)
 	p->device->ops->send(p->device->arg, &p->endpoint, message, size);
 }
 
+static bool send_around(struct peer *p, const void *message, size_t size)
+{
+	const struct device *d = p->device;
+
+	return d->ops->send_around && d->ops->send_around(d->arg, p, message, size);
+}
+
+/*
+ * The first goes where the peer is.  What it does not answer is asked for through the relays, and directly, in turn and not at
+ * once: of a message that comes twice the second is a replay, and the first may have come by a way that leads in one
+ * direction only.
+ */
+static void initiation_send(struct peer *p, const struct packet_initiation *m)
+{
+	unsigned turn = p->tries++;
+	const struct endpoint *to = turn > 0 && p->direct.port != 0 ? &p->direct : &p->endpoint;
+
+	if (to->port == 0 || turn % 2 == 1 || (to->relay != 0 && turn > 0))
+		if (send_around(p, m, sizeof(*m)))
+			return;
+	if (to->port != 0)
+		p->device->ops->send(p->device->arg, to, (const uint8_t *)m, sizeof(*m));
+}
+
 static int initiation_write(struct peer *p, struct packet_initiation *m)
 {
 	struct device *d = p->device;
@@ -137,12 +162,17 @@ static void initiate(struct peer *p, bool now)
 	struct packet_initiation m;
 	int r;
 
-	if (p->endpoint.port == 0 ||
+	if ((p->endpoint.port == 0 && !send_around(p, NULL, 0)) ||
 	    (!now && p->initiated && d->clock.now_ms - p->initiated_ms < REKEY_TIMEOUT_MS))
 		return;
 	p->initiated = true;
 	p->initiated_ms = d->clock.now_ms;
 	forget_handshake(p);
+	if (p->endpoint.port == 0 && p->tries == 0 && !p->unreachable) { /* it calls us, unless it cannot */
+		p->tries++;
+		peer_timers_on_initiated(&p->timers);
+		return;
+	}
 	r = initiation_write(p, &m);
 	if (r != 0) {
 		device_count(d, DEVICE_NO_MEMORY);
@@ -150,7 +180,15 @@ static void initiate(struct peer *p, bool now)
 	}
 	peer_timers_on_initiated(&p->timers); /* failed or not: it is to be tried again */
 	if (r == 0)
-		send_to(p, &m, sizeof(m));
+		initiation_send(p, &m);
+}
+
+void peer_on_relay_up(struct peer *p)
+{
+	if (!p->timers.trying || (p->endpoint.port != 0 && p->tries < 2) || (p->tries == 1 && !p->unreachable))
+		return;
+	p->tries |= 1; /* its turn */
+	initiate(p, true);
 }
 
 static void on_initiate(void *arg)
@@ -201,7 +239,8 @@ int peer_new(struct device *d, const struct peer_config *config, uint64_t now_ms
 		return -ENOMEM;
 	p->device = d;
 	p->suite = config->suite;
-	p->endpoint = config->endpoint;
+	p->endpoint = p->direct = config->endpoint;
+	p->unreachable = config->unreachable;
 	p->mtu = config->mtu;
 	p->owner = config->owner;
 	p->high = d->next_high++;
@@ -233,8 +272,9 @@ void peer_change(struct peer *p, const struct peer_config *config, uint64_t now_
 	p->suite = config->suite;
 	p->mtu = config->mtu;
 	memcpy(p->secrets->psk, config->psk, NOISE_KEY_SIZE);
+	p->unreachable = config->unreachable;
 	if (config->endpoint.port != 0)
-		p->endpoint = config->endpoint;
+		p->endpoint = p->direct = config->endpoint;
 	if (p->timers.persistent_s != config->keepalive_s)
 		peer_timers_persist(&p->timers, config->keepalive_s);
 }
@@ -312,14 +352,43 @@ void peer_initiate(struct peer *p, bool now, uint64_t now_ms)
 	initiate(p, now);
 }
 
-/* Only who was authenticated moves its endpoint (2.1 of the paper). */
-static void on_authenticated(struct peer *p, const struct endpoint *from)
+static void move(struct peer *p, const struct endpoint *to)
 {
-	bool moved = !endpoint_equal(&p->endpoint, from);
+	bool moved = !endpoint_equal(&p->endpoint, to);
 
-	p->endpoint = *from;
+	p->endpoint = *to;
+	p->here_ms = p->device->clock.now_ms;
+	if (to->relay == 0 && to->port != 0)
+		p->direct = *to;
 	if (moved)
 		p->device->ops->event(p->device->arg, p, PEER_MOVED);
+}
+
+/*
+ * Only who was authenticated moves its endpoint (2.1 of the paper).  What comes through a relay does not while something
+ * comes by the way that is used: it was sent before that was taken, and each would draw the other back for ever.  Of two
+ * relays, which two that begin at once may have taken one each, the one that all have first is as good as that.
+ */
+static void on_authenticated(struct peer *p, const struct endpoint *from)
+{
+	bool used = endpoint_equal(from, &p->endpoint), fresh = p->device->clock.now_ms - p->here_ms < RELAY_FRESH_MS;
+
+	p->tries = 0;
+	if (from->relay == 0 || p->endpoint.port == 0 || used || !fresh || from->relay < p->endpoint.relay)
+		move(p, from);
+}
+
+void peer_move(struct peer *p, const struct endpoint *to, uint64_t now_ms)
+{
+	p->device->clock.now_ms = now_ms;
+	move(p, to);
+	if (to->port != 0 && keypair_is_usable(p->current, now_ms))
+		send_keepalive(p);
+}
+
+const struct endpoint *peer_direct(const struct peer *p)
+{
+	return &p->direct;
 }
 
 /* Both sides have the keys now. */
@@ -469,7 +538,7 @@ void peer_on_initiation(struct device *d, const struct endpoint *from, const str
 		if (r == 0) {
 			peer_timers_on_derived(&p->timers);
 			peer_timers_on_sent(&p->timers, false);
-			send_to(p, &response, sizeof(response));
+			d->ops->send(d->arg, from, (const uint8_t *)&response, sizeof(response)); /* its way led here */
 		} else {
 			device_count(d, r == -EBADMSG ? DEVICE_BAD_HANDSHAKE : DEVICE_NO_MEMORY);
 		}
@@ -573,6 +642,7 @@ void peer_on_opened(struct peer *p, uint32_t local, const struct endpoint *from,
 	struct index_entry *e = indices_get(&d->index, local);
 
 	d->clock.now_ms = now_ms;
+	p->tries = 0;
 	if (from)
 		on_authenticated(p, from);
 	if (e && e->peer == p && e->keypair) /* else it has ended since */

@@ -23,6 +23,7 @@ struct peer_config {
 	uint8_t psk[NOISE_KEY_SIZE]; /* zero = none */
 	enum packet_suite suite;     /* of handshakes that we begin; answered are both */
 	struct endpoint endpoint;    /* port 0 = unknown until it talks to us */
+	bool unreachable;            /* neither can begin directly: no use to wait before relays are asked */
 	uint16_t keepalive_s;        /* 0 = none */
 	uint16_t mtu;                /* of payloads: padding does not go beyond it */
 	void *owner;                 /* whatever peer_owner is to give back */
@@ -58,8 +59,12 @@ int peer_seal(struct peer *p, struct packet *packets, size_t n, uint64_t now_ms)
 
 /* Of threads that seal and open by themselves (device_ops.session_made): they sent data under the current keys; */
 void peer_on_sent(struct peer *p, uint64_t now_ms);
-/* and opened something of the session with that index; `data`: not keepalives alone; `from`: NULL = where it is. */
+/* and opened something of the session with that index; `data`: not keepalives alone; `from`: NULL = not told now. */
 void peer_on_opened(struct peer *p, uint32_t local, const struct endpoint *from, bool data, uint64_t now_ms);
+
+/* It was found that it is reached there: that is where it is, and it is told so where it can be. */
+void peer_move(struct peer *p, const struct endpoint *to, uint64_t now_ms);
+const struct endpoint *peer_direct(const struct peer *p); /* where it was last without a relay; port 0 = unknown */
 
 /* Asks for a new session, whatever there is; not sooner than REKEY_TIMEOUT_MS after the last time unless `now`. */
 void peer_initiate(struct peer *p, bool now, uint64_t now_ms);

@@ -15,6 +15,7 @@
 
 #include "wg/grace.h"
 #include "wg/lookup.h"
+#include "wg/relay.h"
 #include "wg/tap.h"
 #include "wg/tunnel.h"
 
@@ -24,9 +25,10 @@ enum link_note {
 	LINK_HEARD = 1 << 2,     /* something else */
 	LINK_WANTED = 1 << 3,    /* there is something to send, and no session */
 	LINK_CONFIRMED = 1 << 4, /* the first of a session that the peer began: `confirmed` */
-	LINK_MOVED = 1 << 5,     /* it came from elsewhere: `from`, which is its endpoint now */
+	LINK_MOVED = 1 << 5,     /* it came from elsewhere: `from`, which is its endpoint now where no relay is between */
+	LINK_ANSWERED = 1 << 6,  /* a question of ours (relay.h): `answer` */
 };
-#define LINK_URGENT (LINK_WANTED | LINK_CONFIRMED | LINK_MOVED)
+#define LINK_URGENT (LINK_WANTED | LINK_CONFIRMED | LINK_MOVED | LINK_ANSWERED)
 
 struct plane;
 struct plain;
@@ -48,12 +50,22 @@ struct link_address {
 
 struct link_counters {
 	uint64_t sent_packets, sent_bytes, received_packets, received_bytes;
+	uint64_t carried_packets, carried_bytes; /* of it for others */
 	uint64_t drops[TUNNEL_DROP_MAX];
+};
+
+/* What the protocol thread has not looked at yet. */
+struct link_news {
+	struct endpoint from;
+	uint32_t confirmed; /* a session */
+	struct endpoint answer; /* the way that an answer came by; port 0 = none did */
+	uint32_t token;
 };
 
 struct link {
 	struct grace_node retired;
 	struct plane *plane;
+	enum tunnel_peer_kind kind;
 	struct session *session; /* to send with; NULL = none */
 	uint32_t endpoint_turn;  /* odd while `endpoint` is being written */
 	uint64_t endpoint[3];
@@ -65,13 +77,16 @@ struct link {
 	struct link *next_noted;
 	uint32_t heard; /* the session that something came of last */
 	bool news_are_held; /* and writing the endpoint: a few instructions, and rarely */
-	struct endpoint from;
-	uint32_t confirmed;
+	struct link_news news;
 	struct link_counters counters;
 	struct plain *plain; /* see plain.h; NULL: a node's */
+	uint8_t public_key[NOISE_KEY_SIZE]; /* stays */
+	uint16_t relay; /* its number, where it carries for us; else 0 */
 
 	/* under plane.lock */
-	uint8_t public_key[NOISE_KEY_SIZE];
+	struct relay_watch watch;
+	bool watched;
+	struct link *next_watched;
 	struct peer *peer;
 	struct link_address *addresses[TUNNEL_ADDRESSES_MAX];
 	size_t n_addresses;
@@ -92,7 +107,9 @@ struct inbox_message {
 struct plane {
 	pthread_mutex_t lock; /* of the protocol: device, links, tables' writer */
 	struct grace grace;
-	struct lookup sessions, addresses;
+	struct lookup sessions, addresses, ids; /* ids: links by the beginning of their public key */
+	struct link *relays[RELAYS_MAX]; /* by number - 1 */
+	bool relaying; /* we carry for others */
 	struct tap tap;
 	struct addr local[2];
 	uint16_t mtu, vxlan_port;
@@ -115,10 +132,21 @@ uint64_t plane_now_ms(void);
 void link_note(struct link *l, unsigned notes);
 /* Something of a session was opened, that came from there; `data`: not only keepalives. */
 void link_on_opened(struct link *l, struct session *s, const struct endpoint *from, bool data);
+/* Nothing but questions and answers was, which move no endpoint. */
+void link_on_asked(struct link *l, struct session *s, const struct endpoint *from);
+void link_on_answer(struct link *l, const struct endpoint *from, uint32_t token);
 struct endpoint link_endpoint(const struct link *l);
 void link_set_endpoint(struct link *l, const struct endpoint *e);
-/* What there is of news, and there is none after it. */
-void link_take_news(struct link *l, struct endpoint *from, uint32_t *confirmed);
+struct link_news link_take_news(struct link *l); /* there is none after it */
+
+/* The relay of that number, if we can send to it and it is no relay's itself: where to; or NULL. */
+struct link *plane_relay(const struct plane *p, uint16_t number, struct endpoint *where);
+
+/* What to send with, or NULL. */
+static inline struct session *link_session(const struct link *l)
+{
+	return __atomic_load_n(&l->session, __ATOMIC_SEQ_CST);
+}
 
 static inline void counter_add(uint64_t *counter, uint64_t n)
 {

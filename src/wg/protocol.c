@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "wg/protocol.h"
+#include "wg/detour.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -50,13 +50,25 @@ void protocol_forget_events(struct tunnel *t, struct link *l)
 	l->events = 0;
 }
 
-static void on_send(void *arg, const struct endpoint *to, const uint8_t *data, size_t size)
+void protocol_send(struct tunnel *t, const struct endpoint *to, const uint8_t *data, size_t size)
 {
-	struct tunnel *t = arg;
 	const struct addr *from = &t->plane.local[addr_is_v4(&to->addr) ? 0 : 1];
 
 	if (udp_send(&own(t)->udp, to, from, (uint8_t *)data, size, size) != 0)
 		worker_drop(own(t), NULL, TUNNEL_SEND_FAILED, 1);
+}
+
+static void on_send(void *arg, const struct endpoint *to, const uint8_t *data, size_t size)
+{
+	if (to->relay == 0)
+		protocol_send(arg, to, data, size);
+	else
+		detour_send(arg, to, data, size);
+}
+
+static bool on_send_around(void *arg, struct peer *peer, const uint8_t *data, size_t size)
+{
+	return detour_send_around(arg, peer_owner(peer), data, size);
 }
 
 static void on_event(void *arg, struct peer *peer, enum peer_event event)
@@ -68,10 +80,12 @@ static void on_event(void *arg, struct peer *peer, enum peer_event event)
 	case PEER_READY:
 		if (__atomic_load_n(&l->waiting, __ATOMIC_SEQ_CST) > 0)
 			protocol_wake_workers(t);
+		t->relay_is_up |= l->relay != 0;
 		add_event(t, l, TUNNEL_PEER_UP);
 		break;
 	case PEER_MOVED:
 		link_set_endpoint(l, peer_endpoint(peer));
+		relay_watch_on_moved(&l->watch, peer_endpoint(peer)->relay != 0, plane_now_ms());
 		add_event(t, l, TUNNEL_PEER_MOVED);
 		break;
 	case PEER_GONE:
@@ -127,31 +141,35 @@ static void on_session_ended(void *arg, struct peer *peer, struct keypair *k)
 
 const struct device_ops protocol_ops = {
 	.send = on_send,
+	.send_around = on_send_around,
 	.event = on_event,
 	.session_made = on_session_made,
 	.session_used = on_session_used,
 	.session_ended = on_session_ended,
 };
 
-static void take_notes_of(struct link *l, unsigned notes, uint64_t now_ms)
+static void take_notes_of(struct tunnel *t, struct link *l, unsigned notes, uint64_t now_ms)
 {
-	struct endpoint from = {.port = 0};
-	uint32_t confirmed = 0, heard = __atomic_load_n(&l->heard, __ATOMIC_RELAXED);
+	uint32_t heard = __atomic_load_n(&l->heard, __ATOMIC_RELAXED);
+	struct link_news news = {.confirmed = 0};
+	const struct endpoint *from;
 
 	if (!l->peer) /* removed since */
 		return;
-	if (notes & (LINK_CONFIRMED | LINK_MOVED))
-		link_take_news(l, &from, &confirmed);
+	if (notes & (LINK_CONFIRMED | LINK_MOVED | LINK_ANSWERED))
+		news = link_take_news(l);
 	if (notes & LINK_CONFIRMED)
-		peer_on_opened(l->peer, confirmed, NULL, false, now_ms);
+		peer_on_opened(l->peer, news.confirmed, NULL, false, now_ms);
 	/*
 	 * Which was last nobody knows.  Taken for this one it costs a keepalive at most; for the other, after all that is
 	 * said within ATTENTION_MS, that each side waits for an answer and then asks for a session.
 	 */
 	if (notes & LINK_SENT)
 		peer_on_sent(l->peer, now_ms);
+	from = news.from.port ? &news.from : peer_endpoint(l->peer)->port ? peer_endpoint(l->peer) : NULL;
 	if (notes & (LINK_RECEIVED | LINK_HEARD | LINK_MOVED))
-		peer_on_opened(l->peer, heard, from.port ? &from : NULL, notes & LINK_RECEIVED, now_ms);
+		peer_on_opened(l->peer, heard, from, notes & LINK_RECEIVED, now_ms);
+	detour_on_notes(t, l, notes, &news, now_ms);
 	if (notes & LINK_WANTED && !peer_is_ready(l->peer, now_ms)) /* it may have come since */
 		peer_initiate(l->peer, false, now_ms);
 }
@@ -164,7 +182,7 @@ static bool take_notes(struct tunnel *t)
 
 	for (; l; l = next) {
 		next = __atomic_load_n(&l->next_noted, __ATOMIC_RELAXED); /* from the exchange on it may be in the list again */
-		take_notes_of(l, __atomic_exchange_n(&l->notes, 0, __ATOMIC_SEQ_CST), now_ms);
+		take_notes_of(t, l, __atomic_exchange_n(&l->notes, 0, __ATOMIC_SEQ_CST), now_ms);
 	}
 	return any;
 }
@@ -222,9 +240,10 @@ static int work(struct tunnel *t)
 	attend(t);
 	now_ms = plane_now_ms(); /* not before: the device's clock never goes back */
 	device_tick(t->device, now_ms);
+	detour_watch(t, now_ms);
 	if (grace_reap(&p->grace, unused))
 		wait = REAP_MS;
-	else if (p->attentive)
+	else if (p->attentive || t->watched)
 		wait = ATTENTION_MS;
 	next_ms = device_next_ms(t->device);
 	if (__atomic_load_n(&p->lost, __ATOMIC_ACQUIRE) && !t->lost_is_told) {

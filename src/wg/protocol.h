@@ -24,6 +24,8 @@ struct tunnel {
 	struct plain_reader plain; /* from the first peer of that kind on */
 	LIST_HEAD(, link) plain_links;
 	struct link *eventful; /* that have events, in no order */
+	struct link *watched;  /* that something was sent to, and nothing has come since; in no order (detour.h) */
+	bool relay_is_up;      /* another one is, and nobody was told yet */
 	bool lost_is_told, lost_is_taken;
 	int event; /* eventfd: the control loop's */
 };
@@ -32,6 +34,7 @@ extern const struct device_ops protocol_ops; /* arg: the tunnel; under plane.loc
 
 void *protocol_run(void *tunnel); /* a thread's; until plane.stop */
 
+void protocol_send(struct tunnel *t, const struct endpoint *to, const uint8_t *data, size_t size); /* directly */
 void protocol_wake_workers(struct tunnel *t);
 void protocol_forget_events(struct tunnel *t, struct link *l);
 

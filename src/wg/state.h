@@ -38,7 +38,10 @@ struct peer {
 	uint8_t public_key[NOISE_KEY_SIZE];
 	struct peer_secrets *secrets;
 	enum packet_suite suite;
-	struct endpoint endpoint;
+	struct endpoint endpoint, direct; /* direct: the last one without a relay, or as it was said */
+	uint64_t here_ms; /* when something came from `endpoint` last */
+	bool unreachable;
+	unsigned tries;   /* initiations since something came from it */
 	uint16_t mtu;
 	uint8_t high; /* of its indices */
 	struct cookie_jar jar;
@@ -67,6 +70,7 @@ static inline void device_count(struct device *d, enum device_drop drop)
 void peer_on_initiation(struct device *d, const struct endpoint *from, const struct packet_initiation *m);
 void peer_on_response(struct device *d, const struct endpoint *from, const struct packet_response *m);
 void peer_on_cookie(struct device *d, const struct packet_cookie *m);
+void peer_on_relay_up(struct peer *p);
 /* Of one receiver index, at most KEYPAIR_BATCH. */
 void peer_on_data(struct device *d, const struct endpoint *from, struct packet *packets, size_t n);
 

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "model/fwd.h"
-#include "wg/protocol.h"
+#include "wg/detour.h"
 #include "wg/secret.h"
 
 /* What the sender's MTU is made from is what is put around a packet. */
@@ -32,6 +32,10 @@ static const char *const drop_names[] = {
 	[TUNNEL_TAP_FULL] = "tap_full",
 	[TUNNEL_SOCKET_FULL] = "socket_full",
 	[TUNNEL_NOT_OURS] = "not_ours",
+	[TUNNEL_RELAY_LOST] = "relay_lost",
+	[TUNNEL_RELAY_REFUSED] = "relay_refused",
+	[TUNNEL_RELAY_UNKNOWN] = "relay_unknown",
+	[TUNNEL_RELAY_NO_SESSION] = "relay_no_session",
 };
 static_assert(sizeof(drop_names) / sizeof(drop_names[0]) == TUNNEL_DROP_MAX, "every drop has a name");
 
@@ -71,6 +75,7 @@ static int init_plane(struct plane *p, const struct tunnel_config *config)
 	pthread_mutex_init(&p->inbox_lock, NULL);
 	grace_init(&p->grace, config->workers + 2); /* the protocol's, and that of ports */
 	lookup_init(&p->sessions, &p->grace, offsetof(struct session, local), sizeof(uint32_t));
+	lookup_init(&p->ids, &p->grace, offsetof(struct link, public_key), RELAY_ID_SIZE);
 	lookup_init(&p->addresses, &p->grace, offsetof(struct link_address, addr), sizeof(struct addr));
 	memcpy(p->local, config->local, sizeof(p->local));
 	p->mtu = config->mtu;
@@ -207,6 +212,9 @@ static void end_link(struct tunnel *t, struct link *l)
 		LIST_REMOVE(l, of_plain);
 	while (l->n_addresses > 0)
 		end_address(p, l->addresses[--l->n_addresses]);
+	if (lookup_get(&p->ids, l->public_key) == l)
+		lookup_remove(&p->ids, l->public_key);
+	detour_forget(t, l);
 	peer_free(l->peer);
 	l->peer = NULL;
 	protocol_forget_events(t, l);
@@ -242,6 +250,7 @@ void tunnel_free(struct tunnel *t)
 		grace_fini(&t->plane.grace);
 		lookup_fini(&t->plane.sessions);
 		lookup_fini(&t->plane.addresses);
+		lookup_fini(&t->plane.ids);
 	}
 	for (unsigned i = 0; i <= t->n_workers; i++)
 		free(t->workers[i]);
@@ -352,7 +361,8 @@ static int set_addresses(struct link *l, const struct tunnel_peer *peer)
 static void config_of(const struct tunnel *t, const struct tunnel_peer *peer, struct link *l, struct peer_config *out)
 {
 	*out = (struct peer_config){
-		.suite = peer->suite, .keepalive_s = peer->keepalive_s, .mtu = t->plane.mtu, .owner = l};
+		.suite = peer->suite, .keepalive_s = peer->keepalive_s, .mtu = t->plane.mtu, .owner = l,
+		.unreachable = peer->unreachable};
 	memcpy(out->public_key, peer->public_key, sizeof(out->public_key));
 	memcpy(out->psk, peer->psk, sizeof(out->psk));
 	if (!endpoint_equal(&peer->endpoint, &l->given))
@@ -383,6 +393,7 @@ static int add_peer(struct tunnel *t, const struct tunnel_peer *peer)
 	if (!l)
 		return -ENOMEM;
 	l->plane = &t->plane;
+	l->kind = peer->kind;
 	memcpy(l->public_key, peer->public_key, sizeof(l->public_key));
 	config_of(t, peer, l, &c);
 	r = peer_new(t->device, &c, plane_now_ms(), &l->peer);
@@ -393,9 +404,13 @@ static int add_peer(struct tunnel *t, const struct tunnel_peer *peer)
 	}
 	l->given = peer->endpoint;
 	link_set_endpoint(l, &peer->endpoint);
-	r = set_addresses(l, peer);
+	r = lookup_add(&t->plane.ids, l);
+	if (r == 0)
+		r = set_addresses(l, peer);
 	if (r == 0)
 		r = set_port(t, l, peer);
+	if (r == 0)
+		r = detour_set(t, l, peer->relay);
 	if (r != 0)
 		end_link(t, l);
 	else
@@ -409,9 +424,13 @@ static int change_peer(struct tunnel *t, struct link *l, const struct tunnel_pee
 	int r = set_port(t, l, peer);
 
 	if (r == 0)
+		r = detour_set(t, l, peer->relay || l->relay != 0);
+	if (r == 0)
 		r = set_addresses(l, peer);
 	if (r != 0)
 		return r;
+	detour_set(t, l, peer->relay);
+	__atomic_store_n(&l->kind, peer->kind, __ATOMIC_RELAXED);
 	config_of(t, peer, l, &c);
 	peer_change(l->peer, &c, plane_now_ms());
 	if (c.endpoint.port != 0)
@@ -442,6 +461,11 @@ int tunnel_peer_set(struct tunnel *t, const struct tunnel_peer *peer)
 	return r;
 }
 
+void tunnel_relaying_set(struct tunnel *t, bool relaying)
+{
+	__atomic_store_n(&t->plane.relaying, relaying, __ATOMIC_RELAXED);
+}
+
 int tunnel_peer_remove(struct tunnel *t, const uint8_t public_key[static NOISE_KEY_SIZE])
 {
 	struct link *l;
@@ -461,9 +485,15 @@ int tunnel_peer_remove(struct tunnel *t, const uint8_t public_key[static NOISE_K
 static void status_of(struct link *l, struct tunnel_peer_status *out)
 {
 	const struct link_counters *c = &l->counters;
+	const struct link *relay;
 
 	*out = (struct tunnel_peer_status){.endpoint = *peer_endpoint(l->peer),
 					   .ready = peer_is_ready(l->peer, plane_now_ms())};
+	relay = out->endpoint.relay ? l->plane->relays[out->endpoint.relay - 1] : NULL;
+	if (relay)
+		memcpy(out->relay, relay->public_key, sizeof(out->relay));
+	out->carried_packets = counter_get(&c->carried_packets);
+	out->carried_bytes = counter_get(&c->carried_bytes);
 	peer_stats(l->peer, &out->stats);
 	out->stats.sent_packets = counter_get(&c->sent_packets);
 	out->stats.sent_bytes = counter_get(&c->sent_bytes);

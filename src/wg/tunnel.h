@@ -44,6 +44,10 @@ enum tunnel_drop {
 	TUNNEL_TAP_FULL,      /* by the kernel: the workers did not keep up with what is to be sent, */
 	TUNNEL_SOCKET_FULL,   /* or with what came */
 	TUNNEL_NOT_OURS,      /* from the TAP: of somebody on this node, and not of the data plane */
+	TUNNEL_RELAY_LOST,    /* to be sent through a relay that cannot be sent to */
+	TUNNEL_RELAY_REFUSED, /* to be carried, and we are no relay, or it was carried already; or of one who is none */
+	TUNNEL_RELAY_UNKNOWN, /* to be carried to whom is no node of ours */
+	TUNNEL_RELAY_NO_SESSION, /* to be carried to whom there is no session with */
 	TUNNEL_DROP_MAX
 };
 const char *tunnel_drop_name(int drop); /* those of enum device_drop too */
@@ -88,13 +92,17 @@ struct tunnel_peer {
 	size_t n_addresses;
 	struct endpoint endpoint; /* port 0 = unknown until it talks to us */
 	uint16_t keepalive_s;     /* 0 = none */
+	bool relay;       /* carries for us where we do not reach another (relay.h); RELAYS_MAX at most, or -E2BIG */
+	bool unreachable; /* neither of us can begin directly: no use to wait before relays are asked */
 	enum packet_suite suite;  /* of handshakes that we begin */
 	struct tunnel_port port;  /* of TUNNEL_PLAIN, which has no `addresses` */
 };
 
 struct tunnel_peer_status {
 	struct endpoint endpoint; /* where it is now */
+	uint8_t relay[NOISE_KEY_SIZE]; /* of whom carries for it, where the endpoint is a relay's */
 	bool ready;               /* can be sent to */
+	uint64_t carried_packets, carried_bytes; /* of it for others */
 	struct peer_stats stats;
 	uint64_t drops[TUNNEL_DROP_MAX]; /* those of which it is known whose they were */
 };
@@ -136,6 +144,7 @@ int tunnel_mtu_set(struct tunnel *t, uint16_t mtu);     /* 0 or an errno of the 
  * -ENOMEM; on failure all is as before, but that a peer of the other kind is none any more.
  */
 int tunnel_peer_set(struct tunnel *t, const struct tunnel_peer *peer);
+void tunnel_relaying_set(struct tunnel *t, bool relaying); /* do we carry for others? */
 int tunnel_peer_remove(struct tunnel *t, const uint8_t public_key[static NOISE_KEY_SIZE]); /* 0 or -ENOENT */
 int tunnel_peer_status(struct tunnel *t, const uint8_t public_key[static NOISE_KEY_SIZE],
 		       struct tunnel_peer_status *out); /* 0 or -ENOENT */

@@ -35,9 +35,10 @@ struct worker {
 
 	/* outbound: what waits to be sealed, for one link, one message behind the other */
 	struct link *link;
+	struct endpoint to; /* where it was when the first of them came */
 	struct packet batch[KEYPAIR_BATCH];
 	size_t n_batch, at, batch_bytes;
-	uint8_t out[PACKET_DATA_SIZE(UINT16_MAX)];
+	uint8_t out[RELAY_BEFORE + PACKET_DATA_SIZE(UINT16_MAX) + RELAY_BEHIND];
 	struct tap_frame frame;
 
 	/* inbound */
@@ -62,11 +63,16 @@ void worker_outbound_waiting(struct worker *w); /* whose session has come, or wi
 /* One packet, for a link; what is sent with it, at the latest by worker_flush. */
 void worker_forward(struct worker *w, struct link *l, const struct tap_frame *f);
 void worker_flush(struct worker *w);
+/* Messages, sealed; those of one size that lie one behind the other go together.  `l`: whose they are, for the count. */
+void worker_send(struct worker *w, struct link *l, const struct endpoint *to, const struct packet *packets, size_t n);
 /*
  * `other`: for messages that are no data, where the worker may handle them; NULL: they go to plane.inbox.
  */
 typedef void (*worker_other_fn)(void *arg, const struct endpoint *from, struct packet *p);
 void worker_inbound(struct worker *w, worker_other_fn other, void *arg);
+/* Messages that came from one place, at most KEYPAIR_BATCH. */
+void worker_take(struct worker *w, const struct endpoint *from, struct packet *packets, size_t n, worker_other_fn other,
+		 void *arg);
 
 /* `l`: NULL = not known whose. */
 static inline void worker_drop(struct worker *w, struct link *l, int drop, size_t n)

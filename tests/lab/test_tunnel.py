@@ -6,7 +6,6 @@ import signal
 import socket
 import struct
 import subprocess
-import threading
 
 import pytest
 from helpers import is_sanitized, resident_kb
@@ -14,7 +13,7 @@ from helpers import is_sanitized, resident_kb
 from lab.capture import Tap
 from lab.node import build_directory
 from lab.run import Run, command, wait_until
-from lab.wireguard import PORT, Flood, Tunnel, Tunnels, WireguardGo, in_hex, key_pair, namespaces, ping, stream
+from lab.wireguard import PORT, Flood, Flow, Tunnel, Tunnels, WireguardGo, in_hex, key_pair, namespaces, ping, stream
 
 WIREGUARD, ISTHMUS = 0, 1
 
@@ -138,7 +137,7 @@ def test_addresses_and_peers_change_in_place():
 def test_new_sessions_under_load_lose_nothing():
     with Tunnels(workers=4) as two:
         two.ready()
-        flows = [Flow(two, port) for port in range(7000, 7008)]
+        flows = [Flow(two.a, two.b, "10.8.0.2", port) for port in range(7000, 7008)]
         for n in range(100):
             before, end = two.status(0)["handshakes"], n % 2
 
@@ -155,42 +154,6 @@ def test_new_sessions_under_load_lose_nothing():
         assert [flow.lost() for flow in flows] == [0] * len(flows)
         # an answer to a handshake that another has replaced is for nobody
         assert not any(set(lost) - {"unknown_index"} for lost in two.lost())
-
-
-class Flow:
-    """Numbered datagrams from a to b, some hundred a second; how many came, and were they in order?"""
-
-    def __init__(self, two, port):
-        self.sent, self.got, self.ending = 0, [], threading.Event()
-        self.target = two.b.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.target.bind(("10.8.0.2", port))
-        self.target.settimeout(5)
-        self.source = two.a.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.source.connect(("10.8.0.2", port))
-        self.threads = [threading.Thread(target=f, daemon=True) for f in (self._send, self._receive)]
-        for t in self.threads:
-            t.start()
-
-    def _send(self):
-        while not self.ending.wait(0.004):
-            self.source.send(struct.pack("!I", self.sent))
-            self.sent += 1
-        self.source.send(struct.pack("!I", 0xffffffff))
-
-    def _receive(self):
-        while (n := struct.unpack("!I", self.target.recv(64))[0]) != 0xffffffff:
-            self.got.append(n)
-
-    def stop(self):
-        self.ending.set()
-        for t in self.threads:
-            t.join()
-        self.source.close()
-        self.target.close()
-
-    def lost(self):
-        assert self.got == sorted(self.got), "a flow keeps its order"
-        return self.sent - len(self.got)
 
 
 def test_a_flood_of_handshakes_leaves_sessions_alone():

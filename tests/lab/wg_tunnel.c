@@ -7,8 +7,8 @@
  * Its first line says the device's index and the public key.  Standard input, one command a line; each is answered by a
  * line of JSON, and so is each event:
  *
- *     peer PUBLIC PSK 0|1|best KEEPALIVE ADDRESS[,ADDRESS...] [ENDPOINT PORT]
- *     remove PUBLIC | rekey PUBLIC | status PUBLIC | drops | mtu N
+ *     peer PUBLIC PSK 0|1|best[,plain][,relay][,unreachable] KEEPALIVE ADDRESS[,ADDRESS...] [ENDPOINT PORT]
+ *     remove PUBLIC | rekey PUBLIC | status PUBLIC | drops | mtu N | relaying 0|1
  */
 #include <errno.h>
 #include <poll.h>
@@ -35,12 +35,14 @@ static void key_of(const char *text, uint8_t out[static NOISE_KEY_SIZE])
 
 static int peer(struct tunnel *t, char **word, int words)
 {
-	struct tunnel_peer p = {.keepalive_s = (uint16_t)atoi(word[4])};
+	struct tunnel_peer p = {.keepalive_s = (uint16_t)atoi(word[4]), .relay = strstr(word[3], ",relay"),
+				.unreachable = strstr(word[3], ",unreachable"),
+				.kind = strstr(word[3], ",plain") ? TUNNEL_PLAIN : TUNNEL_NODE};
 	char *save = NULL;
 
 	key_of(word[1], p.public_key);
 	key_of(word[2], p.psk);
-	p.suite = strcmp(word[3], "best") == 0 ? tunnel_suite(t) : (enum packet_suite)atoi(word[3]);
+	p.suite = strncmp(word[3], "best", 4) == 0 ? tunnel_suite(t) : (enum packet_suite)atoi(word[3]);
 	for (char *a = strtok_r(word[5], ",", &save); a; a = strtok_r(NULL, ",", &save))
 		if (addr_parse(a, &p.addresses[p.n_addresses++]) != 0)
 			die("address", -EINVAL);
@@ -48,6 +50,10 @@ static int peer(struct tunnel *t, char **word, int words)
 		if (addr_parse(word[6], &p.endpoint.addr) != 0)
 			die("endpoint", -EINVAL);
 		p.endpoint.port = (uint16_t)atoi(word[7]);
+	}
+	if (p.kind == TUNNEL_PLAIN) {
+		p.port = (struct tunnel_port){.device = "plain0", .mtu = 1420, .addresses = p.addresses, .n_addresses = p.n_addresses};
+		p.n_addresses = 0;
 	}
 	return tunnel_peer_set(t, &p);
 }
@@ -69,6 +75,10 @@ static void say_status(struct tunnel *t, const uint8_t *key)
 	printf("\"result\": %d", r);
 	if (r != 0)
 		return;
+	printf(", \"relay\": \"");
+	for (size_t i = 0; s.endpoint.relay && i < NOISE_KEY_SIZE; i++)
+		printf("%02x", s.relay[i]);
+	printf("\", \"carried\": %lu", (unsigned long)s.carried_packets);
 	printf(", \"endpoint\": \"%s\", \"port\": %d, \"ready\": %d, \"suite\": %d, \"handshakes\": %lu, "
 	       "\"sent\": %lu, \"sent_bytes\": %lu, \"received\": %lu, \"received_bytes\": %lu",
 	       addr_format(&s.endpoint.addr, address), s.endpoint.port, s.ready, s.stats.suite,
@@ -94,6 +104,9 @@ static void command(struct tunnel *t, char *line)
 		r = 0;
 	} else if (words == 2 && strcmp(word[0], "mtu") == 0) {
 		r = tunnel_mtu_set(t, (uint16_t)atoi(word[1]));
+	} else if (words == 2 && strcmp(word[0], "relaying") == 0) {
+		tunnel_relaying_set(t, atoi(word[1]));
+		r = 0;
 	} else if (words == 2) {
 		key_of(word[1], key);
 		if (strcmp(word[0], "remove") == 0)

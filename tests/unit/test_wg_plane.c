@@ -280,10 +280,10 @@ static struct endpoint endpoint(uint8_t last)
 
 static void what_was_opened_is_told(void **state)
 {
-	struct endpoint here = endpoint(1), there = endpoint(2), from;
+	struct endpoint here = endpoint(1), there = endpoint(2), now;
 	struct session s = {.local = 77, .unheard = true};
 	struct link l = link_here();
-	uint32_t confirmed;
+	struct link_news news;
 
 	plane.noted = NULL;
 	link_set_endpoint(&l, &here);
@@ -291,16 +291,89 @@ static void what_was_opened_is_told(void **state)
 	assert_int_equal(l.notes, LINK_RECEIVED | LINK_CONFIRMED);
 	link_on_opened(&l, &s, &there, false);
 	assert_int_equal(l.notes, LINK_RECEIVED | LINK_CONFIRMED | LINK_HEARD | LINK_MOVED);
-	from = link_endpoint(&l);
-	assert_true(endpoint_equal(&from, &there)); /* at once */
-	link_take_news(&l, &from, &confirmed);
-	assert_true(endpoint_equal(&from, &there));
-	assert_int_equal(confirmed, 77);
+	now = link_endpoint(&l);
+	assert_true(endpoint_equal(&now, &there)); /* at once */
+	news = link_take_news(&l);
+	assert_true(endpoint_equal(&news.from, &there));
+	assert_int_equal(news.confirmed, 77);
+	assert_int_equal(news.answer.port, 0);
 	assert_int_equal(l.heard, 77);
 	l.notes = 0;
 	link_on_opened(&l, &s, &there, true);
 	assert_int_equal(l.notes, LINK_RECEIVED);
 	woken();
+}
+
+static bool is_at(const struct link *l, const struct endpoint *e)
+{
+	struct endpoint now = link_endpoint(l);
+
+	return endpoint_equal(&now, e);
+}
+
+static void what_comes_through_a_relay_moves_who_is_nowhere(void **state)
+{
+	struct endpoint here = endpoint(1), around = relay_endpoint(65535, (const uint8_t *)"somebody's key"), none = {.port = 0};
+	struct session s = {.local = 77};
+	struct link l = link_here();
+	struct link_news news;
+
+	plane.noted = NULL;
+	link_set_endpoint(&l, &none);
+	link_on_opened(&l, &s, &around, true);
+	assert_true(is_at(&l, &around)); /* all of it */
+	link_take_news(&l);
+	link_on_opened(&l, &s, &here, true);
+	assert_true(is_at(&l, &here));
+	link_on_opened(&l, &s, &around, true);
+	assert_true(is_at(&l, &here)); /* it was on its way */
+	news = link_take_news(&l);
+	assert_true(endpoint_equal(&news.from, &here)); /* and does not hide what was said */
+	link_on_opened(&l, &s, &around, true);
+	news = link_take_news(&l);
+	assert_true(endpoint_equal(&news.from, &around));
+	woken();
+}
+
+static void questions_and_answers_move_nobody(void **state)
+{
+	struct endpoint here = endpoint(1), there = endpoint(2);
+	struct session s = {.local = 77, .unheard = true};
+	struct link l = link_here();
+	struct link_news news;
+
+	plane.noted = NULL;
+	link_set_endpoint(&l, &here);
+	link_on_asked(&l, &s, &there);
+	assert_int_equal(l.notes, LINK_CONFIRMED); /* a session is one whichever way it is shown */
+	link_on_asked(&l, &s, &here);
+	assert_int_equal(l.notes, LINK_CONFIRMED | LINK_HEARD);
+	link_on_answer(&l, &there, 5);
+	assert_int_equal(l.notes, LINK_CONFIRMED | LINK_HEARD | LINK_ANSWERED);
+	assert_true(is_at(&l, &here));
+	news = link_take_news(&l);
+	assert_true(endpoint_equal(&news.answer, &there) && news.token == 5 && news.from.port == 0);
+	woken();
+}
+
+static void a_relay_is_used_while_it_is_reached_itself(void **state)
+{
+	struct endpoint here = endpoint(1), around = relay_endpoint(2, (const uint8_t *)"somebody's key"), where;
+	struct link l = link_here();
+
+	assert_null(plane_relay(&plane, 0, &where));
+	assert_null(plane_relay(&plane, 1, &where));
+	plane.relays[0] = plane.relays[RELAYS_MAX - 1] = &l;
+	assert_null(plane_relay(&plane, 1, &where)); /* not known where */
+	link_set_endpoint(&l, &around);
+	assert_null(plane_relay(&plane, 1, &where));
+	link_set_endpoint(&l, &here);
+	assert_ptr_equal(plane_relay(&plane, 1, &where), &l);
+	assert_true(endpoint_equal(&where, &here));
+	assert_ptr_equal(plane_relay(&plane, RELAYS_MAX, &where), &l);
+	assert_null(plane_relay(&plane, RELAYS_MAX + 1, &where));
+	assert_null(plane_relay(&plane, 65535, &where));
+	plane.relays[0] = plane.relays[RELAYS_MAX - 1] = NULL;
 }
 
 static bool writing_ended;
@@ -514,6 +587,9 @@ int main(void)
 		cmocka_unit_test(readers_see_a_table_that_changes_whole),
 		cmocka_unit_test(a_note_is_left_once_and_wakes_when_it_has_to),
 		cmocka_unit_test(what_was_opened_is_told),
+		cmocka_unit_test(what_comes_through_a_relay_moves_who_is_nowhere),
+		cmocka_unit_test(questions_and_answers_move_nobody),
+		cmocka_unit_test(a_relay_is_used_while_it_is_reached_itself),
 		cmocka_unit_test(an_endpoint_is_read_whole),
 		cmocka_unit_test(packets_wait_in_order_and_within_bounds),
 		cmocka_unit_test(a_device_tells_its_owner_of_sessions),

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "wg/relay.h"
 #include "wg/secret.h"
 
 #define WALL_NS 1795000000000000000ULL /* some day of 2026 */
@@ -12,6 +13,11 @@ int rig_start(void **state)
 	return secret_start(1 << 20);
 }
 
+struct endpoint rig_through(uint16_t relay, const struct rig_node *n)
+{
+	return relay_endpoint(relay, device_public_key(n->device));
+}
+
 static void on_send(void *arg, const struct endpoint *to, const uint8_t *data, size_t size)
 {
 	struct rig_node *n = arg;
@@ -19,10 +25,23 @@ static void on_send(void *arg, const struct endpoint *to, const uint8_t *data, s
 	struct rig_message *m = &rig->queue[(rig->head + rig->length) % RIG_QUEUE];
 
 	assert_true(rig->length < RIG_QUEUE && size <= sizeof(m->data));
-	*m = (struct rig_message){.from = n->endpoint, .to = *to, .size = size};
+	*m = (struct rig_message){.from = to->relay ? rig_through(to->relay, n) : n->endpoint, .to = *to, .size = size};
 	memcpy(m->data, data, size);
 	rig->length++;
 	rig->sent[packet_kind(data, size)]++;
+}
+
+static bool on_send_around(void *arg, struct peer *peer, const uint8_t *data, size_t size)
+{
+	struct rig_node *n = arg;
+	const struct rig_node *other = n == &n->rig->left ? &n->rig->right : &n->rig->left;
+
+	for (uint16_t i = 1; data && i <= n->rig->relays; i++) {
+		struct endpoint to = rig_through(i, other);
+
+		on_send(n, &to, data, size);
+	}
+	return n->rig->relays > 0;
 }
 
 static void on_deliver(void *arg, struct peer *peer, struct packet *packets, size_t length)
@@ -66,7 +85,7 @@ static void on_event(void *arg, struct peer *peer, enum peer_event event)
 	n->n_waiting = 0;
 }
 
-static const struct device_ops ops = {.send = on_send, .deliver = on_deliver, .event = on_event};
+static const struct device_ops ops = {.send = on_send, .send_around = on_send_around, .deliver = on_deliver, .event = on_event};
 
 static void node_init(struct rig *rig, struct rig_node *n, const char *address, uint8_t key)
 {
@@ -117,6 +136,13 @@ void rig_receive(struct rig_node *n, const struct endpoint *from, uint8_t *data,
 	device_receive(n->device, from, &p, 1, n->rig->now_ms);
 }
 
+static bool is_at(const struct endpoint *to, const struct rig_node *n)
+{
+	struct endpoint through = rig_through(to->relay, n);
+
+	return endpoint_equal(to, to->relay ? &through : &n->endpoint);
+}
+
 void rig_flush(struct rig *rig)
 {
 	while (rig->length > 0) {
@@ -127,9 +153,7 @@ void rig_flush(struct rig *rig)
 		rig->length--;
 		if (rig->filter && !rig->filter(rig, &m))
 			continue;
-		to = endpoint_equal(&m.to, &rig->left.endpoint)    ? &rig->left
-		     : endpoint_equal(&m.to, &rig->right.endpoint) ? &rig->right
-								   : NULL;
+		to = is_at(&m.to, &rig->left) ? &rig->left : is_at(&m.to, &rig->right) ? &rig->right : NULL;
 		if (to)
 			rig_receive(to, &m.from, m.data, m.size);
 	}

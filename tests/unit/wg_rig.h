@@ -4,6 +4,7 @@
  * is handed to whoever has that endpoint.
  *
  *     left 192.0.2.1:51820 ---- queue ---- right 198.51.100.2:51820
+ *                           \-- relays --/
  *
  * Packets carry numbers, and each side notes which it got.
  */
@@ -48,12 +49,15 @@ struct rig {
 	bool (*filter)(struct rig *rig, struct rig_message *m);
 	uint64_t sent[PACKET_KIND_MAX]; /* messages by kind, lost ones too */
 	int left_suite;
+	uint16_t relays; /* that both may go through */
 };
 
 int rig_start(void **state); /* group set-up: the heap for secrets */
 
 struct rig *rig_new(enum packet_suite left, enum packet_suite right); /* of what each begins */
 void rig_free(struct rig *rig);
+
+struct endpoint rig_through(uint16_t relay, const struct rig_node *n); /* somebody, seen through a relay */
 
 /* One datagram; its bytes are changed. */
 void rig_receive(struct rig_node *n, const struct endpoint *from, uint8_t *data, size_t size);
