@@ -4,24 +4,34 @@
     a (eth0, MTU 1450) ---- left (up0) ======== the wire ======== right (up0) ---- b (eth0, MTU 1450)
 
 Everything is a veth in a network namespace.  All settings but the path itself are the same for all of them: MTU 1450
-inside and 1500 on the wire (1520 where the underlay is IPv6, whose header is 20 bytes longer), segmentation offloads on
-at the workloads, no bridge netfilter (as on a machine where nothing has loaded br_netfilter; a kernel with it built in
-has it on, and a bridge is slower then), no firewall rules, nobody bound to a CPU by us but the ends of the UDP probes.
+inside and 1500 on the wire (1520 where the underlay is IPv6, whose header is 20 bytes longer, 1560 where it is
+encrypted), segmentation offloads on at the workloads, no bridge netfilter (as on a machine where nothing has loaded
+br_netfilter; a kernel with it built in has it on, and a bridge is slower then), no firewall rules, nobody bound to a CPU
+by us but the ends of the UDP probes.
 
 The wire is one of two.  whole: the veth as it is, super-packets cross it in one piece.  cut: no segmentation offload at
 the nodes' wire side and GRO on there, as a network card without any offload: only packets of the wire's MTU cross.
 """
 import contextlib
+import os
 import shutil
 import signal
+import subprocess
 
 from lab import packet
 from lab.fabric import Fabric
 from lab.peer import KernelPeer, OvsPeer
 from lab.room import Lab
-from lab.run import LabError, wait_until
+from lab.run import LabError, command, wait_until
+from lab.wireguard import PORT, Tunnel, key_pair
 
 WIRES = ("whole", "cut")
+SEALED_MTU = 1560  # of the wire under what encrypts: the packets inside stay the same
+AROUND = 80  # what any of those that are compared puts around a packet, and less
+OPENVPN = """--dev tun0 --dev-type tun --proto udp --port 1194 --data-ciphers AES-256-GCM --mssfix 0 --fast-io
+             --sndbuf 4194304 --rcvbuf 4194304 --txqueuelen 1000 --verb 1"""
+V4_ONLY = ("plain-route", "ovs-vxlan", "tunnel-aes", "tunnel-chacha", "wireguard-go", "openvpn")
+SUITE_WIREGUARD, SUITE_ISTHMUS = 0, 1
 CUT = "tso gso tx-gso-list tx-udp-segmentation tx-udp_tnl-segmentation tx-udp_tnl-csum-segmentation".split()
 
 
@@ -56,8 +66,8 @@ class Rig:
         return rx["packets"], rx["bytes"]
 
 
-def fabric(mode="l2", foreign=True, families=(4,), encap="vxlan"):
-    f = Fabric(families=families, encap=encap)
+def fabric(mode="l2", foreign=True, families=(4,), encap="vxlan", encryption="never"):
+    f = Fabric(families=families, encap=encap, encryption=encryption)
     for node in ("left", "right"):
         f.node(node, "dc", foreign=foreign)
     f.tenant("red", 5000)
@@ -97,16 +107,15 @@ def plain_bridge(stack, wire):
     return Rig(lab, 1500)
 
 
-def plain_route(stack, wire):
-    """A subnet at each side, and a node as its router."""
-    lab = pair(stack, wire, fabric())
+def routed(lab, way):
+    """A subnet at each side, and a node as its router; way(here, there): how it sends to the other one."""
     left, right = lab.machines().values()
     for here, there, port, subnet, far in ((left, right, "a", 1, 2), (right, left, "b", 2, 1)):
         here.ns.write_sysctl("net/ipv4/ip_forward", 1)
         here.ns.ip(
             f"""
             addr add 10.0.{subnet}.1/24 dev {port}
-            route add 10.0.{far}.0/24 via {there.underlay[0]} dev up0 onlink"""
+            route add 10.0.{far}.0/24 {way(here, there)}"""
         )
         host = lab.host(port)
         host.addresses = [f"10.0.{subnet}.11"]
@@ -116,6 +125,11 @@ def plain_route(stack, wire):
             addr add 10.0.{subnet}.11/24 dev eth0
             route add default via 10.0.{subnet}.1"""
         )
+
+
+def plain_route(stack, wire):
+    lab = pair(stack, wire, fabric())
+    routed(lab, lambda here, there: f"via {there.underlay[0]} dev up0 onlink")
     return Rig(lab, 1500)
 
 
@@ -155,6 +169,88 @@ def isthmus(mode, underlay, encap="vxlan"):
     return build
 
 
+def encrypted(stack, wire):
+    """As isthmus-l2, and everything is sealed on its way."""
+    lab = pair(stack, wire, fabric(foreign=False, encryption="always"), mtu=SEALED_MTU)
+    lab.start(wait_up=False)
+    for name, node in lab.nodes.items():
+        lab.fabric.config["nodes"][name]["public_key"] = node.isthmus("key", "show").stdout.strip()
+    lab.apply()
+    return Rig(lab, SEALED_MTU)
+
+
+def through(machine, device):
+    machine.ns.ip(f"link set {device} mtu {SEALED_MTU - AROUND} up")
+    return f"dev {device}"
+
+
+def tunnel(suite):
+    """src/wg by itself: no BPF and no VXLAN, the kernel routes into its device."""
+
+    def build(stack, wire):
+        lab = pair(stack, wire, fabric(), mtu=SEALED_MTU)
+        left, right = lab.machines().values()
+        ends = {m: Tunnel(m.ns, key_pair()[0], 2, SEALED_MTU - AROUND) for m in (left, right)}
+        ends[left].peer(ends[right].public, ["10.0.2.11"], (right.underlay[0], PORT), suite)
+        ends[right].peer(ends[left].public, ["10.0.1.11"], (left.underlay[0], PORT), suite)
+        routed(lab, lambda here, there: through(here, "sec0"))
+        return Rig(lab, SEALED_MTU)
+
+    return build
+
+
+def quietly(machine, *argv):
+    machine.ns.spawn(*argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def wireguard_go(stack, wire):
+    lab = pair(stack, wire, fabric(), mtu=SEALED_MTU)
+    keys = {m: key_pair() for m in lab.machines().values()}
+
+    def way(here, there):
+        name = f"wgb{os.getpid() % 100000}{here.name[0]}"  # its socket is in the file system that all share
+        private = os.path.join(lab.run.directory, name)
+        with open(private, "w") as f:
+            f.write(keys[here][0])
+        quietly(here, "wireguard-go", "-f", name)
+        wait_until(lambda: os.path.exists(f"/var/run/wireguard/{name}.sock"), 10, "wireguard-go")
+        here.ns.command("wg", "set", name, "listen-port", PORT, "private-key", private, "peer", keys[there][1],
+                        "endpoint", f"{there.underlay[0]}:{PORT}", "allowed-ips", "10.0.0.0/16")
+        return through(here, name)
+
+    routed(lab, way)
+    return Rig(lab, SEALED_MTU)
+
+
+def certificate(lab, machine):
+    """A key and a certificate for it, each a file; and its fingerprint."""
+    key, own = (os.path.join(lab.run.directory, f"{machine.name}.{end}") for end in ("key", "crt"))
+    command(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+             "-subj", f"/CN={machine.name}", "-days", "2", "-keyout", key, "-out", own])
+    shown = command(["openssl", "x509", "-in", own, "-noout", "-fingerprint", "-sha256"]).stdout
+    return key, own, shown.strip().split("=")[1]
+
+
+def openvpn(stack, wire):
+    """AES-256-GCM, keys by TLS between pinned certificates."""
+    if not shutil.which("openvpn"):
+        raise LabError("OpenVPN is not installed (openvpn)")
+    lab = pair(stack, wire, fabric(), mtu=SEALED_MTU)
+    pinned = {m: certificate(lab, m) for m in lab.machines().values()}
+
+    def way(here, there):
+        key, own, _ = pinned[here]
+        role = "--tls-server --dh none" if here.name == "left" else "--tls-client"
+        quietly(here, "openvpn", *OPENVPN.split(), *role.split(), "--local", here.underlay[0], "--remote",
+                there.underlay[0], "--key", key, "--cert", own, "--peer-fingerprint", pinned[there][2],
+                "--tun-mtu", SEALED_MTU - AROUND)
+        wait_until(lambda: not here.ns.command("ip", "link", "show", "tun0", check=False).returncode, 10, "openvpn")
+        return through(here, "tun0")
+
+    routed(lab, way)
+    return Rig(lab, SEALED_MTU)
+
+
 class Case:
     def __init__(self, name, rig, plain, what, v6=False):
         self.name, self.rig, self.plain, self.what = name, rig, plain, what
@@ -175,6 +271,11 @@ RIGS = {
     "native": isthmus("l3", (4, 6), "none"),
     "isthmus-l2-underlay6": isthmus("l2", (6,)),
     "isthmus-l3-underlay6": isthmus("l3", (6,)),
+    "isthmus-aes": encrypted,
+    "tunnel-aes": tunnel(SUITE_ISTHMUS),
+    "tunnel-chacha": tunnel(SUITE_WIREGUARD),
+    "wireguard-go": wireguard_go,
+    "openvpn": openvpn,
 }
 CASES = [
     Case("plain-route", "plain-route", "plain-route", "nodes route, no tunnel"),
@@ -188,6 +289,11 @@ CASES = [
     Case("isthmus-l3-inside6", "isthmus-l3", "plain-route", "the same, IPv6 inside", v6=True),
     Case("isthmus-l2-underlay6", "isthmus-l2-underlay6", "plain-bridge", "the same, IPv6 underlay"),
     Case("isthmus-l3-underlay6", "isthmus-l3-underlay6", "plain-route", "the same, IPv6 underlay"),
+    Case("isthmus-aes", "isthmus-aes", "plain-bridge", "Isthmus, l2 network, VXLAN in WireGuard with AES-256-GCM"),
+    Case("tunnel-aes", "tunnel-aes", "plain-route", "Isthmus' tunnel alone, AES-256-GCM"),
+    Case("tunnel-chacha", "tunnel-chacha", "plain-route", "Isthmus' tunnel alone, ChaCha20-Poly1305"),
+    Case("wireguard-go", "wireguard-go", "plain-route", "wireguard-go, Debian's"),
+    Case("openvpn", "openvpn", "plain-route", "OpenVPN, AES-256-GCM"),
 ]
 
 
@@ -196,7 +302,7 @@ def raise_rig(stack, name, wire):
     with contextlib.ExitStack() as own:
         rig = RIGS[name](own, wire)
         for address in rig.b.addresses:
-            if packet.is_v6(address) and name in ("plain-route", "ovs-vxlan"):
+            if packet.is_v6(address) and name in V4_ONLY:
                 continue  # no case asks for it
             wait_until(lambda address=address: rig.a.ping(address, check=False, timeout=1), 10, f"{name}: {address}")
         stack.push(own.pop_all())
