@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "agent/doctor_exam.h"
+#include "agent/secure.h"
 #include "model/fwd.h"
 
 typedef void (*port_fn)(struct exam *x, const struct config_port *p, const struct link *link);
@@ -227,7 +228,7 @@ static void find_narrowest(struct exam *x)
 
 		if (!remote || kern_path(x->a->kern, remote, local, &path) < 0)
 			continue;
-		mtu = config_path_mtu(x->self, n, path.mtu);
+		mtu = secure_path_mtu(x->a, n, remote, path.mtu);
 		inner = fwd_tunnel_mtu(mtu, addr_is_v4(remote), config_encrypts_any(x->config, x->self, n));
 		if (x->narrowest && inner >= x->inner_mtu)
 			continue;

@@ -181,7 +181,7 @@ static void check_mtu(struct exam *x)
 
 		if (!remote || kern_path(x->a->kern, remote, local, &path) < 0)
 			continue;
-		mtu = config_path_mtu(x->self, n, path.mtu);
+		mtu = secure_path_mtu(x->a, n, remote, path.mtu);
 		inner = fwd_tunnel_mtu(mtu, addr_is_v4(remote), config_encrypts_any(x->config, x->self, n));
 		if (inner >= INNER_MTU_MIN)
 			continue;

@@ -19,7 +19,9 @@ static const struct api_field path_fields[] = {
 	{0},
 };
 static const struct api_field ledger_fields[] = {
-	{"path", "integer", "largest packet on the underlay"},
+	{"configured", "integer", "largest packet on the underlay, by links, routes and configuration"},
+	{"measured", "integer?", "what gets through, where that is less"},
+	{"path", "integer", "the lesser of the two, where all below comes from"},
 	{"outerIp", "integer", "header around what is encrypted; 0 here and below: nothing is"},
 	{"outerUdp", "integer", "header"},
 	{"wireguard", "integer", "header and tag"},
@@ -64,6 +66,12 @@ static const struct api_field tunnel_fields[] = {
 	{"lastHandshakeSeconds", "integer?", "how long ago the last session was made, null = never"},
 	{"suite", "string?", "of that session, by its name in the Noise framework"},
 	{"mtu", "integer?", "largest packet of a workload"},
+	{"pathState", "string?", "how far its measurement is (RFC 8899): disabled, base, searching, complete, or error"},
+	{"pathMtu", "integer?", "largest packet of the underlay that was measured to get through"},
+	{"rttMicroseconds", "integer?", "round trip, smoothed"},
+	{"lossPpm", "integer?", "the worse of the two below"},
+	{"rxLossPpm", "integer?", "of a million packets from it, how many were lost of late"},
+	{"txLossPpm", "integer?", "likewise, to it"},
 	{"handshakes", "integer", "sessions made"},
 	{"rxPackets", "integer", "opened"},
 	{"rxBytes", "integer", "opened"},

@@ -87,8 +87,10 @@ static void on_events(void *arg, uint32_t events)
 		lost |= event.kinds & TUNNEL_LOST;
 		secure_peer_event(s, &event);
 	}
-	if (!lost)
+	if (!lost) {
+		secure_paths_follow(s);
 		return;
+	}
 	log_warning("somebody removed the device %s; what is to be encrypted is dropped until there is another",
 		    SECURE_DEVICE);
 	s->agent->repairs++;
@@ -354,6 +356,7 @@ void secure_check(struct secure *s)
 		follow_mtu(s);
 		secure_plain_check(s);
 		inside_check(s->agent);
+		secure_paths_follow(s);
 	}
 	check_key(s);
 	check_own(s);

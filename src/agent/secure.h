@@ -49,6 +49,11 @@ bool secure_plain_status(const struct secure *s, const struct config_port *p, st
 void secure_remove_ports(struct kern *k, const struct ports *ports);
 /* Longest packet that is exchanged with peers of a node. */
 uint16_t secure_plain_mtu(const struct agent *a, const struct config_node *node);
+/*
+ * What the path to a node takes, of which the kernel says `mtu`: no more than either end says of its underlay, and than was
+ * measured.
+ */
+uint32_t secure_path_mtu(const struct agent *a, const struct config_node *node, const struct addr *remote, uint32_t mtu);
 void secure_drops(const struct secure *s, uint64_t out[static TUNNEL_DROP_MAX]);
 
 #endif

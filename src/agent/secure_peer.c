@@ -63,6 +63,7 @@ static void forget(struct secure *s, struct peer_entry *e)
 {
 	if (e->held && !secure_plain_holds(s, &e->key)) /* it may be that of a plain peer by now */
 		tunnel_peer_remove(s->tunnel, e->key.bytes);
+	secure_path_forget(s, e);
 	hmap_remove(&s->peers, &e->key);
 	entry_free(e);
 }
@@ -89,7 +90,8 @@ static int describe_peer(struct secure *s, struct peer_entry *e, const struct co
 	}
 	if (why)
 		log_warning("the preshared key of node %s: %s", node->name, why);
-	*out = (struct tunnel_peer){.keepalive_s = self->nat ? SECURE_KEEPALIVE_S : 0, .suite = tunnel_suite(s->tunnel)};
+	*out = (struct tunnel_peer){.keepalive_s = self->nat ? SECURE_KEEPALIVE_S : 0, .suite = tunnel_suite(s->tunnel),
+				    .path_mtu = secure_path_told(s, c, self, node)};
 	memcpy(out->public_key, node->public_key.bytes, sizeof(out->public_key));
 	memcpy(out->psk, psk.bytes, sizeof(out->psk));
 	for (size_t i = 0; i < node->n_underlay && i < TUNNEL_ADDRESSES_MAX; i++)
@@ -113,6 +115,7 @@ static int set_peer(struct secure *s, const struct config *c, const struct confi
 	r = describe_peer(s, e, c, self, node, &peer);
 	if (r == 0) {
 		e->called = peer.endpoint.port != 0;
+		e->path_mtu = peer.path_mtu;
 		r = tunnel_peer_set(s->tunnel, &peer);
 		if (r < 0)
 			tell_problem(e, "%s", r == -EKEYREJECTED ? "its public key is this node's own, or none"
@@ -122,6 +125,7 @@ static int set_peer(struct secure *s, const struct config *c, const struct confi
 	}
 	if (r < 0 && e->held) {
 		tunnel_peer_remove(s->tunnel, e->key.bytes);
+		secure_path_forget(s, e);
 		e->held = e->up = false;
 	}
 	if (r < 0)
@@ -241,6 +245,7 @@ void secure_peer_event(struct secure *s, const struct tunnel_event *event)
 		secure_plain_event(s, event);
 	if (!e || tunnel_peer_status(s->tunnel, e->key.bytes, &status) < 0)
 		return;
+	e->measured |= event->kinds & TUNNEL_PEER_MEASURED;
 	addr_format(&status.endpoint.addr, where);
 	if (event->kinds & TUNNEL_PEER_UP && !e->up)
 		log_limited(&limit, LOG_LEVEL_INFO, "tunnel to node %s (%s): up", e->node, where);

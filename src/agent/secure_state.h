@@ -18,6 +18,10 @@ struct peer_entry {
 	bool asked;         /* something is to be encrypted between the two */
 	bool called;        /* it is for us to begin, as we know where it is */
 	uint64_t silent_ms; /* since when it has not answered */
+	uint16_t path_mtu;  /* as the tunnel was told */
+	bool measured;      /* what was found is to be taken over */
+	struct addr limited[TUNNEL_ADDRESSES_MAX]; /* to which the path takes less than the kernel says */
+	size_t n_limited;
 };
 
 struct secure {
@@ -31,6 +35,7 @@ struct secure {
 	uint64_t last_ms; /* when that was written */
 	uint64_t round, retry_ms, ease_ms; /* until when; 0 = no change is being eased */
 	bool started, keyed, exposed; /* keys may be swapped out */
+	bool paths_changed; /* the rib is to be told */
 	struct config_key public_key;
 	uint16_t port, vxlan_port, mtu; /* of the tunnel */
 	struct addr local[2];
@@ -65,5 +70,11 @@ void secure_last_fini(struct secure *s);
 struct endpoint secure_last_of(const struct secure *s, const struct config_key *key); /* port 0 = not known */
 void secure_last_note(struct secure *s, const struct config_key *key, const struct endpoint *e);
 void secure_last_write(struct secure *s, bool now); /* where there is news, and not too often unless `now` */
+
+/* secure_path.c: what the way to a peer may take goes to the tunnel, and what was measured to the rib. */
+uint16_t secure_path_told(const struct secure *s, const struct config *c, const struct config_node *self,
+			  const struct config_node *node);
+void secure_path_forget(struct secure *s, struct peer_entry *e);
+void secure_paths_follow(struct secure *s);
 
 #endif

@@ -19,7 +19,7 @@
 
 /* From outside; those of encryption are 0 where nothing is encrypted. */
 struct ledger {
-	uint32_t path, outer_ip, outer_udp, wireguard, padding, ip, udp, vxlan, ethernet, inner;
+	uint32_t told, path, outer_ip, outer_udp, wireguard, padding, ip, udp, vxlan, ethernet, inner;
 };
 
 /* False: no path. */
@@ -32,7 +32,8 @@ static bool ledger_of(const struct agent *a, const struct config_node *n, struct
 
 	if (!remote || !a->kern || kern_path(a->kern, remote, local, &path) < 0)
 		return false;
-	l.path = config_path_mtu(a->self, n, path.mtu); /* as rib/resolve.c has it */
+	l.told = config_path_mtu(a->self, n, path.mtu);
+	l.path = secure_path_mtu(a, n, remote, path.mtu); /* as rib/resolve.c has it */
 	l.ip = addr_is_v4(remote) ? 20 : 40;
 	secure = config_encrypts_any(a->config, a->self, n);
 	if (secure) {
@@ -58,6 +59,12 @@ void view_put_ledger(struct json *j, const struct agent *a, const struct config_
 	}
 	json_key(j, "ledger");
 	json_object_open(j);
+	json_put_uint(j, "configured", l.told);
+	json_key(j, "measured");
+	if (l.path < l.told)
+		json_uint(j, l.path);
+	else
+		json_null(j);
 	json_put_uint(j, "path", l.path);
 	json_put_uint(j, "outerIp", l.outer_ip);
 	json_put_uint(j, "outerUdp", l.outer_udp);
@@ -78,6 +85,12 @@ bool view_has_tunnel(const struct agent *a, const struct config_node *n)
 	return a->self && n != a->self && !n->foreign &&
 	       (config_key_is_set(&n->public_key) || config_encrypts_any(a->config, a->self, n));
 }
+
+static const char *const path_states[] = {
+	[PROBE_DISABLED] = "disabled", [PROBE_BASE] = "base", [PROBE_SEARCHING] = "searching",
+	[PROBE_COMPLETE] = "complete", [PROBE_ERROR] = "error",
+};
+static_assert(sizeof(path_states) / sizeof(path_states[0]) == PROBE_STATE_MAX, "each has a name");
 
 static const char *state_of(const struct tunnel_peer_status *status, const char *problem)
 {
@@ -149,6 +162,33 @@ static void put_traffic(struct json *j, const struct tunnel_peer_status *s)
 	put_drops(j, s->drops);
 }
 
+static void put_known(struct json *j, const char *key, uint64_t value, bool known)
+{
+	if (known)
+		json_put_uint(j, key, value);
+	else
+		json_put_null(j, key);
+}
+
+static uint32_t worse(uint32_t a, uint32_t b)
+{
+	if (a == PROBE_LOSS_UNKNOWN || b == PROBE_LOSS_UNKNOWN)
+		return a == PROBE_LOSS_UNKNOWN ? b : a;
+	return a > b ? a : b;
+}
+
+static void put_measured(struct json *j, const struct tunnel_path *p, bool held)
+{
+	uint32_t loss = worse(p->loss_out, p->loss_in);
+
+	json_put_string(j, "pathState", held ? path_states[p->state] : NULL);
+	put_known(j, "pathMtu", p->mtu, held && p->mtu > 0);
+	put_known(j, "rttMicroseconds", p->rtt_us, held && p->rtt_us > 0);
+	put_known(j, "lossPpm", loss, held && loss != PROBE_LOSS_UNKNOWN);
+	put_known(j, "rxLossPpm", p->loss_in, held && p->loss_in != PROBE_LOSS_UNKNOWN);
+	put_known(j, "txLossPpm", p->loss_out, held && p->loss_out != PROBE_LOSS_UNKNOWN);
+}
+
 void view_tunnel(struct json *j, const struct agent *a, const struct config_node *n)
 {
 	static const struct tunnel_peer_status nothing;
@@ -169,6 +209,7 @@ void view_tunnel(struct json *j, const struct agent *a, const struct config_node
 	put_endpoint(j, "endpoint", &s->endpoint);
 	put_session(j, a, &s->stats);
 	put_mtu(j, a, n);
+	put_measured(j, &s->path, held);
 	put_traffic(j, s);
 	json_object_close(j);
 }
@@ -194,6 +235,7 @@ void view_tunnel_peer(struct json *j, const struct agent *a, const struct config
 	put_endpoint(j, "endpoint", &s->endpoint);
 	put_session(j, a, &s->stats);
 	json_put_uint(j, "mtu", secure_plain_mtu(a, p->node));
+	put_measured(j, &s->path, false);
 	put_traffic(j, s);
 	json_object_close(j);
 }
@@ -360,6 +402,30 @@ static size_t take_samples(const struct agent *a, struct tunnel_sample *samples)
 	return n;
 }
 
+static void expose_paths(struct metrics *m, const struct tunnel_sample *samples, size_t n)
+{
+	metrics_family(m, "isthmus_tunnel_path_mtu_bytes", METRICS_GAUGE, "bytes",
+		       "Longest packet that was measured to reach the node; absent until it was measured.");
+	for (size_t i = 0; i < n; i++)
+		if (samples[i].status.path.mtu > 0)
+			of_end(m, &samples[i], NULL, samples[i].status.path.mtu);
+	metrics_family(m, "isthmus_tunnel_round_trip_seconds", METRICS_GAUGE, "seconds",
+		       "Round trip to the node, smoothed; absent until it was measured.");
+	for (size_t i = 0; i < n; i++)
+		if (samples[i].status.path.rtt_us > 0)
+			of_end(m, &samples[i], NULL, (double)samples[i].status.path.rtt_us / 1000000);
+	metrics_family(m, "isthmus_tunnel_loss_ratio", METRICS_GAUGE, "ratio",
+		       "Part of what was encrypted that was lost on the way of late; absent until it was measured.");
+	for (size_t i = 0; i < n; i++) {
+		const struct tunnel_path *p = &samples[i].status.path;
+
+		if (p->loss_in != PROBE_LOSS_UNKNOWN)
+			of_end(m, &samples[i], "received", (double)p->loss_in / 1000000);
+		if (p->loss_out != PROBE_LOSS_UNKNOWN)
+			of_end(m, &samples[i], "sent", (double)p->loss_out / 1000000);
+	}
+}
+
 void view_expose_secure(struct metrics *m, const struct agent *a)
 {
 	size_t length = a->config ? a->config->n_nodes + a->self->n_peers : 0, n = 0;
@@ -375,6 +441,7 @@ void view_expose_secure(struct metrics *m, const struct agent *a)
 	if (n > 0) {
 		expose_sessions(m, samples, n);
 		expose_traffic(m, samples, n);
+		expose_paths(m, samples, n);
 	}
 	secure_drops(a->secure, drops);
 	metrics_family(m, "isthmus_tunnel_drops", METRICS_COUNTER, NULL,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/key.h"
 #include "agent/port.h"
+#include "agent/secure.h"
 #include "agent/secure_view.h"
 #include "agent/view.h"
 
@@ -134,7 +135,7 @@ static void put_path(struct json *j, const struct agent *a, const struct config_
 		const struct link *link = kern_link_by_index(a->kern, path.ifindex);
 
 		json_put_string(j, "interface", link ? link->name : NULL);
-		json_put_uint(j, "mtu", config_path_mtu(a->self, n, path.mtu));
+		json_put_uint(j, "mtu", secure_path_mtu(a, n, remote, path.mtu));
 	} else {
 		json_put_null(j, "interface");
 		json_put_null(j, "mtu");

@@ -2,6 +2,7 @@
 #include "agent/wire.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,16 +12,20 @@
 
 void wire_init(struct wire *w)
 {
-	*w = (struct wire){.paths = HMAP_INIT(struct wire_path, remote)};
+	*w = (struct wire){.paths = HMAP_INIT(struct wire_path, remote), .measured = HMAP_INIT(struct wire_measured, remote)};
 }
 
 void wire_fini(struct wire *w)
 {
+	struct wire_measured *m;
 	struct wire_path *p;
 
 	for (size_t i = 0; (p = hmap_next(&w->paths, &i));)
 		free(p);
 	hmap_fini(&w->paths);
+	for (size_t i = 0; (m = hmap_next(&w->measured, &i));)
+		free(m);
+	hmap_fini(&w->measured);
 }
 
 /* ---- paths ---- */
@@ -104,7 +109,39 @@ void wire_tell(const struct wire *w, struct rib *rib)
 	const struct wire_path *p;
 
 	for (size_t i = 0; (p = hmap_next(&w->paths, &i));)
-		rib_path_set(rib, &p->remote, p->reachable ? p->path.mtu : 0, p->reachable);
+		rib_path_set(rib, &p->remote, p->reachable ? wire_mtu(w, &p->remote, p->path.mtu) : 0, p->reachable);
+}
+
+int wire_measure(struct wire *w, const struct addr *remote, uint32_t mtu)
+{
+	struct wire_measured *m = hmap_get(&w->measured, remote);
+
+	if (mtu == 0) {
+		hmap_remove(&w->measured, remote);
+		free(m);
+		return m != NULL;
+	}
+	if (!m) {
+		m = calloc(1, sizeof(*m));
+		if (!m)
+			return -ENOMEM;
+		m->remote = *remote;
+		if (hmap_add(&w->measured, m) < 0) {
+			free(m);
+			return -ENOMEM;
+		}
+	}
+	if (m->mtu == mtu)
+		return 0;
+	m->mtu = mtu;
+	return 1;
+}
+
+uint32_t wire_mtu(const struct wire *w, const struct addr *remote, uint32_t mtu)
+{
+	const struct wire_measured *m = hmap_get(&w->measured, remote);
+
+	return m && m->mtu < mtu ? m->mtu : mtu;
 }
 
 /* ---- interfaces ---- */

@@ -28,6 +28,7 @@ struct rib;
 
 struct wire {
 	struct hmap paths;                  /* struct wire_path by remote */
+	struct hmap measured;               /* struct wire_measured by remote */
 	uint32_t attached[WIRE_INTERFACES]; /* ifindexes, 0 = free */
 	struct abi_node node;               /* as last planned */
 	bool node_known;
@@ -43,6 +44,12 @@ struct wire_path {
 	uint64_t round;
 };
 
+/* A path that takes less than the kernel says (wg/probe.h), whether it is looked at or not. */
+struct wire_measured {
+	struct addr remote;
+	uint32_t mtu;
+};
+
 void wire_init(struct wire *w);
 void wire_fini(struct wire *w);
 
@@ -53,6 +60,11 @@ void wire_fini(struct wire *w);
 void wire_look(struct wire *w, struct kern *kern, const struct config *c, const struct config_node *self,
 	       const struct rib *rib, bool again);
 void wire_tell(const struct wire *w, struct rib *rib);
+
+/* 0 = no less than the kernel says.  1: that is something new, and to be told; 0; -ENOMEM. */
+int wire_measure(struct wire *w, const struct addr *remote, uint32_t mtu);
+/* What a path takes, of which the kernel says `mtu`. */
+uint32_t wire_mtu(const struct wire *w, const struct addr *remote, uint32_t mtu);
 
 /* `prune`: leave interfaces that are of no use to this configuration. */
 void wire_plan(const struct wire *w, const struct kern *kern, const struct config *c, const struct config_node *self,

@@ -31,6 +31,8 @@ static const struct column tunnel_columns[] = {
 	{"ENDPOINT", "endpoint"},
 	{"HANDSHAKE", "lastHandshakeSeconds", false, true},
 	{"MTU", "mtu", false, true},
+	{"LOSS", "lossPpm", false, true, "%", 10000},
+	{"RTT", "rttMicroseconds", false, true, "ms", 1000},
 	{"RX-BYTES", "rxBytes", false, true},
 	{"TX-BYTES", "txBytes", false, true},
 	{"SESSIONS", "handshakes", false, true},
@@ -40,6 +42,9 @@ static const struct column tunnel_columns[] = {
 	{"ENCRYPTED", "encrypted", true},
 	{"RX-PACKETS", "rxPackets", true, true},
 	{"TX-PACKETS", "txPackets", true, true},
+	{"PATH-MTU", "pathMtu", true, true},
+	{"RX-LOSS", "rxLossPpm", true, true, "%", 10000},
+	{"TX-LOSS", "txLossPpm", true, true, "%", 10000},
 	{"SUITE", "suite", true},
 	{"PUBLIC-KEY", "publicKey", true},
 	{0},
@@ -306,13 +311,24 @@ static const char *color_of(const char *text)
 	return NULL;
 }
 
+static char *cell(const json_t *object, const struct column *c)
+{
+	const json_t *v = member(object, c->key);
+	char *out = NULL;
+
+	if (!c->unit || !json_is_integer(v))
+		return show_value(object, c->key);
+	no_memory(asprintf(&out, "%.2f%s", (double)json_integer_value(v) / c->per, c->unit) < 0);
+	return out;
+}
+
 void show_row(struct show *s, const json_t *object)
 {
 	struct libscols_line *line = scols_table_new_line(s->table, NULL);
 
 	no_memory(!line);
 	for (size_t i = 0; i < s->n; i++) {
-		char *text = show_value(object, s->columns[i]->key);
+		char *text = cell(object, s->columns[i]);
 
 		if (strlen(text) > s->width[i])
 			s->width[i] = strlen(text);

@@ -12,6 +12,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #include "cli/cli.h"
@@ -21,6 +22,8 @@ struct column { /* the last has title NULL */
 	const char *key; /* "path.mtu" goes into an object */
 	bool wide;  /* only with -o wide */
 	bool right; /* numbers */
+	const char *unit; /* a number is shown in these, with two digits behind the point; NULL = as it is */
+	uint32_t per;     /* how many the number has in one */
 };
 
 struct kind { /* the last has plural NULL */

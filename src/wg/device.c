@@ -85,6 +85,13 @@ struct peer *device_peer(const struct device *d, const uint8_t public_key[static
 	return hmap_get(&d->peers, public_key);
 }
 
+struct peer *device_session_peer(const struct device *d, uint32_t local)
+{
+	const struct index_entry *e = indices_get(&d->index, local);
+
+	return e && e->keypair ? e->peer : NULL;
+}
+
 struct peer *device_any_peer(const struct device *d)
 {
 	size_t i = 0;

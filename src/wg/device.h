@@ -85,6 +85,7 @@ void device_free(struct device *d); /* NULL allowed */
 
 const uint8_t *device_public_key(const struct device *d);
 struct peer *device_peer(const struct device *d, const uint8_t public_key[static NOISE_KEY_SIZE]); /* or NULL */
+struct peer *device_session_peer(const struct device *d, uint32_t local); /* whose it is; NULL: there is none */
 struct peer *device_any_peer(const struct device *d); /* NULL: there is none left */
 struct peer *device_next_peer(const struct device *d, size_t *at); /* from 0 on; NULL: no more */
 

@@ -115,6 +115,7 @@ static void open_run(struct worker *w, const struct arrival *a, struct packet *p
 		return;
 	}
 	n = sift(w, s->link, packets, n);
+	n = worker_take_probes(w, s, packets, n);
 	if (n > 0 && carry_asks(s->link, packets, n))
 		link_on_asked(s->link, s, a->from);
 	else

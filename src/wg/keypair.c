@@ -189,6 +189,15 @@ size_t keypair_open(struct keypair *k, struct aead *a, struct packet *packets, s
 		p->size -= PACKET_DATA_SIZE(0);
 		good += p->verdict == KEYPAIR_GOOD;
 	}
+	k->received += good;
 	replay_let_go(k);
 	return good;
+}
+
+void keypair_received(struct keypair *k, uint64_t *next, uint64_t *received)
+{
+	replay_hold(k);
+	*next = k->replay.next;
+	*received = k->received;
+	replay_let_go(k);
 }

@@ -26,7 +26,8 @@ struct keypair {
 	struct aead_key *send, *receive;
 	uint64_t sent; /* how many: the next counter */
 	struct replay replay;
-	bool replay_is_held; /* by a thread that enters what it opened */
+	uint64_t received; /* messages that were good */
+	bool replay_is_held; /* with `received`, by a thread that enters what it opened */
 	void *owner;         /* its owner's, see device.h */
 	uint64_t born_ms;
 	uint32_t local, remote; /* indices: in what comes, in what goes */
@@ -73,5 +74,8 @@ size_t keypair_padded(size_t size, size_t mtu); /* of a payload of `size` */
 int keypair_seal(struct keypair *k, struct aead *a, struct packet *packets, size_t n, size_t mtu, uint64_t now_ms);
 /* Returns how many are good.  The messages are of this keypair, by their receiver index. */
 size_t keypair_open(struct keypair *k, struct aead *a, struct packet *packets, size_t n, uint64_t now_ms);
+
+/* The highest number that has come, and one; and how many came. */
+void keypair_received(struct keypair *k, uint64_t *next, uint64_t *received);
 
 #endif

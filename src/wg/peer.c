@@ -196,19 +196,32 @@ static void on_initiate(void *arg)
 	initiate(arg, false);
 }
 
+int peer_seal_aside(struct peer *p, struct packet *m, size_t mtu, uint64_t now_ms, uint32_t *session)
+{
+	struct device *d = p->device;
+	int r;
+
+	d->clock.now_ms = now_ms;
+	r = p->current ? keypair_seal(p->current, d->tools.aead, m, 1, mtu, now_ms) : -EKEYEXPIRED;
+	if (r != 0)
+		return r;
+	*session = p->current->local;
+	peer_timers_on_sent(&p->timers, false);
+	return 0;
+}
+
 static void send_keepalive(struct peer *p)
 {
 	struct device *d = p->device;
 	uint8_t message[PACKET_DATA_SIZE(0)];
 	struct packet m = {.data = message};
+	uint32_t unused;
+	int r = peer_seal_aside(p, &m, p->mtu, d->clock.now_ms, &unused);
 
-	if (!keypair_is_usable(p->current, d->clock.now_ms)) {
+	if (r == -EKEYEXPIRED)
 		initiate(p, false);
+	if (r != 0)
 		return;
-	}
-	if (keypair_seal(p->current, d->tools.aead, &m, 1, p->mtu, d->clock.now_ms) != 0)
-		return;
-	peer_timers_on_sent(&p->timers, false);
 	send_to(p, message, m.size);
 	if (keypair_wants_next_sending(p->current, d->clock.now_ms))
 		initiate(p, false);

@@ -57,6 +57,12 @@ bool peer_is_ready(const struct peer *p, uint64_t now_ms); /* can be sent to */
  */
 int peer_seal(struct peer *p, struct packet *packets, size_t n, uint64_t now_ms);
 
+/*
+ * One that is no packet of the owner's users, and asks for no session: 0, with whose number it went; -EKEYEXPIRED: there
+ * is none; -EIO.  `mtu` as keypair_seal has it.
+ */
+int peer_seal_aside(struct peer *p, struct packet *m, size_t mtu, uint64_t now_ms, uint32_t *session);
+
 /* Of threads that seal and open by themselves (device_ops.session_made): they sent data under the current keys; */
 void peer_on_sent(struct peer *p, uint64_t now_ms);
 /* and opened something of the session with that index; `data`: not keepalives alone; `from`: NULL = not told now. */

@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <sys/queue.h>
 
+#include "lib/timer.h"
 #include "wg/grace.h"
 #include "wg/lookup.h"
 #include "wg/relay.h"
@@ -33,6 +34,7 @@ enum link_note {
 struct plane;
 struct plain;
 struct link;
+struct tunnel;
 
 struct session {
 	struct grace_node retired;
@@ -91,6 +93,10 @@ struct link {
 	struct link_address *addresses[TUNNEL_ADDRESSES_MAX];
 	size_t n_addresses;
 	struct endpoint given; /* the endpoint that was set last */
+	struct tunnel *tunnel;
+	struct probe probe; /* measure.h */
+	struct timer probe_timer;
+	uint16_t path_mtu;
 	unsigned events;
 	struct link *next_event;
 	LIST_ENTRY(link) of_plain;
@@ -103,6 +109,14 @@ struct inbox_message {
 	uint8_t data[sizeof(struct packet_initiation)];
 };
 #define INBOX 16
+
+/* What was opened of a session that is no packet, but a probe; when, and what has come of the session by then. */
+struct plane_probe {
+	uint32_t session;
+	uint64_t at_us, next, received;
+	struct probe_message message;
+};
+#define PLANE_PROBES 128
 
 struct plane {
 	pthread_mutex_t lock; /* of the protocol: device, links, tables' writer */
@@ -123,6 +137,8 @@ struct plane {
 	pthread_mutex_t inbox_lock;
 	struct inbox_message inbox[INBOX];
 	size_t n_inbox;
+	struct plane_probe probes[PLANE_PROBES];
+	size_t n_probes;
 };
 
 void plane_signal(int fd); /* an eventfd */

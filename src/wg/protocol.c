@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "wg/detour.h"
+#include "wg/measure.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -12,7 +13,7 @@
 #define ATTENTION_MS 100 /* how often notes are taken while there are any: timers are of seconds */
 #define REAP_MS 10
 
-static struct worker *own(struct tunnel *t)
+struct worker *protocol_own(struct tunnel *t)
 {
 	return t->workers[t->n_workers];
 }
@@ -30,7 +31,7 @@ static void tell(struct tunnel *t)
 	plane_signal(t->event);
 }
 
-static void add_event(struct tunnel *t, struct link *l, unsigned kind)
+void protocol_add_event(struct tunnel *t, struct link *l, unsigned kind)
 {
 	if (l->events == 0) {
 		l->next_event = t->eventful;
@@ -54,8 +55,8 @@ void protocol_send(struct tunnel *t, const struct endpoint *to, const uint8_t *d
 {
 	const struct addr *from = &t->plane.local[addr_is_v4(&to->addr) ? 0 : 1];
 
-	if (udp_send(&own(t)->udp, to, from, (uint8_t *)data, size, size) != 0)
-		worker_drop(own(t), NULL, TUNNEL_SEND_FAILED, 1);
+	if (udp_send(&protocol_own(t)->udp, to, from, (uint8_t *)data, size, size) != 0)
+		worker_drop(protocol_own(t), NULL, TUNNEL_SEND_FAILED, 1);
 }
 
 static void on_send(void *arg, const struct endpoint *to, const uint8_t *data, size_t size)
@@ -81,19 +82,22 @@ static void on_event(void *arg, struct peer *peer, enum peer_event event)
 		if (__atomic_load_n(&l->waiting, __ATOMIC_SEQ_CST) > 0)
 			protocol_wake_workers(t);
 		t->relay_is_up |= l->relay != 0;
-		add_event(t, l, TUNNEL_PEER_UP);
+		measure_on_session(l);
+		protocol_add_event(t, l, TUNNEL_PEER_UP);
 		break;
 	case PEER_MOVED:
 		link_set_endpoint(l, peer_endpoint(peer));
 		relay_watch_on_moved(&l->watch, peer_endpoint(peer)->relay != 0, plane_now_ms());
-		add_event(t, l, TUNNEL_PEER_MOVED);
+		measure_on_moved(l);
+		protocol_add_event(t, l, TUNNEL_PEER_MOVED);
 		break;
 	case PEER_GONE:
 	case PEER_ERASED:
 		__atomic_fetch_add(&l->rounds, 1, __ATOMIC_RELAXED);
 		if (__atomic_load_n(&l->waiting, __ATOMIC_SEQ_CST) > 0)
 			protocol_wake_workers(t);
-		add_event(t, l, TUNNEL_PEER_DOWN);
+		measure_on_session(l);
+		protocol_add_event(t, l, TUNNEL_PEER_DOWN);
 		break;
 	}
 }
@@ -172,6 +176,8 @@ static void take_notes_of(struct tunnel *t, struct link *l, unsigned notes, uint
 	detour_on_notes(t, l, notes, &news, now_ms);
 	if (notes & LINK_WANTED && !peer_is_ready(l->peer, now_ms)) /* it may have come since */
 		peer_initiate(l->peer, false, now_ms);
+	if (notes & (LINK_SENT | LINK_RECEIVED))
+		measure_on_data(l);
 }
 
 static bool take_notes(struct tunnel *t)
@@ -231,21 +237,25 @@ static void take_inbox(struct tunnel *t)
 static int work(struct tunnel *t)
 {
 	struct plane *p = &t->plane;
-	uint64_t now_ms, next_ms, unused;
+	uint64_t now_ms, next_ms, probe_ms, unused;
 	int wait = -1;
 
 	pthread_mutex_lock(&p->lock);
 	/* Notes of what is freed below were left before, as whoever leaves them is at it. */
 	unused = grace_poll(&p->grace);
 	attend(t);
+	measure_take(t); /* after the notes, which say of new sessions that they are in use */
 	now_ms = plane_now_ms(); /* not before: the device's clock never goes back */
 	device_tick(t->device, now_ms);
 	detour_watch(t, now_ms);
+	measure_run(t, now_ms);
 	if (grace_reap(&p->grace, unused))
 		wait = REAP_MS;
 	else if (p->attentive || t->watched)
 		wait = ATTENTION_MS;
 	next_ms = device_next_ms(t->device);
+	probe_ms = measure_next_ms(t);
+	next_ms = probe_ms < next_ms ? probe_ms : next_ms;
 	if (__atomic_load_n(&p->lost, __ATOMIC_ACQUIRE) && !t->lost_is_told) {
 		t->lost_is_told = true;
 		tell(t);
@@ -262,7 +272,7 @@ void *protocol_run(void *arg)
 {
 	struct tunnel *t = arg;
 	struct plane *p = &t->plane;
-	struct worker *w = own(t);
+	struct worker *w = protocol_own(t);
 	struct pollfd fds[] = {{p->wake, POLLIN, 0}, {w->udp.fd, POLLIN, 0}};
 	uint64_t count;
 

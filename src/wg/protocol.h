@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * protocol.h - the protocol thread of a tunnel: struct tunnel, its device, and what passes between it and the workers;
- * private to tunnel.c and protocol.c.
+ * private to tunnel.c, protocol.c and measure.c.
  *
  * The thread reads what is no data from a socket of its own, runs the timers, takes the workers' notes, and frees what
  * nobody is at any more.  The control loop's calls (tunnel.h) work on the same device under plane.lock, which is held
@@ -28,6 +28,7 @@ struct tunnel {
 	bool relay_is_up;      /* another one is, and nobody was told yet */
 	bool lost_is_told, lost_is_taken;
 	int event; /* eventfd: the control loop's */
+	struct timers measuring; /* of links */
 };
 
 extern const struct device_ops protocol_ops; /* arg: the tunnel; under plane.lock, as all below but protocol_run */
@@ -35,6 +36,8 @@ extern const struct device_ops protocol_ops; /* arg: the tunnel; under plane.loc
 void *protocol_run(void *tunnel); /* a thread's; until plane.stop */
 
 void protocol_send(struct tunnel *t, const struct endpoint *to, const uint8_t *data, size_t size); /* directly */
+struct worker *protocol_own(struct tunnel *t); /* the one of this thread */
+void protocol_add_event(struct tunnel *t, struct link *l, unsigned kind);
 void protocol_wake_workers(struct tunnel *t);
 void protocol_forget_events(struct tunnel *t, struct link *l);
 

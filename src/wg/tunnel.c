@@ -10,6 +10,7 @@
 
 #include "model/fwd.h"
 #include "wg/detour.h"
+#include "wg/measure.h"
 #include "wg/secret.h"
 
 /* What the sender's MTU is made from is what is put around a packet. */
@@ -215,6 +216,7 @@ static void end_link(struct tunnel *t, struct link *l)
 	if (lookup_get(&p->ids, l->public_key) == l)
 		lookup_remove(&p->ids, l->public_key);
 	detour_forget(t, l);
+	measure_remove(t, l);
 	peer_free(l->peer);
 	l->peer = NULL;
 	protocol_forget_events(t, l);
@@ -246,6 +248,7 @@ void tunnel_free(struct tunnel *t)
 	while (t->device && (p = device_any_peer(t->device)))
 		end_link(t, peer_owner(p));
 	device_free(t->device);
+	timers_fini(&t->measuring);
 	if (t->plane.grace.last) {
 		grace_fini(&t->plane.grace);
 		lookup_fini(&t->plane.sessions);
@@ -404,18 +407,22 @@ static int add_peer(struct tunnel *t, const struct tunnel_peer *peer)
 	}
 	l->given = peer->endpoint;
 	link_set_endpoint(l, &peer->endpoint);
-	r = lookup_add(&t->plane.ids, l);
+	r = measure_add(t, l);
+	if (r == 0)
+		r = lookup_add(&t->plane.ids, l);
 	if (r == 0)
 		r = set_addresses(l, peer);
 	if (r == 0)
 		r = set_port(t, l, peer);
 	if (r == 0)
 		r = detour_set(t, l, peer->relay);
-	if (r != 0)
+	if (r != 0) {
 		end_link(t, l);
-	else
-		peer_initiate(l->peer, true, plane_now_ms());
-	return r;
+		return r;
+	}
+	measure_path(l, peer->path_mtu);
+	peer_initiate(l->peer, true, plane_now_ms());
+	return 0;
 }
 
 static int change_peer(struct tunnel *t, struct link *l, const struct tunnel_peer *peer)
@@ -433,8 +440,11 @@ static int change_peer(struct tunnel *t, struct link *l, const struct tunnel_pee
 	__atomic_store_n(&l->kind, peer->kind, __ATOMIC_RELAXED);
 	config_of(t, peer, l, &c);
 	peer_change(l->peer, &c, plane_now_ms());
-	if (c.endpoint.port != 0)
+	if (c.endpoint.port != 0) {
 		link_set_endpoint(l, &c.endpoint);
+		measure_on_moved(l);
+	}
+	measure_path(l, peer->path_mtu);
 	l->given = peer->endpoint;
 	if (!peer_is_ready(l->peer, plane_now_ms()))
 		peer_initiate(l->peer, false, plane_now_ms());
@@ -466,6 +476,19 @@ void tunnel_relaying_set(struct tunnel *t, bool relaying)
 	__atomic_store_n(&t->plane.relaying, relaying, __ATOMIC_RELAXED);
 }
 
+int tunnel_peer_path(struct tunnel *t, const uint8_t public_key[static NOISE_KEY_SIZE], uint16_t mtu)
+{
+	struct link *l;
+
+	pthread_mutex_lock(&t->plane.lock);
+	l = link_of(t, public_key);
+	if (l)
+		measure_path(l, mtu);
+	pthread_mutex_unlock(&t->plane.lock);
+	plane_wake(&t->plane);
+	return l ? 0 : -ENOENT;
+}
+
 int tunnel_peer_remove(struct tunnel *t, const uint8_t public_key[static NOISE_KEY_SIZE])
 {
 	struct link *l;
@@ -495,6 +518,7 @@ static void status_of(struct link *l, struct tunnel_peer_status *out)
 	out->carried_packets = counter_get(&c->carried_packets);
 	out->carried_bytes = counter_get(&c->carried_bytes);
 	peer_stats(l->peer, &out->stats);
+	measure_status(l, &out->path);
 	out->stats.sent_packets = counter_get(&c->sent_packets);
 	out->stats.sent_bytes = counter_get(&c->sent_bytes);
 	out->stats.received_packets = counter_get(&c->received_packets);

@@ -15,12 +15,13 @@
  * Call order: secret_start (secret.h; tunnel_secret_size says how much), tunnel_new, tunnel_peer_set for each peer, then
  * any; tunnel_free.  All of it is for one thread, the control loop's; none waits for a packet or a peer.  tunnel_new
  * needs CAP_NET_ADMIN and /dev/net/tun, tunnel_mtu_set the former.  The threads block all signals; what they ask of the
- * kernel is poll, read, write, writev, sendmsg, recvmsg, the clock, futexes, sched_yield, memory and random bytes.
+ * kernel is poll, read, write, writev, sendmsg, recvmsg, setsockopt, the clock, futexes, sched_yield, memory and random bytes.
  */
 #ifndef ISTHMUS_WG_TUNNEL_H
 #define ISTHMUS_WG_TUNNEL_H
 
 #include "wg/device.h"
+#include "wg/probe.h"
 
 #define TUNNEL_WORKERS_MAX 16
 #define TUNNEL_ADDRESSES_MAX 4
@@ -96,6 +97,16 @@ struct tunnel_peer {
 	bool unreachable; /* neither of us can begin directly: no use to wait before relays are asked */
 	enum packet_suite suite;  /* of handshakes that we begin */
 	struct tunnel_port port;  /* of TUNNEL_PLAIN, which has no `addresses` */
+	uint16_t path_mtu;        /* see tunnel_peer_path */
+};
+
+/* Of the way to a peer, as measured (probe.h). */
+struct tunnel_path {
+	enum probe_state state;
+	uint16_t mtu;   /* IP datagram that is known to be carried; 0 = none is */
+	uint16_t limit; /* the same, where that is less than was told; 0 = it is not */
+	uint32_t rtt_us; /* 0 = not known */
+	uint32_t loss_out, loss_in; /* millionths, or PROBE_LOSS_UNKNOWN */
 };
 
 struct tunnel_peer_status {
@@ -104,6 +115,7 @@ struct tunnel_peer_status {
 	bool ready;               /* can be sent to */
 	uint64_t carried_packets, carried_bytes; /* of it for others */
 	struct peer_stats stats;
+	struct tunnel_path path;
 	uint64_t drops[TUNNEL_DROP_MAX]; /* those of which it is known whose they were */
 };
 
@@ -112,6 +124,7 @@ enum tunnel_event_kind {
 	TUNNEL_PEER_DOWN = 1 << 1,  /* does not answer, or its keys were forgotten */
 	TUNNEL_PEER_MOVED = 1 << 2, /* has another endpoint */
 	TUNNEL_LOST = 1 << 3,       /* of no peer: the device was taken away; only a new tunnel helps */
+	TUNNEL_PEER_MEASURED = 1 << 4, /* tunnel_path.limit has changed */
 };
 
 struct tunnel_event {
@@ -145,6 +158,11 @@ int tunnel_mtu_set(struct tunnel *t, uint16_t mtu);     /* 0 or an errno of the 
  */
 int tunnel_peer_set(struct tunnel *t, const struct tunnel_peer *peer);
 void tunnel_relaying_set(struct tunnel *t, bool relaying); /* do we carry for others? */
+/*
+ * The longest IP datagram that the way to a node takes by what this one knows (links, routes, configuration): up to that
+ * it is measured.  0 = not known, and not measured.  0 or -ENOENT.
+ */
+int tunnel_peer_path(struct tunnel *t, const uint8_t public_key[static NOISE_KEY_SIZE], uint16_t mtu);
 int tunnel_peer_remove(struct tunnel *t, const uint8_t public_key[static NOISE_KEY_SIZE]); /* 0 or -ENOENT */
 int tunnel_peer_status(struct tunnel *t, const uint8_t public_key[static NOISE_KEY_SIZE],
 		       struct tunnel_peer_status *out); /* 0 or -ENOENT */

@@ -249,6 +249,24 @@ int udp_send(const struct udp *u, const struct endpoint *to, const struct addr *
 	return r;
 }
 
+static int set_cutting(const struct udp *u, bool v4, int how)
+{
+	return setsockopt(u->fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER, &how,
+			  sizeof(how)) == 0 ? 0 : -errno;
+}
+
+int udp_send_whole(const struct udp *u, const struct endpoint *to, const struct addr *from, uint8_t *data, size_t size)
+{
+	bool v4 = addr_is_v4(&to->addr);
+	int r = set_cutting(u, v4, IP_PMTUDISC_PROBE), back;
+
+	if (r != 0)
+		return r;
+	r = udp_send(u, to, from, data, size, size);
+	back = set_cutting(u, v4, IP_PMTUDISC_DONT);
+	return r != 0 ? r : back;
+}
+
 static size_t gro_size(struct msghdr *m, size_t size)
 {
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {

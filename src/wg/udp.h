@@ -30,6 +30,11 @@ int udp_open(uint16_t port, unsigned n, struct udp *out);
  */
 int udp_send(const struct udp *u, const struct endpoint *to, const struct addr *from, uint8_t *data, size_t size,
 	     size_t each);
+/*
+ * One, that nobody on the way may cut, whatever the kernel thinks of the path (RFC 8899 4.1).  -EMSGSIZE: longer than the
+ * link.  Of a socket, one thread at a time, and none that sends otherwise meanwhile.
+ */
+int udp_send_whole(const struct udp *u, const struct endpoint *to, const struct addr *from, uint8_t *data, size_t size);
 /* Returns how many bytes, of datagrams of `each`, the last may be shorter; -EAGAIN; -errno. */
 int udp_receive(const struct udp *u, uint8_t *data, size_t size, size_t *each, struct endpoint *from);
 uint64_t udp_dropped(const struct udp *u); /* by the kernel, as the socket was full */

@@ -74,6 +74,9 @@ void worker_inbound(struct worker *w, worker_other_fn other, void *arg);
 void worker_take(struct worker *w, const struct endpoint *from, struct packet *packets, size_t n, worker_other_fn other,
 		 void *arg);
 
+/* Those (measure.h) among what was opened of a session go to the protocol thread; returns how many are left. */
+size_t worker_take_probes(struct worker *w, const struct session *s, struct packet *packets, size_t n);
+
 /* `l`: NULL = not known whose. */
 static inline void worker_drop(struct worker *w, struct link *l, int drop, size_t n)
 {

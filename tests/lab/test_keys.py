@@ -140,8 +140,8 @@ def test_tunnels_are_shown(lab):
     assert seen["mtu"] == (1338 if v6 else 1390) and seen["rxPackets"] >= 5 and seen["txPackets"] >= 5
     assert seen["handshakes"] >= 1 and seen["lastHandshakeSeconds"] < 60 and seen["drops"] == 0
     ledger = dc1.isthmus("describe", "node", "aws1", json_output=True)["ledger"]
-    assert ledger["path"] == 1500 and ledger["inner"] == seen["mtu"]
-    assert ledger["path"] - sum(v for k, v in ledger.items() if k not in ("path", "inner")) == ledger["inner"]
+    assert ledger["path"] == ledger["configured"] == 1500 and ledger["measured"] is None and ledger["inner"] == seen["mtu"]
+    assert ledger["path"] - sum(v for k, v in ledger.items() if k not in ("configured", "measured", "path", "inner")) == ledger["inner"]
     assert dc1.metrics()['isthmus_tunnel_up{node="aws1"}'] == 1
     assert dc1.isthmus("status", json_output=True)["tunnels"] == 2
     drops = {d["name"]: d for d in dc1.get("drops")}

@@ -8,7 +8,7 @@
  * line of JSON, and so is each event:
  *
  *     peer PUBLIC PSK 0|1|best[,plain][,relay][,unreachable] KEEPALIVE ADDRESS[,ADDRESS...] [ENDPOINT PORT]
- *     remove PUBLIC | rekey PUBLIC | status PUBLIC | drops | mtu N | relaying 0|1
+ *     remove PUBLIC | rekey PUBLIC | status PUBLIC | path PUBLIC MTU | drops | mtu N | relaying 0|1
  */
 #include <errno.h>
 #include <poll.h>
@@ -84,6 +84,8 @@ static void say_status(struct tunnel *t, const uint8_t *key)
 	       addr_format(&s.endpoint.addr, address), s.endpoint.port, s.ready, s.stats.suite,
 	       (unsigned long)s.stats.handshakes, (unsigned long)s.stats.sent_packets, (unsigned long)s.stats.sent_bytes,
 	       (unsigned long)s.stats.received_packets, (unsigned long)s.stats.received_bytes);
+	printf(", \"path\": {\"state\": %d, \"mtu\": %u, \"limit\": %u, \"rtt_us\": %u, \"loss_out\": %u, \"loss_in\": %u}",
+	       s.path.state, s.path.mtu, s.path.limit, s.path.rtt_us, s.path.loss_out, s.path.loss_in);
 	say_drops(s.drops);
 }
 
@@ -107,6 +109,9 @@ static void command(struct tunnel *t, char *line)
 	} else if (words == 2 && strcmp(word[0], "relaying") == 0) {
 		tunnel_relaying_set(t, atoi(word[1]));
 		r = 0;
+	} else if (words == 3 && strcmp(word[0], "path") == 0) {
+		key_of(word[1], key);
+		r = tunnel_peer_path(t, key, (uint16_t)atoi(word[2]));
 	} else if (words == 2) {
 		key_of(word[1], key);
 		if (strcmp(word[0], "remove") == 0)
