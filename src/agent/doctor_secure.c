@@ -123,10 +123,39 @@ static void check_nat(struct exam *x)
 	}
 }
 
+/* Links and routes promise more than gets through, and nobody on the way says so. */
+static void check_black_hole(struct exam *x)
+{
+	size_t n = 0;
+
+	if (!x->self || !secure_has_tunnel(x->a->secure))
+		return skip(x);
+	for (size_t i = 0; i < x->config->n_nodes; i++) {
+		const struct config_node *node = &x->config->nodes[i];
+		struct tunnel_peer_status status;
+		char fix[320];
+
+		if (node == x->self || !secure_status(x->a->secure, node, &status))
+			continue;
+		n += status.path.mtu > 0;
+		if (status.path.limit == 0)
+			continue;
+		snprintf(fix, sizeof(fix),
+			 "let ICMP \"fragmentation needed\" and ICMPv6 \"packet too big\" through, or set nodes.%s.mtu: %u", node->name,
+			 status.path.limit);
+		found(x, DOCTOR_WARN, fix,
+		      "on the way to node %s only packets of %u bytes get through, and nothing there says so; senders are told, as it "
+		      "was measured", node->name, status.path.limit);
+	}
+	if (n == 0)
+		skip(x);
+}
+
 const struct doctor_check doctor_secure_checks[] = {
 	{"key", check_key},
 	{"tunnel-device", check_device},
 	{"tunnel", check_peers},
 	{"nat", check_nat},
+	{"path-black-hole", check_black_hole},
 	{0},
 };

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Seeds of the targets of src/wg: what they do step by step, as fuzz_wg_handshake.c, fuzz_wg_data.c and fuzz_wg_segment.c number it."""
+"""Seeds of the targets of src/wg: what they do step by step, as fuzz_wg_handshake.c, fuzz_wg_data.c,
+fuzz_wg_probe.c and fuzz_wg_segment.c number it."""
 import struct
 
 LEFT, RIGHT = 0, 0x80
@@ -77,6 +78,41 @@ def wg_data():
         for start in (b"\4\0\0\0", b"\4\1\0\0", b"\4\0\0\0" + bytes(4) + b"\xff" * 8, b"\x45\0\0\x14", b"\x45\0\0\x60", b"\x60\0\0\0\0\x08",
                       b"\x60\0\0\0\xff\0", b"\x45\0\0\x01"):
             yield head + bytes([FORGE, 48]) + start.ljust(48, b"\0") + bytes([FORGE, 4]) + start[:4]
+
+
+PASS, DATA, BEGUN, CARRIES, TOLD, FORGED, ANSWERED, RUN = range(8)
+TO_ALL = RUN | 8  # a round, and all that gets through is answered
+
+
+def carries(size):
+    return bytes([CARRIES]) + struct.pack(">H", size)
+
+
+def told(which, v6=0, moved=0):
+    return bytes([TOLD | which << 3 | v6 << 6 | moved << 7])
+
+
+def later(ms):
+    return bytes([PASS]) + struct.pack(">H", ms)
+
+
+def wg_probe():
+    regular = (later(10000) + bytes([DATA, TO_ALL, TO_ALL])) * 3
+    for v6 in (0, 1):
+        for which in range(8):
+            for size in (300, 800, 1279, 1400, 1500, 3000):
+                yield told(which, v6) + carries(size) + bytes([BEGUN]) + bytes([TO_ALL]) * 40 + regular
+        narrow = told(5, v6) + bytes([BEGUN]) + bytes([TO_ALL]) * 4 + carries(1400) + (later(10000) + bytes([DATA]) + bytes([TO_ALL]) * 12)
+        yield narrow + carries(1500) + (later(60000) + bytes([DATA]) + bytes([TO_ALL]) * 8) * 12
+        yield narrow + told(3, v6) + bytes([TO_ALL]) * 4 + told(5, v6) + bytes([TO_ALL]) * 12 + told(5, 1 - v6, 1) + bytes([TO_ALL]) * 12
+        yield narrow + told(0, v6) + regular
+        yield narrow + carries(100) + regular * 3
+    yield told(5) + bytes([BEGUN]) + bytes([RUN]) * 6 + regular + bytes([BEGUN, TO_ALL, TO_ALL, BEGUN | 8, TO_ALL])
+    for first in (ANSWERED, ANSWERED | 8):
+        yield told(5) + bytes([BEGUN, RUN, first, RUN, RUN, ANSWERED, FORGED]) + bytes(41) + bytes([RUN, FORGED]) + bytes(41)
+    for round_number in (0, 1, 2):
+        made_up = bytes([32, 0x11, 0, 0, 0]) + struct.pack(">IIIQQ", round_number, 5, 6, 7, 9) + bytes(8)
+        yield told(5) + bytes([BEGUN, RUN, FORGED]) + made_up + bytes([RUN, FORGED]) + made_up[:1] + b"\x11\x20" + made_up[3:]
 
 
 NO_VXLAN, SPOILED, GIVEN = 1, 2, 4
