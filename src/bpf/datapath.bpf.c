@@ -259,13 +259,13 @@ static __noinline int wire_long(struct __sk_buff *skb)
 	reason = parse_outer(skb, outer, &o.vni);
 	if (reason == NOT_OURS)
 		return NO_TUNNEL;
+	o.secure = is_secure(skb, n);
 	if (is_of_another_link(skb))
-		return TC_ACT_UNSPEC;
+		return o.secure ? refuse(skb, &o, DROP_NOT_TUNNEL) : TC_ACT_UNSPEC;
 	if (skb->vlan_present && bpf_skb_vlan_pop(skb)) /* only a priority */
 		return refuse(skb, &o, DROP_ENCAP_FAILED);
 	if (reason != DROP_NONE)
 		return refuse(skb, &o, reason);
-	o.secure = is_secure(skb, n);
 	key.vni = o.vni;
 	key.source = outer->src;
 	member = bpf_map_lookup_elem(&members, &key);

@@ -41,7 +41,7 @@ static __noinline bool has_socket(struct __sk_buff *skb, const struct packet *p)
 /* Whose source it has was looked at when it was decrypted. */
 static __always_inline bool is_awaited(struct __sk_buff *skb, const struct abi_node *n, const struct packet *p)
 {
-	if (!n->bgp_port || !p->has_l4 || p->fragment || p->l4_proto != IPPROTO_TCP ||
+	if (!n->bgp_port || skb->vlan_present || !p->has_l4 || p->fragment || p->extended || p->l4_proto != IPPROTO_TCP ||
 	    (p->sport != n->bgp_port && p->dport != n->bgp_port))
 		return false;
 	if (!addr_equal(&p->dst, &n->underlay[0]) && !addr_equal(&p->dst, &n->underlay[1]))

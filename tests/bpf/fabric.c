@@ -309,7 +309,7 @@ void fabric_fill(void (*put)(void *arg, const char *map, const void *key, const 
 {
 	struct abi_node n = { .underlay = { addr_of(SELF4), addr_of(SELF6) }, .vxlan_port = htons(VXLAN_PORT),
 			      .native_vrf = VNI_GREEN, .wires = { IF_UNDERLAY }, .secure_ifindex = IF_SECURE,
-			      .secure_mtu = SECURE_MTU };
+			      .secure_mtu = SECURE_MTU, .bgp_port = htons(179) };
 	struct mac6 gateway = mac_of(GATEWAY_MAC), router = mac_of(ROUTER_MAC);
 	uint32_t zero = 0;
 

@@ -3,7 +3,7 @@
  * Frames into the data plane's programs, compiled for the host, with the tables of tests/bpf/fabric.c.
  *
  *	byte 0	program (port_ingress, wire_ingress, port_egress)
- *	byte 1	which local endpoint's port; for wire_ingress, whether it was decrypted
+ *	byte 1	which local endpoint's port; for wire_ingress, 1 it was decrypted, 2 there is a socket for whatever it is
  *	byte 2	1 no members, 2 super-packet, 4 no decapsulation flags, 8 marked as encapsulated already, 16 a priority
  *		tag beside the frame, 32 a VLAN's, 64 only the Ethernet header is linear, 128 odd tables and limits of
  *		one a second, the frame comes twice
@@ -12,7 +12,8 @@
  * Beyond sanitizers, on every frame: nothing reaches a port or a tunnel of another tenant; copies stay in their
  * network; nothing from the wire is delivered unless (outer source, VNI) is a member, or the underlay is the way to its
  * source where its tenant needs no tunnel; what gold sends to nodes that it encrypts for goes to what encrypts alone, and
- * what it takes from them was decrypted; what leaves a secured port has that port's addresses; what goes on is whole; every
+ * what it takes from them was decrypted; of that the node's own stack gets whole segments of BGP's port alone, for which
+ * there is a socket; what leaves a secured port has that port's addresses; what goes on is whole; every
  * refusal is counted.
  */
 #include <arpa/inet.h>
@@ -46,7 +47,7 @@ enum {
 struct view {
 	const struct endpoint *from; /* NULL: from the wire */
 	uint32_t vni, vrf;
-	bool decrypted;
+	bool decrypted, awaited; /* awaited: there is a socket for it */
 };
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -187,6 +188,20 @@ static bool read_ip(const uint8_t *p, size_t size, struct abi_addr *src, struct 
 	memcpy(src->bytes + (v6 ? 0 : 12), p + (v6 ? 22 : 26), v6 ? 16 : 4);
 	memcpy(dst->bytes + (v6 ? 0 : 12), p + (v6 ? 38 : 30), v6 ? 16 : 4);
 	return true;
+}
+
+/* A whole segment for this node, of BGP's port. */
+static bool is_bgp(const uint8_t *p, size_t size)
+{
+	struct abi_addr own4 = addr_of(SELF4), own6 = addr_of(SELF6), src, dst;
+	bool v6 = p[12] == 0x86;
+	size_t at = v6 ? 54 : 14 + (size_t)(p[14] & 15) * 4;
+
+	if (!read_ip(p, size, &src, &dst) || memcmp(&dst, v6 ? &own6 : &own4, sizeof(dst)) != 0)
+		return false;
+	if (size < at + 20 || p[v6 ? 20 : 23] != IP_TCP || (!v6 && (p[20] & 0x3f || p[21])))
+		return false;
+	return (p[at] << 8 | p[at + 1]) == 179 || (p[at + 2] << 8 | p[at + 3]) == 179;
 }
 
 static bool vni_is_of(uint32_t vni, uint32_t vrf)
@@ -384,6 +399,8 @@ static void check(enum host_program program, struct view *v, const struct host_i
 		if (program != HOST_WIRE_INGRESS || drops || r->size != in->size ||
 		    memcmp(r->data, in->data, in->size) != 0)
 			violated("a packet of the host's own was touched");
+		if (v->decrypted && (!v->awaited || !is_bgp(in->data, in->size)))
+			violated("what was decrypted came to the node's own stack");
 		break;
 	case VERDICT_OK:
 		if (program != HOST_PORT_EGRESS || in->mark != ABI_MARK || r->mark)
@@ -415,8 +432,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		in.mark = data[1] & 0x80 ? ABI_MARK : 0;
 	} else if (data[1] & 1) {
 		v.decrypted = true;
+		v.awaited = data[1] & 2;
 		in.ifindex = IF_SECURE;
 	}
+	host_socket(v.awaited ? IF_SECURE : HOST_NO_DEVICE);
 	in.size = size - HEAD;
 	memcpy(frame, data + HEAD, in.size);
 	if (data[2] & OPTION_SUPER) {

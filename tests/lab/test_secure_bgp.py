@@ -6,12 +6,12 @@ is looked at.
     w2 -- aws1 -+ wan
     w3 -- gcp1 -+
 """
-import contextlib
 import os
 import struct
 
 import pytest
-from helpers import at_once, ping_all
+from helpers import Clock, at_once, ping_all
+from secured import tunnel_drops
 
 from lab import packet
 from lab.fabric import Fabric
@@ -48,10 +48,25 @@ class InsideLab(Lab):
                 with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as f:
                     f.write(private + "\n")
                 self.fabric.config["nodes"][name]["public_key"] = public
+            self.tap = self.wire_tap(keep=lambda f: is_bgp(f.data)).__enter__()
+            self.clocks = {n: Clock(os.path.join(self.run.directory, f"{n}.skew")) for n in self.nodes}
+            for name, node in self.nodes.items():
+                node.daemon.write_config(self.fabric.own_yaml(name))
+                self.begin(name, wait=False)
+            for node in self.nodes.values():
+                node.daemon.wait_ready()
         except BaseException:
             self.close()
             raise
         return self
+
+    def begin(self, name, wait=True):
+        self.node(name).daemon.start(wait, self.clocks[name].environment())
+
+    def age(self):
+        """Sessions are old enough that a second connection means that a neighbor began anew (bgp/collision.c)."""
+        for c in self.clocks.values():
+            c.skip(6)
 
     def change(self, encryption, nodes=None):
         self.fabric.config["fabric"]["encryption"] = encryption
@@ -67,6 +82,16 @@ class InsideLab(Lab):
         good = [n for n in found if n["state"] == "Established" and n["encrypted"] is encrypted]
         return len(good) == len(self.nodes) * (len(self.nodes) - 1)
 
+    def times(self):
+        """node -> neighbor -> how often there was a session."""
+        return {name: {d: n["established"] for d, n in self.neighbors(name).items()} for name in self.nodes}
+
+    def wait_told(self, port, node, address):
+        """An endpoint that comes is known on the other nodes."""
+        self.plug_runtime(port, node, "red/web", [address])
+        others = [h for n, h in self.hosts.items() if n[0] == "w"]
+        wait_until(lambda: not ping_all([(h, address) for h in others]), 10, f"{address} answers")
+
     def wait_sessions(self, encrypted=True, timeout=20):
         wait_until(lambda: self.all_established(encrypted), timeout, "all sessions")
 
@@ -74,11 +99,6 @@ class InsideLab(Lab):
         hosts = list(self.hosts.values())
         pairs = [(a, address) for a in hosts for b in hosts if a is not b for address in b.addresses]
         wait_until(lambda: not ping_all(pairs), timeout, "all pairs answer")
-
-    @contextlib.contextmanager
-    def wire(self):
-        with self.wire_tap(keep=lambda f: is_bgp(f.data)) as tap:
-            yield tap
 
 
 def is_bgp(frame):
@@ -94,12 +114,13 @@ def summary(frame):
 
 @pytest.fixture(scope="module", params=[4, 6], ids=["underlay4", "underlay6"])
 def lab(request):
-    with InsideLab(fabric_of(request.param), start=False) as lab, lab.wire() as tap:
-        lab.tap = tap
-        lab.start(file_of=lab.fabric.own_yaml)
-        lab.wait_sessions()
-        lab.wait_reached()
-        yield lab
+    with InsideLab(fabric_of(request.param), start=False) as lab:
+        try:
+            lab.wait_sessions()
+            lab.wait_reached()
+            yield lab
+        finally:
+            lab.tap.__exit__()
 
 
 @pytest.fixture
@@ -116,10 +137,122 @@ def test_from_the_start_on(lab, unseen):
 
 
 def test_what_is_lost_with_a_daemon_comes_again(lab, unseen):
+    """Killed, its device goes with it, and nobody is told; the others see it when it connects again."""
     for end in ("kill9", "stop"):
-        node = lab.node("aws1")
+        lab.age()
+        node, before = lab.node("aws1"), lab.times()
         getattr(node.daemon, end)()
         assert not node.ns.link(DEVICE)
-        node.daemon.start()
+        lab.begin("aws1")
+        wait_until(lambda b=before: all(lab.times()[n]["aws1"] > b[n]["aws1"] for n in ("dc1", "gcp1")), 20, "new sessions")
         lab.wait_sessions()
         lab.wait_reached()
+
+
+def test_what_others_change_is_put_right(lab, unseen):
+    dc1, before = lab.node("dc1"), lab.times()
+    v6 = packet.is_v6(dc1.underlay[0])
+    changes = (
+        [("ip", "-6", "rule", "del", "pref", "69"), ("ip", "-6", "route", "flush", "table", "4919")]
+        if v6
+        else [("ip", "address", "flush", "dev", DEVICE), ("sysctl", "-q", f"net.ipv4.conf.{DEVICE}.rp_filter=1")]
+    )
+    changes.append(("tc", "filter", "del", "dev", DEVICE, "egress"))
+    for argv in changes:
+        mended = repairs(dc1)
+        dc1.ns.command(*argv)
+        wait_until(lambda m=mended: repairs(dc1) > m, 5, f"mended after {' '.join(argv)}")
+    wait_until(lambda: way(dc1, v6), 5, "all of it")
+    lab.wait_sessions()
+    assert lab.times() == before, "no session was lost by that"
+    lab.age()
+    dc1.ns.ip(f"link del {DEVICE}")
+    wait_until(lambda: way(dc1, v6) and lab.times()["dc1"] != before["dc1"], 20, "another device, and sessions by it")
+    lab.wait_sessions()
+    lab.wait_reached()
+
+
+def repairs(node):
+    return node.isthmus("status", json_output=True)["repairs"]
+
+
+def way(node, v6):
+    if not v6:
+        return "127.73.83.84/32" in node.ns.command("ip", "address", "show", "dev", DEVICE).stdout
+    rules = node.ns.command("ip", "-6", "rule").stdout
+    route = node.ns.command("ip", "-6", "route", "show", "table", "4919", check=False).stdout
+    return f"oif {DEVICE} lookup 4919" in rules and f"default dev {DEVICE}" in route
+
+
+SPEAK = """
+import socket, sys
+s = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, sys.argv[3].encode())
+s.bind((sys.argv[1], 0))
+s.settimeout(0.3)
+try:
+    s.connect((sys.argv[2], 179))
+except OSError:
+    sys.exit(7)
+"""
+
+
+def test_another_user_of_the_node_does_not_speak_for_it(lab, unseen):
+    dc1, before = lab.node("dc1"), lab.times()
+    here, there = (lab.fabric.config["nodes"][n]["underlay"][0] for n in ("dc1", "aws1"))
+    dropped = tunnel_drops(dc1).get("not_ours", 0)
+    nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+    p = dc1.ns.command(*nobody, "/usr/bin/python3", "-c", SPEAK, here, there, DEVICE, check=False)
+    assert p.returncode == 7, (p.stdout, p.stderr)
+    assert tunnel_drops(dc1)["not_ours"] > dropped
+    assert lab.times() == before
+
+
+def test_what_is_forged_in_clear_text_changes_nothing(lab):
+    """From a neighbor's address: connections, and segments for the connection that there is."""
+    dc1, before = lab.node("dc1"), lab.times()
+    here, there = (lab.fabric.config["nodes"][n]["underlay"][0] for n in ("dc1", "aws1"))
+    own, theirs = ports_of(dc1, there)
+    forged = [packet.tcp(there, here, 4000 + n, BGP) for n in range(20)]
+    for flags in (0x02, 0x04, 0x10, 0x11, 0x14, 0x18):
+        forged += [packet.tcp(there, here, theirs, own, flags, b"\xff" * 16 + b"\0\x13\4") for _ in range(10)]
+    lab.inject("dc1", *[packet.any_ip(there, here, 6, segment) for segment in forged])
+    lab.tap.settle(0.3)
+    lab.wait_sessions()
+    assert lab.times() == before and ports_of(dc1, there) == (own, theirs)
+    assert not [f for f in lab.tap.snapshot() if packet.l3(f.data)[4][20:].startswith(b"\xff" * 16) and f.incoming]
+    lab.tap.clear()  # what the forger wrote, and the kernel answered
+
+
+def ports_of(node, remote):
+    """Of the connection that there is with the neighbor."""
+    text = node.ns.command("ss", "-Htn", "state", "established", "dst", f"[{remote}]" if packet.is_v6(remote) else remote).stdout.split()
+    return int(text[2].rsplit(":", 1)[1]), int(text[3].rsplit(":", 1)[1])
+
+
+def test_to_change_sides_loses_nothing(lab):
+    """Node by node, under traffic that nobody knows the way of but by BGP."""
+    hosts = [lab.host(f"w{n}") for n in (1, 2, 3)]
+    pairs = [(a, b, v6) for a in hosts for b in hosts if a is not b for v6 in (False, True)]
+    streams = [UdpStream(a, b, 200, v6, 7200 + n) for n, (a, b, v6) in enumerate(pairs)]
+    flows = TcpFlows(hosts[0], hosts[1], 10, port=7300, timeout=10)
+    for s in streams:
+        s.wait_flowing(20)
+    lab.change("never")
+    lab.wait_sessions(encrypted=False)
+    lab.wait_told("x1", "dc1", "10.0.1.101")
+    lab.tap.wait(is_bgp, what="BGP in clear text, for once: the look at the wire is one")
+    lab.change("between-sites")
+    lab.wait_sessions()
+    lab.tap.settle(0.3)
+    lab.tap.clear()
+    lab.wait_told("x2", "aws1", "10.0.1.102")
+    for s in streams:
+        s.wait_flowing(20)
+    results = at_once([lambda s=s: s.stop() for s in streams])
+    flows.wait_flowing()
+    report = flows.stop()
+    lab.tap.settle(0.1)
+    assert [r["lost"] for r in results] == [0] * len(streams), results
+    assert report["alive"] == 10, report
+    assert [summary(f.data) for f in lab.tap.snapshot()][:4] == [] and lab.tap.lost == 0

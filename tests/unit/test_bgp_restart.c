@@ -2,6 +2,8 @@
 /* Graceful restart, of a neighbor and of ours: which routes are kept, until when, and who is told what. */
 #include "bgp_rig.h"
 
+#include <errno.h>
+
 #define PEER "10.0.0.2"
 #define EVPN ROUTE_FAMILY_BIT(ROUTE_EVPN)
 
@@ -330,6 +332,46 @@ static void a_planned_stop_tells_nothing_so_that_routes_are_kept(void **state)
 	rig_free(rig);
 }
 
+static void another_transport_keeps_routes_and_is_taken_at_once(void **state)
+{
+	struct rig *rig = rig_new(NULL);
+	struct neighbor_config c = rig_config();
+	struct open o = rig_open_restart();
+	const struct route_attrs *a = rig_attrs(rig->attrs, 0);
+	const struct addr peer = rig_addr(PEER), nobody = rig_addr("10.0.0.9");
+	unsigned connects;
+	struct message m;
+	uint64_t h;
+
+	assert_int_equal(speaker_reconnect(rig->s, &nobody, "x", rig->now), -ENOENT);
+	rig_put(rig, &c);
+	h = rig_establish(rig, PEER, &o);
+	rig_say_routes(rig, h, 0, 10, a);
+	rig_say_end_of_rib(rig, h, ROUTE_EVPN);
+	connects = rig->n_connects;
+	assert_int_equal(speaker_reconnect(rig->s, &peer, "another way", rig->now), 0);
+	assert_true(rig->transports[h].closed);
+	while (rig_hear(rig, h, &m))
+		assert_int_not_equal(m.type, MESSAGE_NOTIFICATION);
+	assert_string_equal(rig->reason, "another way");
+	assert_int_equal(table_n_stale(rig->table, 2, ROUTE_EVPN), 10);
+	rig_run(rig, 0);
+	assert_int_equal(rig->n_connects, connects + 1);
+	/* also one that is under way */
+	assert_int_equal(speaker_reconnect(rig->s, &peer, "yet another", rig->now), 0);
+	rig_run(rig, 0);
+	assert_int_equal(rig->n_connects, connects + 2);
+	h = rig_accept(rig);
+	rig_raise(rig, h, &o);
+	assert_int_equal(rig->state, NEIGHBOR_ESTABLISHED);
+	rig_say_routes(rig, h, 0, 10, a);
+	rig_say_end_of_rib(rig, h, ROUTE_EVPN);
+	assert_int_equal(table_n_stale(rig->table, 2, ROUTE_EVPN), 0);
+	assert_int_equal(table_length(rig->table, 2, ROUTE_EVPN), 10);
+	attrs_unref(rig->attrs, a);
+	rig_free(rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -341,6 +383,7 @@ int main(void)
 		cmocka_unit_test(too_many_prefixes_are_those_that_a_neighbor_names_now),
 		cmocka_unit_test(attributes_beyond_what_the_routes_may_have_end_the_session),
 		cmocka_unit_test(a_planned_stop_tells_nothing_so_that_routes_are_kept),
+		cmocka_unit_test(another_transport_keeps_routes_and_is_taken_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

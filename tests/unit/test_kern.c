@@ -436,6 +436,63 @@ static void a_guarded_port_is_cut_off_from_the_host(void **state)
 	assert_int_equal(kern_port_guard(w->kern, "../../all"), -EINVAL);
 }
 
+#define WAY "ip -6 route show table 4919 | grep -q 'default dev t0 proto 73'"
+#define RULE "ip -6 rule | grep -q '^69:.*oif t0 lookup 4919 proto 73'"
+#define ADDRESS "ip address show dev t0 | grep -q '127.73.83.84/32 scope host'"
+
+/* The device is heard by sockets that are bound to it, and has a way for them alone. */
+static void bound_sockets_have_a_way(void **state)
+{
+	struct world *w = *state;
+	uint32_t ifindex;
+
+	assert_int_equal(run("ip tuntap add t0 mode tap && ip link set t0 arp off multicast off up"), 0);
+	ifindex = if_nametoindex("t0");
+	assert_true(kern_port_guard(w->kern, "t0") > 0);
+	assert_true(kern_inside_guard(w->kern, "t0", false) > 0);
+	assert_int_equal(kern_inside_guard(w->kern, "t0", false), 0);
+	assert_int_equal(value_of("ipv4/conf/t0/rp_filter"), 2);
+	assert_int_equal(value_of("ipv4/conf/t0/forwarding"), 0);
+	assert_int_equal(value_of("ipv6/conf/t0/disable_ipv6"), 1);
+	assert_int_equal(kern_inside_enable(w->kern, "t0", ifindex, false), 1);
+	assert_int_equal(run(ADDRESS), 0);
+	assert_int_not_equal(run(RULE), 0);
+	assert_true(kern_inside_guard(w->kern, "t0", true) > 0);
+	assert_int_equal(value_of("ipv6/conf/t0/disable_ipv6"), 0);
+	assert_int_not_equal(run("ip -6 address show dev t0 | grep -q inet6"), 0); /* none of its own */
+	assert_int_equal(kern_inside_enable(w->kern, "t0", ifindex, true), 1);
+	assert_int_equal(run(RULE " && " WAY), 0);
+	assert_true(wait_until(w, kern_inside_enable(w->kern, "t0", ifindex, true) == 0));
+	assert_int_equal(run("ip -6 route get 2001:db8::1 oif t0 | grep -q 'dev t0'"), 0);
+	assert_int_not_equal(run("ip -6 route get 2001:db8::1"), 0); /* and for nobody else */
+	kern_inside_disable(w->kern);
+	assert_int_not_equal(run(RULE " || " ADDRESS), 0);
+	assert_int_equal(kern_inside_disable(w->kern), 0);
+	assert_int_equal(kern_inside_guard(w->kern, "../all", true), -EINVAL);
+	assert_int_equal(kern_inside_enable(w->kern, "t0", 1u << 30, true), -ENODEV);
+}
+
+static void a_way_that_others_take_away_is_back(void **state)
+{
+	static const char *const breaks[] = {
+		"ip -6 rule del pref 69", "ip -6 route flush table 4919", "ip address flush dev t0",
+		"ip link set t0 down && ip link set t0 up",
+	};
+	struct world *w = *state;
+	uint32_t ifindex;
+
+	assert_int_equal(run("ip tuntap add t0 mode tap && ip link set t0 arp off multicast off up"), 0);
+	ifindex = if_nametoindex("t0");
+	assert_true(kern_inside_guard(w->kern, "t0", true) >= 0);
+	assert_int_equal(kern_inside_enable(w->kern, "t0", ifindex, true), 1);
+	for (size_t i = 0; i < sizeof(breaks) / sizeof(*breaks); i++) {
+		assert_true(wait_until(w, kern_inside_enable(w->kern, "t0", ifindex, true) == 0));
+		assert_int_equal(run("%s", breaks[i]), 0);
+		assert_true(wait_until(w, kern_inside_enable(w->kern, "t0", ifindex, true) > 0));
+		assert_int_equal(run(RULE " && " WAY " && " ADDRESS), 0);
+	}
+}
+
 /* What nobody tells of is looked at in turns; these are told. */
 static void an_opened_guard_is_told(void **state)
 {
@@ -662,6 +719,8 @@ int main(void)
 		ROW(a_path_has_device_gateway_source_and_size),
 		ROW(a_neighbour_is_kept_and_handed_back),
 		ROW(a_guarded_port_is_cut_off_from_the_host),
+		ROW(bound_sockets_have_a_way),
+		ROW(a_way_that_others_take_away_is_back),
 		ROW(an_opened_guard_is_told),
 		ROW(only_lo_forwards),
 		ROW(tunnels_are_merged),

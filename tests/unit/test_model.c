@@ -391,6 +391,40 @@ static void network_goes_before_site_pair_and_that_before_fabric(void **state)
 	}
 }
 
+static void sessions_ride_inside_where_both_have_keys_and_encrypt(void **state)
+{
+	struct addr address = {.bytes = {[0] = 0x20, [15] = 3}}, other = address;
+	struct encrypted_fabric f;
+
+	for (size_t i = 0; i < sizeof(encryption_rows) / sizeof(encryption_rows[0]); i++) {
+		encrypted_fabric_init(&f, &encryption_rows[i]);
+		for (size_t k = 1; k < 3; k++) {
+			struct config_node *a = &f.nodes[0], *b = &f.nodes[k];
+			bool encrypts = encryption_rows[i].answer[k - 1] == 'x';
+
+			assert_false(config_session_is_inside(&f.config, a, b));
+			b->public_key.bytes[0] = 2;
+			assert_false(config_session_is_inside(&f.config, a, b));
+			a->public_key.bytes[0] = 1;
+			assert_int_equal(config_session_is_inside(&f.config, a, b), encrypts);
+			assert_int_equal(config_session_is_inside(&f.config, b, a), encrypts);
+			assert_false(config_session_is_inside(&f.config, a, a));
+			b->foreign = true;
+			assert_false(config_session_is_inside(&f.config, a, b));
+			assert_false(config_session_is_inside(&f.config, b, a));
+			a->public_key.bytes[0] = 0;
+		}
+		hmap_fini(&f.config.pair_by_sites);
+	}
+	f.config.nodes = f.nodes;
+	f.config.n_nodes = 3;
+	f.nodes[2].underlay = &address;
+	f.nodes[2].n_underlay = 1;
+	assert_ptr_equal(config_node_at(&f.config, &address), &f.nodes[2]);
+	other.bytes[15] = 4;
+	assert_null(config_node_at(&f.config, &other));
+}
+
 static void tenant_is_encrypted_when_one_of_its_networks_is(void **state)
 {
 	struct encrypted_fabric f;
@@ -474,6 +508,7 @@ int main(void)
 		cmocka_unit_test(owners_differ_and_are_never_nobody),
 		cmocka_unit_test(entries_are_told_apart_by_key_and_value),
 		cmocka_unit_test(network_goes_before_site_pair_and_that_before_fabric),
+		cmocka_unit_test(sessions_ride_inside_where_both_have_keys_and_encrypt),
 		cmocka_unit_test(tenant_is_encrypted_when_one_of_its_networks_is),
 		cmocka_unit_test(site_pair_has_its_preshared_key_or_that_of_the_fabric),
 		cmocka_unit_test(tunnel_mtu_leaves_room_for_every_header),
