@@ -226,13 +226,21 @@ void agent_sync_begin(struct agent *a)
 	kern_routes_begin(a->kern); /* what cannot be listed the audit lists again */
 }
 
+/* Of what only BGP knows to be there, when the file may say more than it did as it came. */
+static bool is_encrypted(void *arg, const struct addr *vtep)
+{
+	const struct agent *a = arg;
+
+	return a->self && config_encrypts_any(a->config, a->self, config_node_at(a->config, vtep));
+}
+
 int agent_sync_end(struct agent *a)
 {
 	int routes, r;
 
 	if (agent_lacks(a)) {
 		kern_routes_keep(a->kern);
-		return datapath_sync_keep(a->dp);
+		return datapath_sync_keep(a->dp, is_encrypted, a);
 	}
 	r = datapath_sync_end(a->dp);
 	routes = kern_routes_end(a->kern); /* last: next hops relied on them */

@@ -362,9 +362,12 @@ int datapath_sync_end(struct datapath *dp)
 	return sync_end(dp, true);
 }
 
-int datapath_sync_keep(struct datapath *dp)
+int datapath_sync_keep(struct datapath *dp, datapath_encrypts_fn encrypts, void *arg)
 {
-	return sync_end(dp, false);
+	int error = dp->read_only ? 0 : nexthop_encrypt_stale(dp, encrypts, arg);
+	int r = sync_end(dp, false);
+
+	return error < 0 ? error : r;
 }
 
 int datapath_teardown(const char *bpf_dir)

@@ -327,6 +327,29 @@ void nexthop_mark_stale(struct datapath *dp)
 	}
 }
 
+int nexthop_encrypt_stale(struct datapath *dp, datapath_encrypts_fn encrypts, void *arg)
+{
+	int error = 0;
+
+	for (uint32_t id = 1; id < capacity(dp); id++) {
+		struct nexthop *n = dp->nexthops[id];
+		struct abi_nexthop value;
+		int r;
+
+		if (!n || !n->stale || n->value.type != NEXTHOP_TUNNEL || n->value.flags & NEXTHOP_SECURE ||
+		    !encrypts(arg, (const struct addr *)&n->value.remote))
+			continue;
+		value = n->value;
+		value.flags |= NEXTHOP_SECURE;
+		r = write_value(dp, id, &value);
+		if (r == 0)
+			n->value = value;
+		else
+			error = r;
+	}
+	return error;
+}
+
 int nexthop_sweep(struct datapath *dp)
 {
 	int removed = 0, error = 0;

@@ -103,6 +103,7 @@ void nexthop_each(const struct datapath *dp, bool (*fn)(void *arg, const struct 
 int nexthop_audit(struct datapath *dp);
 void nexthop_mark_stale(struct datapath *dp);
 int nexthop_sweep(struct datapath *dp); /* removes what is stale; number */
+int nexthop_encrypt_stale(struct datapath *dp, datapath_encrypts_fn encrypts, void *arg); /* 0, or the last error */
 
 uint32_t nexthop_id(const struct datapath *dp, uint64_t owner);    /* 0 = unknown */
 uint64_t nexthop_owner(const struct datapath *dp, uint32_t id);    /* 0 = a hole */

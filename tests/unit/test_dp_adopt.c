@@ -56,6 +56,42 @@ static void what_is_not_put_again_is_removed(void **state)
 	assert_int_equal(datapath_audit(w->dp, SIZE_MAX), 0);
 }
 
+static bool says(void *arg, const struct addr *vtep)
+{
+	return *(const bool *)arg && addr_is_v4(vtep);
+}
+
+/* Full state is not to be had, and more is to be encrypted than when it was put. */
+static void what_is_kept_is_encrypted_where_that_is_asked(void **state)
+{
+	struct world *w = *state;
+	struct fwd all[N_FULL], got;
+	bool asked = false;
+	uint32_t id;
+
+	load_full(w);
+	id = id_of(w, TUNNEL_OWNER);
+	close_it(w);
+	full_state(all);
+	w->dp = open_it(w, false);
+	for (int turn = 0; turn < 3; turn++) {
+		datapath_sync_begin(w->dp);
+		if (turn == 2) /* what is put again is as it is said */
+			assert_int_equal(put_all(w->dp), 1);
+		assert_int_equal(datapath_sync_keep(w->dp, says, &asked), 0);
+		for (size_t i = 0; i < N_FULL; i++) {
+			assert_true(table_get(w->dp, &all[i], &got));
+			if (all[i].kind == FWD_NEXTHOP && all[i].nexthop.type == FWD_NEXTHOP_TUNNEL)
+				assert_int_equal(got.nexthop.secure, turn == 1 && addr_is_v4(&got.nexthop.remote));
+			else if (all[i].kind == FWD_NEXTHOP)
+				assert_false(got.nexthop.secure);
+		}
+		assert_int_equal(id_of(w, TUNNEL_OWNER), id);
+		assert_int_equal(datapath_audit(w->dp, SIZE_MAX), 0);
+		asked = true;
+	}
+}
+
 static void a_half_written_list_is_settled(void **state)
 {
 	struct world *w = *state;
@@ -521,6 +557,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		DP_TEST(what_was_left_is_adopted_and_nothing_is_written),
 		DP_TEST(what_is_not_put_again_is_removed),
+		DP_TEST(what_is_kept_is_encrypted_where_that_is_asked),
 		DP_TEST(a_half_written_list_is_settled),
 		DP_TEST(programs_stay_when_they_are_the_same),
 		DP_TEST(programs_stay_when_the_stamp_is_gone),
