@@ -13,6 +13,8 @@
 #include "agent/secure.h"
 #include "lib/cleanup.h"
 
+#define CLOCK_APART_S 60
+
 /* Something of this node is to be encrypted. */
 static bool is_asked(const struct exam *x)
 {
@@ -76,11 +78,21 @@ static bool clock_went_back(const struct tunnel_peer_status *s)
 	return s->drops[DEVICE_OLD_HANDSHAKE] > 3 && !s->ready;
 }
 
+/* On a link of this node something answers for its address. */
+static bool is_there(const struct exam *x, const struct config_node *n)
+{
+	const struct addr *local, *remote = config_path(x->self, n, &local);
+	struct kern_path path;
+
+	return remote && x->a->kern && kern_path(x->a->kern, remote, local, &path) == 0 &&
+	       addr_is_unspecified(&path.gateway) && kern_neighbour_answers(x->a->kern, path.ifindex, remote);
+}
+
 static void look_at_peer(struct exam *x, const struct config_node *n)
 {
 	const char *problem = secure_problem(x->a->secure, n);
 	struct tunnel_peer_status status;
-	char fix[320];
+	char fix[400];
 
 	if (!problem)
 		return;
@@ -90,6 +102,11 @@ static void look_at_peer(struct exam *x, const struct config_node *n)
 	else if (secure_status(x->a->secure, n, &status) && clock_went_back(&status))
 		snprintf(fix, sizeof(fix), "set the clock of %s, then systemctl restart isthmusd here: its handshakes are older "
 			 "than those that it sent before", n->name);
+	else if (is_there(x, n))
+		snprintf(fix, sizeof(fix), "its address answers, so the machine is there: is isthmusd up on %s, and does a firewall "
+			 "there, here or of the cloud (security group) let UDP port %u in and out? If so, compare isthmus key show "
+			 "there with nodes.%s.public_key, and preshared_key_file, where there is one",
+			 n->name, x->config->wireguard_port, n->name);
 	else
 		snprintf(fix, sizeof(fix), "let UDP port %u through both ways; is nodes.%s.public_key what isthmus key show says "
 			 "there, and has %s this node's? preshared_key_file, where there is one, has to be the same",
@@ -107,6 +124,35 @@ static void check_peers(struct exam *x)
 		if (n != x->self && !n->foreign && config_encrypts_any(x->config, x->self, n))
 			look_at_peer(x, n);
 	}
+}
+
+/*
+ * Handshakes have the time of day: a clock that is right again has nodes refuse what it sends until it is as late as it
+ * was.
+ */
+static void check_clocks(struct exam *x)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; x->self && i < x->config->n_nodes; i++) {
+		const struct config_node *node = &x->config->nodes[i];
+		struct tunnel_peer_status status;
+		int64_t ahead_s;
+		char fix[320];
+
+		if (node == x->self || !secure_status(x->a->secure, node, &status) || !status.stats.clock_known)
+			continue;
+		n++;
+		ahead_s = status.stats.clock_ahead_ms / 1000;
+		if (ahead_s > -CLOCK_APART_S && ahead_s < CLOCK_APART_S)
+			continue;
+		snprintf(fix, sizeof(fix),
+			 "timedatectl on both, and set what is wrong; where one was set back, systemctl restart isthmusd on the other");
+		found(x, DOCTOR_WARN, fix, "the clock of node %s was %lld s %s this one's at its last handshake", node->name,
+		      (long long)(ahead_s < 0 ? -ahead_s : ahead_s), ahead_s < 0 ? "behind" : "ahead of");
+	}
+	if (n == 0)
+		skip(x);
 }
 
 /* Both behind a NAT, and not behind the same one: neither can begin. */
@@ -156,6 +202,7 @@ const struct doctor_check doctor_secure_checks[] = {
 	{"tunnel-device", check_device},
 	{"tunnel", check_peers},
 	{"nat", check_nat},
+	{"clock", check_clocks},
 	{"path-black-hole", check_black_hole},
 	{0},
 };

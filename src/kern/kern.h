@@ -101,6 +101,8 @@ size_t kern_routes_length(const struct kern *k);
 
 /* Keep the underlay neighbour of a path resolved, so that the first packet finds it (NTF_MANAGED, else NTF_USE). */
 int kern_neighbour_keep(struct kern *k, uint32_t ifindex, const struct addr *next_hop);
+/* Does who has that address, on the link itself, answer ARP or neighbour solicitations?  False: not of late, or not known. */
+bool kern_neighbour_answers(struct kern *k, uint32_t ifindex, const struct addr *a);
 int kern_neighbours_release(struct kern *k); /* all of ours go back to the kernel's own care; for a teardown */
 
 /*

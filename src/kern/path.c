@@ -146,6 +146,17 @@ int kern_neighbour_keep(struct kern *k, uint32_t ifindex, const struct addr *nex
 	return r;
 }
 
+bool kern_neighbour_answers(struct kern *k, uint32_t ifindex, const struct addr *a)
+{
+	char buffer[REQUEST_SIZE] __attribute__((aligned(4)));
+	struct rtnl_neighbour held = {0};
+	struct ndmsg *n;
+	struct nlmsghdr *h = neighbour_request(buffer, RTM_GETNEIGH, ifindex, a, &n);
+
+	return rtnl_request(&k->asking, h, on_neighbour, &held) == 0 &&
+	       (held.state & (NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE));
+}
+
 struct ours {
 	struct rtnl_neighbour *list;
 	size_t length, capacity;

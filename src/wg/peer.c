@@ -102,6 +102,15 @@ static void timestamp_next(struct peer *p)
 		;
 }
 
+/* How far the other's clock is ahead; the message's time on its way is neglected. */
+static int64_t ahead_ms(const struct device *d, const uint8_t time[static TIMESTAMP_SIZE])
+{
+	uint64_t seconds;
+
+	memcpy(&seconds, time, sizeof(seconds));
+	return (int64_t)((be64toh(seconds) - TAI_EPOCH) * 1000 - (d->wall_ns / 1000000 + d->clock.now_ms));
+}
+
 static void send_to(struct peer *p, const void *message, size_t size)
 {
 	p->device->ops->send(p->device->arg, &p->endpoint, message, size);
@@ -499,6 +508,8 @@ static struct peer *initiation_read(struct device *d, const struct packet_initia
 	p->received = true;
 	p->received_ms = d->clock.now_ms;
 	memcpy(p->received_time, time, TIMESTAMP_SIZE);
+	p->stats.clock_known = true;
+	p->stats.clock_ahead_ms = ahead_ms(d, time);
 	return p;
 }
 

@@ -34,6 +34,8 @@ struct peer_stats {
 	uint64_t handshakes;                                                 /* sessions made */
 	uint64_t established_ms; /* the last session; 0 = never */
 	enum packet_suite suite; /* of it */
+	bool clock_known;        /* it has begun a handshake */
+	int64_t clock_ahead_ms;  /* of its time of day then, before ours */
 };
 
 /* 0; -EEXIST; -EKEYREJECTED: no proper public key, or our own; -ENOMEM. */

@@ -205,6 +205,23 @@ def test_who_does_not_answer_is_waited_for(lab):
     wait_until(lambda: tunnel_drops(dc1)["no_session"] > before, 15, "no_session")
 
 
+def fault_of(node, check, word):
+    found = node.isthmus("doctor", json_output=True, check=False)["checks"]
+    return next(c for c in found if c["name"] == check and word in c["seen"])
+
+
+def test_the_doctor_tells_a_firewall_from_nobody(lab):
+    """The ghost's address is on a link of dc1's for a while, and answers ARP or neighbour solicitations there."""
+    dc1, there = lab.node("dc1"), lab.underlay_of("ghost")
+    lab.clocks["dc1"].skip(GIVEN_UP_S)
+    wait_until(lambda: "let UDP port 51820 through" in fault_of(dc1, "tunnel", "ghost")["fix"], 15, "it is told of")
+    lab.wan.ip(f"addr add {there}/{'128' if packet.is_v6(there) else '32'} dev x-dc1")
+    dc1.ns.ip(f"route add {there} dev up1 src {lab.underlay_of('dc1')}")
+    wait_until(lambda: "its address answers" in fault_of(dc1, "tunnel", "ghost")["fix"], 15, "somebody is there")
+    dc1.ns.ip(f"route del {there} dev up1")
+    lab.wan.ip(f"addr del {there}/{'128' if packet.is_v6(there) else '32'} dev x-dc1")
+
+
 # ---- switched on and off
 
 

@@ -75,7 +75,7 @@ def measured(lab, key, value=None):
 
 
 def test_a_hop_that_takes_less_and_does_not_say_so(lab):
-    """Last, as it stays so: nothing longer than 1,400 crosses the WAN, and no ICMP tells."""
+    """It stays so: nothing longer than 1,400 crosses the WAN, and no ICMP tells."""
     family = 6 if packet.is_v6(lab.underlay_of("dc1")) else 4
     path, inner = NARROW[family]
     w1, w2 = lab.host("w1"), lab.host("w2")
@@ -117,3 +117,17 @@ def test_what_is_lost_on_the_way_is_told(lab):
     stream.stop()
     text = lab.node("dc1").isthmus("get", "tunnels").stdout
     assert re.search(r"LOSS +RTT", text) and re.search(r" [2-9]\.\d\d% +\d+\.\d\dms", text)
+
+
+def test_the_doctor_compares_clocks(lab):
+    """The last: handshakes of aws1 with a right clock would be refused after it."""
+    clock, aws1 = lab.clocks["aws1"], lab.node("aws1")
+    aws1.daemon.kill9()
+    clock.set(clock.day + 500)
+    lab.begin("aws1")
+
+    def told():
+        found = lab.node("dc1").isthmus("doctor", json_output=True, check=False)["checks"]
+        return [c for c in found if c["name"] == "clock" and "aws1 was" in c["seen"] and "ahead of" in c["seen"]]
+
+    wait_until(told, 20, "the clock")

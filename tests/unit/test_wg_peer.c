@@ -37,6 +37,26 @@ static void a_packet_makes_a_session(void **state)
 	}
 }
 
+/* It is told by what begins a handshake, to who answers. */
+static void clocks_are_compared(void **state)
+{
+	static const int64_t ahead_s[] = {0, 90, -90, 86400 * 400, -86400 * 400};
+
+	for (size_t i = 0; i < sizeof(ahead_s) / sizeof(ahead_s[0]); i++) {
+		struct rig *rig = rig_new(SUITE_ISTHMUS, SUITE_ISTHMUS);
+		struct peer_stats stats;
+
+		rig->left.device->wall_ns += (uint64_t)(ahead_s[i] * 1000000000);
+		rig_connect(rig);
+		peer_stats(rig->left.peer, &stats);
+		assert_false(stats.clock_known);
+		peer_stats(rig->right.peer, &stats);
+		assert_true(stats.clock_known);
+		assert_true(stats.clock_ahead_ms > ahead_s[i] * 1000 - 1100 && stats.clock_ahead_ms < ahead_s[i] * 1000 + 1100);
+		rig_free(rig);
+	}
+}
+
 /* Each picks its own; both accept either, and neither can be talked into another. */
 static void the_initiator_picks_the_suite(void **state)
 {
@@ -574,6 +594,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_packet_makes_a_session),
 		cmocka_unit_test(the_initiator_picks_the_suite),
+		cmocka_unit_test(clocks_are_compared),
 		cmocka_unit_test(nobody_on_the_way_changes_the_suite),
 		cmocka_unit_test(a_thousand_rekeys_under_load_lose_nothing),
 		cmocka_unit_test(sessions_are_renewed_in_time),
