@@ -20,7 +20,7 @@ struct bgp_peer;
 /* The device and the routes to it are as the sessions need them; what others changed is put right, and told. */
 void inside_check(struct agent *a);
 
-/* Bytes of a TCP segment that fit into the tunnel to that node as a whole; 0: not known. */
+/* Bytes of a TCP segment, with options, that fit into the tunnel to that node as a whole, also when its path is not known. */
 uint16_t inside_mss(const struct agent *a, const struct addr *remote);
 
 /* What a session inside that is down waits for, or NULL; good until the next call of secure_configure. */

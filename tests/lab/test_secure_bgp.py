@@ -7,6 +7,7 @@ is looked at.
     w3 -- gcp1 -+
 """
 import os
+import re
 import struct
 
 import pytest
@@ -134,6 +135,11 @@ def test_from_the_start_on(lab, unseen):
     for name in NODES:
         for n in lab.neighbors(name).values():
             assert n["encrypted"] and n["waitsFor"] is None
+        text = lab.node(name).ns.command("ss", "-Htni", "state", "established").stdout
+        sizes = [int(n) for n in re.findall(r"\bmss:(\d+)", text)]
+        v6 = packet.is_v6(lab.node(name).underlay[0])
+        most = 1280 - ((40 + 8 + 32) + 40 if v6 else (20 + 8 + 32) + 20) - 20 - 12  # around a segment, and its time stamps
+        assert sizes and max(sizes) <= most, "it fits into any path"
 
 
 def test_what_is_lost_with_a_daemon_comes_again(lab, unseen):
