@@ -125,6 +125,9 @@ class Tunnel:
     def peer(self, public, addresses, endpoint=None, suite="best", psk=None, keepalive=0):
         return self.ask("peer", in_hex(public), in_hex(psk) if psk else "0" * 64, suite, keepalive, ",".join(addresses), *(endpoint or ()))["result"]
 
+    def plain(self, public, addresses, device, mac, mtu=1440, psk=None):
+        return self.ask("plain", in_hex(public), in_hex(psk) if psk else "0" * 64, device, mac, mtu, ",".join(addresses))["result"]
+
     def status(self, public):
         return self.ask("status", in_hex(public))
 

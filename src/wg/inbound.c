@@ -120,7 +120,7 @@ static void open_run(struct worker *w, const struct arrival *a, struct packet *p
 		link_on_asked(s->link, s, a->from);
 	else
 		link_on_opened(s->link, s, a->from, n > 0);
-	if (s->link->plain)
+	if (link_is_plain(s->link))
 		plain_deliver(w, s->link, packets, n);
 	else
 		deliver(w, s->link, a, packets, n);

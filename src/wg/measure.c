@@ -44,7 +44,7 @@ size_t worker_take_probes(struct worker *w, const struct session *s, struct pack
 {
 	size_t length = 0;
 
-	if (s->link->plain)
+	if (link_is_plain(s->link))
 		return n;
 	for (size_t i = 0; i < n; i++)
 		if (probe_is(packets[i].data + sizeof(struct packet_data)))

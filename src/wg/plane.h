@@ -164,6 +164,11 @@ static inline struct session *link_session(const struct link *l)
 	return __atomic_load_n(&l->session, __ATOMIC_SEQ_CST);
 }
 
+static inline bool link_is_plain(const struct link *l)
+{
+	return __atomic_load_n(&l->plain, __ATOMIC_RELAXED);
+}
+
 static inline void counter_add(uint64_t *counter, uint64_t n)
 {
 	__atomic_fetch_add(counter, n, __ATOMIC_RELAXED);

@@ -79,6 +79,79 @@ def test_wireguard_go_is_a_peer_like_any(ours_know):
         run.close()
 
 
+class Plain:
+    """wireguard-go as a plain peer; the kernel of namespace a stands in for BPF at its device p0, by having the gateway's MAC."""
+
+    ADDRESSES = ["10.9.0.2", "fd09::2"]
+    MAC = "02:00:00:00:00:fe"
+
+    def __init__(self, run):
+        self.a, self.b = namespaces(run)
+        self.ours, self.theirs = key_pair(), key_pair()
+        self.psk = command(["wg", "genpsk"]).stdout.strip()
+        self.go = WireguardGo(run, self.b, self.theirs[0], self.ours[1], self.psk, ("192.0.2.1", PORT))
+        self.tunnel = Tunnel(self.a, self.ours[0])
+
+    def set(self, addresses=ADDRESSES):
+        return self.tunnel.plain(self.theirs[1], addresses, "p0", self.MAC, psk=self.psk)
+
+    def plug(self):
+        with self.a, open("/proc/sys/net/ipv6/conf/p0/disable_ipv6", "w") as f:
+            f.write("0")
+        self.a.ip(f"""link set p0 address {self.MAC} up
+                      addr add 10.9.0.1/24 dev p0
+                      addr add fd09::1/64 dev p0 nodad""")
+
+    def drops(self):
+        return {k: n for k, n in self.tunnel.status(self.theirs[1])["drops"].items() if n}
+
+
+def test_a_plain_peer_is_behind_a_device_of_its_own():
+    run = Run()
+    try:
+        p = Plain(run)
+        assert p.set() == 0
+        link = p.a.link("p0")
+        assert "UP" not in link["flags"] and "NOARP" in link["flags"] and link["mtu"] == 1440
+        p.plug()
+        ping(p.b, "10.9.0.1")
+        for there, address in ((p.b, "10.9.0.2"), (p.b, "fd09::2"), (p.a, "10.9.0.1"), (p.a, "fd09::1")):
+            stream(p.a if there is p.b else p.b, there, address)
+        assert p.tunnel.status(p.theirs[1])["suite"] == WIREGUARD and p.drops() == {}
+
+        p.b.ip(f"addr add 10.9.0.77/24 dev {p.go.name}")  # nobody speaks for another
+        p.b.command("ping", "-n", "-c", 3, "-i", "0.05", "-W", 1, "-I", "10.9.0.77", "10.9.0.1", check=False)
+        wait_until(lambda: p.drops() == {"wrong_source": 3}, 5, "wrong_source")
+        assert p.set(["10.9.0.77", *p.ADDRESSES]) == 0  # until it is its own, under traffic
+        p.b.command("ping", "-n", "-c", 3, "-i", "0.05", "-W", 5, "-I", "10.9.0.77", "10.9.0.1")
+        assert p.set() == 0
+
+        p.a.ip("link set p0 address 02:00:00:00:00:77")  # what no program sent
+        p.a.command("ping", "-n", "-c", 2, "-i", "0.05", "-W", 1, "10.9.0.2", check=False)
+        wait_until(lambda: p.drops().get("not_ours", 0) >= 2, 5, "not_ours")
+        p.a.ip(f"link set p0 address {p.MAC}")
+        ping(p.a, "10.9.0.2")
+
+        p.a.ip("link del p0")  # and it is made again
+        wait_until(lambda: p.set() == 0 and p.a.link("p0"), 5, "another device")
+        p.plug()
+        ping(p.b, "10.9.0.1")
+
+        pings = p.a.spawn("ping", "-n", "-q", "-c", "400", "-i", "0.005", "10.9.0.2", stdout=subprocess.DEVNULL)
+        for _ in range(10):  # it comes and goes under traffic; its device is who set it up's
+            assert p.tunnel.ask("remove", in_hex(p.theirs[1]))["result"] == 0
+            assert p.a.link("p0")
+            wait_until(lambda: p.set() == 0, 5, "the device is taken again")
+        pings.kill()
+        p.go.forget()
+        p.go.add(("192.0.2.1", PORT))
+        ping(p.b, "10.9.0.1")
+        p.tunnel.close()
+        assert p.a.link("p0")
+    finally:
+        run.close()
+
+
 def test_what_waits_for_a_session_arrives_in_order():
     with Tunnels(know=False) as two:
         two.introduce(0)  # nobody answers yet

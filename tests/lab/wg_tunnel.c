@@ -8,6 +8,7 @@
  * line of JSON, and so is each event:
  *
  *     peer PUBLIC PSK 0|1|best[,plain][,relay][,unreachable] KEEPALIVE ADDRESS[,ADDRESS...] [ENDPOINT PORT]
+ *     plain PUBLIC PSK DEVICE MAC MTU ADDRESS[,ADDRESS...]      both ends of its device have that MAC
  *     remove PUBLIC | rekey PUBLIC | status PUBLIC | path PUBLIC MTU | drops | mtu N | relaying 0|1
  */
 #include <errno.h>
@@ -58,6 +59,26 @@ static int peer(struct tunnel *t, char **word, int words)
 	return tunnel_peer_set(t, &p);
 }
 
+static int plain(struct tunnel *t, char **word)
+{
+	struct addr addresses[8];
+	struct tunnel_peer p = {.kind = TUNNEL_PLAIN, .port.addresses = addresses, .port.mtu = (uint16_t)atoi(word[5])};
+	char *save = NULL;
+	struct mac mac;
+
+	key_of(word[1], p.public_key);
+	key_of(word[2], p.psk);
+	snprintf(p.port.device, sizeof(p.port.device), "%s", word[3]);
+	if (mac_parse(word[4], &mac) != 0)
+		die("MAC", -EINVAL);
+	memcpy(p.port.gateway, mac.bytes, sizeof(p.port.gateway));
+	memcpy(p.port.mac, mac.bytes, sizeof(p.port.mac));
+	for (char *a = strtok_r(word[6], ",", &save); a && p.port.n_addresses < 8; a = strtok_r(NULL, ",", &save))
+		if (addr_parse(a, &addresses[p.port.n_addresses++]) != 0)
+			die("address", -EINVAL);
+	return tunnel_peer_set(t, &p);
+}
+
 static void say_drops(const uint64_t *drops)
 {
 	printf(", \"drops\": {");
@@ -101,6 +122,8 @@ static void command(struct tunnel *t, char *line)
 	printf("{");
 	if (words >= 6 && strcmp(word[0], "peer") == 0) {
 		r = peer(t, word, words);
+	} else if (words == 7 && strcmp(word[0], "plain") == 0) {
+		r = plain(t, word);
 	} else if (words == 1 && strcmp(word[0], "drops") == 0) {
 		tunnel_drops(t, drops);
 		r = 0;
