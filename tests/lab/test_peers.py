@@ -252,6 +252,7 @@ def test_it_comes_and_goes_under_traffic(lab):
     assert not lab.laptop.ping("10.0.2.11", check=False, timeout=1)
     peers["laptop"] = gone
     lab.apply()
+    wait_until(lambda: lab.port()["state"] == "up", 10, "its port")
     lab.laptop.forget()
     lab.laptop.ping("10.0.2.1", timeout=20)
     with_traffic.wait_flowing(10, 30)
@@ -318,6 +319,7 @@ def test_teardown_takes_the_device_with_it(lab):
     assert lab.dc1.daemon.stop() == 0 and lab.dc1.ns.link(PORT)
     assert lab.dc1.daemon.teardown().returncode == 0 and not lab.dc1.ns.link(PORT)
     lab.dc1.daemon.start()
+    wait_until(lambda: lab.port()["state"] == "up", 10, "its port")
     lab.wait_up()
 
 
