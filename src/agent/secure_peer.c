@@ -61,7 +61,7 @@ static struct peer_entry *entry_of(struct secure *s, const struct config_node *n
 
 static void forget(struct secure *s, struct peer_entry *e)
 {
-	if (e->held && !secure_plain_holds(s, &e->key)) /* it may be that of a plain peer by now */
+	if (e->held)
 		tunnel_peer_remove(s->tunnel, e->key.bytes);
 	secure_path_forget(s, e);
 	hmap_remove(&s->peers, &e->key);
@@ -136,13 +136,6 @@ static int set_peer(struct secure *s, const struct config *c, const struct confi
 	free(e->problem);
 	e->problem = NULL;
 	return 0;
-}
-
-bool secure_peers_hold(const struct secure *s, const struct config_key *key)
-{
-	const struct peer_entry *e = hmap_get(&s->peers, key);
-
-	return e && e->held;
 }
 
 bool secure_is_peer(const struct config_node *self, const struct config_node *node)

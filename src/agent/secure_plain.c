@@ -72,10 +72,9 @@ static void entry_free(struct plain_entry *e)
 	free(e);
 }
 
-/* The key may be a node's by now, whose link has taken this one's place. */
 static void forget(struct secure *s, struct plain_entry *e)
 {
-	if (e->held && s->tunnel && !secure_peers_hold(s, &e->key))
+	if (e->held && s->tunnel)
 		tunnel_peer_remove(s->tunnel, e->key.bytes);
 	hmap_remove(&s->plain, &e->key);
 	entry_free(e);

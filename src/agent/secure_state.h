@@ -52,7 +52,6 @@ void secure_peers_find_keyless(struct secure *s); /* nodes without a key that ar
 bool secure_is_peer(const struct config_node *self, const struct config_node *node);
 void secure_peer_event(struct secure *s, const struct tunnel_event *event);
 void secure_peers_check(struct secure *s); /* degraded, or not any more */
-bool secure_peers_hold(const struct secure *s, const struct config_key *key); /* the tunnel has it as a node */
 
 /* secure_plain.c: the same of peers that are no nodes; forgotten before others are set, as a device has one owner. */
 void secure_plain_init(struct secure *s);

@@ -115,6 +115,29 @@ static bool web1_is_there(struct rig *g)
 	return port_state(g, "web1") == AGENT_PORT_UP;
 }
 
+/* Some user of this machine.  1: he may not open the device. */
+static int open_as_somebody(void)
+{
+	struct ifreq queue = {.ifr_name = DEVICE, .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
+	int tun;
+
+	if (setresgid(65534, 65534, 65534) < 0 || setresuid(65534, 65534, 65534) < 0)
+		return 2;
+	tun = open("/dev/net/tun", O_RDWR);
+	return tun >= 0 && ioctl(tun, TUNSETIFF, &queue) == 0 ? 3 : 1;
+}
+
+static int as_somebody(int (*what)(void))
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(what());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WEXITSTATUS(status);
+}
+
 /* As every port it outlives the daemon: routes to it stay, and what comes for it is dropped while nobody seals it. */
 static void device_is_there_for_the_next_daemon(void **state)
 {
@@ -128,6 +151,7 @@ static void device_is_there_for_the_next_daemon(void **state)
 	stop(g);
 	assert_int_equal(if_nametoindex(DEVICE), before);
 	assert_int_equal(if_nametoindex(SECURE_DEVICE), 0);
+	assert_int_equal(as_somebody(open_as_somebody), 1);
 	assert_true(has_program("ingress", "port_ingress") && has_program("egress", "port_egress"));
 	assert_int_equal(start(g), 0);
 	assert_true(wait_until(g, is_up));
@@ -225,18 +249,14 @@ static void where_a_peer_was_is_known_after_a_restart(void **state)
 	assert_int_equal(file_remove(g->options.state_dir, SECURE_LAST_FILE), 0);
 }
 
-/* Some user of this machine: opens the device, and sends by it as if it were the node.  1: only the latter works. */
+/* The same one sends by it as if he were the node.  1: and the kernel lets him. */
 static int be_somebody(void)
 {
-	struct ifreq queue = {.ifr_name = DEVICE, .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
 	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(7)};
-	int tun, udp;
+	int r = open_as_somebody(), udp;
 
-	if (setresgid(65534, 65534, 65534) < 0 || setresuid(65534, 65534, 65534) < 0)
-		return 2;
-	tun = open("/dev/net/tun", O_RDWR);
-	if (tun >= 0 && ioctl(tun, TUNSETIFF, &queue) == 0)
-		return 3;
+	if (r != 1)
+		return r;
 	udp = socket(AF_INET, SOCK_DGRAM, 0);
 	inet_pton(AF_INET, "10.0.2.100", &to.sin_addr);
 	if (setsockopt(udp, SOL_SOCKET, SO_BINDTODEVICE, DEVICE, sizeof(DEVICE)) < 0)
@@ -256,18 +276,12 @@ static void nobody_else_has_a_word(void **state)
 {
 	struct rig *g = *state;
 	uint64_t before;
-	int status;
-	pid_t pid;
 
 	write_config(g, with(g, NULL, KEY, ""), "");
 	assert_int_equal(start(g), 0);
 	assert_true(wait_until(g, is_up));
 	before = not_ours(g);
-	pid = fork();
-	if (pid == 0)
-		_exit(be_somebody());
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(WEXITSTATUS(status), 1);
+	assert_int_equal(as_somebody(be_somebody), 1);
 	assert_int_equal(not_ours(g), before + 1);
 }
 
@@ -282,18 +296,12 @@ static bool sealing_was_refused(struct rig *g)
 static void what_no_program_sent_is_not_sealed(void **state)
 {
 	struct rig *g = *state;
-	int status;
-	pid_t pid;
 
 	write_config(g, with(g, NULL, KEY, ""), "");
 	assert_int_equal(start(g), 0);
 	assert_true(wait_until(g, is_up));
 	assert_int_equal(run("tc filter del dev " DEVICE " egress"), 0);
-	pid = fork();
-	if (pid == 0)
-		_exit(be_somebody());
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(WEXITSTATUS(status), 1);
+	assert_int_equal(as_somebody(be_somebody), 1);
 	assert_true(wait_until(g, sealing_was_refused));
 }
 
