@@ -310,13 +310,13 @@ static void count_lost(void *arg, const struct addr *remote, const struct addr *
 	const struct wire_path *p = hmap_get(&l->wire->paths, remote);
 	char address[ADDR_TEXT_SIZE];
 
-	if (!p || p->reachable || l->n++ >= UNREACHABLE_NAMED || l->length >= sizeof(l->names))
+	if (!p || p->reachable || p->relayed || l->n++ >= UNREACHABLE_NAMED || l->length >= sizeof(l->names))
 		return;
 	l->length += (size_t)snprintf(l->names + l->length, sizeof(l->names) - l->length, "%s%s (%s)",
 				      l->n > 1 ? ", " : "", p->node, addr_format(remote, address));
 }
 
-static void check_paths(struct agent *a)
+void agent_check_paths(struct agent *a)
 {
 	struct lost_nodes l = {.wire = a->wire};
 
@@ -332,7 +332,7 @@ void agent_look_at_paths(struct agent *a)
 	wire_plan(a->wire, a->kern, a->config, a->self, false, &a->state->pending);
 	agent_settle(a);
 	check_underlay(a);
-	check_paths(a);
+	agent_check_paths(a);
 	wire_keep_neighbours(a->wire, a->kern, a->rib);
 	a->state->paths_due_ms = loop_now_ms(a->loop) + PATHS_PERIOD_MS;
 }

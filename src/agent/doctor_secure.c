@@ -12,6 +12,7 @@
 #include "agent/key.h"
 #include "agent/secure.h"
 #include "lib/cleanup.h"
+#include "model/fwd.h"
 
 #define CLOCK_APART_S 60
 
@@ -155,6 +156,39 @@ static void check_clocks(struct exam *x)
 		skip(x);
 }
 
+static void check_relays(struct exam *x)
+{
+	char fix[200];
+	bool any = false;
+
+	if (!secure_has_tunnel(x->a->secure))
+		return skip(x);
+	snprintf(fix, sizeof(fix), "let UDP port %u through both ways between the two, or forward it to one of them",
+		 x->config->wireguard_port);
+	for (size_t i = 0; i < x->config->n_nodes; i++) {
+		const struct config_node *n = &x->config->nodes[i], *relay = secure_relay(x->a->secure, n);
+
+		if (!relay || !config_encrypts_any(x->config, x->self, n))
+			continue;
+		any = true;
+		found(x, DOCTOR_WARN, fix,
+		      "node %s is not heard directly, and reached through %s: a longer way, %u bytes less in each packet, and all of "
+		      "it twice on the line of %s",
+		      n->name, relay->name, FWD_OVERHEAD_RELAY + FWD_OVERHEAD_MESSAGE, relay->name);
+	}
+	if (!any)
+		fine(x, "no relay is needed");
+}
+
+/* One that neither of the two is. */
+static bool has_relay(const struct exam *x, const struct config_node *n)
+{
+	for (size_t i = 0; i < x->config->n_nodes; i++)
+		if (x->config->nodes[i].relay && &x->config->nodes[i] != x->self && &x->config->nodes[i] != n)
+			return true;
+	return false;
+}
+
 /* Both behind a NAT, and not behind the same one: neither can begin. */
 static void check_nat(struct exam *x)
 {
@@ -163,8 +197,10 @@ static void check_nat(struct exam *x)
 	for (size_t i = 0; i < x->config->n_nodes; i++) {
 		const struct config_node *n = &x->config->nodes[i];
 
-		if (n != x->self && n->nat && n->site != x->self->site && config_encrypts_any(x->config, x->self, n))
-			found(x, DOCTOR_FAIL, "a port of one of the two forwarded to it, and nat taken away there",
+		if (n != x->self && n->nat && n->site != x->self->site && config_encrypts_any(x->config, x->self, n) &&
+		    !has_relay(x, n))
+			found(x, DOCTOR_FAIL, "relay: true at a node that both reach, or a port of one of the two forwarded to it and "
+					      "nat taken away there",
 			      "node %s and this one are both behind a NAT: neither can call the other", n->name);
 	}
 }
@@ -201,6 +237,7 @@ const struct doctor_check doctor_secure_checks[] = {
 	{"key", check_key},
 	{"tunnel-device", check_device},
 	{"tunnel", check_peers},
+	{"relay", check_relays},
 	{"nat", check_nat},
 	{"clock", check_clocks},
 	{"path-black-hole", check_black_hole},

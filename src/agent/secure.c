@@ -88,6 +88,7 @@ static void on_events(void *arg, uint32_t events)
 		secure_peer_event(s, &event);
 	}
 	if (!lost) {
+		secure_relays_follow(s);
 		secure_paths_follow(s);
 		return;
 	}
@@ -356,6 +357,7 @@ void secure_check(struct secure *s)
 		follow_mtu(s);
 		secure_plain_check(s);
 		inside_check(s->agent);
+		secure_relays_follow(s);
 		secure_paths_follow(s);
 	}
 	check_key(s);

@@ -39,6 +39,8 @@ bool secure_public_key(const struct secure *s, struct config_key *out);
 /* What is wrong with a peer, or NULL; malloc'd nowhere: good until the next call of secure_configure. */
 const char *secure_problem(const struct secure *s, const struct config_node *node);
 bool secure_status(const struct secure *s, const struct config_node *node, struct tunnel_peer_status *out);
+/* Who carries between the node and this one; NULL: nobody, it is reached directly or not at all. */
+const struct config_node *secure_relay(const struct secure *s, const struct config_node *node);
 /* Nodes that something is encrypted to, and those of them that it does not reach; false: there is no such node. */
 bool secure_count(const struct secure *s, size_t *asked, size_t *down);
 /* The plain WireGuard peers of this node, each a port. */

@@ -97,4 +97,5 @@ void secure_paths_follow(struct secure *s)
 	s->paths_changed = false;
 	wire_tell(a->wire, a->rib);
 	agent_settle(a);
+	agent_check_paths(a);
 }

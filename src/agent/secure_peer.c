@@ -64,6 +64,7 @@ static void forget(struct secure *s, struct peer_entry *e)
 	if (e->held)
 		tunnel_peer_remove(s->tunnel, e->key.bytes);
 	secure_path_forget(s, e);
+	secure_relay_forget(s, e);
 	hmap_remove(&s->peers, &e->key);
 	entry_free(e);
 }
@@ -90,8 +91,14 @@ static int describe_peer(struct secure *s, struct peer_entry *e, const struct co
 	}
 	if (why)
 		log_warning("the preshared key of node %s: %s", node->name, why);
-	*out = (struct tunnel_peer){.keepalive_s = self->nat ? SECURE_KEEPALIVE_S : 0, .suite = tunnel_suite(s->tunnel),
-				    .path_mtu = secure_path_told(s, c, self, node)};
+	*out = (struct tunnel_peer){
+		/* A relay has to be there when somebody cannot be reached, and has to find us. */
+		.keepalive_s = self->nat || node->relay ? SECURE_KEEPALIVE_S : 0,
+		.relay = node->relay,
+		.unreachable = !can_be_called(self, node) && !can_be_called(node, self),
+		.suite = tunnel_suite(s->tunnel),
+		.path_mtu = secure_path_told(s, c, self, node),
+	};
 	memcpy(out->public_key, node->public_key.bytes, sizeof(out->public_key));
 	memcpy(out->psk, psk.bytes, sizeof(out->psk));
 	for (size_t i = 0; i < node->n_underlay && i < TUNNEL_ADDRESSES_MAX; i++)
@@ -126,6 +133,7 @@ static int set_peer(struct secure *s, const struct config *c, const struct confi
 	if (r < 0 && e->held) {
 		tunnel_peer_remove(s->tunnel, e->key.bytes);
 		secure_path_forget(s, e);
+		secure_relay_forget(s, e);
 		e->held = e->up = false;
 	}
 	if (r < 0)
@@ -151,6 +159,7 @@ void secure_peers_set(struct secure *s, const struct config *c, const struct con
 {
 	bool refused = false;
 
+	tunnel_relaying_set(s->tunnel, self->relay);
 	for (size_t i = 0; i < c->n_nodes; i++)
 		if (secure_is_peer(self, &c->nodes[i]))
 			refused |= set_peer(s, c, self, &c->nodes[i]) < 0;
@@ -239,10 +248,14 @@ void secure_peer_event(struct secure *s, const struct tunnel_event *event)
 	if (!e || tunnel_peer_status(s->tunnel, e->key.bytes, &status) < 0)
 		return;
 	e->measured |= event->kinds & TUNNEL_PEER_MEASURED;
-	addr_format(&status.endpoint.addr, where);
+	secure_relay_note(s, e, &status);
+	if (status.endpoint.relay)
+		snprintf(where, sizeof(where), "through a relay");
+	else
+		addr_format(&status.endpoint.addr, where);
 	if (event->kinds & TUNNEL_PEER_UP && !e->up)
 		log_limited(&limit, LOG_LEVEL_INFO, "tunnel to node %s (%s): up", e->node, where);
-	else if (event->kinds & TUNNEL_PEER_MOVED)
+	else if (event->kinds & TUNNEL_PEER_MOVED && !status.endpoint.relay)
 		log_limited(&limit, LOG_LEVEL_INFO, "tunnel to node %s: it is at %s now", e->node, where);
 	if (!status.ready && event->kinds & TUNNEL_PEER_DOWN && is_silent(s, e, &status)) {
 		log_limited(&limit, LOG_LEVEL_WARNING, "tunnel to node %s (%s): it does not answer", e->node, where);

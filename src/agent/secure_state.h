@@ -22,6 +22,7 @@ struct peer_entry {
 	bool measured;      /* what was found is to be taken over */
 	struct addr limited[TUNNEL_ADDRESSES_MAX]; /* to which the path takes less than the kernel says */
 	size_t n_limited;
+	struct config_key relay; /* of whom it is reached through; zero = directly */
 };
 
 struct secure {
@@ -32,10 +33,10 @@ struct secure {
 	struct hmap plain; /* secure_plain.c's, by key */
 	struct hmap last; /* secure_last.c's, by key */
 	bool last_is_new; /* than the file */
+	bool paths_changed; /* the rib is to be told */
 	uint64_t last_ms; /* when that was written */
 	uint64_t round, retry_ms, ease_ms; /* until when; 0 = no change is being eased */
 	bool started, keyed, exposed; /* keys may be swapped out */
-	bool paths_changed; /* the rib is to be told */
 	struct config_key public_key;
 	uint16_t port, vxlan_port, mtu; /* of the tunnel */
 	struct addr local[2];
@@ -52,6 +53,11 @@ void secure_peers_find_keyless(struct secure *s); /* nodes without a key that ar
 bool secure_is_peer(const struct config_node *self, const struct config_node *node);
 void secure_peer_event(struct secure *s, const struct tunnel_event *event);
 void secure_peers_check(struct secure *s); /* degraded, or not any more */
+
+/* secure_relay.c: a way through another node takes less, and is there where the kernel knows of none. */
+void secure_relay_note(struct secure *s, struct peer_entry *e, const struct tunnel_peer_status *status);
+void secure_relay_forget(struct secure *s, struct peer_entry *e);
+void secure_relays_follow(struct secure *s); /* before secure_paths_follow, which tells the rib */
 
 /* secure_plain.c: the same of peers that are no nodes; forgotten before others are set, as a device has one owner. */
 void secure_plain_init(struct secure *s);

@@ -10,6 +10,7 @@
 #include "agent/port.h"
 #include "agent/secure.h"
 #include "agent/secure_view.h"
+#include "agent/wire.h"
 #include "api/metrics.h"
 #include "lib/cleanup.h"
 #include "model/fwd.h"
@@ -19,7 +20,7 @@
 
 /* From outside; those of encryption are 0 where nothing is encrypted. */
 struct ledger {
-	uint32_t told, path, outer_ip, outer_udp, wireguard, padding, ip, udp, vxlan, ethernet, inner;
+	uint32_t told, path, relay, outer_ip, outer_udp, wireguard, padding, ip, udp, vxlan, ethernet, inner;
 };
 
 /* False: no path. */
@@ -27,13 +28,14 @@ static bool ledger_of(const struct agent *a, const struct config_node *n, struct
 {
 	const struct addr *local, *remote = a->self && n != a->self ? config_path(a->self, n, &local) : NULL;
 	struct ledger l = {.udp = 8, .vxlan = 8, .ethernet = 14};
+	const struct wire_path *way = remote && a->wire ? hmap_get(&a->wire->paths, remote) : NULL;
 	struct kern_path path;
 	bool secure;
 
-	if (!remote || !a->kern || kern_path(a->kern, remote, local, &path) < 0)
+	if (!remote || !a->kern || ((!way || !way->relayed) && kern_path(a->kern, remote, local, &path) < 0))
 		return false;
-	l.told = config_path_mtu(a->self, n, path.mtu);
-	l.path = secure_path_mtu(a, n, remote, path.mtu); /* as rib/resolve.c has it */
+	l.told = config_path_mtu(a->self, n, way && way->relayed ? way->relayed : path.mtu);
+	l.path = way && way->relayed ? l.told : secure_path_mtu(a, n, remote, path.mtu); /* as rib/resolve.c has it */
 	l.ip = addr_is_v4(remote) ? 20 : 40;
 	secure = config_encrypts_any(a->config, a->self, n);
 	if (secure) {
@@ -45,6 +47,10 @@ static bool ledger_of(const struct agent *a, const struct config_node *n, struct
 		l.padding = l.path > outside ? (l.path - outside) % FWD_SECURE_UNIT : 0;
 	}
 	l.inner = fwd_tunnel_mtu(l.path, addr_is_v4(remote), secure);
+	if (way && way->relayed)
+		l.relay = FWD_OVERHEAD_RELAY + FWD_OVERHEAD_MESSAGE;
+	l.path += l.relay;
+	l.told += l.relay;
 	*out = l;
 	return true;
 }
@@ -66,6 +72,7 @@ void view_put_ledger(struct json *j, const struct agent *a, const struct config_
 	else
 		json_null(j);
 	json_put_uint(j, "path", l.path);
+	json_put_uint(j, "relay", l.relay);
 	json_put_uint(j, "outerIp", l.outer_ip);
 	json_put_uint(j, "outerUdp", l.outer_udp);
 	json_put_uint(j, "wireguard", l.wireguard);
@@ -193,6 +200,7 @@ void view_tunnel(struct json *j, const struct agent *a, const struct config_node
 {
 	static const struct tunnel_peer_status nothing;
 	const char *problem = a->options.offline ? "the daemon is not running" : secure_problem(a->secure, n);
+	const struct config_node *relay = secure_relay(a->secure, n);
 	struct tunnel_peer_status status;
 	bool held = secure_status(a->secure, n, &status);
 	const struct tunnel_peer_status *s = held ? &status : &nothing;
@@ -206,10 +214,13 @@ void view_tunnel(struct json *j, const struct agent *a, const struct config_node
 	json_put_bool(j, "encrypted", config_encrypts_any(a->config, a->self, n));
 	json_put_string(j, "state", state_of(held ? s : NULL, problem));
 	json_put_string(j, "reason", problem);
-	put_endpoint(j, "endpoint", &s->endpoint);
+	put_endpoint(j, "endpoint", s->endpoint.relay ? &nothing.endpoint : &s->endpoint);
+	json_put_string(j, "relay", relay ? relay->name : NULL);
 	put_session(j, a, &s->stats);
 	put_mtu(j, a, n);
 	put_measured(j, &s->path, held);
+	json_put_uint(j, "carriedPackets", s->carried_packets);
+	json_put_uint(j, "carriedBytes", s->carried_bytes);
 	put_traffic(j, s);
 	json_object_close(j);
 }
@@ -233,9 +244,12 @@ void view_tunnel_peer(struct json *j, const struct agent *a, const struct config
 	json_put_string(j, "state", state_of(held ? s : NULL, problem));
 	json_put_string(j, "reason", problem);
 	put_endpoint(j, "endpoint", &s->endpoint);
+	json_put_null(j, "relay");
 	put_session(j, a, &s->stats);
 	json_put_uint(j, "mtu", secure_plain_mtu(a, p->node));
 	put_measured(j, &s->path, false);
+	json_put_uint(j, "carriedPackets", 0);
+	json_put_uint(j, "carriedBytes", 0);
 	put_traffic(j, s);
 	json_object_close(j);
 }
@@ -381,6 +395,21 @@ static void expose_traffic(struct metrics *m, const struct tunnel_sample *sample
 	}
 }
 
+static void expose_relays(struct metrics *m, const struct agent *a, const struct tunnel_sample *samples, size_t n)
+{
+	metrics_family(m, "isthmus_tunnel_relayed", METRICS_GAUGE, NULL, "1 while another node carries what is exchanged with the node.");
+	for (size_t i = 0; i < n; i++)
+		of_end(m, &samples[i], NULL, samples[i].status.endpoint.relay != 0);
+	if (!a->self->relay)
+		return;
+	metrics_family(m, "isthmus_tunnel_carried_packets", METRICS_COUNTER, NULL, "Packets of the node that were carried to others.");
+	for (size_t i = 0; i < n; i++)
+		of_end(m, &samples[i], NULL, (double)samples[i].status.carried_packets);
+	metrics_family(m, "isthmus_tunnel_carried_bytes", METRICS_COUNTER, "bytes", "Bytes of these packets.");
+	for (size_t i = 0; i < n; i++)
+		of_end(m, &samples[i], NULL, (double)samples[i].status.carried_bytes);
+}
+
 static size_t take_samples(const struct agent *a, struct tunnel_sample *samples)
 {
 	const struct config *c = a->config;
@@ -442,6 +471,7 @@ void view_expose_secure(struct metrics *m, const struct agent *a)
 		expose_sessions(m, samples, n);
 		expose_traffic(m, samples, n);
 		expose_paths(m, samples, n);
+		expose_relays(m, a, samples, n);
 	}
 	secure_drops(a->secure, drops);
 	metrics_family(m, "isthmus_tunnel_drops", METRICS_COUNTER, NULL,

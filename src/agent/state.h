@@ -76,6 +76,7 @@ void agent_degrade(struct agent *a, enum reason r, const char *format, ...) __at
 void agent_settle(struct agent *a);
 void agent_out_of_memory(struct agent *a); /* ends the daemon; the data plane goes on, a restart takes it over */
 void agent_look_at_paths(struct agent *a);
+void agent_check_paths(struct agent *a); /* degraded by those that are not there, or not any more */
 /* Between them everything is put; what nobody put goes with the end, unless there is more that could not be read yet. */
 void agent_sync_begin(struct agent *a);
 int agent_sync_end(struct agent *a); /* the number of entries that went, or -errno */

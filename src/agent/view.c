@@ -162,6 +162,7 @@ void view_node(struct json *j, const struct agent *a, const struct config_node *
 	put_path(j, a, n);
 	json_put_string(j, "publicKey", config_key_is_set(&n->public_key) ? key_format(&n->public_key, key) : NULL);
 	json_put_bool(j, "nat", n->nat);
+	json_put_bool(j, "relay", n->relay);
 	json_put_bool(j, "encrypted", a->self && n != a->self && config_encrypts_any(a->config, a->self, n));
 	view_put_ledger(j, a, n);
 	json_object_close(j);

@@ -109,7 +109,8 @@ void wire_tell(const struct wire *w, struct rib *rib)
 	const struct wire_path *p;
 
 	for (size_t i = 0; (p = hmap_next(&w->paths, &i));)
-		rib_path_set(rib, &p->remote, p->reachable ? wire_mtu(w, &p->remote, p->path.mtu) : 0, p->reachable);
+		rib_path_set(rib, &p->remote, p->relayed ? p->relayed : p->reachable ? wire_mtu(w, &p->remote, p->path.mtu) : 0,
+			     p->relayed || p->reachable);
 }
 
 int wire_measure(struct wire *w, const struct addr *remote, uint32_t mtu)
@@ -142,6 +143,16 @@ uint32_t wire_mtu(const struct wire *w, const struct addr *remote, uint32_t mtu)
 	const struct wire_measured *m = hmap_get(&w->measured, remote);
 
 	return m && m->mtu < mtu ? m->mtu : mtu;
+}
+
+bool wire_relay(struct wire *w, const struct addr *remote, uint32_t mtu)
+{
+	struct wire_path *p = hmap_get(&w->paths, remote);
+	bool another = p && p->relayed != mtu;
+
+	if (another)
+		p->relayed = mtu;
+	return another;
 }
 
 /* ---- interfaces ---- */

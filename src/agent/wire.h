@@ -41,6 +41,7 @@ struct wire_path {
 	bool learned;     /* no node of the file: only neighbors speak of it */
 	bool reachable;
 	struct kern_path path;
+	uint32_t relayed; /* what it takes where another node carries (wg/relay.h), whatever the kernel says; 0 = none does */
 	uint64_t round;
 };
 
@@ -60,6 +61,7 @@ void wire_fini(struct wire *w);
 void wire_look(struct wire *w, struct kern *kern, const struct config *c, const struct config_node *self,
 	       const struct rib *rib, bool again);
 void wire_tell(const struct wire *w, struct rib *rib);
+bool wire_relay(struct wire *w, const struct addr *remote, uint32_t mtu); /* true: that is something new, and to be told */
 
 /* 0 = no less than the kernel says.  1: that is something new, and to be told; 0; -ENOMEM. */
 int wire_measure(struct wire *w, const struct addr *remote, uint32_t mtu);

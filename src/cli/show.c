@@ -29,6 +29,7 @@ static const struct column tunnel_columns[] = {
 	{"PLAIN", "plain", true},
 	{"STATE", "state"},
 	{"ENDPOINT", "endpoint"},
+	{"VIA", "relay"},
 	{"HANDSHAKE", "lastHandshakeSeconds", false, true},
 	{"MTU", "mtu", false, true},
 	{"LOSS", "lossPpm", false, true, "%", 10000},

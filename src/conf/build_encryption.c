@@ -21,10 +21,11 @@ int build_fabric_encryption(struct build *b, const struct yaml_node *map)
 
 void build_node_encryption(struct build *b, const struct yaml_node *map, struct config_node *node)
 {
-	static const char *const keys[] = {"public_key", "nat"};
+	static const char *const keys[] = {"public_key", "nat", "relay"};
 	const struct yaml_node *key = yaml_get(map, "public_key");
 
 	node->nat = value_word(map, &schema_node, "nat", 0);
+	node->relay = value_word(map, &schema_node, "relay", 0) && !node->foreign;
 	if (key)
 		base64_decode(key->text, strlen(key->text), node->public_key.bytes, sizeof(node->public_key.bytes));
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]) && node->foreign; i++) {

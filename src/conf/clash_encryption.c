@@ -204,6 +204,29 @@ static int check_keys(struct build *b)
 	return r;
 }
 
+/* Whoever carries is talked to by all others in sessions, and each has to know all of them. */
+static void check_relays(struct build *b)
+{
+	const struct yaml_node *key;
+	size_t n_relays = 0;
+
+	for (const struct yaml_node *n = build_entries(&b->yamls[0]->root, "nodes"); n; n = n->next) {
+		const struct config_node *node = n->object;
+
+		key = node && node->relay ? yaml_get(n, "relay") : NULL;
+		if (!key)
+			continue;
+		if (!config_key_is_set(&node->public_key) && !yaml_get(n, "public_key"))
+			report_key(b->report, key, CONF_RELAY_WITHOUT_KEY,
+				   "node %s (line %u) has no public_key, and nothing encrypted could go through it; expected the "
+				   "key that isthmus key show prints there, or no relay",
+				   node->name, node->place.line);
+		else if (++n_relays > CONFIG_MAX_RELAYS)
+			report_key(b->report, key, CONF_TOO_MANY_RELAYS, "node %s is relay number %zu; expected at most %d",
+				   node->name, n_relays, CONFIG_MAX_RELAYS);
+	}
+}
+
 static void check_port(struct build *b)
 {
 	const struct yaml_node *fabric = yaml_get(&b->yamls[0]->root, "fabric");
@@ -230,5 +253,6 @@ int clash_encryption(struct build *b, const struct crowd *crowd)
 	int r = check_keys(b);
 
 	check_port(b);
+	check_relays(b);
 	return r < 0 || !is_known(b) ? r : check_crowd(b, crowd);
 }

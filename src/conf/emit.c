@@ -213,6 +213,7 @@ static void emit_node(FILE *f, const struct config_node *n)
 	emit_true(f, &first, "foreign", n->foreign);
 	emit_public_key(f, &first, &n->public_key);
 	emit_true(f, &first, "nat", n->nat);
+	emit_true(f, &first, "relay", n->relay);
 	if (!n->foreign && n->router_id != config_default_router_id(n)) {
 		struct addr a = addr_from_v4_number(n->router_id);
 

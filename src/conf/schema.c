@@ -235,6 +235,9 @@ static const struct schema_key node_keys[] = {
 	 .meaning = "True for a node that other sites cannot send to until it has sent to them, as it is behind a NAT or a "
 		    "firewall.  It keeps the way open (every 25 seconds), and is sent to where its packets come from.  Only "
 		    "encrypted packets reach it so."},
+	{"relay", SCHEMA_VALUE, OPTIONAL, &boolean, .fallback = "false", .example = "true",
+	 .meaning = "True for a node that carries encrypted packets between nodes that do not reach each other, and reach it.  It "
+		    "cannot open them.  With two of them one may fail."},
 	{"router_id", SCHEMA_VALUE, OPTIONAL, &router_id,
 	 .absent = "the IPv4 underlay address, or where there is none a number made from the name", .example = "192.0.2.11",
 	 .meaning = "The BGP identifier of the node, which no other has; it is in the route distinguishers of its routes "
@@ -247,7 +250,7 @@ static const struct schema_key node_keys[] = {
 const struct schema_map schema_node = {
 	"node", node_keys,
 	.json_rules = "\"if\": {\"properties\": {\"foreign\": {\"const\": true}}, \"required\": [\"foreign\"]}, "
-		      "\"then\": {\"properties\": {\"interfaces\": false, \"router_id\": false, \"public_key\": false, \"nat\": false}}, "
+		      "\"then\": {\"properties\": {\"interfaces\": false, \"router_id\": false, \"public_key\": false, \"nat\": false, \"relay\": false}}, "
 		      "\"else\": {\"properties\": {\"networks\": false}}",
 };
 

@@ -94,6 +94,8 @@ struct yaml_node;
 	X(PAIR_TWICE, 4024, "one pair of sites twice")                                                                 \
 	X(UDP_PORT_TWICE, 4025, "one UDP port for two uses")                                                           \
 	X(NOT_ENCRYPTABLE, 4026, "encryption where there is nobody who can encrypt")                                   \
+	X(RELAY_WITHOUT_KEY, 4027, "a relay without a public key")                                             \
+	X(TOO_MANY_RELAYS, 4028, "more relays than a node can go through")                                     \
 	X(PEER_NETWORK, 4030, "a peer in a network that is not l3")                                                    \
 	X(PEER_NODE, 4031, "a peer of a node that cannot have one")                                                    \
 	X(PEER_NAME, 4032, "a peer with the name of a port or a node")

@@ -383,7 +383,8 @@ static bool addrs_equal(const struct addr *a, size_t n_a, const struct addr *b, 
 static bool node_equal(const struct config_node *a, const struct config_node *b)
 {
 	if (!text_equal(a->name, b->name) || !text_equal(a->site->name, b->site->name) || a->mtu != b->mtu ||
-	    a->foreign != b->foreign || a->nat != b->nat || !config_key_equal(&a->public_key, &b->public_key) ||
+	    a->foreign != b->foreign || a->nat != b->nat || a->relay != b->relay ||
+	    !config_key_equal(&a->public_key, &b->public_key) ||
 	    a->n_interfaces != b->n_interfaces || a->n_networks != b->n_networks ||
 	    !addrs_equal(a->underlay, a->n_underlay, b->underlay, b->n_underlay))
 		return false;

@@ -20,6 +20,7 @@
 
 #define CONFIG_NAME_MAX 63
 #define CONFIG_MAX_TARGETS 16 /* by hand, in one list */
+#define CONFIG_MAX_RELAYS 16 /* = RELAYS_MAX of wg/relay.h */
 #define CONFIG_MAX_FLOOD 4096 /* of one kind in one network; = ABI_MAX_FLOOD_SLOTS of bpf/abi.h */
 
 struct config_place { /* where the text says so; line 0 = not from a text */
@@ -92,6 +93,7 @@ struct config_node {
 	uint32_t mtu; /* of the underlay; 0 = from the interface and route */
 	bool foreign; /* does not run isthmusd */
 	bool nat;     /* is behind one: keeps its way open, and is found by what it sends */
+	bool relay;   /* carries for nodes that do not reach each other */
 	struct config_key public_key; /* zero: nobody can send it anything encrypted */
 	uint32_t router_id; /* BGP identifier, effective; 0 = foreign */
 	struct config_network **networks; /* foreign only: L2 networks it belongs to, beside those of its ports */

@@ -253,6 +253,21 @@ uint32_t fwd_tunnel_mtu(uint32_t path_mtu, bool v4, bool secure)
 	return room < vxlan + MTU_MIN ? MTU_MIN : room - vxlan;
 }
 
+/* Of a message, on one half. */
+static uint32_t relay_room(uint32_t path_mtu, bool v4)
+{
+	uint32_t around = FWD_OVERHEAD_SECURE(v4) + FWD_OVERHEAD_RELAY, room = path_mtu > around ? path_mtu - around : 0;
+
+	return room - room % FWD_SECURE_UNIT;
+}
+
+uint32_t fwd_relay_mtu(uint32_t first, bool first_v4, uint32_t second, bool second_v4, bool v4)
+{
+	uint32_t a = relay_room(first, first_v4), b = relay_room(second, second_v4), room = a < b ? a : b;
+
+	return room > 0 ? room + (FWD_OVERHEAD_SECURE(v4) - FWD_OVERHEAD_MESSAGE) : 0;
+}
+
 /* ---- owners ---- */
 
 /* Tag and parts each hashed for itself, so that no two lists of parts give the same bytes; never 0: nobody. */

@@ -151,8 +151,17 @@ const char *fwd_format(const struct fwd *f, char *out, size_t size);
  * is encrypted those around that (data header, tag, UDP, IP), by the family of the underlay.
  */
 #define FWD_OVERHEAD_VXLAN(v4) (14u + 8u + 8u + ((v4) ? 20u : 40u))
-#define FWD_OVERHEAD_SECURE(v4) (16u + 16u + 8u + ((v4) ? 20u : 40u))
+#define FWD_OVERHEAD_MESSAGE (16u + 16u)
+#define FWD_OVERHEAD_SECURE(v4) (FWD_OVERHEAD_MESSAGE + 8u + ((v4) ? 20u : 40u))
 #define FWD_SECURE_UNIT 16u /* what is encrypted is made longer to a multiple of it */
+
+#define FWD_OVERHEAD_RELAY 16u /* in front of a message that another node carries, besides all that is around it again */
+
+/*
+ * As what path between two nodes a way through a third counts, by the MTUs and families of its halves: nothing is cut on it
+ * that that path takes, which is of the family `v4`.  0 = none.
+ */
+uint32_t fwd_relay_mtu(uint32_t first, bool first_v4, uint32_t second, bool second_v4, bool v4);
 
 /* Largest inner layer-3 packet that a tunnel takes over a path of that MTU; at least 68 (RFC 791 3.2). */
 uint32_t fwd_tunnel_mtu(uint32_t path_mtu, bool v4, bool secure);

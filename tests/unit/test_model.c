@@ -492,6 +492,26 @@ static void enumerations_have_names(void **state)
 	config_free(NULL);
 }
 
+/* A message that fits a path in full fits both halves of one through a relay that counts as that path. */
+static void what_goes_through_a_relay_fits_both_halves(void **state)
+{
+	for (uint32_t first = 1280; first <= 9000; first += 7)
+		for (int families = 0; families < 8; families++) {
+			bool v4a = families & 1, v4b = families & 2, v4 = families & 4;
+			uint32_t second = 10000 - first, path = fwd_relay_mtu(first, v4a, second, v4b, v4);
+			uint32_t message = path - (FWD_OVERHEAD_SECURE(v4) - FWD_OVERHEAD_MESSAGE);
+			uint32_t a = first - FWD_OVERHEAD_SECURE(v4a) - 16, b = second - FWD_OVERHEAD_SECURE(v4b) - 16;
+
+			assert_int_equal(message % 16, 0);
+			assert_true(message <= a && message <= b);
+			assert_true(message + 16 > a || message + 16 > b);
+		}
+	assert_int_equal(fwd_relay_mtu(1500, true, 1500, true, true), 1452);
+	assert_int_equal(fwd_tunnel_mtu(1452, true, true), 1342);
+	assert_int_equal(fwd_relay_mtu(76, true, 1500, true, true), 0);
+	assert_int_equal(fwd_relay_mtu(1500, true, 0, true, true), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -512,6 +532,7 @@ int main(void)
 		cmocka_unit_test(tenant_is_encrypted_when_one_of_its_networks_is),
 		cmocka_unit_test(site_pair_has_its_preshared_key_or_that_of_the_fabric),
 		cmocka_unit_test(tunnel_mtu_leaves_room_for_every_header),
+		cmocka_unit_test(what_goes_through_a_relay_fits_both_halves),
 		cmocka_unit_test(enumerations_have_names),
 	};
 
