@@ -364,10 +364,16 @@ void bgp_show(struct bgp *b, const struct config *c, const struct config_node *s
 		agent_out_of_memory(b->agent);
 }
 
+/* Of sessions inside; 0: there is none, or nobody who is. */
+static uint32_t device_of(const struct bgp *b)
+{
+	return bgp_is_inside(b, true) || bgp_is_inside(b, false) ? b->agent->wire->secure_ifindex : 0;
+}
+
 static int listen_here(struct bgp *b)
 {
 	const struct config *c = b->agent->config;
-	uint32_t device = b->agent->wire->secure_ifindex;
+	uint32_t device = device_of(b);
 	int r = bgp_sockets_listen(b->sockets, c->bgp->port, b->agent->self->underlay, b->agent->self->n_underlay, device);
 
 	b->device = device;
@@ -426,9 +432,9 @@ void bgp_configure(struct bgp *b)
 	if (!b->speaker)
 		r = begin(b);
 	if (r == 0)
-		r = listen_here(b);
-	if (r == 0)
 		r = bgp_peers_configure(b);
+	if (r == 0)
+		r = listen_here(b);
 	if (r < 0)
 		agent_out_of_memory(b->agent);
 	inside_check(b->agent);
@@ -438,7 +444,7 @@ void bgp_follow_device(struct bgp *b)
 {
 	const struct bgp_peer *p;
 
-	if (!b || !b->speaker || b->device == b->agent->wire->secure_ifindex)
+	if (!b || !b->speaker || b->device == device_of(b))
 		return;
 	inside_check(b->agent);
 	if (listen_here(b) < 0)

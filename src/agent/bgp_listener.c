@@ -243,13 +243,24 @@ static void close_unwanted(struct bgp_sockets *s, uint16_t port, const struct ad
 	}
 }
 
+/* What is bound to the one before goes with it; the number may be another device's by now. */
+static void change_device(struct bgp_sockets *s, uint32_t device)
+{
+	struct tcp *t;
+
+	for (size_t i = 0; (t = hmap_next(&s->connections, &i));)
+		t->lost |= t->device != 0;
+	s->lost = true;
+	s->device = device;
+}
+
 int bgp_sockets_listen(struct bgp_sockets *s, uint16_t port, const struct addr *locals, size_t n, uint32_t device)
 {
 	const uint32_t devices[] = {0, device};
 	int error = 0;
 
-	s->lost |= s->device != device;
-	s->device = device;
+	if (s->device != device)
+		change_device(s, device);
 	close_unwanted(s, port, locals, n);
 	s->port = port;
 	for (size_t k = 0; k < 2 * n; k++) {

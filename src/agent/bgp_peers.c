@@ -241,7 +241,6 @@ static int put_mesh(struct bgp *b, const struct config *c)
 		struct wanted w = {.name = "reflector", .password_file = c->bgp->password_file};
 
 		w.config = config_of(b, c->bgp, &c->bgp->reflectors[i]);
-		w.node = config_node_at(c, &c->bgp->reflectors[i]);
 		r = put(b, &w);
 	}
 	return r;

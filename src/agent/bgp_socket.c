@@ -423,13 +423,12 @@ void bgp_sockets_arm(struct bgp_sockets *s)
 	loop_timer_set(s->loop, s->timer, at);
 }
 
-/* One that is bound to a device which is not ours any more: nothing else would tell. */
 static struct tcp *next_lost(const struct bgp_sockets *s)
 {
 	struct tcp *t;
 
 	for (size_t i = 0; (t = hmap_next(&s->connections, &i));)
-		if (t->device && t->device != s->device)
+		if (t->lost)
 			return t;
 	return NULL;
 }

@@ -44,6 +44,7 @@ struct tcp {
 	struct loop_io *io;
 	enum state state;
 	bool accepted;
+	bool lost; /* its device is gone: nothing else would tell */
 	uint64_t until_ms; /* DRAINED */
 	TAILQ_ENTRY(tcp) link;
 };
@@ -62,7 +63,7 @@ struct bgp_sockets {
 	void *arg;
 	uint16_t port;
 	uint32_t device;
-	bool lost; /* there may be connections by another one */
+	bool lost; /* there are connections that are */
 	struct listener listeners[LISTENERS];
 	struct hmap peers, connections;
 	size_t n_anywhere[2][FAMILIES]; /* peers without a distance, inside or not, of IPv6 and IPv4 */

@@ -281,6 +281,7 @@ void agent_close(struct agent *a)
 		return;
 	bgp_stop(a->bgp, "the daemon ends");
 	bgp_free(a->bgp);
+	a->bgp = NULL;
 	secure_free(a->secure);
 	server_close(a->server);
 	if (a->state) {

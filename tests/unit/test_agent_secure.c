@@ -14,6 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent/bgp.h"
+#include "agent/inside.h"
 #include "agent/key.h"
 #include "agent/secure.h"
 #include "agent/snapshot.h"
@@ -302,6 +304,66 @@ static void node_that_does_not_answer_is_named(void **state)
 	assert_string_equal(secure_problem(g->agent->secure, aws1(g)), "it does not answer");
 }
 
+static const struct bgp_peer *bgp_peer(struct rig *g)
+{
+	struct addr a;
+
+	assert_int_equal(addr_parse("192.0.2.21", &a), 0);
+	return hmap_get(&g->agent->bgp->peers, &a);
+}
+
+static bool has_way(struct rig *g)
+{
+	return run("ip address show dev " SECURE_DEVICE " | grep -q 127.73.83.84/32") == 0 &&
+	       run("test $(cat /proc/sys/net/ipv4/conf/" SECURE_DEVICE "/rp_filter) = 2") == 0 &&
+	       run("tc filter show dev " SECURE_DEVICE " egress | grep -q secure_egress") == 0 &&
+	       run("ss -Htln | grep -q '192.0.2.11%%" SECURE_DEVICE ":179'") == 0;
+}
+
+static bool has_no_way(struct rig *g)
+{
+	return run("ip address show dev " SECURE_DEVICE " | grep -q 127.73.83.84/32") != 0 &&
+	       run("ss -Htln | grep -q '%%" SECURE_DEVICE ":179'") != 0;
+}
+
+static bool tries(struct rig *g)
+{
+	return run("ss -Htn state syn-sent | grep -q '192.0.2.11%%" SECURE_DEVICE ":.* 192.0.2.21:179'") == 0;
+}
+
+/* As the configuration asks; what is needed for it is there as long as it is, and whatever becomes of the device. */
+static void session_with_a_node_is_inside(void **state)
+{
+	static const char bgp[] = "bgp: {as: 65000}\n", 
+			  named[] = "bgp: {as: 65000, mesh: none, neighbors: {other: {address: 192.0.2.21, remote_as: 65000, "
+				    "nodes: [dc1]}}}\n";
+	struct rig *g = *state;
+
+	write_config(g, with("encryption: between-sites", own_key(g), OTHER), bgp);
+	assert_int_equal(start(g), 0);
+	assert_true(wait_until(g, device_is_whole));
+	assert_true(wait_until(g, has_way));
+	assert_int_equal(ntohs(g->agent->wire->node.bgp_port), 179);
+	assert_true(bgp_peer(g)->inside);
+	assert_true(wait_until(g, tries));
+	assert_string_equal(inside_problem(g->agent, bgp_peer(g)), "its keys are being agreed on");
+	pass_time(g, 11000);
+	assert_string_equal(inside_problem(g->agent, bgp_peer(g)), "it does not answer");
+	assert_int_equal(run("ip link delete " SECURE_DEVICE), 0);
+	assert_true(wait_until(g, device_is_whole));
+	assert_true(wait_until(g, has_way));
+	assert_int_equal(apply(g, with("encryption: between-sites", own_key(g), OTHER), named, false).r, 0);
+	assert_true(bgp_peer(g)->inside);
+	assert_int_equal(apply(g, with("encryption: never", own_key(g), OTHER), bgp, false).r, 0);
+	assert_false(bgp_peer(g)->inside);
+	assert_null(inside_problem(g->agent, bgp_peer(g)));
+	assert_true(wait_until(g, has_no_way));
+	assert_int_equal(apply(g, with("encryption: always", own_key(g), NULL), bgp, false).r, 0);
+	assert_false(bgp_peer(g)->inside); /* it has no key, and neither end says otherwise */
+	assert_int_equal(apply(g, with("encryption: always", own_key(g), OTHER), bgp, false).r, 0);
+	assert_true(wait_until(g, has_way));
+}
+
 struct secrecy {
 	bool out, in; /* next hops ask for it, members take nothing else */
 };
@@ -399,6 +461,7 @@ int main(void)
 		AGENT_TEST(broken_key_encrypts_nothing),
 		AGENT_TEST(without_its_preshared_key_there_is_no_peer),
 		AGENT_TEST(node_that_does_not_answer_is_named),
+		AGENT_TEST(session_with_a_node_is_inside),
 		AGENT_TEST(change_is_eased),
 		AGENT_TEST(start_is_strict_at_once),
 		AGENT_TEST(port_is_added_beside_pairs_of_sites),
