@@ -160,6 +160,7 @@ void plain_stop(struct plain_reader *r)
 	worker_wake(r->worker);
 	pthread_join(r->thread, NULL);
 	r->runs = false;
+	stash_fini(&r->worker->stash); /* a link that something waits for is not freed */
 }
 
 void plain_fini(struct plain_reader *r)

@@ -152,6 +152,21 @@ def test_a_plain_peer_is_behind_a_device_of_its_own():
         run.close()
 
 
+def test_what_waits_for_a_plain_peer_does_not_keep_the_tunnel():
+    run = Run()
+    try:
+        p = Plain(run)
+        assert p.set() == 0
+        p.plug()
+        with p.a.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:  # whose place is not known
+            for _ in range(100):
+                s.sendto(b"x", ("10.9.0.2", 7000))
+        wait_until(lambda: p.drops().get("waiting_full", 0) >= 36, 10, "as much waits as may")
+        p.tunnel.close()
+    finally:
+        run.close()
+
+
 def test_what_waits_for_a_session_arrives_in_order():
     with Tunnels(know=False) as two:
         two.introduce(0)  # nobody answers yet
