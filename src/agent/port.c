@@ -2,6 +2,7 @@
 #include "agent/port.h"
 
 #include <errno.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include "lib/log.h"
 #include "lib/text.h"
 #include "rib/rib.h"
+#include "wg/tunnel.h"
 
 static uint32_t flags_of(const struct config_port *p)
 {
@@ -168,7 +170,8 @@ struct port_local *ports_by_ifindex(const struct ports *p, uint32_t ifindex)
 
 /*
  * Our programs take everything that comes in on a port: on the interface that the underlay needs, the node would cut
- * itself off.  0; -EINVAL: it can be no workload's, and *why says so, if there is memory for that.
+ * itself off.  A peer's is named by us, and one of that name that is not our tunnel's is in clear text, and somebody's.
+ * 0; -EINVAL: it can be no workload's, and *why says so, if there is memory for that.
  */
 static int check_interface(const struct ports *all, const struct port_local *p, const struct kern *kern,
 			   const struct link *link, char **why)
@@ -178,6 +181,12 @@ static int check_interface(const struct ports *all, const struct port_local *p, 
 	if (link->kind == LINK_LOOPBACK) {
 		text_format(why, "port %s: interface %s is the loopback; expected the workload's own interface",
 			    p->name, p->interface);
+		return -EINVAL;
+	}
+	/* of one that is gone the kernel is about to tell */
+	if (p->config->peer && if_nametoindex(p->interface) == link->ifindex && !tunnel_port_is_ours(p->interface)) {
+		text_format(why, "peer %s: there is a device %s already; ip link del %s, or call the peer otherwise", p->name,
+			    p->interface, p->interface);
 		return -EINVAL;
 	}
 	for (size_t i = 0; i < all->n_underlay; i++) {

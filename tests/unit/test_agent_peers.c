@@ -212,6 +212,22 @@ static void name_that_somebody_has_is_told_and_waited_for(void **state)
 	assert_true(wait_until(g, is_up));
 }
 
+/* What is for the peer would go out by it in clear text, and whoever it belongs to would be cut off. */
+static void device_of_somebody_else_is_left_alone(void **state)
+{
+	struct rig *g = *state;
+
+	plug(DEVICE);
+	write_config(g, with(g, NULL, KEY, ""), "");
+	assert_int_equal(start(g), 0);
+	assert_true(wait_until(g, is_failed));
+	assert_false(has_program("ingress", "port_ingress") || has_program("egress", "port_egress"));
+	assert_int_equal(apply(g, with(g, NULL, NULL, NULL), "", false).r, 0);
+	assert_int_not_equal(if_nametoindex(DEVICE), 0);
+	assert_int_not_equal(apply(g, with(g, NULL, KEY, ""), "", false).r, 0);
+	assert_int_equal(run("ip link del " DEVICE), 0);
+}
+
 /* Rather nothing than one with less than was asked for. */
 static void without_its_preshared_key_there_is_no_peer(void **state)
 {
@@ -314,6 +330,7 @@ int main(void)
 		AGENT_TEST(key_goes_from_a_node_to_a_peer_and_back),
 		AGENT_TEST(another_key_under_the_same_name_takes_its_place),
 		AGENT_TEST(name_that_somebody_has_is_told_and_waited_for),
+		AGENT_TEST(device_of_somebody_else_is_left_alone),
 		AGENT_TEST(without_its_preshared_key_there_is_no_peer),
 		AGENT_TEST(where_a_peer_was_is_known_after_a_restart),
 		AGENT_TEST(nobody_else_has_a_word),
