@@ -321,7 +321,7 @@ static void take_rtt(struct probe *p, uint64_t us)
 
 static void take_numbers(struct probe_loss *l, uint32_t session, uint64_t next, uint64_t received, uint64_t now_ms)
 {
-	uint64_t expected, came, gone;
+	uint64_t expected, came, gone, late;
 
 	if (l->session != session)
 		*l = (struct probe_loss){.session = session, .expected = l->expected, .lost = l->lost, .aged_ms = l->aged_ms};
@@ -329,7 +329,8 @@ static void take_numbers(struct probe_loss *l, uint32_t session, uint64_t next, 
 		return;
 	expected = next - l->next;
 	came = received - l->received;
-	gone = expected > came ? expected - came : 0; /* some come late, and are more than were expected */
+	gone = expected > came ? expected - came : 0;
+	late = came > expected ? came - expected : 0; /* they were taken for lost before */
 	gone -= gone < l->excused ? gone : l->excused;
 	if (now_ms - l->aged_ms >= PROBE_INTERVAL_MS) {
 		l->expected /= 2;
@@ -337,7 +338,7 @@ static void take_numbers(struct probe_loss *l, uint32_t session, uint64_t next, 
 		l->aged_ms = now_ms;
 	}
 	l->expected += expected;
-	l->lost += gone;
+	l->lost = l->lost + gone > late ? l->lost + gone - late : 0;
 	l->excused = 0;
 	l->next = next;
 	l->received = received;

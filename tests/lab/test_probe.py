@@ -5,12 +5,14 @@
 
 The whole of a fabric with a narrow hop is in test_secure_mtu.py.
 """
+import contextlib
 import heapq
 import select
 import socket
 import threading
 import time
 
+from lab.capture import Tap
 from lab.run import Run, command, wait_until
 from lab.wireguard import PORT, Tunnel, Tunnels, WireguardGo, in_hex, key_pair, namespaces, ping
 
@@ -62,7 +64,7 @@ class Hop:
 def test_a_path_that_is_slow_and_narrow():
     with Tunnels(know=False) as two:
         hop = Hop(two.b, "192.0.2.2", 0.02, 1400)
-        try:
+        with contextlib.closing(hop), Tap({"b0": (two.b, "b0")}, keep=lambda f: len(f.data) > 1000 and f.incoming) as tap:
             two.endpoints[1] = ("192.0.2.2", 40000)
             for i in (0, 1):
                 two.introduce(i, endpoint=i == 0)
@@ -77,8 +79,7 @@ def test_a_path_that_is_slow_and_narrow():
                 wait_until(lambda i=i: any(e & MEASURED for e in two.tunnels[i].events), 5, "the event")
             assert hop.largest == 1500, "whole, and no longer than was told"
             assert two.lost() == [{}, {}]
-        finally:
-            hop.close()
+            assert tap.total > 3 and all(f.data[20] & 0x40 for f in tap.snapshot()), "nobody may cut them"
 
 
 def test_who_knows_nothing_of_probes_is_no_worse_off():

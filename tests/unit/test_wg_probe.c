@@ -233,12 +233,21 @@ static void a_path_that_is_down_says_nothing_of_sizes(void **state)
 
 static void who_never_answers_is_left_alone(void **state)
 {
+	struct probe_message late = {.kind = PROBE_ANSWER};
+	struct probe before;
+	uint64_t begun_us;
 	struct path p;
 
 	path_init(&p, 1500, 1500, false);
+	begun_us = p.now_us;
 	p.down = true;
 	settle(&p);
 	assert_int_equal(p.sent, 3);
+	assert_int_equal(ms_of(&p, begun_us), 1000 + 2000 + 4000);
+	late.round = p.probe.round; /* nobody waits for it any more */
+	before = p.probe;
+	probe_on_answer(&p.probe, &late, p.now_us);
+	assert_memory_equal(&before, &p.probe, sizeof(before));
 	for (int i = 0; i < 100; i++) {
 		data(&p, 10000);
 		settle(&p);
@@ -369,7 +378,21 @@ static void what_is_lost_is_told_from_what_was_too_large(void **state)
 		settle(&p);
 	}
 	assert_in_range(probe_loss_out(&p.probe), 49000, 51000);
+	/* what was overtaken by a probe was not lost */
+	for (int i = 0; i < 12; i++) {
+		p.next += 1000;
+		p.received += i & 1 ? 1040 : 960;
+		data(&p, 10000);
+		settle(&p);
+	}
+	assert_in_range(probe_loss_out(&p.probe), 0, 2000);
 	/* another session begins at zero */
+	p.session++;
+	p.next = 1000;
+	p.received = 800;
+	data(&p, 10000);
+	settle(&p);
+	assert_in_range(probe_loss_out(&p.probe), 90000, 200000);
 	p.session++;
 	p.next = p.received = 0;
 	for (int i = 0; i < 10; i++) {
@@ -444,18 +467,22 @@ static void answers_count_for_their_round_and_once(void **state)
 
 static void numbers_that_contradict_themselves_are_ignored(void **state)
 {
+	static const uint64_t rows[][2] = {{1100, 1200}, {900, 850}, {1100, 700}, {100, 100}, {0, 0}};
+	struct probe_loss before;
 	struct path p;
 
 	path_init(&p, 1500, 1500, false);
+	p.next = 1000;
+	p.received = 800;
 	settle(&p);
-	p.received = p.next + 100; /* more than were sent */
-	data(&p, 10000);
-	settle(&p);
-	assert_int_equal(probe_loss_out(&p.probe), 0);
-	p.next = p.received = 0; /* back */
-	data(&p, 10000);
-	settle(&p);
-	assert_int_equal(probe_loss_out(&p.probe), 0);
+	before = p.probe.out;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		p.next = rows[i][0];
+		p.received = rows[i][1];
+		data(&p, 10000);
+		settle(&p);
+		assert_memory_equal(&p.probe.out, &before, sizeof(before));
+	}
 }
 
 static void bytes_are_read_whole_or_not(void **state)
