@@ -232,6 +232,7 @@ void secure_prepare(struct secure *s, const struct config *next, const struct co
 	if (!s->tunnel && open_tunnel(s, next, self) < 0)
 		return;
 	secure_peers_set(s, next, self);
+	secure_peers_set_again(s, next, self);
 }
 
 /* Only what changes something takes time: whoever applies the same every few seconds would never be through. */
@@ -261,6 +262,7 @@ void secure_configure(struct secure *s)
 	if (s->tunnel) {
 		secure_peers_set(s, a->config, a->self);
 		secure_peers_forget(s, false);
+		secure_peers_set_again(s, a->config, a->self);
 		secure_plain_set(s);
 	}
 	secure_peers_find_keyless(s);

@@ -151,19 +151,21 @@ bool secure_is_peer(const struct config_node *self, const struct config_node *no
 	return node != self && !node->foreign && config_key_is_set(&node->public_key);
 }
 
-/*
- * An address may go from one node to another: whoever is refused for it is set once more, when all others have given up
- * what they have no more.
- */
 void secure_peers_set(struct secure *s, const struct config *c, const struct config_node *self)
 {
-	bool refused = false;
-
 	tunnel_relaying_set(s->tunnel, self->relay);
 	for (size_t i = 0; i < c->n_nodes; i++)
 		if (secure_is_peer(self, &c->nodes[i]))
-			refused |= set_peer(s, c, self, &c->nodes[i]) < 0;
-	for (size_t i = 0; i < c->n_nodes && refused; i++) {
+			set_peer(s, c, self, &c->nodes[i]);
+}
+
+/*
+ * An address may go from one node to another, or from one key of a node to the next: whoever was refused for it is set once
+ * more, when all others have given up what they have no more.
+ */
+void secure_peers_set_again(struct secure *s, const struct config *c, const struct config_node *self)
+{
+	for (size_t i = 0; i < c->n_nodes; i++) {
 		const struct peer_entry *e = secure_is_peer(self, &c->nodes[i]) ? hmap_get(&s->peers, &c->nodes[i].public_key) : NULL;
 
 		if (e && e->problem)

@@ -83,11 +83,13 @@ void secure_relay_note(struct secure *s, struct peer_entry *e, const struct tunn
 	follow(s, e);
 }
 
+/* The node may have another key by now, or none. */
 void secure_relay_forget(struct secure *s, struct peer_entry *e)
 {
-	bool relayed = config_key_is_set(&e->relay);
+	const struct config *c = config_key_is_set(&e->relay) ? s->agent->config : NULL;
+	const struct config_node *node = c ? config_node(c, e->node) : NULL;
 
+	if (node)
+		set_path(s, node, 0);
 	e->relay = (struct config_key){{0}};
-	if (relayed && s->agent->config)
-		follow(s, e);
 }

@@ -46,9 +46,10 @@ struct secure {
 	char *key_problem;  /* of the node's own key, or NULL */
 };
 
-/* As the configuration says: those of it set, and then all others forgotten. */
+/* As the configuration says: those of it set, then all others forgotten, and those set again that were refused. */
 void secure_peers_set(struct secure *s, const struct config *c, const struct config_node *self);
 void secure_peers_forget(struct secure *s, bool all);
+void secure_peers_set_again(struct secure *s, const struct config *c, const struct config_node *self);
 void secure_peers_find_keyless(struct secure *s); /* nodes without a key that are to get something encrypted */
 bool secure_is_peer(const struct config_node *self, const struct config_node *node);
 void secure_peer_event(struct secure *s, const struct tunnel_event *event);

@@ -57,6 +57,7 @@ static void look_one(struct wire *w, struct kern *kern, const char *node, const 
 	}
 	p->node = node ? node : "VTEP";
 	p->learned = !node;
+	p->relayed = node ? p->relayed : 0;
 	p->round = round;
 	if (!known || again)
 		p->reachable = kern_path(kern, remote, local, &p->path) == 0;

@@ -17,11 +17,12 @@
 #include "agent/bgp.h"
 #include "agent/inside.h"
 #include "agent/key.h"
-#include "agent/secure.h"
+#include "agent/secure_state.h"
 #include "agent/snapshot.h"
 #include "agent/wire.h"
 #include "lib/cleanup.h"
 
+#define ANOTHER "3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08="
 #define OTHER "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo="
 
 /* The configuration of the rig with other words in it; `self` and `other` are keys, or NULL. */
@@ -390,6 +391,27 @@ static struct secrecy secrecy(struct rig *g)
 	return s;
 }
 
+/* A machine that was made anew: its address, and what was known of the way to it, are those of the one before. */
+static void node_with_another_key_takes_the_place_of_the_one_before(void **state)
+{
+	struct tunnel_peer_status status = {.endpoint.relay = 1};
+	const struct wire_path *path;
+	struct rig *g = *state;
+	struct peer_entry *e;
+
+	write_config(g, with("encryption: always", own_key(g), OTHER), "");
+	assert_int_equal(start(g), 0);
+	e = hmap_get(&g->agent->secure->peers, &aws1(g)->public_key);
+	path = hmap_get(&g->agent->wire->paths, &aws1(g)->underlay[0]);
+	memcpy(status.relay, g->agent->self->public_key.bytes, sizeof(status.relay));
+	secure_relay_note(g->agent->secure, e, &status);
+	wire_relay(g->agent->wire, &path->remote, 1400);
+	assert_int_equal(apply(g, with("encryption: always", own_key(g), ANOTHER), "", false).r, 0);
+	assert_true(secure_status(g->agent->secure, aws1(g), &status));
+	assert_null(secure_problem(g->agent->secure, aws1(g)));
+	assert_int_equal(path->relayed, 0);
+}
+
 static bool is_strict(struct rig *g) { return secrecy(g).in; }
 static bool is_clear(struct rig *g) { return !secrecy(g).out; }
 
@@ -460,6 +482,7 @@ int main(void)
 		AGENT_TEST(key_of_another_is_told),
 		AGENT_TEST(broken_key_encrypts_nothing),
 		AGENT_TEST(without_its_preshared_key_there_is_no_peer),
+		AGENT_TEST(node_with_another_key_takes_the_place_of_the_one_before),
 		AGENT_TEST(node_that_does_not_answer_is_named),
 		AGENT_TEST(session_with_a_node_is_inside),
 		AGENT_TEST(change_is_eased),
