@@ -227,11 +227,11 @@ void agent_sync_begin(struct agent *a)
 }
 
 /* Of what only BGP knows to be there, when the file may say more than it did as it came. */
-static bool is_encrypted(void *arg, const struct addr *vtep)
+static bool is_encrypted(void *arg, const struct fwd_nexthop *n)
 {
 	const struct agent *a = arg;
 
-	return a->self && config_encrypts_any(a->config, a->self, config_node_at(a->config, vtep));
+	return a->self && config_encrypts_nexthop(a->config, a->self, n);
 }
 
 int agent_sync_end(struct agent *a)

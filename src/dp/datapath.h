@@ -42,10 +42,10 @@ int datapath_set_node(struct datapath *dp, const struct abi_node *node); /* 1 wr
 void datapath_sync_begin(struct datapath *dp);
 int datapath_sync_end(struct datapath *dp); /* number of stale entries removed */
 /*
- * The same, when full state was not to be had: what was not put again stays, until the next sync.  But towards a VTEP of
- * which `encrypts` says so it is encrypted from now on, whatever was asked for when it was put.
+ * The same, when full state was not to be had: what was not put again stays, until the next sync.  But a tunnel of which
+ * `encrypts` says so is encrypted from now on, whatever was asked for when it was put.
  */
-typedef bool (*datapath_encrypts_fn)(void *arg, const struct addr *vtep);
+typedef bool (*datapath_encrypts_fn)(void *arg, const struct fwd_nexthop *n);
 int datapath_sync_keep(struct datapath *dp, datapath_encrypts_fn encrypts, void *arg);
 
 /* ---- attach.c: clsact filters ---- */

@@ -334,10 +334,13 @@ int nexthop_encrypt_stale(struct datapath *dp, datapath_encrypts_fn encrypts, vo
 	for (uint32_t id = 1; id < capacity(dp); id++) {
 		struct nexthop *n = dp->nexthops[id];
 		struct abi_nexthop value;
+		struct fwd f;
 		int r;
 
-		if (!n || !n->stale || n->value.type != NEXTHOP_TUNNEL || n->value.flags & NEXTHOP_SECURE ||
-		    !encrypts(arg, (const struct addr *)&n->value.remote))
+		if (!n || !n->stale || n->value.type != NEXTHOP_TUNNEL || n->value.flags & NEXTHOP_SECURE)
+			continue;
+		decode(&n->value, &f);
+		if (!encrypts(arg, &f.nexthop))
 			continue;
 		value = n->value;
 		value.flags |= NEXTHOP_SECURE;

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/fwd.h"
+
 static void targets_fini(struct config_targets *t)
 {
 	free(t->items);
@@ -599,6 +601,36 @@ const struct config_node *config_node_at(const struct config *c, const struct ad
 			if (addr_equal(&c->nodes[i].underlay[k], underlay))
 				return &c->nodes[i];
 	return NULL;
+}
+
+/* By the network's next hops goes what is routed in the tenant, too. */
+static bool network_is_routed(const struct config_network *n)
+{
+	return n->mode == CONFIG_MODE_L3 || n->n_gateways > 0;
+}
+
+bool config_encrypts_nexthop(const struct config *c, const struct config_node *self, const struct fwd_nexthop *n)
+{
+	const struct config_node *node = config_node_at(c, &n->remote);
+	char text[ADDR_TEXT_SIZE];
+	const char *name = node ? node->name : addr_format(&n->remote, text);
+
+	if (!config_encrypts_any(c, self, node))
+		return false;
+	for (size_t i = 0; i < c->n_tenants; i++) {
+		const struct config_tenant *t = &c->tenants[i];
+		bool routed = config_encrypts_tenant(c, t, self, node);
+
+		if (n->owner == fwd_owner_router(t->name, name, &n->router_mac))
+			return routed;
+		for (size_t k = 0; k < t->n_networks; k++) {
+			const struct config_network *network = &t->networks[k];
+
+			if (n->owner == fwd_owner_tunnel(network->full_name, name))
+				return config_encrypts(c, network, self, node) || (routed && network_is_routed(network));
+		}
+	}
+	return true;
 }
 
 const struct config_tenant *config_native(const struct config *c)

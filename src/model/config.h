@@ -23,6 +23,8 @@
 #define CONFIG_MAX_RELAYS 16 /* = RELAYS_MAX of wg/relay.h */
 #define CONFIG_MAX_FLOOD 4096 /* of one kind in one network; = ABI_MAX_FLOOD_SLOTS of bpf/abi.h */
 
+struct fwd_nexthop;
+
 struct config_place { /* where the text says so; line 0 = not from a text */
 	unsigned line, column;
 };
@@ -264,6 +266,11 @@ bool config_encrypts_tenant(const struct config *c, const struct config_tenant *
 			    const struct config_node *b);
 /* Is anything encrypted between the two, so that they have to have a session? */
 bool config_encrypts_any(const struct config *c, const struct config_node *a, const struct config_node *b);
+/*
+ * Is what has this tunnel for its next hop?  By whom it belongs to; of a network or a tenant that is not there any more: when
+ * anything is, between the two.
+ */
+bool config_encrypts_nexthop(const struct config *c, const struct config_node *self, const struct fwd_nexthop *n);
 
 bool config_key_is_set(const struct config_key *k);
 bool config_key_equal(const struct config_key *a, const struct config_key *b);

@@ -98,7 +98,7 @@ class InsideLab(Lab):
 
     def wait_reached(self, timeout=20):
         hosts = list(self.hosts.values())
-        pairs = [(a, address) for a in hosts for b in hosts if a is not b for address in b.addresses]
+        pairs = [(a, address) for a in hosts for b in hosts if a is not b and a.name[0] == b.name[0] for address in b.addresses]
         wait_until(lambda: not ping_all(pairs), timeout, "all pairs answer")
 
 

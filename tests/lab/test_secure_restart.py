@@ -10,8 +10,11 @@ from lab import packet
 def test_kept_entries_are_encrypted_from_the_start():
     fabric = fabric_of(4)
     fabric.config["fabric"]["encryption"] = "never"
+    fabric.tenant("blue", 6000)
+    fabric.network("blue/open", vni=6001, subnets=["10.0.2.0/24"], encryption="never")
+    for n, node in enumerate(("dc1", "aws1"), 1):
+        fabric.port(f"b{n}", node, "blue/open", [f"10.0.2.{n}"])
     with InsideLab(fabric, start=False) as lab:
-        lab.start(file_of=fabric.own_yaml)
         lab.wait_sessions(encrypted=False)
         lab.wait_reached()
         dc1, w1 = lab.node("dc1"), lab.host("w1")
@@ -29,3 +32,5 @@ def test_kept_entries_are_encrypted_from_the_start():
                 w1.ping(lab.host(host).ip4, count=5, check=False, timeout=0.2)
             tap.settle(0.3)
             assert len(tap.frames) == seen
+            # what the file does not want encrypted goes on, although nobody is there to encrypt it with
+            lab.host("b1").ping(lab.host("b2").ip4, count=3)

@@ -56,9 +56,9 @@ static void what_is_not_put_again_is_removed(void **state)
 	assert_int_equal(datapath_audit(w->dp, SIZE_MAX), 0);
 }
 
-static bool says(void *arg, const struct addr *vtep)
+static bool says(void *arg, const struct fwd_nexthop *n)
 {
-	return *(const bool *)arg && addr_is_v4(vtep);
+	return *(const bool *)arg && n->owner == TUNNEL_OWNER;
 }
 
 /* Full state is not to be had, and more is to be encrypted than when it was put. */
@@ -82,7 +82,7 @@ static void what_is_kept_is_encrypted_where_that_is_asked(void **state)
 		for (size_t i = 0; i < N_FULL; i++) {
 			assert_true(table_get(w->dp, &all[i], &got));
 			if (all[i].kind == FWD_NEXTHOP && all[i].nexthop.type == FWD_NEXTHOP_TUNNEL)
-				assert_int_equal(got.nexthop.secure, turn == 1 && addr_is_v4(&got.nexthop.remote));
+				assert_int_equal(got.nexthop.secure, turn == 1 && got.nexthop.owner == TUNNEL_OWNER);
 			else if (all[i].kind == FWD_NEXTHOP)
 				assert_false(got.nexthop.secure);
 		}

@@ -425,6 +425,50 @@ static void sessions_ride_inside_where_both_have_keys_and_encrypt(void **state)
 	assert_null(config_node_at(&f.config, &other));
 }
 
+/* What is left of an earlier run: by whom it belongs to, whoever else there is between the two. */
+static void next_hops_are_encrypted_as_who_they_belong_to(void **state)
+{
+	static const struct {
+		const char *tenant, *network, *node; /* of none: of a router of the tenant's */
+		bool gateway, encrypted;
+	} cases[] = {
+		{"red", "red/open", "b", false, false},
+		{"red", "red/open", "b", true, true}, /* what is routed goes by it, too */
+		{"red", "red/secret", "b", false, true},
+		{"red", NULL, "b", false, true},
+		{"blue", NULL, "b", false, false},
+		{"red", "red/gone", "b", false, true},
+		{"red", "red/open", NULL, false, false}, /* a VTEP that no file names */
+		{"red", "red/secret", NULL, false, true},
+		{"blue", NULL, NULL, false, false},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct addr known = {.bytes = {[0] = 0x20, [15] = 2}}, stranger = {.bytes = {[0] = 0x20, [15] = 3}}, gateway = known;
+		struct config_site sites[] = {{.name = (char *)"east"}, {.name = (char *)"west"}};
+		struct config_node nodes[] = {{.name = (char *)"a", .site = &sites[0]},
+					      {.name = (char *)"b", .site = &sites[1], .underlay = &known, .n_underlay = 1}};
+		struct config_network red[] = {
+			{.full_name = (char *)"red/open", .encryption_own = true, .gateways = &gateway,
+			 .n_gateways = cases[i].gateway},
+			{.full_name = (char *)"red/secret", .encryption_own = true, .encryption = CONFIG_ENCRYPTION_ALWAYS},
+		};
+		struct config_tenant tenants[] = {{.name = (char *)"blue"},
+						  {.name = (char *)"red", .networks = red, .n_networks = 2,
+						   .encryption_own = CONFIG_ENCRYPTION_ALWAYS}};
+		struct config c = {.nodes = nodes, .n_nodes = 2, .tenants = tenants, .n_tenants = 2};
+		struct fwd_nexthop n = {.remote = cases[i].node ? known : stranger, .router_mac.bytes = {2, 1}};
+		char text[ADDR_TEXT_SIZE];
+		const char *name = cases[i].node ? cases[i].node : addr_format(&stranger, text);
+
+		n.owner = cases[i].network ? fwd_owner_tunnel(cases[i].network, name) :
+					    fwd_owner_router(cases[i].tenant, name, &n.router_mac);
+		assert_int_equal(config_encrypts_nexthop(&c, &nodes[0], &n), cases[i].encrypted);
+		tenants[1].encryption_own = red[1].encryption = CONFIG_ENCRYPTION_NEVER;
+		assert_false(config_encrypts_nexthop(&c, &nodes[0], &n));
+	}
+}
+
 static void tenant_is_encrypted_when_one_of_its_networks_is(void **state)
 {
 	struct encrypted_fabric f;
@@ -529,6 +573,7 @@ int main(void)
 		cmocka_unit_test(entries_are_told_apart_by_key_and_value),
 		cmocka_unit_test(network_goes_before_site_pair_and_that_before_fabric),
 		cmocka_unit_test(sessions_ride_inside_where_both_have_keys_and_encrypt),
+		cmocka_unit_test(next_hops_are_encrypted_as_who_they_belong_to),
 		cmocka_unit_test(tenant_is_encrypted_when_one_of_its_networks_is),
 		cmocka_unit_test(site_pair_has_its_preshared_key_or_that_of_the_fabric),
 		cmocka_unit_test(tunnel_mtu_leaves_room_for_every_header),
