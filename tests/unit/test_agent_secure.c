@@ -416,6 +416,32 @@ static bool is_strict(struct rig *g) { return secrecy(g).in; }
 static bool is_clear(struct rig *g) { return !secrecy(g).out; }
 
 /* Nodes learn of it one by one. */
+/* No more than the kernel says, and either end, and than what got through. */
+static void path_takes_what_was_measured(void **state)
+{
+	struct rig *g = *state;
+	const struct config_node *node;
+	const struct addr *local, *remote;
+	struct agent *a;
+
+	assert_int_equal(start(g), 0);
+	a = g->agent;
+	node = config_node(a->config, "aws1");
+	remote = config_path(a->self, node, &local);
+	assert_int_equal(secure_path_mtu(a, node, remote, 1500), 1500);
+	assert_int_equal(wire_measure(a->wire, remote, 1388), 1);
+	assert_int_equal(wire_measure(a->wire, remote, 1388), 0);
+	assert_int_equal(secure_path_mtu(a, node, remote, 1500), 1388);
+	assert_int_equal(secure_path_mtu(a, node, remote, 1300), 1300);
+	assert_int_equal(secure_path_mtu(a, node, local, 1500), 1500);
+	assert_int_equal(wire_measure(a->wire, remote, 1404), 1);
+	assert_int_equal(secure_path_mtu(a, node, remote, 1500), 1404);
+	assert_int_equal(wire_measure(a->wire, remote, 0), 1);
+	assert_int_equal(wire_measure(a->wire, remote, 0), 0);
+	assert_int_equal(secure_path_mtu(a, node, remote, 1500), 1500);
+	assert_int_equal(wire_measure(a->wire, local, 1300), 1); /* to be freed with all */
+}
+
 static void change_is_eased(void **state)
 {
 	struct rig *g = *state;
@@ -485,6 +511,7 @@ int main(void)
 		AGENT_TEST(node_with_another_key_takes_the_place_of_the_one_before),
 		AGENT_TEST(node_that_does_not_answer_is_named),
 		AGENT_TEST(session_with_a_node_is_inside),
+		AGENT_TEST(path_takes_what_was_measured),
 		AGENT_TEST(change_is_eased),
 		AGENT_TEST(start_is_strict_at_once),
 		AGENT_TEST(port_is_added_beside_pairs_of_sites),
