@@ -148,12 +148,14 @@ static void look_guard(struct exam *x, const struct config_port *p, const struct
 /* Works: the sender is told with "too big"; but every connection learns it anew. */
 static void look_mtu(struct exam *x, const struct config_port *p, const struct link *link)
 {
-	char fix[128];
+	char fix[160];
 
 	if (!x->narrowest || link->mtu <= x->inner_mtu)
 		return;
-	snprintf(fix, sizeof(fix), "ip link set %s mtu %u, and the same on the workload's end", link->name,
-		 x->inner_mtu);
+	if (p->peer)
+		snprintf(fix, sizeof(fix), "nodes.*.mtu in the configuration as the path is; then isthmus peer config %s", p->name);
+	else
+		snprintf(fix, sizeof(fix), "ip link set %s mtu %u, and the same on the workload's end", link->name, x->inner_mtu);
 	found(x, DOCTOR_WARN, fix, "port %s: MTU %u of %s is more than the %u bytes that fit on the path to node %s",
 	      p->name, link->mtu, link->name, x->inner_mtu, x->narrowest->name);
 }

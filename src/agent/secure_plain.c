@@ -15,6 +15,8 @@
 #include "lib/cleanup.h"
 #include "lib/text.h"
 
+#define IPV6_MTU_MIN 1280 /* RFC 8200 5 */
+
 /* One peer that the configuration has here. */
 struct plain_entry {
 	struct config_key key;
@@ -35,8 +37,26 @@ void secure_plain_fini(struct secure *s)
 	hmap_fini(&s->plain);
 }
 
+/* What fits into the way to every other node, as far as the configuration tells, so that every node says the same. */
+static uint32_t narrowest(const struct config *c, const struct config_node *node)
+{
+	uint32_t mtu = CONFIG_PEER_MTU;
+
+	for (size_t i = 0; i < c->n_nodes; i++) {
+		const struct config_node *n = &c->nodes[i];
+		const struct addr *local, *remote = n != node && !n->foreign ? config_path(node, n, &local) : NULL;
+		uint32_t inner = remote ? fwd_tunnel_mtu(config_path_mtu(node, n, CONFIG_PEER_MTU), addr_is_v4(remote),
+							 config_encrypts_any(c, node, n))
+					: mtu;
+
+		mtu = inner < mtu ? inner : mtu;
+	}
+	return mtu < IPV6_MTU_MIN ? IPV6_MTU_MIN : mtu;
+}
+
 uint16_t secure_plain_mtu(const struct agent *a, const struct config_node *node)
 {
+	uint32_t others = narrowest(a->config, node);
 	uint32_t mtu = node->mtu && node->mtu < CONFIG_PEER_MTU ? node->mtu : CONFIG_PEER_MTU;
 	bool v6 = false;
 
@@ -47,7 +67,8 @@ uint16_t secure_plain_mtu(const struct agent *a, const struct config_node *node)
 		if (link && link->mtu < mtu)
 			mtu = link->mtu;
 	}
-	return tunnel_mtu((uint16_t)mtu, v6);
+	mtu = tunnel_mtu((uint16_t)mtu, v6);
+	return (uint16_t)(mtu < others ? mtu : others);
 }
 
 static void tell_problem(struct plain_entry *e, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -29,6 +29,7 @@ from lab.wireguard import key_pair, stream
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ADDRESSES = ["10.0.2.100", "fd00:2::100"]
 PORT = "wg-laptop"
+MTU = 1390  # what fits into the encrypted way to the other node
 
 
 class Laptop(Host):
@@ -133,7 +134,7 @@ def lab():
 
 def test_it_is_a_workload_like_any(lab):
     laptop, r1, r2 = lab.laptop, lab.host("r1"), lab.host("r2")
-    assert lab.values["AllowedIPs"] == "10.0.2.0/24, fd00:2::/64" and lab.values["MTU"] == "1440"
+    assert lab.values["AllowedIPs"] == "10.0.2.0/24, fd00:2::/64" and lab.values["MTU"] == str(MTU)
     for there in (r1, r2):
         for v6 in (False, True):
             laptop.ping(there.address(v6), timeout=10)
@@ -144,9 +145,9 @@ def test_it_is_a_workload_like_any(lab):
     port = next(p for p in lab.aws1.get("ports") if p["name"] == "laptop")
     assert port["node"] == "dc1" and port["interface"] == PORT and port["addresses"] == ADDRESSES
     mine = lab.port()
-    assert mine["state"] == "up" and mine["mtu"] == 1440 and mine["rxPackets"] > 100 and mine["txPackets"] > 100
+    assert mine["state"] == "up" and mine["mtu"] == MTU and mine["rxPackets"] > 100 and mine["txPackets"] > 100
     seen = tunnel(lab.dc1, "laptop")
-    assert seen["plain"] and seen["endpoint"].startswith("203.0.113.100:") and seen["mtu"] == 1440
+    assert seen["plain"] and seen["endpoint"].startswith("203.0.113.100:") and seen["mtu"] == MTU
     assert seen["rxBytes"] > 4e6 and seen["txBytes"] > 4e6 and lab.drops() == {}
     assert [t["name"] for t in lab.aws1.get("tunnels")] == ["dc1"]
     assert lab.dc1.metrics()['isthmus_tunnel_up{peer="laptop"}'] == 1
@@ -158,7 +159,7 @@ def test_super_packets_come_whole_to_the_node_and_leave_cut(lab):
     stream(lab.host("r1").ns, lab.laptop.ns, "10.0.2.100")
     after = lab.port()
     packets, size = (after[what] - before[what] for what in ("txPackets", "txBytes"))
-    assert size > 4e6 and size / packets > 1.5 * 1440
+    assert size > 4e6 and size / packets > 1.5 * MTU
 
 
 def test_others_are_out_of_reach(lab):
@@ -235,7 +236,7 @@ def test_the_device_is_taken_away(lab):
 
         def whole():
             link = lab.dc1.ns.link(PORT)
-            return link and "UP" in link["flags"] and link["mtu"] == 1440
+            return link and "UP" in link["flags"] and link["mtu"] == MTU
 
         wait_until(whole, 5, f"the device as it was after {change}")
         wait_until(lambda: lab.laptop.ping("10.0.2.11", check=False, timeout=1), 10, f"traffic after {change}")
