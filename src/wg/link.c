@@ -114,7 +114,7 @@ void link_on_opened(struct link *l, struct session *s, const struct endpoint *fr
 	unsigned notes = data ? LINK_RECEIVED : LINK_HEARD;
 
 	__atomic_store_n(&l->heard, s->local, __ATOMIC_RELAXED);
-	if (!endpoint_equal(&known, from)) {
+	if (!endpoint_equal(&known, from) && (from->relay == 0 || l->kind == TUNNEL_NODE)) {
 		on_moved(l, &known, from);
 		notes |= LINK_MOVED;
 	}

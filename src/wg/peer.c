@@ -396,6 +396,8 @@ static void on_authenticated(struct peer *p, const struct endpoint *from)
 	bool used = endpoint_equal(from, &p->endpoint), fresh = p->device->clock.now_ms - p->here_ms < RELAY_FRESH_MS;
 
 	p->tries = 0;
+	if (from->relay != 0 && !send_around(p, NULL, 0)) /* no relay leads back there */
+		return;
 	if (from->relay == 0 || p->endpoint.port == 0 || used || !fresh || from->relay < p->endpoint.relay)
 		move(p, from);
 }

@@ -67,7 +67,7 @@ struct link_news {
 struct link {
 	struct grace_node retired;
 	struct plane *plane;
-	enum tunnel_peer_kind kind;
+	enum tunnel_peer_kind kind; /* stays: for another kind there is another link */
 	struct session *session; /* to send with; NULL = none */
 	uint32_t endpoint_turn;  /* odd while `endpoint` is being written */
 	uint64_t endpoint[3];

@@ -437,7 +437,6 @@ static int change_peer(struct tunnel *t, struct link *l, const struct tunnel_pee
 	if (r != 0)
 		return r;
 	detour_set(t, l, peer->relay);
-	__atomic_store_n(&l->kind, peer->kind, __ATOMIC_RELAXED);
 	config_of(t, peer, l, &c);
 	peer_change(l->peer, &c, plane_now_ms());
 	if (c.endpoint.port != 0) {

@@ -332,6 +332,11 @@ static void what_comes_through_a_relay_moves_who_is_nowhere(void **state)
 	link_on_opened(&l, &s, &around, true);
 	news = link_take_news(&l);
 	assert_true(endpoint_equal(&news.from, &around));
+	l.kind = TUNNEL_PLAIN; /* of which nobody carries anything */
+	l.notes = 0;
+	link_set_endpoint(&l, &none);
+	link_on_opened(&l, &s, &around, true);
+	assert_true(is_at(&l, &none) && l.notes == LINK_RECEIVED);
 	woken();
 }
 

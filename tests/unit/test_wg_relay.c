@@ -342,6 +342,27 @@ static void what_was_on_its_way_through_a_relay_moves_nobody(void **state)
 }
 
 /* Both began at the same moment, and each has taken another. */
+/* A plain peer, of which nobody carries anything; by what stands on its way it may come through a relay all the same. */
+static void who_has_no_relays_is_not_behind_one(void **state)
+{
+	struct rig *rig = rig_with_relays(0);
+	struct endpoint around;
+
+	rig_connect(rig);
+	around = rig_through(1, &rig->left);
+	rig_advance(rig, RELAY_FRESH_MS);
+	rig_send(&rig->left);
+	rig_last(rig)->from = around;
+	rig_flush(rig);
+	assert_int_equal(rig->right.delivered, 2);
+	assert_true(endpoint_equal(peer_endpoint(rig->right.peer), &rig->left.endpoint));
+	peer_initiate(rig->left.peer, true, rig->now_ms);
+	rig_last(rig)->from = around;
+	rig_flush(rig);
+	assert_true(endpoint_equal(peer_endpoint(rig->right.peer), &rig->left.endpoint));
+	rig_free(rig);
+}
+
 static void two_relays_become_one(void **state)
 {
 	struct rig *rig = rig_with_relays(2);
@@ -397,6 +418,7 @@ int main(void)
 		cmocka_unit_test(who_waits_for_a_relay_goes_when_it_is_there),
 		cmocka_unit_test(a_way_in_one_direction_is_none),
 		cmocka_unit_test(what_was_on_its_way_through_a_relay_moves_nobody),
+		cmocka_unit_test(who_has_no_relays_is_not_behind_one),
 		cmocka_unit_test(two_relays_become_one),
 		cmocka_unit_test(a_way_that_was_found_is_told),
 	};
