@@ -30,6 +30,7 @@ PLANTS = {
     "wg_data": ("src/wg/replay.c", "> REPLAY_WINDOW)", "> REPLAY_WINDOW + 64)"),
     "wg_handshake": ("src/wg/peer.c", "	if (p->received && (memcmp(", "	if (false && (memcmp("),  # recorded ones are answered
     "wg_probe": ("src/wg/probe.c", "!p->waiting || m->round != p->round || ", ""),  # late ones count
+    "wg_relay": ("src/wg/carry.c", "RELAXED) || from->relay != 0)", "RELAXED))"),  # what was carried is carried on
     "wg_segment": ("src/wg/segment.c", "(left < c->mss ? left : c->mss)", "c->mss"),
     "state": ("src/agent/snapshot.c", "if (strtoull(text_hash, NULL, 16) != hash_stable(all + header + 1, s.size))",
               "if (false)"),

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Seeds of the targets of src/wg: what they do step by step, as fuzz_wg_handshake.c, fuzz_wg_data.c,
-fuzz_wg_probe.c and fuzz_wg_segment.c number it."""
+fuzz_wg_probe.c, fuzz_wg_relay.c and fuzz_wg_segment.c number it."""
 import struct
 
 LEFT, RIGHT = 0, 0x80
@@ -113,6 +113,24 @@ def wg_probe():
     for round_number in (0, 1, 2):
         made_up = bytes([32, 0x11, 0, 0, 0]) + struct.pack(">IIIQQ", round_number, 5, 6, 7, 9) + bytes(8)
         yield told(5) + bytes([BEGUN, RUN, FORGED]) + made_up + bytes([RUN, FORGED]) + made_up[:1] + b"\x11\x20" + made_up[3:]
+
+
+BY_RELAY, RELAYING = 0x40, 0x80
+
+
+def wg_relay():
+    for flags in (0, BY_RELAY, RELAYING, RELAYING | BY_RELAY):
+        for whose in range(5):
+            for whom in range(6):
+                for how in (0, 1, 2, 3, 8, 17):
+                    yield bytes([flags | whose | 2 << 3]) + bytes([how, whom]) * 3
+    for how in (0, 1, 2, 8, 16):
+        for place in (0, 1, 2, 3, 4, 15, 16, 17, 18, 19, 20):
+            for bits in (1, 0x10, 0x80):
+                yield bytes([RELAYING, how | 4, 1, place, bits])
+        for cut in (0, 1, 16, 32, 47):
+            yield bytes([RELAYING | 4, how | 0xc0, 1, cut])
+    yield bytes([RELAYING | 7 << 3, 8, 1, 8, 1, 8, 4, 8, 4, 0, 1, 2, 9, 8, 2, 8, 1])
 
 
 NO_VXLAN, SPOILED, GIVEN = 1, 2, 4

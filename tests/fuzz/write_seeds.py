@@ -11,7 +11,7 @@ import struct
 import sys
 
 from bgp_seeds import bgp_evpn, bgp_open, bgp_stream, bgp_update
-from wg_seeds import wg_data, wg_handshake, wg_probe, wg_segment
+from wg_seeds import wg_data, wg_handshake, wg_probe, wg_relay, wg_segment
 
 # ---- netlink ----
 
@@ -282,7 +282,8 @@ def write(folder, inputs):
 def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    for make in (netlink, state, adopt, api, bgp_evpn, bgp_open, bgp_stream, bgp_update, wg_data, wg_handshake, wg_probe, wg_segment):
+    for make in (netlink, state, adopt, api, bgp_evpn, bgp_open, bgp_stream, bgp_update, wg_data, wg_handshake, wg_probe, wg_relay,
+                 wg_segment):
         write(os.path.join(sys.argv[1], make.__name__), make())
 
 
