@@ -65,8 +65,8 @@ struct abi_node {
  * of another MTU is not taken for it, as numbers of devices that are gone come again: both fields change with the device.
  *
  * Beside tunnels the device carries the node's own BGP with other nodes: Ethernet | IP | TCP, from sockets that are bound to it
- * and have ABI_MARK_INSIDE, which takes CAP_NET_ADMIN.  For what has the mark secure_egress makes the addresses zero, and what
- * comes reaches the stack only where such a socket waits for it.
+ * and have ABI_MARK_INSIDE, which takes CAP_NET_ADMIN or CAP_NET_RAW.  For what has the mark secure_egress makes the addresses
+ * zero, and what comes reaches the stack only where such a socket waits for it, and the node has the address.
  */
 
 /*

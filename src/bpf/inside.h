@@ -9,7 +9,7 @@
 #ifndef ISTHMUS_BPF_INSIDE_H
 #define ISTHMUS_BPF_INSIDE_H
 
-#include "parse.h"
+#include "encap.h"
 
 /* Bound to the device on which the packet came: a connection, or a listener. */
 static __noinline bool has_socket(struct __sk_buff *skb, const struct packet *p)
@@ -38,6 +38,28 @@ static __noinline bool has_socket(struct __sk_buff *skb, const struct packet *p)
 	return bound;
 }
 
+/* An address that this node has lost is forwarded to whoever routes say has it, in clear text. */
+static __noinline bool is_here(struct __sk_buff *skb, const struct packet *p)
+{
+	struct scratch *scratch = scratch_get();
+	struct bpf_fib_lookup *f;
+
+	if (!scratch)
+		return false;
+	f = &scratch->fib;
+	__builtin_memset(f, 0, sizeof(*f));
+	f->ifindex = LOOPBACK_IFINDEX; /* as in ask_way */
+	f->family = p->v6 ? AF_INET6_ : AF_INET_;
+	if (p->v6) {
+		__builtin_memcpy(f->ipv6_src, &p->src, 16);
+		__builtin_memcpy(f->ipv6_dst, &p->dst, 16);
+	} else {
+		f->ipv4_src = p->src.be32[3];
+		f->ipv4_dst = p->dst.be32[3];
+	}
+	return bpf_fib_lookup(skb, f, sizeof(*f), 0) == BPF_FIB_LKUP_RET_NOT_FWDED;
+}
+
 /* Whose source it has was looked at when it was decrypted. */
 static __always_inline bool is_awaited(struct __sk_buff *skb, const struct abi_node *n, const struct packet *p)
 {
@@ -46,7 +68,7 @@ static __always_inline bool is_awaited(struct __sk_buff *skb, const struct abi_n
 		return false;
 	if (!addr_equal(&p->dst, &n->underlay[0]) && !addr_equal(&p->dst, &n->underlay[1]))
 		return false;
-	return has_socket(skb, p);
+	return is_here(skb, p) && has_socket(skb, p);
 }
 
 #endif

@@ -18,14 +18,28 @@
 
 static struct frame in, want;
 static struct outcome o;
+static const uint32_t zero;
+
+static void node_get(struct abi_node *n)
+{
+	memcpy(n, host_map_get(host_map_find("node"), &zero), sizeof(*n));
+}
 
 static void node_has(uint16_t bgp_port)
 {
-	const uint32_t zero = 0;
 	struct abi_node n;
 
-	memcpy(&n, host_map_get(host_map_find("node"), &zero), sizeof(n));
+	node_get(&n);
 	n.bgp_port = htons(bgp_port);
+	table_put("node", &zero, &n);
+}
+
+static void node_is_at(const char *address)
+{
+	struct abi_node n;
+
+	node_get(&n);
+	n.underlay[strchr(address, ':') != NULL] = addr_of(address);
 	table_put("node", &zero, &n);
 }
 
@@ -42,17 +56,18 @@ static void segment(bool v6, const char *to, uint8_t proto, uint16_t sport, uint
 	frame_end(&in);
 }
 
-/* A listener of this node's; `device` 0: on none. */
-static int listener(bool v6, uint16_t port, int device)
+/* A listener at that address, which the node need not have; `device` 0: on none. */
+static int listener(const char *at, uint16_t port, int device)
 {
 	struct sockaddr_in name4 = { .sin_family = AF_INET, .sin_port = htons(port) };
 	struct sockaddr_in6 name6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
+	bool v6 = strchr(at, ':');
 	int fd = socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
 
-	inet_pton(AF_INET, SELF4, &name4.sin_addr);
-	inet_pton(AF_INET6, SELF6, &name6.sin6_addr);
+	assert_int_equal(inet_pton(v6 ? AF_INET6 : AF_INET, at, v6 ? (void *)&name6.sin6_addr : &name4.sin_addr), 1);
 	assert_true(fd >= 0);
 	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), 0);
+	assert_int_equal(setsockopt(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_FREEBIND : IP_FREEBIND, &on, sizeof(on)), 0);
 	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &device, sizeof(device)), 0);
 	assert_int_equal(v6 ? bind(fd, (struct sockaddr *)&name6, sizeof(name6))
 			    : bind(fd, (struct sockaddr *)&name4, sizeof(name4)), 0);
@@ -81,7 +96,7 @@ static void only_what_a_bound_socket_waits_for_comes_in(void **state)
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		for (int v6 = 0; v6 < 2; v6++) {
-			int fd = rows[i].bound < 0 ? -1 : listener(v6, rows[i].dport, rows[i].bound);
+			int fd = rows[i].bound < 0 ? -1 : listener(v6 ? SELF6 : SELF4, rows[i].dport, rows[i].bound);
 
 			node_has(rows[i].known);
 			host_socket(rows[i].bound < 0 ? HOST_NO_DEVICE : (uint32_t)rows[i].bound);
@@ -104,7 +119,7 @@ static void only_what_a_bound_socket_waits_for_comes_in(void **state)
 
 static void nothing_but_whole_segments_comes_in(void **state)
 {
-	int fd = listener(false, BGP, IF_SECURE);
+	int fd = listener(SELF4, BGP, IF_SECURE);
 
 	node_has(BGP);
 	host_socket(IF_SECURE);
@@ -124,6 +139,25 @@ static void nothing_but_whole_segments_comes_in(void **state)
 	expect_drop(&o, DROP_NOT_TUNNEL);
 	host_socket(HOST_NO_DEVICE);
 	close(fd);
+}
+
+/* An address that was the node's own, and routes say who has it. */
+static void what_the_node_would_forward_does_not_come_in(void **state)
+{
+	for (int v6 = 0; v6 < 2; v6++) {
+		const char *lost = v6 ? OTHER6 : OTHER4;
+		int fd = listener(lost, BGP, IF_SECURE);
+
+		node_has(BGP);
+		node_is_at(lost);
+		host_socket(IF_SECURE);
+		segment(v6, lost, IP_TCP, 4000, BGP);
+		from_secure(&in, &o);
+		expect_drop(&o, DROP_NOT_TUNNEL);
+		node_is_at(v6 ? SELF6 : SELF4);
+		host_socket(HOST_NO_DEVICE);
+		close(fd);
+	}
 }
 
 /* By zero addresses the workers know what a program of ours let pass. */
@@ -152,6 +186,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		DATAPATH_TEST(only_what_a_bound_socket_waits_for_comes_in),
 		DATAPATH_TEST(nothing_but_whole_segments_comes_in),
+		DATAPATH_TEST(what_the_node_would_forward_does_not_come_in),
 		DATAPATH_TEST(what_goes_is_ours_by_its_mark),
 	};
 
