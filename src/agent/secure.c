@@ -75,6 +75,7 @@ static void close_tunnel(struct secure *s)
 	a->wire->secure_ifindex = a->wire->secure_mtu = 0;
 	tunnel_free(s->tunnel);
 	s->tunnel = NULL;
+	inside_check(a);
 	bgp_follow_device(a->bgp);
 }
 

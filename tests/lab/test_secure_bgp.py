@@ -149,6 +149,8 @@ def test_what_is_lost_with_a_daemon_comes_again(lab, unseen):
         node, before = lab.node("aws1"), lab.times()
         getattr(node.daemon, end)()
         assert not node.ns.link(DEVICE)
+        if end == "stop":
+            assert DEVICE not in node.ns.command("ip", "-6", "rule").stdout
         lab.begin("aws1")
         wait_until(lambda b=before: all(lab.times()[n]["aws1"] > b[n]["aws1"] for n in ("dc1", "gcp1")), 20, "new sessions")
         lab.wait_sessions()
