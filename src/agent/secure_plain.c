@@ -37,18 +37,27 @@ void secure_plain_fini(struct secure *s)
 	hmap_fini(&s->plain);
 }
 
-/* What fits into the way to every other node, as far as the configuration tells, so that every node says the same. */
+/*
+ * What fits into the way to every other node, as far as the configuration tells, so that every node says the same.  Whether
+ * anything is encrypted there, for which all tenants are asked, is the same for all nodes of a site.
+ */
 static uint32_t narrowest(const struct config *c, const struct config_node *node)
 {
+	const struct config_site *site = NULL;
 	uint32_t mtu = CONFIG_PEER_MTU;
+	bool encrypts = false;
 
 	for (size_t i = 0; i < c->n_nodes; i++) {
 		const struct config_node *n = &c->nodes[i];
 		const struct addr *local, *remote = n != node && !n->foreign ? config_path(node, n, &local) : NULL;
-		uint32_t inner = remote ? fwd_tunnel_mtu(config_path_mtu(node, n, CONFIG_PEER_MTU), addr_is_v4(remote),
-							 config_encrypts_any(c, node, n))
-					: mtu;
+		uint32_t inner;
 
+		if (!remote)
+			continue;
+		if (n->site != site)
+			encrypts = config_encrypts_any(c, node, n);
+		site = n->site;
+		inner = fwd_tunnel_mtu(config_path_mtu(node, n, CONFIG_PEER_MTU), addr_is_v4(remote), encrypts);
 		mtu = inner < mtu ? inner : mtu;
 	}
 	return mtu < IPV6_MTU_MIN ? IPV6_MTU_MIN : mtu;
@@ -248,7 +257,7 @@ void secure_plain_drop(struct secure *s)
 
 void secure_plain_set(struct secure *s)
 {
-	uint16_t mtu = secure_plain_mtu(s->agent, s->agent->self);
+	uint16_t mtu = s->agent->self->n_peers > 0 ? secure_plain_mtu(s->agent, s->agent->self) : 0;
 	const struct config_port *p;
 
 	for (size_t i = 0; s->agent->self->n_peers > 0 && (p = ports_next(s->agent->ports, &i));) {
@@ -306,7 +315,7 @@ static void mend(struct secure *s, struct plain_entry *e, const struct config_po
 
 void secure_plain_check(struct secure *s)
 {
-	uint16_t mtu = secure_plain_mtu(s->agent, s->agent->self);
+	uint16_t mtu = s->agent->self->n_peers > 0 ? secure_plain_mtu(s->agent, s->agent->self) : 0;
 	const struct config_port *p;
 
 	for (size_t i = 0; s->agent->self->n_peers > 0 && (p = ports_next(s->agent->ports, &i));) {
