@@ -17,6 +17,16 @@ static uint64_t now_us(void)
 
 /* ---- on a worker's thread ---- */
 
+/* So much is on the way at most between two nodes: who sends more does not take the others' place. */
+static bool has_room(const struct plane *p, uint32_t session)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->n_probes; i++)
+		n += p->probes[i].session == session;
+	return p->n_probes < PLANE_PROBES && n < PLANE_PROBES_OF_SESSION;
+}
+
 static void hand_over(struct worker *w, const struct session *s, const struct packet *packet)
 {
 	struct plane *p = w->plane;
@@ -30,7 +40,7 @@ static void hand_over(struct worker *w, const struct session *s, const struct pa
 	}
 	keypair_received(s->keypair, &probe.next, &probe.received);
 	pthread_mutex_lock(&p->inbox_lock);
-	put = p->n_probes < PLANE_PROBES;
+	put = has_room(p, probe.session);
 	if (put)
 		p->probes[p->n_probes++] = probe;
 	pthread_mutex_unlock(&p->inbox_lock);

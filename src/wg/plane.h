@@ -117,6 +117,7 @@ struct plane_probe {
 	struct probe_message message;
 };
 #define PLANE_PROBES 128
+#define PLANE_PROBES_OF_SESSION (2 * PROBE_STEPS) /* a round of each side */
 
 struct plane {
 	pthread_mutex_t lock; /* of the protocol: device, links, tables' writer */

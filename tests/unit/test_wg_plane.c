@@ -15,6 +15,7 @@
 #include "wg/plane.h"
 #include "wg/secret.h"
 #include "wg/stash.h"
+#include "wg/worker.h"
 
 struct thing {
 	struct grace_node retired;
@@ -582,6 +583,36 @@ static int start(void **state)
 	return plane.wake < 0 || secret_start(1 << 18) == -ENOMEM;
 }
 
+/* Of a node that asks on and on; another one is heard all the same. */
+static void probes_of_one_session_leave_room_for_others(void **state)
+{
+	struct worker *w = calloc(1, sizeof(*w));
+	struct plane *all = calloc(1, sizeof(*all));
+	struct link links[2] = {0};
+	struct keypair keys[2] = {0};
+	uint8_t message[sizeof(struct packet_data) + PROBE_SIZE] = {[sizeof(struct packet_data)] = 0x10};
+	struct packet p;
+
+	assert_true(w && all);
+	pthread_mutex_init(&all->inbox_lock, NULL);
+	all->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	w->plane = all;
+	for (uint32_t i = 0; i < 2; i++) {
+		struct session s = {.local = 7 + i, .keypair = &keys[i], .link = &links[i]};
+
+		for (unsigned n = 0; n < 1000; n++) {
+			p = (struct packet){.data = message, .size = PROBE_SIZE};
+			assert_int_equal(worker_take_probes(w, &s, &p, 1), 0);
+		}
+		assert_int_equal(all->n_probes, (i + 1) * PLANE_PROBES_OF_SESSION);
+		assert_int_equal(all->probes[all->n_probes - 1].session, s.local);
+		assert_int_equal(counter_get(&links[i].counters.drops[TUNNEL_BUSY]), 1000 - PLANE_PROBES_OF_SESSION);
+	}
+	close(all->wake);
+	free(all);
+	free(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -599,6 +630,7 @@ int main(void)
 		cmocka_unit_test(packets_wait_in_order_and_within_bounds),
 		cmocka_unit_test(a_device_tells_its_owner_of_sessions),
 		cmocka_unit_test(longest_payloads_fit),
+		cmocka_unit_test(probes_of_one_session_leave_room_for_others),
 	};
 
 	return cmocka_run_group_tests_name("wg_plane", tests, start, NULL);
