@@ -184,7 +184,7 @@ static int check_interface(const struct ports *all, const struct port_local *p, 
 		return -EINVAL;
 	}
 	/* of one that is gone the kernel is about to tell */
-	if (p->config->peer && if_nametoindex(p->interface) == link->ifindex && !tunnel_port_is_ours(p->interface)) {
+	if (p->config->peer && if_nametoindex(p->interface) == link->ifindex && !tunnel_port_is_ours(p->interface, NULL)) {
 		text_format(why, "peer %s: there is a device %s already; ip link del %s, or call the peer otherwise", p->name,
 			    p->interface, p->interface);
 		return -EINVAL;

@@ -47,8 +47,8 @@ bool secure_count(const struct secure *s, size_t *asked, size_t *down);
 void secure_plain_follow(struct secure *s); /* sets devices up whose programs are there; NULL allowed */
 const char *secure_plain_problem(const struct secure *s, const struct config_port *p);
 bool secure_plain_status(const struct secure *s, const struct config_port *p, struct tunnel_peer_status *out);
-/* Devices of plain peers that no port of `ports` is (NULL = all): those of processes before this one, too. */
-void secure_remove_ports(struct kern *k, const struct ports *ports);
+/* Devices of plain peers that no port is any more; NULL: all but those that a daemon has open. */
+void secure_remove_ports(struct kern *k, const struct secure *s);
 /* Longest packet that is exchanged with peers of a node. */
 uint16_t secure_plain_mtu(const struct agent *a, const struct config_node *node);
 /*

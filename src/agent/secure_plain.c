@@ -211,20 +211,32 @@ static void mark(struct secure *s)
 	}
 }
 
-/* What of ours no port is. */
+/* What of ours no port is: of peers that go, and what nobody has open, as the daemon that had it is gone. */
 struct sweep {
-	const struct ports *ports;
+	const struct secure *s; /* NULL: there is none */
 	const char **names;
 	size_t length, room;
 };
 
+static bool is_held(const struct secure *s, const char *device)
+{
+	const struct plain_entry *e;
+
+	for (size_t i = 0; s && (e = hmap_next(&s->plain, &i));)
+		if (e->held && strcmp(e->device, device) == 0)
+			return true;
+	return false;
+}
+
 static bool sweep_link(void *arg, const struct link *link)
 {
 	struct sweep *w = arg;
-	const struct port_local *port = ports_by_interface(w->ports, link->name);
+	const struct port_local *port = w->s ? ports_by_interface(w->s->agent->ports, link->name) : NULL;
 	const char **more;
+	bool is_open;
 
-	if (link->kind != LINK_TUN || (port && port->config->peer) || !tunnel_port_is_ours(link->name))
+	if (link->kind != LINK_TUN || (port && port->config->peer) || !tunnel_port_is_ours(link->name, &is_open) ||
+	    (is_open && !is_held(w->s, link->name)))
 		return true;
 	if (w->length == w->room) {
 		w->room = w->room ? 2 * w->room : 16;
@@ -237,9 +249,9 @@ static bool sweep_link(void *arg, const struct link *link)
 	return true;
 }
 
-void secure_remove_ports(struct kern *k, const struct ports *ports)
+void secure_remove_ports(struct kern *k, const struct secure *s)
 {
-	struct sweep w = {.ports = ports};
+	struct sweep w = {.s = s};
 
 	kern_link_each(k, sweep_link, &w);
 	if (w.length > 0)
@@ -251,7 +263,7 @@ void secure_remove_ports(struct kern *k, const struct ports *ports)
 void secure_plain_drop(struct secure *s)
 {
 	mark(s);
-	secure_remove_ports(s->agent->kern, s->agent->ports);
+	secure_remove_ports(s->agent->kern, s);
 	secure_plain_forget(s, false);
 }
 

@@ -280,15 +280,18 @@ static int name_owner(const struct tap *t)
 	return set_text(RTM_SETLINK, 0, &info, sizeof(info), IFLA_IFALIAS, TAP_PORT_ALIAS);
 }
 
-bool tap_is_port(const char *name)
+bool tap_is_port(const char *name, bool *is_open)
 {
 	struct tap t = {.ifindex = if_nametoindex(name)};
-	const struct rtattr *alias;
+	const struct rtattr *alias, *carrier;
 	struct link_message m;
 
 	if (t.ifindex == 0 || !ask_link(&t, &m) || !tun_data(&m))
 		return false;
 	alias = attribute_of(&m, IFLA_IFALIAS);
+	carrier = attribute_of(&m, IFLA_CARRIER);
+	if (is_open)
+		*is_open = carrier && RTA_PAYLOAD(carrier) > 0 && *(const uint8_t *)RTA_DATA(carrier);
 	return alias && RTA_PAYLOAD(alias) >= sizeof(TAP_PORT_ALIAS) - 1 &&
 	       memcmp(RTA_DATA(alias), TAP_PORT_ALIAS, sizeof(TAP_PORT_ALIAS) - 1) == 0;
 }
@@ -321,7 +324,7 @@ static int make_port(struct tap *t, uint16_t mtu)
 /* One that a process before this one has left, as it was. */
 static int take_port(struct tap *t, uint16_t mtu)
 {
-	int r = tap_is_port(t->name) ? queue_open(t, 0) : -EEXIST;
+	int r = tap_is_port(t->name, NULL) ? queue_open(t, 0) : -EEXIST;
 
 	if (r == 0)
 		r = set_offloads(t, false);

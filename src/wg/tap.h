@@ -47,7 +47,7 @@ int tap_open(struct tap *t, const char *name, unsigned queues, uint16_t mtu);
  * tap_close leaves it there, without a reader, and the next tap_open_port takes it as it is.  Errors as above.
  */
 #define TAP_PORT_ALIAS "isthmus peer" /* by which it is known */
-bool tap_is_port(const char *name); /* is there one of that name? */
+bool tap_is_port(const char *name, bool *is_open); /* is there one of that name, and has somebody opened it (or NULL)? */
 int tap_open_port(struct tap *t, const char *name, uint16_t mtu, const uint8_t gateway[static 6],
 		  const uint8_t mac[static 6]);
 /* Others from now on, of one that is not in use. */

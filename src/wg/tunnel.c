@@ -541,9 +541,9 @@ int tunnel_peer_status(struct tunnel *t, const uint8_t public_key[static NOISE_K
 	return l ? 0 : -ENOENT;
 }
 
-bool tunnel_port_is_ours(const char *device)
+bool tunnel_port_is_ours(const char *device, bool *is_open)
 {
-	return tap_is_port(device);
+	return tap_is_port(device, is_open);
 }
 
 bool tunnel_port_is_lost(struct tunnel *t, const uint8_t public_key[static NOISE_KEY_SIZE])

@@ -166,7 +166,8 @@ int tunnel_peer_path(struct tunnel *t, const uint8_t public_key[static NOISE_KEY
 int tunnel_peer_remove(struct tunnel *t, const uint8_t public_key[static NOISE_KEY_SIZE]); /* 0 or -ENOENT */
 int tunnel_peer_status(struct tunnel *t, const uint8_t public_key[static NOISE_KEY_SIZE],
 		       struct tunnel_peer_status *out); /* 0 or -ENOENT */
-bool tunnel_port_is_ours(const char *device); /* it is there, and was made as a tunnel_port, by whichever process */
+/* It is there, and was made as a tunnel_port, by whichever process; has one opened it (or NULL)? */
+bool tunnel_port_is_ours(const char *device, bool *is_open);
 bool tunnel_port_is_lost(struct tunnel *t, const uint8_t public_key[static NOISE_KEY_SIZE]); /* somebody removed it */
 int tunnel_peer_rekey(struct tunnel *t, const uint8_t public_key[static NOISE_KEY_SIZE]); /* 0 or -ENOENT */
 

@@ -166,6 +166,22 @@ static void device_is_there_for_the_next_daemon(void **state)
 	assert_int_not_equal(if_nametoindex("wg-others"), 0);
 }
 
+/* Two daemons may share a network namespace: what one has open is none of the other's business. */
+static void device_that_another_daemon_has_open_stays(void **state)
+{
+	struct ifreq queue = {.ifr_name = "wg-theirs", .ifr_flags = IFF_TAP | IFF_NO_PI};
+	_cleanup_(fd) int tun = open("/dev/net/tun", O_RDWR);
+	struct rig *g = *state;
+
+	assert_int_equal(ioctl(tun, TUNSETIFF, &queue), 0);
+	assert_int_equal(run("ip link set wg-theirs up alias 'isthmus peer'"), 0);
+	plug("web1");
+	write_config(g, with(g, NULL, NULL, NULL), "");
+	assert_int_equal(start(g), 0);
+	assert_true(wait_until(g, web1_is_there));
+	assert_int_not_equal(if_nametoindex("wg-theirs"), 0);
+}
+
 /* One table of the tunnel for both: who comes must not be forgotten with who goes. */
 static void key_goes_from_a_node_to_a_peer_and_back(void **state)
 {
@@ -327,6 +343,7 @@ int main(void)
 		AGENT_TEST(peer_is_a_port_that_is_up_when_our_programs_are_on_it),
 		AGENT_TEST(peer_goes_with_the_configuration),
 		AGENT_TEST(device_is_there_for_the_next_daemon),
+		AGENT_TEST(device_that_another_daemon_has_open_stays),
 		AGENT_TEST(key_goes_from_a_node_to_a_peer_and_back),
 		AGENT_TEST(another_key_under_the_same_name_takes_its_place),
 		AGENT_TEST(name_that_somebody_has_is_told_and_waited_for),
