@@ -139,7 +139,9 @@ static void describe(const struct agent *a, const struct config_port *p, uint16_
 
 static void tell_failure(struct plain_entry *e, int r)
 {
-	if (r == -EEXIST)
+	if (r == -EEXIST && tunnel_port_is_ours(e->device, NULL)) /* with another key, under this name, or another isthmusd's */
+		tell_problem(e, "its device %s is in use; trying again every second", e->device);
+	else if (r == -EEXIST)
 		tell_problem(e, "there is a device %s already; ip link del %s", e->device, e->device);
 	else if (r == -EKEYREJECTED)
 		tell_problem(e, "its public key is this node's own, or none");

@@ -228,6 +228,26 @@ static void name_that_somebody_has_is_told_and_waited_for(void **state)
 	assert_true(wait_until(g, is_up));
 }
 
+/* As for a moment by the peer's tunnel before this one, of another key: nobody is told to remove it. */
+static void device_that_is_in_use_is_waited_for(void **state)
+{
+	struct ifreq queue = {.ifr_name = DEVICE, .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
+	struct rig *g = *state;
+	int tun;
+
+	write_config(g, with(g, NULL, KEY, ""), "");
+	assert_int_equal(start(g), 0);
+	assert_true(wait_until(g, is_up));
+	stop(g);
+	tun = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+	assert_true(tun >= 0 && ioctl(tun, TUNSETIFF, &queue) == 0);
+	assert_int_equal(start(g), 0);
+	assert_true(wait_until(g, is_failed));
+	assert_non_null(strstr(reason(g), "is in use"));
+	close(tun);
+	assert_true(wait_until(g, is_up));
+}
+
 /* What is for the peer would go out by it in clear text, and whoever it belongs to would be cut off. */
 static void device_of_somebody_else_is_left_alone(void **state)
 {
@@ -347,6 +367,7 @@ int main(void)
 		AGENT_TEST(key_goes_from_a_node_to_a_peer_and_back),
 		AGENT_TEST(another_key_under_the_same_name_takes_its_place),
 		AGENT_TEST(name_that_somebody_has_is_told_and_waited_for),
+		AGENT_TEST(device_that_is_in_use_is_waited_for),
 		AGENT_TEST(device_of_somebody_else_is_left_alone),
 		AGENT_TEST(without_its_preshared_key_there_is_no_peer),
 		AGENT_TEST(where_a_peer_was_is_known_after_a_restart),
