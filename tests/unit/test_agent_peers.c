@@ -223,6 +223,7 @@ static void name_that_somebody_has_is_told_and_waited_for(void **state)
 	assert_int_equal(start(g), 0);
 	assert_true(wait_until(g, is_failed));
 	assert_non_null(strstr(reason(g), "there is a device " DEVICE " already; ip link del"));
+	assert_non_null(secure_plain_problem(g->agent->secure, laptop(g))); /* nor has the tunnel taken it */
 	assert_int_equal(run("ip link show " DEVICE " | grep -q 'state DOWN'"), 0);
 	assert_int_equal(run("ip link del " DEVICE), 0);
 	assert_true(wait_until(g, is_up));
