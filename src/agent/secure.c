@@ -83,15 +83,17 @@ static void on_events(void *arg, uint32_t events)
 {
 	struct secure *s = arg;
 	struct tunnel_event event;
-	bool lost = false;
+	bool lost = false, measured = false;
 
 	while (tunnel_event(s->tunnel, &event)) {
 		lost |= event.kinds & TUNNEL_LOST;
+		measured |= event.kinds & TUNNEL_PEER_MEASURED;
 		secure_peer_event(s, &event);
 	}
 	if (!lost) {
 		secure_relays_follow(s);
-		secure_paths_follow(s);
+		if (measured || s->paths_changed)
+			secure_paths_follow(s);
 		return;
 	}
 	log_warning("somebody removed the device %s; what is to be encrypted is dropped until there is another",

@@ -371,7 +371,7 @@ uint16_t probe_mtu(const struct probe *p)
 
 uint32_t probe_loss_out(const struct probe *p)
 {
-	if (p->out.expected == 0)
+	if (p->out.expected < PROBE_LOSS_LEAST)
 		return PROBE_LOSS_UNKNOWN;
 	return (uint32_t)(p->out.lost * 1000000 / p->out.expected);
 }

@@ -38,6 +38,7 @@
 #define PROBE_SIZE 8   /* of the small one */
 #define PROBE_ANSWER_SIZE 32
 #define PROBE_LOSS_UNKNOWN UINT32_MAX
+#define PROBE_LOSS_LEAST 20 /* messages; a part of fewer says nothing */
 
 enum probe_kind { PROBE_ASK, PROBE_ANSWER, PROBE_KIND_MAX };
 

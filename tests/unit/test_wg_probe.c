@@ -365,6 +365,11 @@ static void what_is_lost_is_told_from_what_was_too_large(void **state)
 {
 	struct path p;
 
+	path_init(&p, 1500, 1500, false);
+	settle(&p);
+	data(&p, 10000);
+	settle(&p);
+	assert_int_equal(probe_loss_out(&p.probe), PROBE_LOSS_UNKNOWN); /* of so few */
 	path_init(&p, 1400, 1500, false);
 	settle(&p);
 	data(&p, 10000);
