@@ -4,6 +4,7 @@
  * waits for it as for any, and it is set up when our programs are on it.
  */
 #include <errno.h>
+#include <net/if.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -165,7 +166,7 @@ static int set_peer(struct secure *s, struct plain_entry *e, const struct config
 		tell_problem(e, "its preshared key cannot be used: %s", why ? why : strerror(-r));
 		return r;
 	}
-	if (why)
+	if (why && !e->problem)
 		log_warning("the preshared key of peer %s: %s", e->name, why);
 	describe(s->agent, p, mtu, &peer);
 	memcpy(peer.psk, psk.bytes, sizeof(peer.psk));
@@ -315,14 +316,15 @@ static void mend(struct secure *s, struct plain_entry *e, const struct config_po
 {
 	struct agent *a = s->agent;
 	const struct link *link = kern_link_by_name(a->kern, e->device);
-	bool lost = e->held && tunnel_port_is_lost(s->tunnel, e->key.bytes);
+	bool renamed = e->held && !link && if_nametoindex(e->device) == 0;
+	bool lost = renamed || (e->held && tunnel_port_is_lost(s->tunnel, e->key.bytes));
 
 	if (e->held && !lost && (!link || link->mtu == mtu)) /* that it is not known yet is no fault */
 		return;
 	if (lost) {
 		a->repairs++;
 		log_limited(&a->state->repair_limit, LOG_LEVEL_WARNING,
-			    "drift: somebody removed the device %s of peer %s; it is made again", e->device, e->name);
+			    "drift: somebody removed or renamed the device %s of peer %s; it is made again", e->device, e->name);
 	}
 	set(s, e, p, mtu);
 }

@@ -249,6 +249,25 @@ static void device_that_is_in_use_is_waited_for(void **state)
 	assert_true(wait_until(g, is_up));
 }
 
+static bool is_another(struct rig *g)
+{
+	return if_nametoindex(DEVICE) && is_up(g);
+}
+
+static void device_that_was_renamed_is_made_again(void **state)
+{
+	struct rig *g = *state;
+
+	write_config(g, with(g, NULL, KEY, ""), "");
+	assert_int_equal(start(g), 0);
+	assert_true(wait_until(g, is_up));
+	assert_int_equal(run("ip link set " DEVICE " down name wg-renamed"), 0);
+	assert_true(wait_until(g, is_another));
+	assert_int_equal(apply(g, with(g, NULL, NULL, NULL), "", false).r, 0);
+	assert_true(wait_until(g, device_is_gone));
+	assert_int_equal(if_nametoindex("wg-renamed"), 0);
+}
+
 /* What is for the peer would go out by it in clear text, and whoever it belongs to would be cut off. */
 static void device_of_somebody_else_is_left_alone(void **state)
 {
@@ -369,6 +388,7 @@ int main(void)
 		AGENT_TEST(another_key_under_the_same_name_takes_its_place),
 		AGENT_TEST(name_that_somebody_has_is_told_and_waited_for),
 		AGENT_TEST(device_that_is_in_use_is_waited_for),
+		AGENT_TEST(device_that_was_renamed_is_made_again),
 		AGENT_TEST(device_of_somebody_else_is_left_alone),
 		AGENT_TEST(without_its_preshared_key_there_is_no_peer),
 		AGENT_TEST(where_a_peer_was_is_known_after_a_restart),
