@@ -63,7 +63,7 @@ static void tell_limit(struct secure *s, const struct peer_entry *e, const struc
 			    "path to node %s: packets of %u bytes get through, of the %u that links and routes here promise, and "
 			    "nobody on the way says so; taken into account",
 			    e->node, status->path.limit, e->path_mtu);
-	else
+	else if (status->path.mtu > 0) /* it is not only another path, or none */
 		log_limited(&limit, LOG_LEVEL_INFO, "path to node %s: packets of %u bytes get through", e->node, e->path_mtu);
 }
 

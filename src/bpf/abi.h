@@ -350,7 +350,10 @@ struct abi_counter {
  */
 #define ABI_MARK 0x49535448u /* "ISTH" */
 
-/* Mark of the node's own sockets whose packets are encrypted: SO_MARK. */
-#define ABI_MARK_INSIDE 0x49535449u
+/*
+ * Mark of the node's own sockets whose packets are encrypted: SO_MARK.  Packet filters see it: none of its bits is one on which
+ * those of container networks act, of which 0x4000 (kube-proxy) and 0x2000 (CNI port mappings) have a packet masqueraded.
+ */
+#define ABI_MARK_INSIDE 0x1048u
 
 #endif

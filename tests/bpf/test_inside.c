@@ -181,6 +181,23 @@ static void what_goes_is_ours_by_its_mark(void **state)
 	}
 }
 
+/* Packet filters of others see the mark, and act on single bits of theirs. */
+static void the_mark_is_nobody_elses(void **state)
+{
+	static const struct {
+		const char *whose;
+		uint32_t mask;
+	} rows[] = {
+		{ "kube-proxy: masqueraded, dropped", 0x4000 | 0x8000 }, { "CNI port mappings: masqueraded", 0x2000 },
+		{ "Calico", 0xffff0000 }, { "Cilium", 0xffff0f00 }, { "Tailscale", 0xff0000 }, { "the VPC CNI of AWS", 0x80 },
+		{ "transparent proxies", 0x1 },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (ABI_MARK_INSIDE & rows[i].mask)
+			fail_msg("%s", rows[i].whose);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -188,6 +205,7 @@ int main(void)
 		DATAPATH_TEST(nothing_but_whole_segments_comes_in),
 		DATAPATH_TEST(what_the_node_would_forward_does_not_come_in),
 		DATAPATH_TEST(what_goes_is_ours_by_its_mark),
+		DATAPATH_TEST(the_mark_is_nobody_elses),
 	};
 
 	return DATAPATH_RUN(tests);
