@@ -194,7 +194,9 @@ static void initiate(struct peer *p, bool now)
 
 void peer_on_relay_up(struct peer *p)
 {
-	if (!p->timers.trying || (p->endpoint.port != 0 && p->tries < 2) || (p->tries == 1 && !p->unreachable))
+	bool nowhere = p->endpoint.port == 0 && p->unreachable;
+
+	if (!p->timers.trying || p->tries < (nowhere ? 1 : 2)) /* the direct way has its time first */
 		return;
 	p->tries |= 1; /* its turn */
 	initiate(p, true);

@@ -257,6 +257,27 @@ static void who_cannot_be_called_and_cannot_call_is_asked_for_at_once(void **sta
 	rig_free(rig);
 }
 
+static bool nothing(struct rig *rig, struct rig_message *m)
+{
+	return false;
+}
+
+static void who_has_no_other_way_goes_when_a_relay_is_there(void **state)
+{
+	struct rig *rig = rig_of_unknown(true);
+
+	rig->filter = nothing;
+	rig_send(&rig->left);
+	rig_flush(rig);
+	rig->filter = NULL;
+	rig_advance(rig, 100);
+	assert_false(peer_is_ready(rig->left.peer, rig->now_ms));
+	device_relay_up(rig->left.device, rig->now_ms);
+	rig_flush(rig);
+	assert_true(peer_is_ready(rig->left.peer, rig->now_ms));
+	rig_free(rig);
+}
+
 static void who_can_call_is_waited_for(void **state)
 {
 	struct rig *rig = rig_of_unknown(false);
@@ -317,6 +338,52 @@ static void a_way_in_one_direction_is_none(void **state)
 	rig_free(rig);
 }
 
+/* What it sends directly arrives all the while. */
+static void an_answer_goes_back_by_the_way_of_its_question(void **state)
+{
+	struct rig *rig = rig_with_relays(1);
+	struct peer_stats stats;
+
+	rig_connect(rig);
+	rig->filter = there_alone;
+	peer_initiate(rig->left.peer, true, rig->now_ms);
+	for (int i = 0; i < 90; i++) {
+		rig_send(&rig->left);
+		rig_advance(rig, 100);
+	}
+	peer_stats(rig->left.peer, &stats);
+	assert_int_equal(stats.handshakes, 2);
+	assert_true(goes_through(&rig->left, 1) && goes_through(&rig->right, 1));
+	assert_int_equal(rig_lost(&rig->left, &rig->right), 0);
+	rig_free(rig);
+}
+
+static bool no_relays(struct rig *rig, struct rig_message *m)
+{
+	return m->to.relay == 0;
+}
+
+static void without_its_relay_a_peer_is_asked_directly(void **state)
+{
+	struct rig *rig = rig_with_relays(1);
+	struct endpoint to;
+
+	rig_connect(rig);
+	to = rig_through(1, &rig->right);
+	rig_advance(rig, RELAY_FRESH_MS);
+	peer_move(rig->left.peer, &to, rig->now_ms);
+	rig_advance(rig, 600000);
+	assert_true(goes_through(&rig->left, 1));
+	rig->filter = no_relays;
+	rig_send(&rig->left);
+	rig_advance(rig, 9900);
+	assert_false(peer_is_ready(rig->left.peer, rig->now_ms));
+	rig_advance(rig, 900);
+	assert_true(peer_is_ready(rig->left.peer, rig->now_ms));
+	assert_true(goes_through(&rig->left, 0) && goes_through(&rig->right, 0));
+	rig_free(rig);
+}
+
 static void what_was_on_its_way_through_a_relay_moves_nobody(void **state)
 {
 	struct rig *rig = rig_with_relays(1);
@@ -341,7 +408,6 @@ static void what_was_on_its_way_through_a_relay_moves_nobody(void **state)
 	rig_free(rig);
 }
 
-/* Both began at the same moment, and each has taken another. */
 /* A plain peer, of which nobody carries anything; by what stands on its way it may come through a relay all the same. */
 static void who_has_no_relays_is_not_behind_one(void **state)
 {
@@ -363,6 +429,7 @@ static void who_has_no_relays_is_not_behind_one(void **state)
 	rig_free(rig);
 }
 
+/* Both began at the same moment, and each has taken another. */
 static void two_relays_become_one(void **state)
 {
 	struct rig *rig = rig_with_relays(2);
@@ -414,9 +481,12 @@ int main(void)
 		cmocka_unit_test(sessions_are_renewed_through_a_relay),
 		cmocka_unit_test(without_relays_nobody_goes_around),
 		cmocka_unit_test(who_cannot_be_called_and_cannot_call_is_asked_for_at_once),
+		cmocka_unit_test(who_has_no_other_way_goes_when_a_relay_is_there),
 		cmocka_unit_test(who_can_call_is_waited_for),
 		cmocka_unit_test(who_waits_for_a_relay_goes_when_it_is_there),
 		cmocka_unit_test(a_way_in_one_direction_is_none),
+		cmocka_unit_test(an_answer_goes_back_by_the_way_of_its_question),
+		cmocka_unit_test(without_its_relay_a_peer_is_asked_directly),
 		cmocka_unit_test(what_was_on_its_way_through_a_relay_moves_nobody),
 		cmocka_unit_test(who_has_no_relays_is_not_behind_one),
 		cmocka_unit_test(two_relays_become_one),
