@@ -457,13 +457,13 @@ static void expose_paths(struct metrics *m, const struct tunnel_sample *samples,
 
 void view_expose_secure(struct metrics *m, const struct agent *a)
 {
-	size_t length = a->config ? a->config->n_nodes + a->self->n_peers : 0, n = 0;
 	_cleanup_(free) struct tunnel_sample *samples = NULL;
 	uint64_t drops[TUNNEL_DROP_MAX] = {0};
+	size_t n = 0;
 
-	if (!secure_has_tunnel(a->secure))
+	if (!a->config || !secure_has_tunnel(a->secure))
 		return;
-	samples = calloc(length + 1, sizeof(*samples));
+	samples = calloc(a->config->n_nodes + a->self->n_peers + 1, sizeof(*samples));
 	m->failed |= !samples;
 	if (samples)
 		n = take_samples(a, samples);

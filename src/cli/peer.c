@@ -57,14 +57,13 @@ static const char *text_at(const json_t *object, const char *key)
 
 static int read_key(const char *path, const char *what, const char *hint, struct key_line *out)
 {
-	_cleanup_(fd) int opened = -1;
+	bool is_input = strcmp(path, "-") == 0;
+	_cleanup_(fd) int opened = is_input ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+	int fd = is_input ? STDIN_FILENO : opened, r;
 	uint8_t bytes[KEY_SIZE];
 	size_t used = 0;
 	ssize_t n;
-	int fd = STDIN_FILENO, r;
 
-	if (strcmp(path, "-") != 0)
-		fd = opened = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return fail(ERROR_FILE, hint, "%s: %s: %s", what, path, strerror(errno));
 	while ((n = read(fd, out->text + used, sizeof(out->text) - used)) > 0)
