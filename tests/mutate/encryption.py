@@ -215,6 +215,14 @@ MUTANTS = [
         ["bpf inside"],
     ),
     Mutant(
+        "inside_lost_address",
+        "src/bpf/inside.h",
+        "== BPF_FIB_LKUP_RET_NOT_FWDED",
+        ">= 0",
+        "a segment for an address that the node has lost is forwarded, decrypted",
+        ["bpf inside"],
+    ),
+    Mutant(
         "inside_any_mark",
         "src/bpf/datapath.bpf.c",
         "skb->mark == ABI_MARK_INSIDE",
@@ -237,6 +245,22 @@ MUTANTS = [
         "if (r == 0 && p->inside && mss)",
         "a session that is to be encrypted goes as routes say",
         ["unit bgp_socket"],
+    ),
+    Mutant(
+        "probes_of_one",
+        "src/wg/measure.c",
+        " && n < PLANE_PROBES_OF_SESSION",
+        "",
+        "a node that probes on and on has the probes of all others dropped",
+        ["unit wg_plane"],
+    ),
+    Mutant(
+        "kept_by_any",
+        "src/model/config.c",
+        "return config_encrypts(c, network, self, node) || (routed && network_is_routed(network));",
+        "return true;",
+        "a network that is not to be encrypted is, after a restart, and with nobody who could",
+        ["unit model"],
     ),
     Mutant(
         "inside_cease",
