@@ -16,7 +16,21 @@ static uint16_t free_number(const struct plane *p)
 	return 0;
 }
 
-/* Those who went through it are where they were before, if that is known. */
+/* Another relay that can be sent to; else where it was before, if that is known. */
+static struct endpoint other_way(const struct tunnel *t, const struct peer *p)
+{
+	const struct link *l = peer_owner(p);
+	struct endpoint where;
+
+	for (uint16_t i = 1; i <= RELAYS_MAX; i++) {
+		const struct link *relay = plane_relay(&t->plane, i, &where);
+
+		if (relay && relay != l && relay->peer && peer_is_ready(relay->peer, plane_now_ms()))
+			return relay_endpoint(i, l->public_key);
+	}
+	return *peer_direct(p);
+}
+
 static void leave(struct tunnel *t, uint16_t number)
 {
 	uint64_t now_ms = plane_now_ms();
@@ -25,8 +39,11 @@ static void leave(struct tunnel *t, uint16_t number)
 	if (__atomic_load_n(&t->plane.stop, __ATOMIC_RELAXED)) /* we are leaving altogether */
 		return;
 	for (size_t i = 0; (p = device_next_peer(t->device, &i));)
-		if (peer_endpoint(p)->relay == number)
-			peer_move(p, peer_direct(p), now_ms);
+		if (peer_endpoint(p)->relay == number) {
+			struct endpoint to = other_way(t, p);
+
+			peer_move(p, &to, now_ms);
+		}
 }
 
 int detour_set(struct tunnel *t, struct link *l, bool relay)

@@ -201,6 +201,21 @@ def test_another_takes_over_when_one_dies(walled):
     assert "relay_lost" not in walled.drops(A)
 
 
+@pytest.mark.parametrize("walled", ["6"], indirect=True)
+def test_who_is_a_relay_no_more_is_left_without_a_loss(walled):
+    r = walled.wait_via(R, S)
+    wait_until(lambda: all(walled.status(i, R + S - r)["ready"] for i in (A, B)), 20, "sessions with the other")
+    with walled.flows() as (flows, flowing):
+        flowing()
+        for i in (A, B):
+            assert walled.tunnels[i].peer(walled.keys[r], [f"10.9.0.{r + 1}", f"fd09::{r + 1}"], (walled.address(r), PORT)) == 0
+        walled.wait_via(R + S - r)
+        flowing()
+    assert [f.sent - len(f.got) for f in flows] == [0, 0]
+    for i in (A, B):
+        walled.introduce(i)
+
+
 @pytest.mark.parametrize("walled", ["4"], indirect=True)
 def test_the_direct_way_is_taken_when_it_is_there_and_left_when_not(walled):
     r = walled.wait_via(R, S)
