@@ -286,6 +286,29 @@ static void change_and_clear(struct datapath *dp)
 	require(datapath_audit(dp, SIZE_MAX) == 0, "what is gone is missed");
 }
 
+static bool over_ipv4(void *arg, const struct fwd_nexthop *n)
+{
+	require(n->type == FWD_NEXTHOP_TUNNEL && !n->secure, "a next hop that is asked of for nothing");
+	return addr_is_v4(&n->remote);
+}
+
+/* A start that does not know everything: all stays, some of it encrypted, until somebody does know. */
+static void keep(struct datapath *dp, const char *wanted)
+{
+	datapath_sync_begin(dp);
+	require(datapath_sync_keep(dp, over_ipv4, NULL) >= 0, "a sync that keeps");
+	for (size_t i = 0; i < N_INTENT; i++) {
+		struct fwd wants = intent[i], f;
+
+		if (wants.kind == FWD_NEXTHOP && wants.nexthop.type == FWD_NEXTHOP_TUNNEL)
+			wants.nexthop.secure = addr_is_v4(&wants.nexthop.remote);
+		require(table_get(dp, &intent[i], &f) && fwd_equal(&f, &wants), "an entry that is not kept as it is to be");
+	}
+	require(datapath_audit(dp, SIZE_MAX) == 0, "a repair of what is kept");
+	require(fill(dp) == 0, "a sync after that");
+	check_view(wanted, "what was kept stays so");
+}
+
 static void run_on(struct input *in, uint8_t options, uint8_t which, const char *wanted)
 {
 	struct datapath *dp = NULL;
@@ -307,6 +330,7 @@ static void run_on(struct input *in, uint8_t options, uint8_t which, const char 
 		require(datapath_audit(dp, i % 2 ? SIZE_MAX : 7) >= 0, "drift that an audit cannot mend");
 	datapath_audit(dp, SIZE_MAX);
 	check_view(wanted, "drift that an audit does not find");
+	keep(dp, wanted);
 	change_and_clear(dp);
 	datapath_close(dp);
 }
