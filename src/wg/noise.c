@@ -21,7 +21,7 @@ struct transcript {
 struct noise {
 	struct transcript at;
 	uint8_t shared[NOISE_KEY_SIZE]; /* between the agreement and the derivation */
-	EVP_PKEY *ephemeral;            /* ours; libcrypto has the private half on the secure heap, too */
+	EVP_PKEY *ephemeral;            /* ours; libcrypto wipes the private half with it */
 	uint8_t remote_ephemeral[NOISE_KEY_SIZE], remote_static[NOISE_KEY_SIZE];
 	struct noise_tools *tools;
 	const struct noise_suite *suite;
