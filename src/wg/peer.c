@@ -9,40 +9,13 @@
 
 #include "lib/cleanup.h"
 #include "wg/relay.h"
+#include "wg/keyring.h"
 #include "wg/secret.h"
 #include "wg/state.h"
 
 #define INITIATION_APART_MS 20 /* between two initiations of one peer that we answer */
 
 #define TAI_EPOCH 0x400000000000000aULL /* TAI64 of 1970, as everybody writes it: without leap seconds since */
-
-/* What is sent with from now on. */
-static void use(struct peer *p, struct keypair *k)
-{
-	const struct device *d = p->device;
-
-	p->current = k;
-	if (d->ops->session_used)
-		d->ops->session_used(d->arg, p, k);
-}
-
-static void end(struct peer *p, struct keypair *k)
-{
-	const struct device *d = p->device;
-
-	if (d->ops->session_ended)
-		d->ops->session_ended(d->arg, p, k);
-	else
-		keypair_free(k);
-}
-
-static void forget_keypair(struct peer *p, struct keypair **k)
-{
-	if (!*k)
-		return;
-	indices_remove(&p->device->index, (*k)->local);
-	end(p, TAKE_PTR(*k));
-}
 
 static void forget_handshake(struct peer *p)
 {
@@ -54,15 +27,7 @@ static void forget_handshake(struct peer *p)
 static void forget_all(struct peer *p)
 {
 	forget_handshake(p);
-	forget_keypair(p, &p->previous[0]);
-	forget_keypair(p, &p->previous[1]);
-	forget_keypair(p, &p->next);
-	if (p->current) {
-		struct keypair *k = p->current;
-
-		use(p, NULL);
-		forget_keypair(p, &k);
-	}
+	keyring_forget(p);
 }
 
 static void on_erase(void *arg)
@@ -429,61 +394,6 @@ static void on_established(struct peer *p)
 	d->ops->event(d->arg, p, PEER_READY);
 }
 
-/* No more to be sent with, but to be received with for a while. */
-static void retire(struct peer *p, struct keypair **k)
-{
-	if (!*k)
-		return;
-	forget_keypair(p, &p->previous[1]);
-	p->previous[1] = p->previous[0];
-	p->previous[0] = TAKE_PTR(*k);
-}
-
-/* Ours was answered: the new session is used at once.  Theirs may have been asked for at the same moment. */
-static void rotate_as_initiator(struct peer *p, struct keypair *k)
-{
-	retire(p, &p->current);
-	retire(p, &p->next);
-	use(p, k);
-}
-
-/* Theirs was answered: not to be used before they have, as the answer may have been lost. */
-static void rotate_as_responder(struct peer *p, struct keypair *k)
-{
-	retire(p, &p->next);
-	p->next = k;
-}
-
-/* They have. */
-static void rotate_to_next(struct peer *p)
-{
-	retire(p, &p->current);
-	use(p, TAKE_PTR(p->next));
-}
-
-/* The keys of a handshake that is through; its index becomes theirs. */
-static int derive(struct peer *p, struct noise *n, bool initiator, uint32_t local, uint32_t remote,
-		  struct keypair **out)
-{
-	struct device *d = p->device;
-	_secret_ struct secret_key forth;
-	_secret_ struct secret_key back;
-	enum packet_suite suite = (enum packet_suite)(noise_suite(n) - packet_suites);
-	int r = noise_split(n, forth.bytes, back.bytes);
-
-	if (r == 0)
-		r = keypair_new(d->tools.aead, suite, forth.bytes, back.bytes, initiator, local, remote,
-				d->clock.now_ms, out);
-	if (r == 0 && d->ops->session_made) {
-		r = d->ops->session_made(d->arg, p, *out);
-		if (r != 0)
-			keypair_free(*out);
-	}
-	if (r == 0)
-		indices_get(&d->index, local)->keypair = *out;
-	return r;
-}
-
 /* Reads an initiation up to whose it is; the peer, or NULL and the reason was counted. */
 static struct peer *initiation_read(struct device *d, const struct packet_initiation *m, struct noise *n)
 {
@@ -539,11 +449,11 @@ static int response_write(struct peer *p, struct noise *n, const struct packet_i
 	memcpy(&remote, m->sender, sizeof(remote));
 	r = cookie_sign(&p->jar, d->tools.hash, (uint8_t *)out, sizeof(*out), d->clock.now_ms);
 	if (r == 0)
-		r = derive(p, n, false, local, remote, &k);
+		r = keyring_derive(p, n, false, local, remote, &k);
 	if (r != 0)
 		indices_remove(&d->index, local);
 	else
-		rotate_as_responder(p, k);
+		keyring_put_answered(p, k);
 	return r;
 }
 
@@ -599,7 +509,7 @@ void peer_on_response(struct device *d, const struct endpoint *from, const struc
 		r = noise_read_second(p->handshake, p->secrets->psk, m->noise, 0, NULL);
 	if (r == 0) {
 		memcpy(&remote, m->sender, sizeof(remote));
-		r = derive(p, p->handshake, true, p->handshake_index, remote, &k);
+		r = keyring_derive(p, p->handshake, true, p->handshake_index, remote, &k);
 		if (r != 0) /* the transcript has moved on: no second answer can be read */
 			forget_handshake(p);
 	}
@@ -609,7 +519,7 @@ void peer_on_response(struct device *d, const struct endpoint *from, const struc
 	}
 	noise_free(TAKE_PTR(p->handshake)); /* its index is the keypair's now */
 	on_authenticated(p, from);
-	rotate_as_initiator(p, k);
+	keyring_put_initiated(p, k);
 	peer_timers_on_received(&p->timers, false);
 	peer_timers_on_derived(&p->timers);
 	on_established(p);
@@ -657,7 +567,7 @@ static void on_opened(struct peer *p, struct keypair *k, bool data)
 {
 	peer_timers_on_received(&p->timers, data);
 	if (k == p->next) {
-		rotate_to_next(p);
+		keyring_next(p);
 		on_established(p);
 	}
 	if (k == p->current && keypair_wants_next_receiving(k, p->device->clock.now_ms))

@@ -70,7 +70,7 @@ MUTANTS = [
     ),
     Mutant(
         "wg_two_previous",
-        "src/wg/peer.c",
+        "src/wg/keyring.c",
         "\tretire(p, &p->current);\n\tretire(p, &p->next);\n",
         "\tforget_keypair(p, &p->current);\n\tretire(p, &p->next);\n",
         "what is on its way under the last keys is lost at each new session",
