@@ -236,7 +236,7 @@ MUTANTS = [
         "if (p->inside && !l->device)",
         "if (p->inside && !l->device && p->ttl_hops)",
         "a neighbor whose session is encrypted may come in clear text",
-        ["unit bgp_socket"],
+        ["unit bgp_inside"],
     ),
     Mutant(
         "inside_not_bound",
@@ -244,7 +244,7 @@ MUTANTS = [
         "if (r == 0 && p->inside)",
         "if (r == 0 && p->inside && mss)",
         "a session that is to be encrypted goes as routes say",
-        ["unit bgp_socket"],
+        ["unit bgp_inside"],
     ),
     Mutant(
         "probes_of_one",

@@ -1,192 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * TCP under the speaker, on a loopback of its own: two ends in one loop, or one end and a hand that does what a peer
- * should not.
- */
-#include <errno.h>
+/* Connections, keys and distances, and what hostile ends do. */
+#include "bgp_socket_rig.h"
+
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-
-#include <cmocka.h>
-
-#include "agent/bgp_socket.h"
-#include "lib/loop.h"
-#include "sandbox.h"
-
-#define PORT 179
-#define A "127.0.0.1"
-#define B "127.0.0.2"
-
-/* What an end was told, the last of each. */
-struct end {
-	struct bgp_sockets *sockets;
-	uint64_t accepted, connected, failed, closed, writable;
-	unsigned n_accepted, n_closed;
-	char why[128];
-	size_t size;
-	uint8_t data[64];
-};
-
-struct world {
-	struct sandbox box;
-	struct loop *loop;
-	struct end a, b;
-};
-
-static struct addr address(const char *text)
-{
-	struct addr a;
-
-	assert_int_equal(addr_parse(text, &a), 0);
-	return a;
-}
-
-static void on_accepted(void *arg, uint64_t handle, const struct addr *remote)
-{
-	struct end *e = arg;
-
-	e->accepted = handle;
-	e->n_accepted++;
-}
-
-static void on_connected(void *arg, uint64_t handle)
-{
-	((struct end *)arg)->connected = handle;
-}
-
-static void note(struct end *e, const char *why)
-{
-	snprintf(e->why, sizeof(e->why), "%s", why);
-}
-
-static void on_connect_failed(void *arg, uint64_t handle, const char *why)
-{
-	struct end *e = arg;
-
-	e->failed = handle;
-	note(e, why);
-}
-
-static void on_bytes(void *arg, uint64_t handle, const uint8_t *data, size_t size)
-{
-	struct end *e = arg;
-
-	for (size_t i = 0; i < size && e->size + i < sizeof(e->data); i++)
-		e->data[e->size + i] = data[i];
-	e->size += size;
-}
-
-static void on_writable(void *arg, uint64_t handle)
-{
-	((struct end *)arg)->writable = handle;
-}
-
-static void on_closed(void *arg, uint64_t handle, const char *why)
-{
-	struct end *e = arg;
-
-	e->closed = handle;
-	e->n_closed++;
-	note(e, why);
-}
-
-static const struct bgp_socket_ops ops = {on_accepted, on_connected, on_connect_failed, on_bytes, on_writable, on_closed};
-
-static void step(struct world *w, unsigned ms)
-{
-	for (uint64_t until = loop_now_ms(w->loop) + ms; loop_now_ms(w->loop) < until;)
-		assert_true(loop_step(w->loop, 10) >= 0);
-}
-
-/* Turns the loop until it is so, for a few seconds at most. */
-#define UNTIL(w, condition)                                                                                            \
-	do {                                                                                                           \
-		bool is_so_ = false;                                                                                   \
-		for (int n_ = 0; n_ < 500 && !(is_so_ = (condition)); n_++)                                            \
-			assert_true(loop_step((w)->loop, 10) >= 0);                                                    \
-		assert_true(is_so_);                                                                                   \
-	} while (0)
-
-static void begin(struct world *w, struct end *e, const char *local, const char *peer, const char *key, uint8_t hops)
-{
-	struct addr here = address(local), there = address(peer);
-
-	if (!e->sockets) {
-		assert_int_equal(bgp_sockets_new(w->loop, &ops, e, &e->sockets), 0);
-		assert_int_equal(bgp_sockets_listen(e->sockets, PORT, &here, 1, 0), 0);
-	}
-	assert_int_equal(bgp_sockets_peer_put(e->sockets, &there, &here, key, hops, false), 0);
-}
-
-static int setup(void **state)
-{
-	struct world *w = calloc(1, sizeof(*w));
-
-	*state = w;
-	return !w || sandbox_enter(&w->box) < 0 || loop_new(&w->loop) < 0 || run("ip link set lo up") != 0;
-}
-
-static int teardown(void **state)
-{
-	struct world *w = *state;
-
-	bgp_sockets_free(w->a.sockets);
-	bgp_sockets_free(w->b.sockets);
-	loop_free(w->loop);
-	sandbox_leave(&w->box);
-	free(w);
-	return 0;
-}
-
-/* A hand: a plain socket from `local` to A. */
-static int hand_with(const char *local, int ttl, int room)
-{
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	struct addr from = address(local), to = address(A);
-	struct sockaddr_in name = {.sin_family = AF_INET};
-
-	assert_true(fd >= 0);
-	assert_int_equal(setsockopt(fd, IPPROTO_IP, IP_TTL, &ttl, sizeof(ttl)), 0);
-	if (room)
-		assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room)), 0);
-	memcpy(&name.sin_addr, from.bytes + 12, 4);
-	assert_int_equal(bind(fd, (struct sockaddr *)&name, sizeof(name)), 0);
-	memcpy(&name.sin_addr, to.bytes + 12, 4);
-	name.sin_port = htons(PORT);
-	assert_true(connect(fd, (struct sockaddr *)&name, sizeof(name)) == 0 || errno == EINPROGRESS);
-	return fd;
-}
-
-static int hand(const char *local)
-{
-	return hand_with(local, 64, 0);
-}
-
-static uint64_t reach_out(struct end *e, const struct addr *remote)
-{
-	uint64_t handle = 0;
-
-	assert_int_equal(bgp_sockets_connect(e->sockets, remote, 0, &handle), 0);
-	assert_true(handle > 0);
-	return handle;
-}
-
-static uint64_t join(struct world *w)
-{
-	struct addr a = address(A);
-	uint64_t handle = reach_out(&w->b, &a);
-
-	UNTIL(w, w->b.connected == handle && w->a.accepted > 0);
-	return handle;
-}
 
 static void bytes_go_both_ways(void **state)
 {
@@ -239,13 +56,6 @@ static void nobody_listens(void **state)
 	assert_int_equal(bgp_sockets_connect(w->b.sockets, &far, 0, &handle), -ENETUNREACH);
 	far = address("192.0.2.2");
 	assert_int_equal(bgp_sockets_connect(w->b.sockets, &far, 0, &handle), -ENOENT); /* no peer */
-}
-
-static bool is_reset(int fd)
-{
-	char byte;
-
-	return recv(fd, &byte, 1, MSG_DONTWAIT) < 0 && errno == ECONNRESET;
 }
 
 static void strangers_are_reset_and_peers_have_few(void **state)
@@ -322,8 +132,8 @@ static void without_the_key_there_is_no_connection(void **state)
 			assert_int_equal(w->a.n_accepted, 0);
 			assert_int_equal(w->b.connected, 0);
 		}
-		teardown(state);
-		assert_int_equal(setup(state), 0);
+		rig_teardown(state);
+		assert_int_equal(rig_setup(state), 0);
 	}
 }
 
@@ -367,8 +177,8 @@ static void who_is_too_far_is_not_heard(void **state)
 		assert_int_equal(w->a.data[0], 'y');
 		close(near);
 		close(far);
-		teardown(state);
-		assert_int_equal(setup(state), 0);
+		rig_teardown(state);
+		assert_int_equal(rig_setup(state), 0);
 	}
 }
 
@@ -542,147 +352,16 @@ static void both_families_and_addresses_to_come(void **state)
 	struct addr locals[] = {address("192.0.2.7"), address("::1")}, six = address("::1");
 	uint64_t handle;
 
-	assert_int_equal(bgp_sockets_new(w->loop, &ops, &w->a, &w->a.sockets), 0);
+	assert_int_equal(bgp_sockets_new(w->loop, &rig_ops, &w->a, &w->a.sockets), 0);
 	assert_int_equal(bgp_sockets_listen(w->a.sockets, PORT, locals, 2, 0), 0); /* 192.0.2.7 is on no interface yet */
 	assert_int_equal(bgp_sockets_peer_put(w->a.sockets, &six, &six, "", 1, false), 0);
 	handle = reach_out(&w->a, &six);
 	UNTIL(w, w->a.connected == handle && w->a.n_accepted == 1);
-	assert_int_equal(bgp_sockets_new(w->loop, &ops, &w->b, &w->b.sockets), 0);
+	assert_int_equal(bgp_sockets_new(w->loop, &rig_ops, &w->b, &w->b.sockets), 0);
 	assert_int_equal(bgp_sockets_listen(w->b.sockets, PORT, locals, 2, 0), -EADDRINUSE);
 	assert_int_equal(bgp_sockets_listen(w->a.sockets, PORT, locals, 1, 0), 0); /* the other one is closed */
 	assert_int_equal(bgp_sockets_listen(w->b.sockets, PORT, locals + 1, 1, 0), 0);
 }
-
-/* ---- inside: lo in place of the tunnel's device ---- */
-
-#define LO 1u
-
-static void put(struct end *e, const char *local, const char *peer, const char *key, uint8_t hops, bool inside)
-{
-	struct addr here = address(local), there = address(peer);
-
-	assert_int_equal(bgp_sockets_peer_put(e->sockets, &there, &here, key, hops, inside), 0);
-}
-
-static void on_device(struct end *e, const char *local, uint32_t device)
-{
-	struct addr here = address(local);
-
-	assert_int_equal(bgp_sockets_listen(e->sockets, PORT, &here, 1, device), 0);
-}
-
-static void both_inside(struct world *w, const char *key, uint8_t hops)
-{
-	begin(w, &w->a, A, B, "", 0);
-	begin(w, &w->b, B, A, "", 0);
-	on_device(&w->a, A, LO);
-	on_device(&w->b, B, LO);
-	put(&w->a, A, B, key, hops, true);
-	put(&w->b, B, A, key, hops, true);
-}
-
-static void who_is_inside_goes_by_the_device_or_waits(void **state)
-{
-	struct world *w = *state;
-	struct addr a = address(A);
-	uint64_t handle;
-
-	begin(w, &w->a, A, B, "", 0);
-	begin(w, &w->b, B, A, "", 0);
-	put(&w->b, B, A, "", 0, true);
-	assert_int_equal(bgp_sockets_connect(w->b.sockets, &a, 0, &handle), -ENETDOWN);
-	both_inside(w, "", 0);
-	handle = join(w);
-	assert_int_equal(run("test $(ss -Htn state established | grep -c '%%lo:') = 2"), 0);
-	assert_int_equal(bgp_sockets_send(w->b.sockets, handle, (const uint8_t *)"open", 4), 4);
-	UNTIL(w, w->a.size == 4);
-}
-
-static void a_segment_is_no_longer_than_the_way_takes(void **state)
-{
-	struct world *w = *state;
-	struct addr a = address(A);
-	uint64_t handle;
-
-	both_inside(w, "", 0);
-	assert_int_equal(bgp_sockets_connect(w->b.sockets, &a, 1000, &handle), 0);
-	UNTIL(w, w->b.connected == handle && w->a.accepted > 0);
-	assert_int_equal(run("test $(ss -Htni state established | grep -c 'mss:9[0-9][0-9] ') = 2"), 0); /* and time stamps */
-}
-
-static void each_side_refuses_who_comes_on_the_other(void **state)
-{
-	for (int inside = 0; inside < 2; inside++) {
-		struct world *w = *state;
-		int fd;
-
-		begin(w, &w->a, A, B, "", 0);
-		on_device(&w->a, A, inside ? 0 : LO);
-		put(&w->a, A, B, "", 0, inside);
-		fd = hand(B);
-		UNTIL(w, is_reset(fd));
-		assert_int_equal(w->a.n_accepted, 0);
-		close(fd);
-		on_device(&w->a, A, inside ? LO : 0);
-		fd = hand(B);
-		UNTIL(w, w->a.n_accepted == 1);
-		close(fd);
-		teardown(state);
-		assert_int_equal(setup(state), 0);
-	}
-}
-
-static void what_went_by_another_device_is_lost(void **state)
-{
-	struct world *w = *state;
-	uint64_t handle;
-
-	both_inside(w, "", 0);
-	handle = join(w);
-	on_device(&w->b, B, LO); /* the same: nothing */
-	step(w, 50);
-	assert_int_equal(w->b.n_closed, 0);
-	on_device(&w->b, B, 0);
-	UNTIL(w, w->b.closed == handle);
-	assert_string_equal(w->b.why, "the tunnel's device is gone");
-	UNTIL(w, w->a.closed == w->a.accepted);
-	on_device(&w->b, B, LO);
-	join(w);
-}
-
-static void key_and_distance_go_with_a_peer_to_its_side(void **state)
-{
-	static const struct {
-		const char *key;
-		uint8_t hops;
-	} rows[] = {{"secret", 0}, {"", 1}, {"secret", 1}};
-
-	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-		struct world *w = *state;
-		uint64_t before;
-
-		both_inside(w, rows[i].key, rows[i].hops);
-		join(w);
-		put(&w->a, A, B, rows[i].key, rows[i].hops, false);
-		put(&w->b, B, A, rows[i].key, rows[i].hops, false);
-		on_device(&w->a, A, 0);
-		on_device(&w->b, B, 0);
-		before = w->a.accepted;
-		w->a.accepted = 0;
-		assert_true(join(w) > before);
-		if (*rows[i].key) { /* of its old side it has none any more */
-			int fd = hand(B);
-
-			step(w, 100);
-			assert_int_equal(w->a.n_accepted, 2);
-			close(fd);
-		}
-		teardown(state);
-		assert_int_equal(setup(state), 0);
-	}
-}
-
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
@@ -704,11 +383,6 @@ int main(void)
 		TEST(without_descriptors_it_waits_and_goes_on),
 		TEST(a_peer_that_is_removed_is_gone),
 		TEST(both_families_and_addresses_to_come),
-		TEST(who_is_inside_goes_by_the_device_or_waits),
-		TEST(a_segment_is_no_longer_than_the_way_takes),
-		TEST(each_side_refuses_who_comes_on_the_other),
-		TEST(what_went_by_another_device_is_lost),
-		TEST(key_and_distance_go_with_a_peer_to_its_side),
 	};
 
 	if (geteuid() != 0) {
