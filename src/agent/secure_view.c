@@ -271,17 +271,6 @@ static void put_prefixes(struct json *j, const struct config_tenant *t)
 	json_array_close(j);
 }
 
-static void put_texts(struct json *j, const char *key, const struct addr *list, size_t n)
-{
-	char text[ADDR_TEXT_SIZE];
-
-	json_key(j, key);
-	json_array_open(j);
-	for (size_t i = 0; i < n; i++)
-		json_string(j, addr_format(&list[i], text));
-	json_array_close(j);
-}
-
 void view_peer(struct json *j, const struct agent *a, const struct config_port *p)
 {
 	const struct config_node *node = p->node;
@@ -293,12 +282,12 @@ void view_peer(struct json *j, const struct agent *a, const struct config_port *
 	json_put_string(j, "network", p->network->full_name);
 	json_put_string(j, "publicKey", key_format(&p->peer->public_key, key));
 	json_put_string(j, "presharedKeyFile", p->peer->preshared_key_file);
-	put_texts(j, "addresses", p->addresses, p->n_addresses);
+	view_put_addrs(j, "addresses", p->addresses, p->n_addresses);
 	put_endpoint(j, "endpoint", &(struct endpoint){p->peer->endpoint, p->peer->endpoint_port});
 	json_put_uint(j, "mtu", secure_plain_mtu(a, node));
 	put_prefixes(j, p->network->tenant);
 	json_put_string(j, "nodePublicKey", key_format(&node->public_key, key));
-	put_texts(j, "nodeAddresses", node->underlay, node->n_underlay);
+	view_put_addrs(j, "nodeAddresses", node->underlay, node->n_underlay);
 	json_put_uint(j, "nodePort", a->config->wireguard_port);
 	json_put_bool(j, "nodeNat", node->nat);
 	json_object_close(j);

@@ -23,7 +23,7 @@ static void put_mac(struct json *j, const char *key, const struct mac *m)
 	json_put_string(j, key, mac_format(m, text));
 }
 
-static void put_addrs(struct json *j, const char *key, const struct addr *list, size_t n)
+void view_put_addrs(struct json *j, const char *key, const struct addr *list, size_t n)
 {
 	char text[ADDR_TEXT_SIZE];
 
@@ -152,7 +152,7 @@ void view_node(struct json *j, const struct agent *a, const struct config_node *
 	json_put_string(j, "site", n->site->name);
 	json_put_bool(j, "self", n == a->self);
 	json_put_bool(j, "foreign", n->foreign);
-	put_addrs(j, "underlay", n->underlay, n->n_underlay);
+	view_put_addrs(j, "underlay", n->underlay, n->n_underlay);
 	json_key(j, "networks");
 	json_array_open(j);
 	for (size_t i = 0; i < n->n_networks; i++)
@@ -209,7 +209,7 @@ void view_network(struct json *j, const struct agent *a, const struct config_net
 	for (size_t i = 0; i < n->n_subnets; i++)
 		json_string(j, prefix_format(&n->subnets[i], text));
 	json_array_close(j);
-	put_addrs(j, "gateway", n->gateways, n->n_gateways);
+	view_put_addrs(j, "gateway", n->gateways, n->n_gateways);
 	json_put_string(j, "encap", config_encap_name(n->encap));
 	json_put_string(j, "encryption", config_encryption_name(n->encryption));
 	json_put_bool(j, "flood", n->flood);
@@ -257,7 +257,7 @@ void view_port(struct json *j, const struct agent *a, const struct config_port *
 	json_put_string(j, "interface", p->interface);
 	json_put_string(j, "network", p->network->full_name);
 	put_mac(j, "mac", &p->mac);
-	put_addrs(j, "addresses", p->addresses, p->n_addresses);
+	view_put_addrs(j, "addresses", p->addresses, p->n_addresses);
 	json_put_bool(j, "security", p->security);
 	json_key(j, "allow");
 	json_array_open(j);

@@ -24,6 +24,7 @@ extern const size_t view_n_kinds;
 
 /* Opens an object and writes apiVersion and kind. */
 void view_begin(struct json *j, const char *kind);
+void view_put_addrs(struct json *j, const char *key, const struct addr *list, size_t n);
 
 void view_site(struct json *j, const struct agent *a, const struct config_site *s);
 void view_node(struct json *j, const struct agent *a, const struct config_node *n);

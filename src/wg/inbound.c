@@ -5,11 +5,25 @@
 #include "wg/carry.h"
 #include "wg/plain.h"
 
-static void write_merged(struct worker *w, struct link *l)
+void worker_put(struct worker *w, struct link *l, const struct outlet *o, const uint8_t *packet, size_t size)
 {
-	if (w->merging && tap_write(&w->plane->tap, w->queue, &w->merge) != 0)
+	if (w->merging && segment_merge_add(&w->merge, packet, size))
+		return;
+	worker_put_end(w, l, o);
+	segment_merge_begin(&w->merge, packet, size, o->vxlan_port);
+	w->merging = true;
+}
+
+void worker_put_end(struct worker *w, struct link *l, const struct outlet *o)
+{
+	if (w->merging && tap_write(o->tap, o->queue, &w->merge) != 0)
 		worker_drop(w, l, TUNNEL_TAP_FAILED, w->merge.n);
 	w->merging = false;
+}
+
+static struct outlet outlet_of(const struct worker *w)
+{
+	return (struct outlet){&w->plane->tap, w->queue, w->plane->vxlan_port};
 }
 
 /* Is the packet's source an address of that link?  A peer may speak for itself alone. */
@@ -43,7 +57,9 @@ struct arrival {
 static size_t deliver_other(struct worker *w, struct link *l, const struct arrival *a, struct packet *packets, size_t n)
 {
 	if (l->kind == TUNNEL_NODE && carry_is_of(packets)) {
-		write_merged(w, l);
+		const struct outlet o = outlet_of(w);
+
+		worker_put_end(w, l, &o);
 		return carry_take(w, l, a->from, packets, n, a->other, a->arg);
 	}
 	worker_drop(w, l, TUNNEL_BAD_INNER, 1);
@@ -52,6 +68,7 @@ static size_t deliver_other(struct worker *w, struct link *l, const struct arriv
 
 static void deliver(struct worker *w, struct link *l, const struct arrival *a, struct packet *packets, size_t n)
 {
+	const struct outlet o = outlet_of(w);
 	size_t bytes = 0, good = 0;
 
 	for (size_t i = 0; i < n; i++) {
@@ -68,13 +85,9 @@ static void deliver(struct worker *w, struct link *l, const struct arrival *a, s
 		}
 		good++;
 		bytes += size;
-		if (w->merging && segment_merge_add(&w->merge, packet, size))
-			continue;
-		write_merged(w, l);
-		segment_merge_begin(&w->merge, packet, size, w->plane->vxlan_port);
-		w->merging = true;
+		worker_put(w, l, &o, packet, size);
 	}
-	write_merged(w, l);
+	worker_put_end(w, l, &o);
 	counter_add(&l->counters.received_packets, good);
 	counter_add(&l->counters.received_bytes, bytes);
 }

@@ -36,16 +36,10 @@ static bool source_is_of(const struct plain *p, const uint8_t *packet)
 	return bsearch(&source, p->addresses, p->n_addresses, sizeof(source), compare_addresses);
 }
 
-static void write_merged(struct worker *w, struct link *l, const struct plain *p)
-{
-	if (w->merging && tap_write(&p->tap, p->tap.queues[0], &w->merge) != 0)
-		worker_drop(w, l, TUNNEL_TAP_FAILED, w->merge.n);
-	w->merging = false;
-}
-
 void plain_deliver(struct worker *w, struct link *l, const struct packet *packets, size_t n)
 {
 	const struct plain *p = plain_of(l);
+	const struct outlet o = {&p->tap, p->tap.queues[0], 0}; /* a VXLAN packet is a peer's own business */
 	size_t bytes = 0, good = 0;
 
 	for (size_t i = 0; i < n; i++) {
@@ -62,13 +56,9 @@ void plain_deliver(struct worker *w, struct link *l, const struct packet *packet
 		}
 		good++;
 		bytes += size;
-		if (w->merging && segment_merge_add(&w->merge, packet, size))
-			continue;
-		write_merged(w, l, p);
-		segment_merge_begin(&w->merge, packet, size, 0);
-		w->merging = true;
+		worker_put(w, l, &o, packet, size);
 	}
-	write_merged(w, l, p);
+	worker_put_end(w, l, &o);
 	counter_add(&l->counters.received_packets, good);
 	counter_add(&l->counters.received_bytes, bytes);
 }
@@ -113,26 +103,18 @@ static void read_ports(struct worker *w)
 	worker_flush(w);
 }
 
+static void turn(struct worker *w, struct pollfd *fds)
+{
+	if (fds[1].revents)
+		read_ports(w);
+}
+
 static void *run(void *arg)
 {
 	struct worker *w = arg;
 	struct pollfd fds[] = {{w->wake, POLLIN, 0}, {w->queue, POLLIN, 0}};
-	struct plane *p = w->plane;
-	uint64_t count;
 
-	while (!__atomic_load_n(&p->stop, __ATOMIC_ACQUIRE)) {
-		poll(fds, 2, w->stash.used > 0 ? WORKER_WAITING_MS : -1);
-		grace_online(&p->grace, w->number);
-		w->now_ms = plane_now_ms();
-		w->mtu = __atomic_load_n(&p->plain_mtu, __ATOMIC_RELAXED);
-		if (fds[0].revents && read(w->wake, &count, sizeof(count)) < 0 && errno != EAGAIN)
-			fds[0].fd = -1;
-		if (w->stash.used > 0)
-			worker_outbound_waiting(w);
-		if (fds[1].revents)
-			read_ports(w);
-		grace_offline(&p->grace, w->number);
-	}
+	worker_loop(w, fds, 2, &w->plane->plain_mtu, turn);
 	return NULL;
 }
 

@@ -15,12 +15,13 @@
 #ifndef ISTHMUS_WG_WORKER_H
 #define ISTHMUS_WG_WORKER_H
 
+#include <poll.h>
+
 #include "wg/plane.h"
 #include "wg/stash.h"
 #include "wg/udp.h"
 
 #define WORKER_AHEAD 32 /* reads before the other direction has its turn */
-#define WORKER_WAITING_MS 1000 /* how often what waits too long is looked for */
 
 struct worker {
 	struct plane *plane;
@@ -54,6 +55,12 @@ int worker_init(struct worker *w, struct plane *plane, unsigned number, int queu
 void worker_fini(struct worker *w); /* one of zeroes is allowed */
 
 void worker_run(struct worker *w); /* until plane.stop */
+/*
+ * The frame of that: turns until plane.stop, each when one of `fds` is ready, of which the first is w->wake and taken care of
+ * as what waits is.  `mtu`: whichever of the plane's is looked at in each turn.
+ */
+void worker_loop(struct worker *w, struct pollfd *fds, nfds_t n, const uint16_t *mtu,
+		 void (*turn)(struct worker *w, struct pollfd *fds));
 int worker_thread(pthread_t *out, void *(*run)(void *arg), void *arg); /* without signals, which are the control loop's */
 void worker_wake(const struct worker *w); /* any thread */
 
@@ -76,6 +83,17 @@ void worker_take(struct worker *w, const struct endpoint *from, struct packet *p
 
 /* Those (measure.h) among what was opened of a session go to the protocol thread; returns how many are left. */
 size_t worker_take_probes(struct worker *w, const struct session *s, struct packet *packets, size_t n);
+
+/* Where what was opened goes. */
+struct outlet {
+	const struct tap *tap;
+	int queue;
+	uint16_t vxlan_port; /* of what is merged in VXLAN, too; 0 = nothing */
+};
+
+/* Merges with what was put before, whose bytes are borrowed until something else or the end is written. */
+void worker_put(struct worker *w, struct link *l, const struct outlet *o, const uint8_t *packet, size_t size);
+void worker_put_end(struct worker *w, struct link *l, const struct outlet *o);
 
 /* `l`: NULL = not known whose. */
 static inline void worker_drop(struct worker *w, struct link *l, int drop, size_t n)
