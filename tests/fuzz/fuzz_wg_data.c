@@ -176,11 +176,17 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const uint8_t forth[NOISE_KEY_SIZE] = {1}, back[NOISE_KEY_SIZE] = {2};
+	uint8_t forth[NOISE_KEY_SIZE] = {1}, back[NOISE_KEY_SIZE] = {2};
+	uint64_t sum = 1;
 	static struct session s;
 	struct input in = {data, size < 2000 ? size : 2000};
 	enum packet_suite suite = (enum packet_suite)(input_u8(&in) & 1);
 
+	/* Of all bytes: libFuzzer sees what a tag is compared with and puts it in, and a right tag is no forgery. */
+	for (size_t i = 0; i < size; i++)
+		sum = (sum ^ data[i]) * 0x100000001b3;
+	memcpy(forth + 8, &sum, sizeof(sum));
+	memcpy(back + 8, &sum, sizeof(sum));
 	s = (struct session){.now_ms = 5000};
 	require(keypair_new(tools.aead, suite, forth, back, true, 1, 2, 5000, &s.us) == 0 &&
 			keypair_new(tools.aead, suite, forth, back, false, 2, 1, 5000, &s.them) == 0,
