@@ -115,12 +115,16 @@ static void cut(struct agent *a)
 		agent_look_at_paths(a);
 }
 
+/*
+ * Those that failed; and those whose interface seemed to be gone as they were to be set up, and is not: the kernel tells of a
+ * new name before the interface's settings are there under it, and says nothing after.
+ */
 static void retry_failed_ports(struct agent *a)
 {
 	struct port_local *p;
 
 	for (size_t i = 0; (p = hmap_next(&a->ports->by_name, &i));)
-		if (p->error)
+		if (p->error || (!p->ifindex && kern_link_by_name(a->kern, p->interface)))
 			port_refresh(a->ports, p, a->kern, &a->state->pending, a->rib);
 	agent_settle(a);
 }
