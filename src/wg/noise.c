@@ -21,7 +21,7 @@ struct transcript {
 struct noise {
 	struct transcript at;
 	uint8_t shared[NOISE_KEY_SIZE]; /* between the agreement and the derivation */
-	EVP_PKEY *ephemeral;            /* ours; libcrypto wipes the private half with it */
+	EVP_PKEY *ephemeral;            /* ours */
 	uint8_t remote_ephemeral[NOISE_KEY_SIZE], remote_static[NOISE_KEY_SIZE];
 	struct noise_tools *tools;
 	const struct noise_suite *suite;
@@ -49,11 +49,14 @@ void noise_tools_free(struct noise_tools *t)
 	*t = (struct noise_tools){NULL};
 }
 
+/* What is given as bytes OpenSSL 3.0 takes into ordinary memory, which it wipes when it frees it; a copy into the secure heap. */
 static EVP_PKEY *key_pair(const uint8_t private_key[static NOISE_KEY_SIZE], uint8_t public_key[static NOISE_KEY_SIZE])
 {
-	EVP_PKEY *k = EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, NULL, private_key, NOISE_KEY_SIZE);
+	EVP_PKEY *given = EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, NULL, private_key, NOISE_KEY_SIZE);
+	EVP_PKEY *k = given ? EVP_PKEY_dup(given) : NULL;
 	size_t size = NOISE_KEY_SIZE;
 
+	EVP_PKEY_free(given);
 	if (k && EVP_PKEY_get_raw_public_key(k, public_key, &size) != 1) {
 		EVP_PKEY_free(k);
 		k = NULL;

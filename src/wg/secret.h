@@ -3,8 +3,8 @@
  * secret.h - memory for keys: locked into RAM, left out of core dumps, wiped when it is freed.
  *
  * It is libcrypto's secure heap: one mapping between two guard pages, mlock'd and MADV_DONTDUMP.  Every key that this
- * folder has room for lies in it, but X25519 private keys, which libcrypto takes into ordinary memory and wipes when they
- * are freed; what has to pass through a local variable is declared _secret_, which wipes it when its scope ends.
+ * folder has room for lies in it; what has to pass through a local variable is declared _secret_, which wipes it when its
+ * scope ends.
  *
  * Call order: secret_start once, before the first key and before the process gives up its privileges; then any.  Any
  * thread.

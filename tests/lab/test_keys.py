@@ -4,6 +4,8 @@
     dc1: web1 --.                  .-- aws1: web2        between the sites encrypted
     dc2: web3 --+-- dc === wan === aws                   within dc in clear text
 """
+import base64
+import contextlib
 import json
 import os
 import pathlib
@@ -169,6 +171,35 @@ def test_what_encrypts_is_in_the_box(lab):
         assert (status["Seccomp"], status["NoNewPrivs"]) == ("2", "1")
         assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == KEPT
     assert "sandbox" not in dc1.daemon.log()
+
+
+def mappings(pid):
+    """(flags of the kernel's, bytes) of each piece of memory that a process can write to."""
+    with open(f"/proc/{pid}/smaps") as f, open(f"/proc/{pid}/mem", "rb", 0) as memory:
+        first = last = mode = None
+        for line in f:
+            if m := re.match(r"([0-9a-f]+)-([0-9a-f]+) (\S+)", line):
+                first, last, mode = int(m[1], 16), int(m[2], 16), m[3]
+            elif line.startswith("VmFlags:") and mode.startswith("rw"):
+                memory.seek(first)
+                with contextlib.suppress(OSError):  # of a device
+                    yield line.split()[1:], memory.read(last - first)
+
+
+def test_the_private_key_is_in_locked_memory_alone(lab):
+    """E7, of the whole daemon: also not as the text that the file has."""
+    dc1 = lab.node("dc1")
+    lab.fabric.config["fabric"]["encryption"] = "between-sites"
+    give_keys(lab)
+    wait_sessions(lab, ("dc1", "aws1"))
+    with open(f"{dc1.daemon.state_dir}/private.key") as f:
+        text = f.read().strip()
+    raw = base64.b64decode(text)[1:31]  # X25519 fixes bits of the first and the last byte
+    found = [(flags, raw in data) for flags, data in mappings(dc1.isthmus("status", json_output=True)["pid"])
+             if raw in data or text.encode()[:40] in data]
+    assert found, "it is somewhere, or the search is none"
+    for flags, is_raw in found:
+        assert is_raw and "lo" in flags and "dd" in flags  # locked, and left out of core dumps
 
 
 NAT = """table ip nat {

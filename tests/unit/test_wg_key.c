@@ -231,12 +231,55 @@ static void the_search_finds_what_is_there(void **state)
 	free(ordinary);
 }
 
+static uint8_t *locked_key(uint8_t first)
+{
+	uint8_t *k = secret_new(NOISE_KEY_SIZE);
+
+	assert_non_null(k);
+	for (size_t i = 0; i < NOISE_KEY_SIZE; i++)
+		k[i] = (uint8_t)(first + i * 53);
+	note(k);
+	return k;
+}
+
+/* The static one as long as it is in use, the ephemeral one as long as its handshake is under way; given from locked memory. */
+static void private_keys_are_in_locked_memory_alone(void **state)
+{
+	const uint8_t nothing[NOISE_KEY_SIZE] = {0}, payload[12] = {0};
+	uint8_t message[NOISE_FIRST_SIZE(sizeof(payload))], *forever, *once;
+	struct noise_identity *identity;
+	struct noise_tools tools;
+	struct noise *n;
+
+	n_notes = 0;
+	forever = locked_key(17);
+	once = locked_key(91);
+	assert_int_equal(noise_tools_new(&tools), 0);
+	assert_int_equal(noise_identity_new(forever, &identity), 0);
+	assert_int_equal(noise_new(&tools, &packet_suites[SUITE_WIREGUARD], identity, &n), 0);
+	assert_int_equal(noise_write_first(n, noise_identity_public(identity), nothing, once, payload, sizeof(payload), message),
+			 0);
+	secret_free(forever);
+	secret_free(once);
+	n_notes = 2; /* those of the message are another's matter */
+	if (!SANITIZED) {
+		assert_int_equal(found(false), 0);
+		assert_int_equal(found(true), 2);
+	}
+	noise_free(n);
+	noise_identity_free(identity);
+	noise_tools_free(&tools);
+	if (!SANITIZED)
+		assert_int_equal(found(true), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_session_has_keys_of_its_own),
 		cmocka_unit_test(threads_never_take_the_same_number),
 		cmocka_unit_test(the_search_finds_what_is_there),
+		cmocka_unit_test(private_keys_are_in_locked_memory_alone),
 		cmocka_unit_test(keys_are_found_in_locked_memory_alone),
 	};
 
