@@ -4,6 +4,7 @@
  *
  *     bench-packets rate FROM TO ADDRESS SECONDS    64-byte payloads as fast as they go, or as fast as they arrive
  *     bench-packets trip FROM TO ADDRESS COUNT [together]   ping-pong of 64-byte payloads, one at a time
+ *     bench-packets steady FROM TO ADDRESS RATE     numbered payloads at a rate, until standard input ends: which were lost
  *
  * FROM and TO are paths of namespaces, ADDRESS (IPv4 or IPv6) is TO's.  One process holds both ends, so that they share
  * one clock; each socket is opened inside its namespace and stays there.  The ends are bound to the first and the last
@@ -17,6 +18,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -224,6 +226,68 @@ static void measure_rate(struct ends e, double seconds)
 	       best.rate, best.loss, flood.sent_rate, flood.rate, flood.loss);
 }
 
+/* ---- steady */
+
+static uint8_t *seen; /* a bit a number */
+static unsigned long twice;
+
+static void *note(void *to)
+{
+	uint32_t packet[PAYLOAD / sizeof(uint32_t)];
+
+	stay_on(last_cpu());
+	while (!stopping) {
+		if (recv(*(int *)to, packet, sizeof(packet), 0) != PAYLOAD)
+			continue;
+		if (seen[packet[0] / 8] & 1 << packet[0] % 8) {
+			twice++;
+		} else {
+			seen[packet[0] / 8] |= (uint8_t)(1 << packet[0] % 8);
+			received++;
+		}
+	}
+	return NULL;
+}
+
+static bool input_has_ended(void)
+{
+	struct pollfd in = { STDIN_FILENO, POLLIN, 0 };
+
+	return poll(&in, 1, 0) > 0;
+}
+
+/* What the kernel refuses to take counts as sent: it is lost. */
+static void hold_rate(struct ends e, double rate)
+{
+	static uint32_t burst[BURST][PAYLOAD / sizeof(uint32_t)];
+	int size = PAYLOAD, i;
+	uint32_t sent = 0;
+	pthread_t reader;
+	double start;
+
+	seen = calloc(1, (size_t)UINT32_MAX / 8 + 1);
+	if (!seen || setsockopt(e.from, IPPROTO_UDP, UDP_SEGMENT, &size, sizeof(size)) || pthread_create(&reader, NULL, note, &e.to))
+		fail("start");
+	stay_on(0);
+	start = now();
+	while (sent < UINT32_MAX - BURST) {
+		if (now() < start + (double)sent / rate)
+			continue;
+		for (i = 0; i < BURST; i++)
+			burst[i][0] = sent++;
+		if (send(e.from, burst, sizeof(burst), 0) < 0 && errno != ENOBUFS && errno != EAGAIN)
+			fail("send");
+		if (sent / BURST % 64 == 0 && input_has_ended())
+			break;
+	}
+	rate = (double)sent / (now() - start);
+	settle();
+	stopping = true;
+	pthread_join(reader, NULL);
+	free(seen);
+	printf("{\"rate\": %.0f, \"sent\": %u, \"lost\": %lu, \"twice\": %lu}\n", rate, sent, sent - received, twice);
+}
+
 /* ---- trip */
 
 static void *answer(void *to)
@@ -303,8 +367,10 @@ int main(int argc, char **argv)
 		measure_rate(open_ends(argv[2], argv[3], argv[4]), amount);
 	} else if (amount >= 1 && !strcmp(argv[1], "trip")) {
 		measure_trip(open_ends(argv[2], argv[3], argv[4]), (size_t)amount, together ? last_cpu() : 0);
+	} else if (amount > 0 && !together && !strcmp(argv[1], "steady")) {
+		hold_rate(open_ends(argv[2], argv[3], argv[4]), amount);
 	} else {
-		fprintf(stderr, "usage: bench-packets rate|trip FROM TO ADDRESS SECONDS|COUNT [together]\n");
+		fprintf(stderr, "usage: bench-packets rate|trip|steady FROM TO ADDRESS SECONDS|COUNT|RATE [together]\n");
 		return 2;
 	}
 	return 0;

@@ -23,7 +23,8 @@ import time
 import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [os.path.dirname(os.path.dirname(HERE)), os.path.dirname(HERE)]
+TESTS = os.path.dirname(HERE)
+sys.path[:0] = [os.path.dirname(TESTS), TESTS, os.path.join(TESTS, "lab")]
 
 Figure = collections.namedtuple("Figure", "what value unit bound", defaults=("", ""))
 
