@@ -55,10 +55,10 @@ static_assert(sizeof(struct relay_question) == 8, "on the wire");
 #define RELAY_BEHIND AEAD_TAG_SIZE
 
 struct relay_payload {
-	enum relay_kind kind;
 	const uint8_t *who; /* FOR, FROM */
 	uint8_t *message;
 	size_t size;
+	enum relay_kind kind;
 	uint32_t token; /* ASK, ANSWER */
 };
 
