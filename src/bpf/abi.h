@@ -53,7 +53,7 @@ struct abi_node {
 	__u32 secure_ifindex; /* the TAP device of what encrypts, see below; 0 = there is none */
 	__u32 secure_mtu;     /* its MTU: the longest outer IP packet that it takes */
 	__be16 bgp_port;      /* TCP that the node's own stack speaks through that device; 0 = nothing */
-	__u16 zero;
+	__u16 zero[3];
 };
 
 /*
