@@ -32,7 +32,7 @@ PYTHON = "/usr/bin/python3"
 KERNEL = os.path.join("tests", "kernel")
 REPORTS = os.path.join(BUILD, "reports")
 SLOWER = 4  # sanitized programs are that much
-FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", "12"))  # each target
+FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", "8"))  # each target
 FUZZ_WORKERS = 3
 WORKERS = 2
 
