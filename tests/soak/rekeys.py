@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Row E5: sessions are renewed, by either end in turn, under small packets at 50,000 a second or what the machine can do."""
+"""Row E5: sessions are renewed, by either end in turn, 1,000 times at least, under 50,000 packets/s or what the machine can do."""
 import json
 import os
 import subprocess
@@ -56,17 +56,21 @@ def soak(seconds):
     with Tunnels(workers=2) as two:
         two.ready()
         flow, made, end = Steady(two, sustained(two)), 0, time.monotonic() + seconds
-        while time.monotonic() < end and flow.process.poll() is None:
+        while (time.monotonic() < end or made < WANTED) and flow.process.poll() is None:
             renew(two, made % 2)
             made += 1
             time.sleep(LEAST_S)
         got = flow.stop()
-        drops = {k: v for lost in two.lost() for k, v in lost.items() if k != "unknown_index"}
+        drops = two.lost()
+    print(f"  dropped at the sender, at the receiver: {drops}", flush=True)
+    # an answer to a handshake that another has replaced is for nobody; a packet of the flow would be lost
+    others = sum(n for lost in drops for name, n in lost.items() if name != "unknown_index")
     return [
-        Figure("sessions", made, "", f">= {min(WANTED, seconds * 8)}"),
+        Figure("sessions", made, "", f">= {WANTED}"),
         Figure("rate", got["rate"], "packets/s"),
         Figure("sent", got["sent"], "packets"),
         Figure("lost", got["lost"], "packets", "= 0"),
         Figure("delivered twice", got["twice"], "packets", "= 0"),
-        Figure("drops by name", sum(drops.values()), "packets", "= 0"),
+        Figure("messages for nobody", sum(lost.get("unknown_index", 0) for lost in drops)),
+        Figure("other drops", others, "", "= 0"),
     ]
