@@ -212,7 +212,7 @@ TIERS = {
     "unit": lambda: meson_suite("unit"),
     "deb": one(pytest, "tests/deb", 900),
 }
-POLITE = {"tree", "conf", "memory", "fuzz"}
+POLITE = {"tree", "conf", "memory", "fuzz", "unit"}
 NOT_BY_DEFAULT = {"deb"}  # builds all of it anew: `make test-deb`
 
 
