@@ -28,6 +28,37 @@ static bool bad_is_up(struct rig *g)
 
 /* ---- interfaces ---- */
 
+static bool settings_are_late;
+static int too_early;
+
+int __real_kern_port_guard(const struct kern *k, const char *name);
+int __wrap_kern_port_guard(const struct kern *k, const char *name);
+int __wrap_kern_port_guard(const struct kern *k, const char *name)
+{
+	too_early += settings_are_late;
+	return settings_are_late ? -ENODEV : __real_kern_port_guard(k, name);
+}
+
+/* As after a rename: it is told of before there is anything under its name in /proc/sys, and nothing is told after. */
+static void interface_whose_settings_come_late_is_tried_again(void **state)
+{
+	struct rig *g = *state;
+
+	assert_int_equal(start(g), 0);
+	settings_are_late = true;
+	too_early = 0;
+	plug("web1");
+	for (uint64_t end = now_ms() + PATIENCE_MS; now_ms() < end && !too_early;)
+		loop_step(g->loop, 20);
+	for (int i = 0; i < 10; i++)
+		loop_step(g->loop, 0); /* all that the kernel has told */
+	settings_are_late = false;
+	assert_true(too_early > 0);
+	assert_true(web1_is_waiting(g));
+	assert_true(wait_until(g, web1_is_up));
+	assert_int_equal(table_length(g->agent->dp, FWD_PORT), 1);
+}
+
 static void waiting_port_comes_up_with_its_interface(void **state)
 {
 	struct rig *g = *state;
@@ -183,6 +214,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		AGENT_TEST(waiting_port_comes_up_with_its_interface),
+		AGENT_TEST(interface_whose_settings_come_late_is_tried_again),
 		AGENT_TEST(interface_renamed_there_and_back_at_once_stays_attached),
 		AGENT_TEST(what_fails_at_a_start_is_tried_again),
 		AGENT_TEST(underlay_interface_may_come_late),
