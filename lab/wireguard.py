@@ -196,6 +196,16 @@ class Tunnels:
     def ready(self):
         wait_until(lambda: all(self.status(i)["ready"] for i in (0, 1)), 15, "sessions")
 
+    def renew(self, end):
+        """Another session, begun by one of them."""
+        before = self.status(0)["handshakes"]
+
+        def has_another():
+            self.tunnels[end].ask("rekey", in_hex(self.keys[1 - end]))
+            return self.status(0)["handshakes"] > before
+
+        wait_until(has_another, 20, "another session", 0.025)  # two asked for within 20 ms are one
+
     def lost(self):
         """All drops but those of what the kernel's IPv6 says to everybody by itself."""
         return [{k: v for k, v in t.drops().items() if k not in ("no_peer", "unknown_peer")} for t in self.tunnels]

@@ -15,7 +15,7 @@ from lab.wireguard import first_mac
 SOURCES, RATE = 1 << 20, 100000
 FLOW = 2000  # packets/s
 GROWTH_KB = 2048
-ALONE_S = 5  # of the flow
+ALONE = 10000  # packets of the flow
 ASKED_FOR = {"cookie_sent", "bad_handshake", "socket_full"}  # load begins behind some that are looked at
 
 
@@ -51,7 +51,7 @@ def soak(seconds):
         before, memory = tunnel_drops(aws1), resident_kb(pid)
         stream = UdpStream(lab.host("w1"), lab.host("w2"), FLOW)
         stream.wait_flowing()
-        alone, _ = load_until(pid, lambda: time.sleep(ALONE_S))
+        alone, _ = load_until(pid, lambda: stream.wait_flowing(ALONE, 60))
         flood = start_blast(lab.wan, "w-aws1", forged(lab), RATE * seconds, RATE)
         load, took = load_until(pid, lambda: flood.wait(seconds * 10))
         result, now = stream.stop(), tunnel_drops(aws1)
