@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Memory goes back to the system when much of what it was for has gone: a neighbor that had a million routes.  Each of
- * them was many small pieces, and what is free between those that stay the allocator keeps to itself unless it is asked.
- * It is asked rarely, as it looks at all of them: when half of at least MANY entries have gone, and no more went just now.
+ * Memory goes back to the system: what is large as it is freed, what is small when much of what it was for has gone, a
+ * neighbor that had a million routes.  Each of them was many small pieces, and what is free between those that stay the
+ * allocator keeps to itself unless it is asked.  It is asked rarely, as it looks at all of them: when half of at least MANY
+ * entries have gone, and no more went just now.
  */
 #include <malloc.h>
 
@@ -10,6 +11,16 @@
 #include "agent/state.h"
 
 #define MANY 16384
+#define LARGE (128 << 10) /* glibc's own, before it learns */
+
+/*
+ * By itself glibc takes larger and larger pieces from the heap as it has seen them freed, and what grows there leaves holes:
+ * the bodies of many requests, whose sum has a limit (api/server.c), came to half as much again.
+ */
+void agent_memory_begin(void)
+{
+	mallopt(M_MMAP_THRESHOLD, LARGE);
+}
 
 static size_t entries(const struct agent *a)
 {

@@ -255,6 +255,7 @@ int agent_open(const struct agent_options *options, struct loop *loop, struct ag
 
 	if (!a)
 		return -ENOMEM;
+	agent_memory_begin();
 	a->loop = loop;
 	a->started_ms = loop_now_ms(loop);
 	a->state = calloc(1, sizeof(*a->state));

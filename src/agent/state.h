@@ -134,8 +134,9 @@ void agent_read_fabric_late(struct agent *a); /* before the ports, which may be 
 bool agent_lacks(const struct agent *a);
 void agent_remember(struct agent *a); /* looks at the directory, and tries again what could not be written */
 
-/* memory.c: twice a second */
-void agent_give_back(struct agent *a);
+/* memory.c */
+void agent_memory_begin(void);         /* once, before much is taken */
+void agent_give_back(struct agent *a); /* twice a second */
 
 /* audit.c: twice a second */
 void agent_audit(struct agent *a);
