@@ -297,7 +297,9 @@ class Talker:
         while self.running:
             busy = self.senders or self.flows
             for key, _ in self.selector.select(0.001 if busy else None):
-                key.data(key.fileobj)
+                there = self.selector.get_map().get(key.fd)
+                if there and there.fileobj is key.fileobj:  # else an event before it has closed it
+                    there.data(key.fileobj)
             now = time.monotonic_ns()
             for s in self.senders.values():
                 s.tick(now)
